@@ -1,0 +1,58 @@
+# Everything happens in .venv and .demo, both ignored by git; nothing is installed elsewhere.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo ui test lint bench chaos clean
+
+help:
+	@echo "make demo   migrate a PostgreSQL 16 into a PostgreSQL 18, both started here"
+	@echo "make ui     open the Dagster UI on the databases of the demo"
+	@echo "make test   lint, check types, run all tests"
+	@echo "make bench  time migrations by this project and by other tools: make bench ARGUMENTS='--scale 0.1 --jobs 4'"
+	@echo "make chaos  let accidents happen to migrations and see that the next run is whole"
+	@echo "make clean  stop the demo's servers; delete its data, the virtual environment and caches"
+	@echo "Another Python than python3: make demo PYTHON=python3.12"
+
+demo: $(VENV)/installed-demo
+	@$(BIN)/python -m pg_migration.demo run
+
+ui: $(VENV)/installed-demo
+	@$(BIN)/python -m pg_migration.demo ui
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict pg_migration
+
+test: lint
+	$(BIN)/pytest --cov --numprocesses 2 --dist loadfile
+
+bench: $(VENV)/installed-benchmark
+	@$(BIN)/python -m pg_migration.benchmark $(ARGUMENTS)
+
+chaos: $(VENV)/installed-demo
+	@$(BIN)/python -m pg_migration.chaos $(ARGUMENTS)
+
+# The demo's servers are stopped by the environment that started them.
+clean:
+	@if [ -e .demo ]; then \
+	    [ -x $(BIN)/python ] || { echo "no $(VENV) to stop the servers of .demo with; make demo makes it again"; exit 1; }; \
+	    $(BIN)/python -m pg_migration.demo clean; \
+	fi
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
+	find pg_migration pg_migration_tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+# The stamp of an extra: installed since pyproject.toml last changed. Bytecode is compiled here, whatever
+# PYTHONDONTWRITEBYTECODE says, because Dagster starts two to three times faster with it. The dash: packages carry a
+# few templates that are no valid Python.
+$(VENV)/installed-%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	-@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1
+	@touch $@
