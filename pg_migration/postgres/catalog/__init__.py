@@ -1,0 +1,34 @@
+"""Discovery: what is in a database, read from the system catalogs, with the DDL that makes it again."""
+
+from pg_migration.postgres.catalog.discover import discover, installed_extensions
+from pg_migration.postgres.catalog.listing import ListedColumn, TableListing, list_tables
+from pg_migration.postgres.catalog.model import (
+    Address,
+    Catalog,
+    Column,
+    ForeignKey,
+    Notice,
+    Phase,
+    SchemaObject,
+    Sequence,
+    Table,
+    TableName,
+)
+
+__all__ = [
+    "Address",
+    "Catalog",
+    "Column",
+    "ForeignKey",
+    "ListedColumn",
+    "Notice",
+    "Phase",
+    "SchemaObject",
+    "Sequence",
+    "Table",
+    "TableListing",
+    "TableName",
+    "discover",
+    "installed_extensions",
+    "list_tables",
+]

@@ -1,0 +1,87 @@
+"""Privileges: the statements that lead from what PostgreSQL gives by default to what somebody granted.
+
+Only the difference is said, as PostgreSQL's pg_dump does (buildACLCommands), grant by grant in the order in which the
+server keeps them, so that a dump of the result lists them alike.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from pg_migration.postgres.catalog.reading import Row
+from pg_migration.postgres.catalog.renaming import quote
+
+Grant = tuple[str, str | None, str, bool]
+"""Grantor, grantee (None for PUBLIC), privilege, with grant option."""
+
+
+def _grants(items: Iterable[Sequence[str | None]]) -> list[Grant]:
+    return [
+        (str(grantor), grantee, str(privilege), grantable == "true") for grantor, grantee, privilege, grantable in items
+    ]
+
+
+def roles_of(row: Row) -> frozenset[str]:
+    """Every role that the statements of a row name."""
+    named = {row["owner"]}
+    for grantor, grantee, _, _ in _grants(row["held"]):
+        named |= {grantor} | ({grantee} if grantee is not None else set())
+    return frozenset(named)
+
+
+def _role(name: str | None) -> str:
+    return "PUBLIC" if name is None else quote(name)
+
+
+def _on(row: Row, privileges: Iterable[str]) -> str:
+    """``SELECT, INSERT ON TABLE "t"``, or with the column in parentheses after each privilege."""
+    if row["word"] == "COLUMN":
+        return (
+            ", ".join(f"{privilege} ({row['quoted_column']})" for privilege in privileges)
+            + f" ON TABLE {row['quoted']}"
+        )
+    return f"{', '.join(privileges)} ON {row['word']} {row['quoted']}"
+
+
+def _grant_statements(grants: Sequence[Grant], owner: str, on: str | None, row: Row | None) -> list[str]:
+    statements = []
+    for (grantor, grantee, grantable), group in groupby(grants, key=lambda grant: (grant[0], grant[1], grant[3])):
+        privileges = [privilege for _, _, privilege, _ in group]
+        what = _on(row, privileges) if row is not None else f"{', '.join(privileges)} {on}"
+        grant = f"GRANT {what} TO {_role(grantee)}{' WITH GRANT OPTION' if grantable else ''}"
+        if grantor == owner:
+            statements.append(grant)
+        else:
+            # The server writes down who grants; only that role can say it.
+            statements += [f"SET LOCAL ROLE {quote(grantor)}", grant, "RESET ROLE"]
+    return statements
+
+
+def privilege_statements(row: Row) -> list[str]:
+    """REVOKE what the default gives and nobody holds, then GRANT what is held beyond the default."""
+    held, by_default = _grants(row["held"]), _grants(row["by_default"])
+    kept = {(grantee, privilege) for _, grantee, privilege, _ in held}
+    lost = [(grantee, privilege) for _, grantee, privilege, _ in by_default if (grantee, privilege) not in kept]
+    statements = [
+        f"REVOKE {_on(row, [privilege for _, privilege in group])} FROM {_role(grantee)}"
+        for grantee, group in groupby(lost, key=lambda pair: pair[0])
+    ]
+    beyond = [grant for grant in held if grant not in by_default]
+    return statements + _grant_statements(beyond, row["owner"], None, row)
+
+
+def revocation(row: Row) -> str:
+    """Back to the default privileges."""
+    held, by_default = _grants(row["held"]), _grants(row["by_default"])
+    grantees = dict.fromkeys(grantee for _, grantee, _, _ in held)
+    statements = [f"REVOKE {_on(row, ['ALL'])} FROM {_role(grantee)} CASCADE" for grantee in grantees]
+    return ";\n".join(statements + _grant_statements(by_default, row["owner"], None, row))
+
+
+def default_privilege_statements(row: Row) -> tuple[tuple[str, ...], str]:
+    """ALTER DEFAULT PRIVILEGES for one owner and kind in one schema; and the statement that undoes it."""
+    head = f"ALTER DEFAULT PRIVILEGES FOR ROLE {quote(row['owner'])} IN SCHEMA {quote(row['target_schema'])}"
+    held = _grants(row["held"])
+    grants = _grant_statements(held, row["owner"], f"ON {row['word']}", None)
+    grantees = dict.fromkeys(grantee for _, grantee, _, _ in held)
+    undo = [f"{head} REVOKE ALL ON {row['word']} FROM {_role(grantee)}" for grantee in grantees]
+    return tuple(f"{head} {grant}" for grant in grants), ";\n".join(undo)

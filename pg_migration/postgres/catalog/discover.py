@@ -1,0 +1,442 @@
+"""Discover everything in some schemas of a database, as objects with the DDL that makes them in the target."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.catalog import kinds
+from pg_migration.postgres.catalog.assembly import (
+    Assembly,
+    assemble,
+    assign_phases,
+    break_cycles,
+    drop_unused,
+    in_order,
+)
+from pg_migration.postgres.catalog.draft import PG_CLASS, PG_CONSTRAINT, Draft
+from pg_migration.postgres.catalog.graph import reachable
+from pg_migration.postgres.catalog.model import (
+    Address,
+    Catalog,
+    Column,
+    ForeignKey,
+    Notice,
+    Phase,
+    SchemaObject,
+    Table,
+    TableName,
+)
+from pg_migration.postgres.catalog.model import Sequence as SequenceModel
+from pg_migration.postgres.catalog.patterns import matches
+from pg_migration.postgres.catalog.reading import DEPARSING, Row, Rows, catalog_session, read, set_locally
+from pg_migration.postgres.catalog.renaming import Renaming, may_hold_alias, quote, search_path_clause, table_aliases
+from pg_migration.postgres.catalog.tables import FOREIGN_KEY, PRIMARY_KEY, TableRows, table_drafts
+from pg_migration.postgres.errors import ConfigurationError, NotPermitted
+from pg_migration.postgres.session import fetch
+
+SHARED_QUERIES = (
+    "tables",
+    "columns",
+    "constraints",
+    "dependencies",
+    "extension_members",
+    "outside",
+    "database_settings",
+    "server",
+)
+
+
+def discover(
+    connection: Connection,
+    schemas: Mapping[str, str],
+    exclude: Sequence[str] = (),
+    target_version: int | None = None,
+    target_extensions: Mapping[str, str] | None = None,
+    ownership: bool = True,
+    privileges: bool = True,
+) -> Catalog:
+    """Read the catalogs of one database.
+
+    Args:
+        connection: anywhere, inside a transaction or not; nothing is written and every setting is restored.
+        schemas: each schema to read, and the name that it gets in the target.
+        exclude: fnmatch patterns, matched case-sensitively against ``table`` and ``schema.table``.
+        target_version: server_version_num of the server that the DDL is for; by default the one that is read.
+        target_extensions: extensions that the target already has, and in which schema (`installed_extensions`): their
+            members are named there.
+        ownership: whether owners are carried over; else everything belongs to the role that makes it.
+        privileges: whether grants and default privileges are carried over.
+
+    Returns:
+        The catalog. Objects that hang on an excluded table are left out and named in ``notices``.
+
+    Raises:
+        ConfigurationError: a schema does not exist.
+        NotPermitted: the role may not read a table that is to be copied.
+    """
+    with catalog_session(connection, schemas):
+        rows = _read_all(connection)
+        _demand_schemas(schemas, rows)
+        version = connection.server_version
+        excluded, unmatched = _excluded_tables(rows["tables"], exclude)
+        tables = TableRows(rows, target_version or version, frozenset(excluded))
+        switched_off = {
+            *(() if ownership else ("owner",)),
+            *(() if privileges else ("privileges", "default privileges")),
+        }
+        drafts = [*_drafts(rows, switched_off), *table_drafts(tables)]
+        _tell_aliases_from_schemas(connection, schemas, drafts)
+        type_names = _type_names(connection, schemas)
+        assembly = assemble(drafts, rows["dependencies"], rows["extension_members"])
+        notices = _exclude(assembly, tables, excluded)
+        unused = drop_unused(assembly)
+        notices += [
+            *_unused(unused),
+            *_out_of_order(tables),
+            *_bodies_with_old_names(assembly, schemas),
+            *_leaning_outside(connection, assembly),
+            *(Notice(row["kind"], row["name"], row["reason"]) for row in rows["outside"]),
+        ]
+        _demand_readable(tables, assembly)
+    break_cycles(assembly)
+    rename = Renaming(schemas, _moved_members(rows["extension_members"], target_extensions or {}))
+    return _Finisher(version, schemas, rows, tables, type_names, assembly, rename).catalog(notices, unmatched, unused)
+
+
+def installed_extensions(connection: Connection) -> Mapping[str, str]:
+    """The extensions in a database, and the schema of each."""
+    return dict(
+        fetch(
+            connection,
+            "SELECT e.extname, n.nspname FROM pg_catalog.pg_extension e"
+            " JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace",
+        )
+    )
+
+
+def _moved_members(members: Sequence[Row], installed: Mapping[str, str]) -> Mapping[tuple[str, str], str]:
+    return {
+        (row["schema"], row["name"]): installed[row["extension_name"]]
+        for row in members
+        if row["extension_name"] in installed and row["name"] is not None
+    }
+
+
+def _read_all(connection: Connection) -> dict[str, Sequence[Row]]:
+    queries = dict.fromkeys((*SHARED_QUERIES, *(kind.query for kind in kinds.KINDS)))
+    rows = {name: read(connection, name) for name in queries}
+    rows["remembered"] = read(connection, "remembered") if rows["server"][0]["remembers"] else []
+    return rows
+
+
+def _drafts(rows: Rows, switched_off: Collection[str]) -> Iterator[Draft]:
+    for kind in kinds.KINDS:
+        if kind.name not in switched_off:
+            for row in rows[kind.query]:
+                yield from kind.build(kind, row)
+
+
+def _tell_aliases_from_schemas(connection: Connection, schemas: Mapping[str, str], drafts: Sequence[Draft]) -> None:
+    """Where a table has the name of a renamed schema: have the server write once more, relative to the schema."""
+    for old, new in schemas.items():
+        doubtful = {
+            draft.address: draft
+            for draft in drafts
+            if old != new and any(may_hold_alias(statement, old) for statement in draft.statements)
+        }
+        if not doubtful:
+            continue
+        set_locally(connection, {"search_path": quote(old)})
+        named = {draft.kind for draft in doubtful.values()}
+        relative = (
+            again
+            for kind in kinds.KINDS
+            if kind.name in named
+            for row in read(connection, kind.query)
+            for again in kind.build(kind, row)
+        )
+        for again in relative:
+            if (draft := doubtful.get(again.address)) is None:
+                continue
+            for statement, other in zip(draft.statements, again.statements, strict=True):
+                draft.aliases.setdefault(statement, set()).update(table_aliases(statement, other, old))
+    set_locally(connection, DEPARSING)
+
+
+def _out_of_order(tables: TableRows) -> list[Notice]:
+    return [
+        Notice("column order", f"{table['schema']}.{table['name']}", "inherited columns come first in the target")
+        for table in map(tables.tables.__getitem__, tables.inheritance.hopeless)
+    ]
+
+
+def _type_names(connection: Connection, schemas: Mapping[str, str]) -> Mapping[tuple[int, int], str]:
+    set_locally(connection, {"search_path": ", ".join(map(quote, schemas)), "quote_all_identifiers": "off"})
+    return {(row["type_oid"], row["type_modifier"]): row["name"] for row in read(connection, "type_names")}
+
+
+def _demand_schemas(schemas: Mapping[str, str], rows: Rows) -> None:
+    missing = sorted(set(schemas) - {row["name"] for row in rows["schemas"]})
+    if missing:
+        raise ConfigurationError(
+            f"there is no schema {', '.join(missing)} in this database. Names are case-sensitive; check "
+            f"PG_MIGRATION_SOURCE_SCHEMA."
+        )
+
+
+def _demand_readable(tables: TableRows, assembly: Assembly) -> None:
+    refused = sorted(
+        f"{row['schema']}.{row['name']}"
+        for row in tables.tables.values()
+        if not row["readable"] and Address(PG_CLASS, row["oid"]) in assembly.drafts
+    )
+    if refused:
+        raise NotPermitted(
+            f"the role that connects may not read {len(refused)} table(s): {', '.join(refused)}. Grant it SELECT on "
+            f"them (and USAGE on their schemas), or leave them out with exclude_tables."
+        )
+
+
+def _excluded_tables(tables: Sequence[Row], patterns: Sequence[str]) -> tuple[set[int], tuple[str, ...]]:
+    """OIDs of the tables that patterns mean, with their partitions and inheritance children, and unmatched patterns."""
+    named: set[int] = set()
+    unmatched = []
+    for pattern in patterns:
+        found = {row["oid"] for row in tables if matches(row["schema"], row["name"], pattern)}
+        named |= found
+        if not found:
+            unmatched.append(pattern)
+    children: dict[int, list[int]] = {}
+    for row in tables:
+        for parent in row["parents"] or ():
+            children.setdefault(parent, []).append(row["oid"])
+    return reachable(named, children), tuple(unmatched)
+
+
+def _exclude(assembly: Assembly, tables: TableRows, excluded: set[int]) -> list[Notice]:
+    """Take excluded tables out, with all that leans on them; what is not part of a named table is noticed."""
+    if not excluded:
+        return []
+    start = {Address(PG_CLASS, oid) for oid in excluded}
+    gone = reachable(start, assembly.dependents())
+    owned = {
+        needed
+        for address in gone
+        if address.aspect == "owned by"
+        for needed in assembly.edges[address]
+        if assembly.drafts[needed].kind == "sequence"
+    }
+    used = {needed for address, edges in assembly.edges.items() if address not in gone for needed in edges}
+    gone |= owned - used
+    notices = [
+        Notice(draft.kind, _display(draft, tables), "excluded, or it needs a table that is excluded")
+        for address in sorted(gone)
+        if (draft := assembly.drafts[address]).base is None
+        and (draft.kind == "table" or draft.relation not in excluded)
+    ]
+    assembly.remove(gone)
+    return notices
+
+
+def _unused(drafts: Sequence[Draft]) -> list[Notice]:
+    return [
+        Notice(draft.kind, draft.name, "nothing in the migrated schemas uses it")
+        for draft in drafts
+        if draft.base is None
+    ]
+
+
+def _bodies_with_old_names(assembly: Assembly, schemas: Mapping[str, str]) -> list[Notice]:
+    """Functions whose body, a text that no catalog understands, names a schema that gets another name."""
+    renamed = [old for old, new in schemas.items() if old != new]
+    return [
+        Notice("function body", f"{draft.schema}.{draft.name}", f"its text names schema {old} and is left as it is")
+        for draft in assembly.drafts.values()
+        for old in renamed
+        if draft.body and re.search(rf"(?<!\w){re.escape(old)}(?!\w)", draft.body)
+    ]
+
+
+def _leaning_outside(connection: Connection, assembly: Assembly) -> list[Notice]:
+    """Objects that need something which is neither in the chosen schemas nor in an extension."""
+    outside = {
+        address: [assembly.drafts[user] for user in users if user in assembly.drafts]
+        for address, users in assembly.outside.items()
+    }
+    wanted = [address for address, users in outside.items() if users]
+    if not wanted:
+        return []
+    named = fetch(
+        connection,
+        "SELECT a.classid, a.objid, i.type || ' ' || i.identity"
+        "  FROM unnest(%s::oid[], %s::oid[]) AS a (classid, objid)"
+        " CROSS JOIN LATERAL pg_identify_object(a.classid, a.objid, 0) AS i",
+        ([address.classid for address in wanted], [address.objid for address in wanted]),
+    )
+    return [
+        Notice(
+            user.kind,
+            f"{user.schema}.{user.name}" if user.schema else user.name,
+            f"it needs {name}, which is outside the migrated schemas and has to be in the target already",
+        )
+        for classid, objid, name in named
+        for user in outside[Address(classid, objid)]
+    ]
+
+
+def _display(draft: Draft, tables: TableRows) -> str:
+    table = tables.tables.get(draft.relation)
+    if table is None or draft.kind == "table":
+        return f"{draft.schema}.{draft.name}" if draft.schema else draft.name
+    return f"{draft.name} on {table['schema']}.{table['name']}"
+
+
+@dataclass(frozen=True)
+class _Finisher:
+    """Turns rows and the ordered drafts into the catalog's words."""
+
+    version: int
+    schemas: Mapping[str, str]
+    rows: Rows
+    tables: TableRows
+    type_names: Mapping[tuple[int, int], str]
+    assembly: Assembly
+    rename: Renaming
+
+    def catalog(self, notices: Sequence[Notice], unmatched: tuple[str, ...], unused: Sequence[Draft]) -> Catalog:
+        rename = self.rename
+        phases = assign_phases(self.assembly)
+        drafts = [self.assembly.drafts[address] for address in in_order(self.assembly, phases)]
+        edges = self.assembly.edges
+        return Catalog(
+            version=self.version,
+            schemas=dict(self.schemas),
+            tables=tuple(self._table(row, rename) for row in self.tables.tables.values() if self._kept(row)),
+            sequences=tuple(self._sequences()),
+            foreign_keys=tuple(self._foreign_keys()),
+            objects=tuple(
+                self._object(draft, phases[draft.address], frozenset(edges[draft.address]), rename) for draft in drafts
+            ),
+            parts=tuple(
+                self._object(part, phases[draft.address], frozenset({draft.address}), rename)
+                for draft in drafts
+                for part in draft.parts
+            ),
+            unused=tuple(self._object(draft, draft.phase, frozenset(), rename) for draft in unused),
+            notices=tuple(notices),
+            unmatched_patterns=unmatched,
+            roles=tuple(sorted({role for draft in self.assembly.drafts.values() for role in draft.roles})),
+            settings=tuple((row["name"], row["value"]) for row in self.rows["database_settings"]),
+            compression_methods=frozenset(self.rows["server"][0]["compression_methods"] or ()),
+            remembered={
+                row["identity"]: (row["source_digest"], row["target_digest"]) for row in self.rows["remembered"]
+            },
+        )
+
+    def _object(self, draft: Draft, phase: Phase, needed: frozenset[Address], rename: Renaming) -> SchemaObject:
+        table = self.tables.tables.get(draft.relation)
+        return SchemaObject(
+            address=draft.address,
+            kind=draft.kind,
+            schema=draft.schema,
+            name=rename(draft.name),
+            table=(table["schema"], table["name"]) if table else None,
+            phase=phase,
+            statements=tuple(self._statement(draft, text) for text in draft.statements),
+            drop=rename(draft.drop),
+            search_path=self.schemas.get(draft.schema, ""),
+            depends_on=needed,
+            replaceable=draft.replaceable,
+        )
+
+    def _statement(self, draft: Draft, text: str) -> str:
+        """A statement under the schemas' new names, those in a function's own search_path included."""
+        if draft.search_path_setting:
+            old, new = (search_path_clause(draft.search_path_setting, names) for names in ({}, self.schemas))
+            text = text.replace(old, new, 1)
+        return self.rename(text, draft.aliases.get(text, ()))
+
+    def _kept(self, table: Row) -> bool:
+        return Address(PG_CLASS, table["oid"]) in self.assembly.drafts
+
+    def _table(self, row: Row, rename: Renaming) -> Table:
+        keys = self.tables.constraints_of(row, PRIMARY_KEY)
+        ancestors = self._ancestors(row)
+        root = ancestors[-1] if ancestors else None
+        return Table(
+            oid=row["oid"],
+            schema=row["schema"],
+            name=row["name"],
+            kind=row["kind"],
+            persistence=row["persistence"],
+            columns=tuple(self._column(column, rename) for column in self.tables.columns_of(row)),
+            primary_key=tuple(keys[0]["columns"]) if keys else (),
+            is_partition=row["is_partition"],
+            root=(root["schema"], root["name"]) if root else None,
+            parents=tuple(self._names(row["parents"] or ())),
+            through_root=row["kind"] == "r" and any(ancestor["hashes_differ"] for ancestor in ancestors),
+            reltuples=row["reltuples"],
+            pages=row["pages"],
+            bytes=row["bytes"],
+            partition_key=rename.optional(row["partition_key"]),
+            partition_bound=rename.optional(row["partition_bound"]),
+            comment=row["comment"],
+        )
+
+    def _names(self, oids: Sequence[int]) -> list[TableName]:
+        return [(row["schema"], row["name"]) for oid in oids if (row := self.tables.tables.get(oid))]
+
+    def _ancestors(self, row: Row) -> list[Row]:
+        """The partitioned tables above a partition, the topmost last."""
+        found: list[Row] = []
+        while row["is_partition"] and (parent := self.tables.tables.get(row["parents"][0])) and self._kept(parent):
+            found.append(parent)
+            row = parent
+        return found
+
+    def _column(self, row: Row, rename: Renaming) -> Column:
+        return Column(
+            name=row["name"],
+            number=row["number"],
+            type=self.type_names[row["type_oid"], row["type_modifier"]],
+            ddl_type=rename(row["quoted_type"]),
+            type_oid=row["type_oid"],
+            collation=rename.optional(row["collation"]),
+            not_null=row["not_null"],
+            default=rename.optional(row["default"]),
+            identity=row["identity"],
+            generated=row["generated"],
+            is_local=row["is_local"],
+        )
+
+    def _sequences(self) -> list[SequenceModel]:
+        owners: dict[int, tuple[str, str, str]] = {}
+        for row in (*self.rows["sequence_owners"], *self.rows["identities"]):
+            table = self.tables.tables.get(row["relation"])
+            if table is not None and self._kept(table):
+                owners[row["objid"]] = (table["schema"], table["name"], row["column_name"])
+        return [
+            SequenceModel(row["objid"], row["schema"], row["name"], owners.get(row["objid"]), identity)
+            for identity, query in ((False, "sequences"), (True, "identities"))
+            for row in self.rows[query]
+            if Address(PG_CLASS, row["objid"]) in self.assembly.drafts
+        ]
+
+    def _foreign_keys(self) -> list[ForeignKey]:
+        return [
+            ForeignKey(
+                schema=table["schema"],
+                name=row["name"],
+                table=(table["schema"], table["name"]),
+                columns=tuple(row["columns"]),
+                referenced=(row["referenced_schema"], row["referenced_name"]),
+                referenced_columns=tuple(row["referenced_columns"]),
+                valid=row["valid"],
+                address=address,
+            )
+            for table in self.tables.tables.values()
+            for row in self.tables.constraints_of(table, FOREIGN_KEY)
+            if (address := Address(PG_CONSTRAINT, row["oid"])) in self.assembly.drafts
+        ]

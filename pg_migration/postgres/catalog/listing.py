@@ -1,0 +1,56 @@
+"""The short list of tables that Dagster definitions are made of: one query, read whenever code is loaded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.catalog.model import TableName
+from pg_migration.postgres.catalog.patterns import is_excluded
+from pg_migration.postgres.catalog.reading import catalog_session, read, set_locally
+from pg_migration.postgres.catalog.renaming import quote
+
+
+@dataclass(frozen=True)
+class ListedColumn:
+    """A column as people see it."""
+
+    name: str
+    type: str
+    not_null: bool
+
+
+@dataclass(frozen=True)
+class TableListing:
+    """A table that a migration copies. ``references`` are the tables that its foreign keys point to, if any."""
+
+    schema: str
+    name: str
+    kind: str
+    comment: str | None
+    columns: tuple[ListedColumn, ...]
+    references: tuple[TableName, ...]
+
+
+def list_tables(
+    connection: Connection, schemas: Mapping[str, str], exclude: Sequence[str] = ()
+) -> tuple[TableListing, ...]:
+    """The tables in some schemas, without those that match a pattern of ``exclude`` (as in `discover`).
+
+    Partitions and children of an excluded table are left out by `discover` only: this is a listing by name.
+    """
+    with catalog_session(connection, schemas):
+        set_locally(connection, {"search_path": ", ".join(map(quote, schemas)), "quote_all_identifiers": "off"})
+        rows = read(connection, "table_listing")
+    return tuple(
+        TableListing(
+            schema=row["schema"],
+            name=row["name"],
+            kind=row["kind"],
+            comment=row["comment"],
+            columns=tuple(ListedColumn(name, kind, not_null == "true") for name, kind, not_null in row["columns"]),
+            references=tuple((schema, name) for schema, name in row["references"]),
+        )
+        for row in rows
+        if not is_excluded(row["schema"], row["name"], exclude)
+    )

@@ -1,0 +1,217 @@
+"""What a discovered database consists of: the words that every other module speaks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cached_property
+from typing import NamedTuple
+
+
+class Address(NamedTuple):
+    """Where an object lives in the system catalogs.
+
+    The first three are pg_depend's classid, objid and objsubid. ``aspect`` tells apart what PostgreSQL keeps in the
+    same catalog row but DDL says in a statement of its own: ``owned by``, ``attach``, ``comment``...; it is empty for
+    the object itself.
+    """
+
+    classid: int
+    objid: int
+    subid: int = 0
+    aspect: str = ""
+
+
+class Phase(IntEnum):
+    """When an object is made, relative to the rows."""
+
+    PRE_DATA = 1
+    KEYS = 2
+    FOREIGN_KEYS = 3
+    POST_DATA = 4
+
+
+TableName = tuple[str, str]
+"""Schema (its name in the database that was discovered) and table."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as pg_attribute has it.
+
+    ``type`` is for people; ``ddl_type``, ``collation`` and ``default`` are for DDL: fully qualified, every identifier
+    quoted, in the target's schema names.
+    """
+
+    name: str
+    number: int
+    type: str
+    ddl_type: str
+    type_oid: int
+    collation: str | None
+    not_null: bool
+    default: str | None
+    identity: str
+    generated: str
+    is_local: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """An ordinary (``kind`` r) or partitioned (``kind`` p) table.
+
+    ``reltuples`` is -1 where the table was never analyzed (0 before 14). ``bytes`` is pg_table_size, TOAST included;
+    ``pages`` counts the blocks of the main fork now. ``root`` is the topmost partitioned table of a partition.
+    ``through_root`` marks a leaf whose rows must be loaded through ``root``: its hash partition key hashes differently
+    on another cluster.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    persistence: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    is_partition: bool
+    root: TableName | None
+    parents: tuple[TableName, ...]
+    through_root: bool
+    reltuples: float
+    pages: int
+    bytes: int
+    partition_key: str | None
+    partition_bound: str | None
+    comment: str | None
+
+    @property
+    def key(self) -> TableName:
+        """Schema and name."""
+        return self.schema, self.name
+
+    @property
+    def stored_columns(self) -> tuple[Column, ...]:
+        """The columns that rows are copied for: all but generated ones, which the target computes."""
+        return tuple(column for column in self.columns if not column.generated)
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A sequence; its position is data and not part of this."""
+
+    oid: int
+    schema: str
+    name: str
+    owned_by: tuple[str, str, str] | None
+    identity: bool
+
+    @property
+    def key(self) -> TableName:
+        """Schema and name."""
+        return self.schema, self.name
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """A foreign key that somebody declared: copies that partitions inherit are not listed."""
+
+    schema: str
+    name: str
+    table: TableName
+    columns: tuple[str, ...]
+    referenced: TableName
+    referenced_columns: tuple[str, ...]
+    valid: bool
+    address: Address
+
+
+@dataclass(frozen=True)
+class SchemaObject:
+    """Something that DDL makes.
+
+    ``kind``, ``schema`` (in the discovered database), ``table`` and ``name`` identify it among all others.
+    ``statements`` make it in the target: every name in them is qualified with the target's schema names.
+    ``drop`` undoes them; it is empty where dropping the thing that this hangs on does. ``search_path`` is the schema
+    that a session may need on its search_path for functions whose bodies name things without a schema.
+    ``replaceable`` says that running ``statements`` over an existing object of the same identity replaces it.
+    """
+
+    address: Address
+    kind: str
+    schema: str
+    name: str
+    table: TableName | None
+    phase: Phase
+    statements: tuple[str, ...]
+    drop: str
+    search_path: str
+    depends_on: frozenset[Address]
+    replaceable: bool = False
+
+    @property
+    def identity(self) -> str:
+        """How messages name it."""
+        if self.kind in ("comment", "owner", "privileges"):
+            return f"{self.kind} of {self.name}"
+        place = f"{self.schema}." if self.schema and self.kind != "schema" else ""
+        if self.table is not None and self.kind not in ("table", "sequence"):
+            return f"{self.kind} {self.name} on {self.table[0]}.{self.table[1]}"
+        return f"{self.kind} {place}{self.name}"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that is not copied, or not as it was: by name, with the reason."""
+
+    kind: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Everything in the chosen schemas of one database.
+
+    ``version`` is server_version_num. ``schemas`` maps each schema to its name in the target. ``objects`` is in one
+    order in which every object comes after all that it depends on, phase by phase. ``parts`` are what statements of
+    tables make on the side (defaults, checks), as it could be made alone: to mend a table that is kept. ``unused`` are
+    objects without a schema, such as extensions, that nothing in the schemas needs: not to be made, but there.
+    ``roles`` are those that statements name. ``settings`` are set on the database itself (ALTER DATABASE ... SET), as
+    name and value. ``compression_methods`` are those that the server was built with. ``remembered`` is what an earlier
+    migration into this database noted (`pg_migration.postgres.ddl.memory`).
+    """
+
+    version: int
+    schemas: Mapping[str, str]
+    tables: tuple[Table, ...]
+    sequences: tuple[Sequence, ...]
+    foreign_keys: tuple[ForeignKey, ...]
+    objects: tuple[SchemaObject, ...]
+    parts: tuple[SchemaObject, ...] = ()
+    unused: tuple[SchemaObject, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    unmatched_patterns: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
+    compression_methods: frozenset[str] = frozenset()
+    remembered: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @cached_property
+    def tables_by_name(self) -> Mapping[TableName, Table]:
+        """Tables by schema and name."""
+        return {table.key: table for table in self.tables}
+
+    def objects_in(self, phase: Phase) -> tuple[SchemaObject, ...]:
+        """The objects of one phase, in order."""
+        return tuple(item for item in self.objects if item.phase == phase)
+
+    def target_name(self, table: TableName) -> TableName:
+        """The table's schema and name in the target."""
+        return self.schemas[table[0]], table[1]
+
+    @cached_property
+    def counts(self) -> Mapping[str, int]:
+        """Number of objects per kind."""
+        counted: dict[str, int] = {}
+        for item in self.objects:
+            counted[item.kind] = counted.get(item.kind, 0) + 1
+        return counted

@@ -1,0 +1,38 @@
+-- Columns of tables. to_jsonb(...) ->> reads catalog columns that older servers lack: attcompression came with 14.
+SELECT a.attrelid AS relation,
+       a.attnum AS number,
+       a.attname AS name,
+       quote_ident(a.attname) AS quoted,
+       a.atttypid AS type_oid,
+       a.atttypmod AS type_modifier,
+       format_type(a.atttypid, a.atttypmod) AS quoted_type,
+       CASE WHEN a.attcollation <> t.typcollation THEN format('%I.%I', cn.nspname, k.collname) END AS collation,
+       a.attnotnull AS not_null,
+       d.oid AS default_oid,
+       pg_get_expr(d.adbin, d.adrelid) AS default,
+       a.attidentity AS identity,
+       a.attgenerated AS generated,
+       a.attislocal AS is_local,
+       a.attinhcount AS inherited,
+       CASE WHEN a.attstorage <> t.typstorage
+            THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL'
+                                   WHEN 'm' THEN 'MAIN' WHEN 'x' THEN 'EXTENDED' END END AS storage,
+       CASE to_jsonb(a) ->> 'attcompression' WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END AS compression,
+       nullif(a.attstattarget, -1) AS statistics,
+       array_to_string(a.attoptions, ', ') AS options,
+       EXISTS (SELECT FROM pg_depend x
+                WHERE x.classid = 'pg_attrdef'::regclass AND x.objid = d.oid
+                  AND x.refobjid >= 16384 AND x.refobjid <> a.attrelid) AS default_leans_on_objects
+  FROM pg_attribute a
+  JOIN pg_class c ON c.oid = a.attrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_type t ON t.oid = a.atttypid
+  LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+  LEFT JOIN pg_collation k ON k.oid = a.attcollation
+  LEFT JOIN pg_namespace cn ON cn.oid = k.collnamespace
+ WHERE c.relkind IN ('r', 'p')
+   AND c.relpersistence <> 't'
+   AND a.attnum > 0
+   AND NOT a.attisdropped
+   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+ ORDER BY a.attrelid, a.attnum

@@ -1,0 +1,49 @@
+-- Constraints of tables. conenforced and conperiod came with 18; NOT NULL (contype n) is a row here from 18 on.
+SELECT k.oid,
+       k.conrelid AS relation,
+       k.conname AS name,
+       k.contype AS type,
+       pg_get_constraintdef(k.oid) AS definition,
+       k.convalidated AS valid,
+       coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true) AS enforced,
+       k.conislocal AS is_local,
+       k.coninhcount AS inherited,
+       k.conparentid AS parent,
+       k.connoinherit AS no_inherit,
+       k.conindid AS index,
+       x.relname AS index_name,
+       k.conindid::regclass::text AS quoted_index,
+       CASE WHEN k.contype IN ('p', 'u') THEN x.reloptions END AS index_options,
+       i.indisclustered AS clustered,
+       i.indisreplident AS replica_identity,
+       i.indisvalid AS index_valid,
+       up.inhparent::regclass::text AS parent_index,
+       parent_constraint.oid AS parent_constraint,
+       up.inhparent AS parent_index_oid,
+       (SELECT array_agg(a.attname ORDER BY key.position)
+          FROM unnest(k.conkey) WITH ORDINALITY AS key (number, position)
+          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = key.number) AS columns,
+       k.confrelid AS referenced,
+       (SELECT array_agg(a.attname ORDER BY key.position)
+          FROM unnest(k.confkey) WITH ORDINALITY AS key (number, position)
+          JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = key.number) AS referenced_columns,
+       fn.nspname AS referenced_schema,
+       f.relname AS referenced_name,
+       k.contype = 'c' AND EXISTS (SELECT FROM pg_depend d
+                                    WHERE d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
+                                      AND d.refobjid >= 16384 AND d.refobjid <> k.conrelid) AS leans_on_objects
+  FROM pg_constraint k
+  JOIN pg_class c ON c.oid = k.conrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_class x ON x.oid = k.conindid
+  LEFT JOIN pg_index i ON i.indexrelid = k.conindid AND k.contype IN ('p', 'u', 'x')
+  LEFT JOIN pg_inherits up ON up.inhrelid = i.indexrelid
+  LEFT JOIN pg_constraint parent_constraint ON parent_constraint.conindid = up.inhparent
+                                           AND parent_constraint.contype IN ('p', 'u', 'x')
+  LEFT JOIN pg_class f ON f.oid = k.confrelid
+  LEFT JOIN pg_namespace fn ON fn.oid = f.relnamespace
+ WHERE k.contype IN ('c', 'f', 'n', 'p', 'u', 'x')
+   AND c.relkind IN ('r', 'p')
+   AND c.relpersistence <> 't'
+   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+ ORDER BY k.conrelid, k.conname

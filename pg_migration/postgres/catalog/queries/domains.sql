@@ -1,0 +1,36 @@
+-- Domains with their default, NOT NULL and those constraints that can be part of CREATE DOMAIN: valid, and leaning on
+-- nothing that may itself need the domain. The others are in domain_constraints.sql.
+SELECT 'pg_type'::regclass::oid AS classid,
+       t.oid AS objid,
+       n.nspname AS schema,
+       t.typname AS name,
+       format('DROP DOMAIN IF EXISTS %s', t.oid::regtype) AS drop_statement,
+       ARRAY[format('CREATE DOMAIN %s AS %s%s%s%s%s', t.oid::regtype,
+                    format_type(t.typbasetype, t.typtypmod),
+                    CASE WHEN t.typcollation <> b.typcollation
+                         THEN format(' COLLATE %I.%I', cn.nspname, c.collname) END,
+                    ' DEFAULT ' || coalesce(pg_get_expr(t.typdefaultbin, 0), quote_literal(t.typdefault)),
+                    CASE WHEN t.typnotnull AND NOT EXISTS (SELECT FROM pg_constraint k
+                                                            WHERE k.contypid = t.oid AND k.contype = 'n'
+                                                              AND k.conname <> left(t.typname, 54) || '_not_null')
+                         THEN ' NOT NULL' END,
+                    (SELECT string_agg(format(' CONSTRAINT %I %s', k.conname,
+                                              CASE WHEN k.contype = 'n' THEN 'NOT NULL'
+                                                   ELSE pg_get_constraintdef(k.oid) END), '' ORDER BY k.conname)
+                       FROM pg_constraint k
+                      WHERE k.contypid = t.oid
+                        AND k.convalidated
+                        AND NOT (k.contype = 'n' AND k.conname = left(t.typname, 54) || '_not_null')
+                        AND NOT EXISTS (SELECT FROM pg_depend d
+                                         WHERE d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
+                                           AND d.refobjid >= 16384 AND d.refobjid <> t.oid)))] AS statements,
+       ARRAY(SELECT k.oid::bigint FROM pg_constraint k WHERE k.contypid = t.oid) AS constraints
+  FROM pg_type t
+  JOIN pg_namespace n ON n.oid = t.typnamespace
+  JOIN pg_type b ON b.oid = t.typbasetype
+  LEFT JOIN pg_collation c ON c.oid = t.typcollation
+  LEFT JOIN pg_namespace cn ON cn.oid = c.collnamespace
+ WHERE t.typtype = 'd'
+   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND NOT EXISTS (SELECT FROM pg_depend m
+                    WHERE m.classid = 'pg_type'::regclass AND m.objid = t.oid AND m.deptype = 'e')

@@ -1,0 +1,16 @@
+-- Enums, labels in their sort order (which need not be the order in which they were added).
+SELECT 'pg_type'::regclass::oid AS classid,
+       t.oid AS objid,
+       n.nspname AS schema,
+       t.typname AS name,
+       format('DROP TYPE IF EXISTS %s', t.oid::regtype) AS drop_statement,
+       ARRAY[format('CREATE TYPE %s AS ENUM (%s)', t.oid::regtype,
+                    (SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder)
+                       FROM pg_enum e
+                      WHERE e.enumtypid = t.oid))] AS statements
+  FROM pg_type t
+  JOIN pg_namespace n ON n.oid = t.typnamespace
+ WHERE t.typtype = 'e'
+   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND NOT EXISTS (SELECT FROM pg_depend m
+                    WHERE m.classid = 'pg_type'::regclass AND m.objid = t.oid AND m.deptype = 'e')

@@ -1,0 +1,75 @@
+-- Privileges that differ from what the owner and PUBLIC have by default (acldefault, or what CREATE EXTENSION gave). One row per grant, in the order in which
+-- the server keeps them; the privileges of a grantee that come without grant option precede those with it.
+WITH holder AS (
+    SELECT 'pg_namespace'::regclass AS catalog, n.oid, 0 AS subid, n.nspacl AS acl, n.nspowner AS owner, 'n' AS kind,
+           'SCHEMA' AS word
+      FROM pg_namespace n
+     WHERE n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+     UNION ALL
+    SELECT 'pg_class'::regclass, c.oid, 0, c.relacl, c.relowner, CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END,
+           CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END
+      FROM pg_class c
+     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND c.relacl IS NOT NULL
+     UNION ALL
+    SELECT 'pg_class'::regclass, a.attrelid, a.attnum, a.attacl, c.relowner, 'c', 'COLUMN'
+      FROM pg_attribute a
+      JOIN pg_class c ON c.oid = a.attrelid
+     WHERE a.attacl IS NOT NULL AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT a.attisdropped
+     UNION ALL
+    SELECT 'pg_type'::regclass, t.oid, 0, t.typacl, t.typowner, 'T',
+           CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END
+      FROM pg_type t
+     WHERE t.typacl IS NOT NULL
+     UNION ALL
+    SELECT 'pg_proc'::regclass, p.oid, 0, p.proacl, p.proowner, 'f',
+           CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END
+      FROM pg_proc p
+     WHERE p.proacl IS NOT NULL)
+SELECT h.catalog::oid AS classid,
+       h.oid AS objid,
+       h.subid AS objsubid,
+       h.word AS word,
+       CASE h.word WHEN 'COLUMN' THEN (SELECT quote_ident(a.attname) FROM pg_attribute a
+                                        WHERE a.attrelid = h.oid AND a.attnum = h.subid) END AS quoted_column,
+       CASE h.word WHEN 'SCHEMA' THEN quote_ident(mapped.target)
+                   WHEN 'COLUMN' THEN h.oid::regclass::text
+                   WHEN 'PROCEDURE' THEN (SELECT format('%I.%I(%s)', n.nspname, p.proname,
+                                                        pg_get_function_identity_arguments(p.oid))
+                                            FROM pg_proc p
+                                            JOIN pg_namespace n ON n.oid = p.pronamespace
+                                           WHERE p.oid = h.oid)
+                   WHEN 'FUNCTION' THEN h.oid::regprocedure::text
+                   WHEN 'TYPE' THEN h.oid::regtype::text
+                   WHEN 'DOMAIN' THEN h.oid::regtype::text
+                   ELSE h.oid::regclass::text END AS quoted,
+       i.type || ' ' || CASE i.type WHEN 'schema' THEN quote_ident(mapped.target) ELSE i.identity END AS name,
+       pg_get_userbyid(h.owner)::text AS owner,
+       ARRAY(SELECT ARRAY[g.grantor, g.grantee, g.privilege, g.grantable]
+               FROM (SELECT pg_get_userbyid(x.grantor)::text AS grantor,
+                            CASE WHEN x.grantee = 0 THEN NULL ELSE pg_get_userbyid(x.grantee)::text END AS grantee,
+                            x.privilege_type AS privilege, x.is_grantable::text AS grantable
+                       FROM unnest(coalesce(h.acl, acldefault(h.kind::"char", h.owner))) WITH ORDINALITY AS e (item, position)
+                      CROSS JOIN LATERAL aclexplode(ARRAY[e.item]) AS x
+                      ORDER BY e.position, x.is_grantable, x.privilege_type) AS g) AS held,
+       ARRAY(SELECT ARRAY[g.grantor, g.grantee, g.privilege, g.grantable]
+               FROM (SELECT pg_get_userbyid(x.grantor)::text AS grantor,
+                            CASE WHEN x.grantee = 0 THEN NULL ELSE pg_get_userbyid(x.grantee)::text END AS grantee,
+                            x.privilege_type AS privilege, x.is_grantable::text AS grantable
+                       FROM unnest(coalesce(initial.initprivs, acldefault(h.kind::"char", h.owner))) WITH ORDINALITY AS e (item, position)
+                      CROSS JOIN LATERAL aclexplode(ARRAY[e.item]) AS x
+                      ORDER BY e.position, x.is_grantable, x.privilege_type) AS g) AS by_default
+  FROM holder h
+ CROSS JOIN LATERAL pg_identify_object(h.catalog, h.oid, h.subid) AS i
+  LEFT JOIN unnest(current_setting('pg_migration.schemas')::text[],
+                   current_setting('pg_migration.target_schemas')::text[]) AS mapped (source, target)
+    ON i.type = 'schema' AND quote_ident(mapped.source) = i.identity
+  LEFT JOIN pg_init_privs initial ON initial.classoid = h.catalog AND initial.objoid = h.oid AND initial.objsubid = h.subid
+   AND initial.privtype = 'e'
+ WHERE (h.oid >= 16384 OR h.catalog = 'pg_namespace'::regclass)
+   AND NOT EXISTS (SELECT FROM pg_depend m
+                    WHERE m.classid = h.catalog AND m.objid = h.oid
+                      AND m.deptype = 'i' AND m.classid = 'pg_proc'::regclass)
+   -- A member of an extension comes with the privileges that the extension gives; only what was changed since is said.
+   AND (i.schema IN (SELECT quote_ident(s) FROM unnest(current_setting('pg_migration.schemas')::text[]) AS s)
+        OR NOT EXISTS (SELECT FROM pg_depend m
+                        WHERE m.classid = h.catalog AND m.objid = h.oid AND m.deptype = 'e'))

@@ -1,0 +1,40 @@
+-- Ordinary and partitioned tables with everything that is not a column or a constraint.
+-- A leaf must be loaded through its root when the hash of its partition key may differ between two clusters: enum
+-- hashes use OIDs, and arrays, ranges and records may hold enums (PostgreSQL's pg_dump, forcePartitionRootLoad).
+SELECT c.oid,
+       n.nspname AS schema,
+       c.relname AS name,
+       c.oid::regclass::text AS quoted,
+       c.relkind AS kind,
+       c.relpersistence AS persistence,
+       c.relispartition AS is_partition,
+       c.reltuples AS reltuples,
+       (pg_relation_size(c.oid) / current_setting('block_size')::int)::bigint AS pages,
+       pg_table_size(c.oid) AS bytes,
+       obj_description(c.oid, 'pg_class') AS comment,
+       c.relreplident AS replica_identity,
+       c.reloptions AS options,
+       (SELECT array_agg('toast.' || o.option) FROM unnest(toast.reloptions) AS o (option)) AS toast_options,
+       CASE WHEN am.amname <> 'heap' THEN quote_ident(am.amname) END AS access_method,
+       CASE WHEN c.reloftype <> 0 THEN c.reloftype::regtype::text END AS of_type,
+       pg_get_partkeydef(c.oid) AS partition_key,
+       pg_get_expr(c.relpartbound, c.oid) AS partition_bound,
+       (SELECT array_agg(i.inhparent::bigint ORDER BY i.inhseqno) FROM pg_inherits i WHERE i.inhrelid = c.oid) AS parents,
+       (SELECT array_agg(i.inhparent::regclass::text ORDER BY i.inhseqno)
+          FROM pg_inherits i WHERE i.inhrelid = c.oid) AS quoted_parents,
+       p.partstrat = 'h' AND EXISTS (SELECT FROM unnest(p.partclass::oid[]) AS key (opclass)
+                                       JOIN pg_opclass o ON o.oid = key.opclass
+                                      WHERE o.opcintype IN ('anyenum'::regtype, 'anyarray'::regtype,
+                                                            'anyrange'::regtype, 'record'::regtype))
+           AS hashes_differ,
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_am am ON am.oid = c.relam
+  LEFT JOIN pg_class toast ON toast.oid = c.reltoastrelid
+  LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
+ WHERE c.relkind IN ('r', 'p')
+   AND c.relpersistence <> 't'
+   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND NOT EXISTS (SELECT FROM pg_depend m
+                    WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid AND m.deptype = 'e')

@@ -1,0 +1,15 @@
+-- Transforms for procedural languages. They have no schema; those that nothing migrated uses are left out again.
+SELECT 'pg_transform'::regclass::oid AS classid,
+       x.oid AS objid,
+       '' AS schema,
+       format('%s for %s', format_type(t.oid, NULL), l.lanname) AS name,
+       format('DROP TRANSFORM IF EXISTS FOR %s LANGUAGE %I', format_type(t.oid, NULL), l.lanname) AS drop_statement,
+       ARRAY[format('CREATE TRANSFORM FOR %s LANGUAGE %I (%s)', format_type(t.oid, NULL), l.lanname,
+                    concat_ws(', ', 'FROM SQL WITH FUNCTION ' || nullif(x.trffromsql::oid, 0)::regprocedure,
+                              'TO SQL WITH FUNCTION ' || nullif(x.trftosql::oid, 0)::regprocedure))] AS statements
+  FROM pg_transform x
+  JOIN pg_type t ON t.oid = x.trftype
+  JOIN pg_language l ON l.oid = x.trflang
+ WHERE x.oid >= 16384
+   AND NOT EXISTS (SELECT FROM pg_depend m
+                    WHERE m.classid = 'pg_transform'::regclass AND m.objid = x.oid AND m.deptype = 'e')

@@ -1,0 +1,67 @@
+"""Read the system catalogs: one query per object kind, whatever the number of objects."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.session import execute
+
+Row = Mapping[str, Any]
+Rows = Mapping[str, Sequence[Row]]
+
+# An empty search_path has the server qualify every name outside pg_catalog, and quoting every identifier keeps names
+# readable by a newer server for which they have become keywords. Compiling catalog queries to machine code takes
+# longer than running them.
+DEPARSING = {"search_path": "", "quote_all_identifiers": "on", "jit": "off", "DateStyle": "ISO, YMD"}
+
+
+@cache
+def query_text(name: str) -> str:
+    """The text of ``queries/<name>.sql``."""
+    return files("pg_migration.postgres.catalog").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
+
+
+@contextmanager
+def catalog_session(connection: Connection, schemas: Mapping[str, str]) -> Iterator[None]:
+    """Settings for deparsing while the block runs, undone afterwards.
+
+    In a transaction (of the caller's, or else one read-only REPEATABLE READ of its own), inside a savepoint that is
+    rolled back: that restores every setting, also after an error. The queries read the chosen schemas from settings of
+    our own, so that each can be run by itself in psql.
+    """
+    own = connection.autocommit and connection.info.transaction_status == TRANSACTION_STATUS_IDLE
+    if own:
+        execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    execute(connection, "SAVEPOINT pg_migration_catalog")
+    try:
+        set_locally(connection, DEPARSING)
+        for name, values in (
+            ("pg_migration.schemas", list(schemas)),
+            ("pg_migration.target_schemas", list(schemas.values())),
+        ):
+            execute(connection, "SELECT set_config(%s, %s::text[]::text, true)", (name, values))
+        yield
+    finally:
+        if not connection.closed:
+            execute(connection, "ROLLBACK TO SAVEPOINT pg_migration_catalog")
+            if own:
+                execute(connection, "ROLLBACK")
+
+
+def set_locally(connection: Connection, settings: Mapping[str, str]) -> None:
+    """SET LOCAL, by way of set_config."""
+    for name, value in settings.items():
+        execute(connection, "SELECT set_config(%s, %s, true)", (name, value))
+
+
+def read(connection: Connection, name: str) -> Sequence[Row]:
+    """The rows of ``queries/<name>.sql``, by column name."""
+    with connection.cursor() as cursor:
+        cursor.execute(query_text(name))
+        columns = [column.name for column in cursor.description or ()]
+        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]

@@ -1,0 +1,132 @@
+"""Carry a schema's new name into DDL that the server wrote under its old one.
+
+Discovery deparses with an empty search_path and quote_all_identifiers, so that every reference to a schema is the token
+``"schema"`` followed by a dot. (Deparsing relative to a search_path is no substitute: a name that a newer server
+has in pg_catalog, such as uuidv7 in 18, would resolve there.) Text in function bodies and string literals is left
+alone, except for literals of the reg* types, which name objects that the catalogs know.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+
+_TOKEN = re.compile(
+    r"""
+    (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*')
+    | (?P<string>'(?:[^']|'')*')
+    | (?P<dollar>\$(?P<tag>[^\W\d]\w*|)\$.*?\$(?P=tag)\$)
+    | (?P<identifier>"(?:[^"]|"")*")
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_LEXEME = re.compile(_TOKEN.pattern + r"| \w+ | [^\s\w]", re.VERBOSE | re.DOTALL)
+_BEFORE_OBJECT_NAMES = frozenset(
+    {"ON", "ONLY", "TO", "FUNCTION", "PROCEDURE", "AGGREGATE", "STATISTICS", "COLLATION", "CONVERSION", "PARSER"}
+    | {"TEMPLATE", "DICTIONARY", "CONFIGURATION", "FAMILY", "CLASS", "OPERATOR", "TABLE", "INDEX", "VIEW", "SEQUENCE"}
+    | {"TYPE", "DOMAIN", "COLUMN"}
+)
+_MEMBER = re.compile(r'"(?P<name>(?:[^"]|"")*)"|(?P<operator>[-+*/<>=~!@#%^&|`?]+)')
+_OBJECT_LITERAL = re.compile(r'::(?:"?pg_catalog"?\.)?"?reg[a-z]+"?')
+
+
+def quote(name: str) -> str:
+    """``name`` as a quoted identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def without_quoted_text(ddl: str) -> str:
+    """``ddl`` with strings, quoted names and dollar-quoted bodies taken out."""
+    return _TOKEN.sub("", ddl)
+
+
+def may_hold_alias(ddl: str, schema: str) -> bool:
+    """Whether something besides the schema has its name, so that ``"schema".`` may not be the schema."""
+    name = quote(schema)
+    return name in ddl and any(
+        token.group() == name and ddl[token.end() : token.end() + 1] != "." for token in _TOKEN.finditer(ddl)
+    )
+
+
+def table_aliases(ddl: str, relative: str, schema: str) -> frozenset[int]:
+    """Where in ``ddl`` the name of ``schema`` before a dot is that of a table or alias.
+
+    ``relative`` is the same as the server writes it with the schema on its search_path: there the references to the
+    schema are gone, and those to an alias are not. What is defined, and the table that it is defined on, keep their
+    schema always; they follow a word that no column follows (conditions of joins are written in parentheses).
+    """
+    name, found = quote(schema), set()
+    left = [(lexeme.start(), lexeme.group()) for lexeme in _LEXEME.finditer(ddl)]
+    right = [lexeme.group() for lexeme in _LEXEME.finditer(relative)]
+    here = there = 0
+    while here < len(left):
+        offset, text = left[here]
+        if text == name and here + 1 < len(left) and left[here + 1][1] == ".":
+            if right[there : there + 2] == [name, "."]:
+                there += 2
+                if here == 0 or left[here - 1][1] not in _BEFORE_OBJECT_NAMES:
+                    found.add(offset)
+            here += 2
+        else:
+            here, there = here + 1, there + 1
+    return frozenset(found)
+
+
+class Renaming:
+    """Rewrites references to schemas.
+
+    ``schemas`` maps names in the discovered database to names in the target; equal pairs cost nothing. ``exceptions``
+    says which schema a single name in a schema moves to instead: members of an extension that the target has elsewhere.
+    """
+
+    def __init__(self, schemas: Mapping[str, str], exceptions: Mapping[tuple[str, str], str] | None = None) -> None:
+        self._exceptions = {
+            (quote(schema), name): quote(new) for (schema, name), new in (exceptions or {}).items() if schema != new
+        }
+        self._names = {quote(old): quote(new) for old, new in schemas.items() if old != new}
+        self._mentioned = {*self._names, *(schema for schema, _ in self._exceptions)}
+
+    def __call__(self, ddl: str, aliases: Collection[int] = ()) -> str:
+        """``ddl`` with every reference to a renamed schema under its new name.
+
+        ``aliases`` are places where such a name followed by a dot is that of a table or alias (`table_aliases`).
+        """
+        if not any(name in ddl for name in self._mentioned):
+            return ddl
+        return _TOKEN.sub(lambda token: token.group() if token.start() in aliases else self._replacement(token), ddl)
+
+    def optional(self, ddl: str | None) -> str | None:
+        """The same, passing None through."""
+        return None if ddl is None else self(ddl)
+
+    def _replacement(self, token: re.Match[str]) -> str:
+        text, source = token.group(), token.string
+        if token.lastgroup == "identifier" or token["identifier"] is not None:
+            qualifies = (
+                source[token.end() : token.end() + 1] == "." and source[token.start() - 1 : token.start()] != "."
+            )
+            if not qualifies:
+                return text
+            if self._exceptions and (member := _MEMBER.match(source, token.end() + 1)):
+                name = member["name"].replace('""', '"') if member["name"] is not None else member["operator"]
+                if (text, name) in self._exceptions:
+                    return self._exceptions[text, name]
+            return self._names.get(text, text)
+        if token["string"] is not None and _OBJECT_LITERAL.match(source, token.end()):
+            inner = text[1:-1].replace("''", "'")
+            renamed = self._names.get(inner) or self(inner)
+            return "'" + renamed.replace("'", "''") + "'"
+        return text
+
+
+_PATH_ELEMENT = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",]+))\s*(?:,|$)')
+
+
+def search_path_clause(setting: str, schemas: Mapping[str, str]) -> str:
+    """How pg_get_functiondef writes a function's own search_path, each schema under its new name.
+
+    Args:
+        setting: the value as the catalogs keep it, a list of names, quoted where need be.
+        schemas: old names to new ones.
+    """
+    names = (quoted.replace('""', '"') if quoted else plain.strip() for quoted, plain in _PATH_ELEMENT.findall(setting))
+    literals = ("'" + schemas.get(name, name).replace("'", "''") + "'" for name in names)
+    return f'\n SET "search_path" TO {", ".join(literals)}\n'

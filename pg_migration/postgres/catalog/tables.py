@@ -1,0 +1,519 @@
+"""CREATE TABLE, and what is said of a table in statements of its own: defaults, checks, keys, foreign keys.
+
+There is no server function that writes a table. The rules of what can be said where follow PostgreSQL's pg_dump
+(dumpTableSchema), so that a dump of the result is the same text.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from pg_migration.postgres.catalog.draft import PG_ATTRDEF, PG_CLASS, PG_CONSTRAINT, Draft
+from pg_migration.postgres.catalog.inheritance import Family, Plan, plan
+from pg_migration.postgres.catalog.keys import attachment, marks
+from pg_migration.postgres.catalog.model import Address, Phase
+from pg_migration.postgres.catalog.reading import Row, Rows
+from pg_migration.postgres.catalog.renaming import quote
+
+NAMED_NOT_NULL_SINCE = 180000
+CHECK, FOREIGN_KEY, NOT_NULL, PRIMARY_KEY, UNIQUE, EXCLUSION = "c", "f", "n", "p", "u", "x"
+CONSTRAINT_KINDS = {
+    CHECK: "check",
+    FOREIGN_KEY: "foreign key",
+    NOT_NULL: "not null",
+    PRIMARY_KEY: "primary key",
+    UNIQUE: "unique",
+    EXCLUSION: "exclusion",
+}
+REPLICA_IDENTITIES = {"f": "FULL", "n": "NOTHING"}
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """The catalog rows of tables, their columns and their constraints, grouped for looking up.
+
+    ``target_version`` (server_version_num) decides what can be said: a server before 18 has no names for NOT NULL.
+    ``excluded`` are the OIDs of tables that will be left out.
+    """
+
+    rows: Rows
+    target_version: int
+    excluded: frozenset[int] = frozenset()
+
+    @cached_property
+    def tables(self) -> Mapping[int, Row]:
+        return {row["oid"]: row for row in self.rows["tables"]}
+
+    @cached_property
+    def columns(self) -> Mapping[int, Sequence[Row]]:
+        return _grouped(self.rows["columns"])
+
+    @cached_property
+    def constraints(self) -> Mapping[int, Sequence[Row]]:
+        return _grouped(self.rows["constraints"])
+
+    @cached_property
+    def children(self) -> Mapping[int, Sequence[int]]:
+        """Inheritance children, partitions not counted."""
+        found: dict[int, list[int]] = {}
+        for table in self.tables.values():
+            if not table["is_partition"]:
+                for parent in table["parents"] or ():
+                    found.setdefault(parent, []).append(table["oid"])
+        return found
+
+    @cached_property
+    def inheritance(self) -> Plan:
+        """How inheritance children get their column order."""
+        parents = {
+            oid: table["parents"] or ()
+            for oid, table in self.tables.items()
+            if not table["is_partition"] and oid not in self.excluded
+        }
+        known = {oid: above for oid, above in parents.items() if all(parent in parents for parent in above)}
+        # A parent in a schema that is not migrated has to be there already, columns and all.
+        complete = {oid: above for oid, above in known.items() if all(parent in known for parent in above)}
+        return plan(complete, lambda oid: self.columns.get(oid, ()), self._is_all_its_own)
+
+    def _is_all_its_own(self, oid: int) -> bool:
+        inheritable = [row for row in self.constraints.get(oid, ()) if row["type"] in (CHECK, NOT_NULL)]
+        return all(row["is_local"] for row in (*self.columns.get(oid, ()), *inheritable))
+
+    @cached_property
+    def in_family(self) -> frozenset[int]:
+        """Tables that are made without columns at first."""
+        return frozenset(oid for family in self.inheritance.families for oid in family.members)
+
+    def is_made_alone(self, table: Row) -> bool:
+        """Whether the columns are told in full, since the table is put under its parents afterwards."""
+        return bool(table["is_partition"]) or table["oid"] in self.in_family | self.inheritance.adopted
+
+    def columns_of(self, table: Row) -> Sequence[Row]:
+        return self.columns.get(table["oid"], ())
+
+    def constraints_of(self, table: Row, kind: str) -> list[Row]:
+        return [row for row in self.constraints.get(table["oid"], ()) if row["type"] == kind]
+
+    def inherited_columns(self, table: Row, name: str) -> list[Row]:
+        """The parents' columns of that name."""
+        return [
+            column
+            for parent in table["parents"] or ()
+            for column in self.columns.get(parent, ())
+            if column["name"] == name
+        ]
+
+    def names_not_null(self, table: Row) -> bool:
+        """Whether the table's NOT NULL constraints have names, and the target can keep them."""
+        return self.target_version >= NAMED_NOT_NULL_SINCE and bool(self.constraints_of(table, NOT_NULL))
+
+
+def _grouped(rows: Sequence[Row]) -> Mapping[int, Sequence[Row]]:
+    groups: dict[int, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["relation"], []).append(row)
+    return groups
+
+
+def is_written_out(table: Row, column: Row) -> bool:
+    """Whether CREATE TABLE lists the column: inherited ones come with the parent, but a partition is made by itself."""
+    return bool(table["is_partition"] or column["is_local"])
+
+
+def is_own(table: Row, constraint: Row) -> bool:
+    """Whether a constraint is the table's to declare; the same distinction as for columns."""
+    return bool(table["is_partition"] or constraint["is_local"])
+
+
+def table_drafts(rows: TableRows) -> Iterator[Draft]:
+    """Every table with its defaults, constraints and attachment to its parent."""
+    for family in rows.inheritance.families:
+        yield _family_columns(rows, family)
+    for table in rows.tables.values():
+        made = _table(rows, table)
+        yield made
+        checks = list(_separate_checks(rows, table))
+        yield from checks
+        yield from _separate_defaults(rows, table)
+        yield from (_compression(table, column) for column in rows.columns_of(table) if column["compression"])
+        yield from _late_not_nulls(rows, table)
+        yield from _validations(rows, table)
+        yield from _keys(rows, table)
+        yield from _foreign_keys(rows, table)
+        if table["is_partition"]:
+            yield _partition(rows, table, made)
+        if table["oid"] in rows.inheritance.adopted:
+            yield _adoption(rows, table, made)
+
+
+def _table(rows: TableRows, table: Row) -> Draft:
+    checks = [row for row in rows.constraints_of(table, CHECK) if _check_is_inline(table, row)]
+    generated = [row for row in rows.columns_of(table) if row["generated"] and row["default_oid"]]
+    defaults = [
+        row
+        for row in rows.columns_of(table)
+        if row["default_oid"] and not row["generated"] and _default_is_inline(rows, table, row)
+    ]
+    not_nulls = [row for row in rows.constraints_of(table, NOT_NULL) if row["valid"]]
+    alterations = () if table["oid"] in rows.in_family else tuple(_column_alterations(rows, table))
+    return Draft(
+        address=Address(PG_CLASS, table["oid"]),
+        kind="table",
+        schema=table["schema"],
+        name=table["name"],
+        phase=Phase.PRE_DATA,
+        statements=(_create(rows, table), *alterations, *_table_alterations(table)),
+        drop=f"DROP TABLE IF EXISTS {table['quoted']}",
+        relation=table["oid"],
+        catalog_rows={Address(PG_CONSTRAINT, row["oid"]) for row in not_nulls}
+        | {Address(PG_ATTRDEF, row["default_oid"]) for row in generated},
+        parts=[
+            *(_constraint(table, row, Phase.PRE_DATA, only=False) for row in checks),
+            *(_default(table, row) for row in defaults),
+        ],
+    )
+
+
+def _create(rows: TableRows, table: Row) -> str:
+    typed = table["of_type"] is not None
+    lines = []
+    if table["oid"] not in rows.in_family:
+        lines = [
+            line
+            for column in rows.columns_of(table)
+            if is_written_out(table, column) and (line := _column(rows, table, column, typed))
+        ]
+        lines += _inline_constraints(rows, table)
+    body = "(\n    " + ",\n    ".join(lines) + "\n)" if lines else "()"
+    unlogged = table["persistence"] == "u" and not (table["kind"] == "p" and rows.target_version >= 180000)
+    inherits = (
+        () if table["is_partition"] or table["oid"] in rows.inheritance.adopted else table["quoted_parents"] or ()
+    )
+    options = _options([*(table["options"] or ()), *(table["toast_options"] or ())])
+    return "".join(
+        [
+            f"CREATE {'UNLOGGED ' if unlogged else ''}TABLE {table['quoted']} ",
+            f"OF {table['of_type']} " if typed else "",
+            "" if typed and not lines else body,
+            f" INHERITS ({', '.join(inherits)})" if inherits else "",
+            f" PARTITION BY {table['partition_key']}" if table["partition_key"] else "",
+            f" USING {table['access_method']}" if table["access_method"] else "",
+            f" WITH ({options})" if options else "",
+        ]
+    )
+
+
+def _inline_constraints(rows: TableRows, table: Row) -> list[str]:
+    named = rows.constraints_of(table, NOT_NULL) if rows.names_not_null(table) else []
+    written_out = {column["name"] for column in rows.columns_of(table) if is_written_out(table, column)}
+    with_columns = [row for row in named if row["columns"][0] in written_out and _has_usual_name(table, row)]
+    return [_declaration(row) for row in named if row["valid"] and is_own(table, row) and row not in with_columns] + [
+        _declaration(row) for row in rows.constraints_of(table, CHECK) if _check_is_inline(table, row)
+    ]
+
+
+def _family_columns(rows: TableRows, family: Family) -> Draft:
+    """The columns of tables that were made without, in the order that puts each where it belongs.
+
+    Constraints follow, those of children first: a parent's is then merged into the child's, under the child's name.
+    """
+    tables = [rows.tables[oid] for oid in family.members]
+    by_name = {oid: {column["name"]: column for column in rows.columns[oid]} for oid in family.members}
+    statements = [
+        f"ALTER TABLE {rows.tables[oid]['quoted']} ADD COLUMN "
+        f"{_column(rows, rows.tables[oid], by_name[oid][name], typed=False)}"
+        for oid, name in family.additions
+    ]
+    for table in reversed(tables):
+        statements += [
+            f"ALTER TABLE {table['quoted']} ADD {constraint}" for constraint in _inline_constraints(rows, table)
+        ]
+    for table in tables:
+        statements += _column_alterations(rows, table)
+    root = tables[0]
+    return Draft(
+        address=Address(PG_CLASS, root["oid"], aspect="columns"),
+        kind="inherited columns",
+        schema=root["schema"],
+        name=root["name"],
+        phase=Phase.PRE_DATA,
+        statements=tuple(statements),
+        relation=root["oid"],
+        requires={Address(PG_CLASS, oid) for oid in family.members},
+        completes=frozenset(Address(PG_CLASS, oid) for oid in family.members),
+    )
+
+
+def _column(rows: TableRows, table: Row, column: Row, typed: bool) -> str:
+    clauses = []
+    if column["collation"] and not typed:
+        clauses.append(f"COLLATE {column['collation']}")
+    if column["generated"] and not _generation_is_inherited(rows, table, column):
+        kept = "STORED" if column["generated"] == "s" else "VIRTUAL"
+        clauses.append(f"GENERATED ALWAYS AS ({column['default']}) {kept}")
+    elif not column["generated"] and column["default"] is not None and _default_is_inline(rows, table, column):
+        clauses.append(f"DEFAULT {column['default']}")
+    if _says_not_null(rows, table, column):
+        clauses.append("NOT NULL")
+    if typed:
+        return f"{column['quoted']} WITH OPTIONS {' '.join(clauses)}" if clauses else ""
+    return " ".join([column["quoted"], column["quoted_type"], *clauses])
+
+
+def _says_not_null(rows: TableRows, table: Row, column: Row) -> bool:
+    """Whether NOT NULL is part of the column's definition: it has no name worth keeping, and no parent brings it."""
+    if rows.names_not_null(table):
+        return any(
+            row["columns"] == [column["name"]] and is_own(table, row) and _has_usual_name(table, row)
+            for row in rows.constraints_of(table, NOT_NULL)
+        )
+    inherited = not rows.is_made_alone(table) and any(
+        parent["not_null"] for parent in rows.inherited_columns(table, column["name"])
+    )
+    return bool(column["not_null"]) and not inherited
+
+
+def _has_usual_name(table: Row, not_null: Row) -> bool:
+    """Whether a NOT NULL constraint has the name that the server would give it, and nothing else to say."""
+    usual = usual_constraint_name(table["name"], not_null["columns"][0], "not_null")
+    return bool(not_null["name"] == usual and not_null["valid"] and not not_null["no_inherit"])
+
+
+def usual_constraint_name(table: str, column: str, label: str) -> str:
+    """The name that the server makes up: ``table_column_label``, the longer part cut until it fits into 63 bytes.
+
+    As makeObjectName of PostgreSQL's src/backend/commands/indexcmds.c does it.
+    """
+    parts = [table.encode(), column.encode()]
+    while len(parts[0]) + len(parts[1]) + len(label) + 2 > 63:
+        longer = 0 if len(parts[0]) > len(parts[1]) else 1
+        parts[longer] = parts[longer][:-1]
+    return "_".join([*(part.decode(errors="ignore") for part in parts), label])
+
+
+def _generation_is_inherited(rows: TableRows, table: Row, column: Row) -> bool:
+    """Before 16 a child may not repeat its parent's expression; what is made alone and joined later has to."""
+    return not rows.is_made_alone(table) and any(
+        parent["generated"] and parent["default"] == column["default"]
+        for parent in rows.inherited_columns(table, column["name"])
+    )
+
+
+def _default_is_inline(rows: TableRows, table: Row, column: Row) -> bool:
+    """Not where it leans on another object, which may make a circle, nor where children would inherit it."""
+    if column["generated"]:
+        return True
+    return (
+        is_written_out(table, column) and not column["default_leans_on_objects"] and table["oid"] not in rows.children
+    )
+
+
+def _separate_defaults(rows: TableRows, table: Row) -> Iterator[Draft]:
+    for column in rows.columns_of(table):
+        if column["default"] is not None and not _default_is_inline(rows, table, column):
+            made = _default(table, column)
+            made.requires |= {Address(PG_CLASS, child) for child in rows.children.get(table["oid"], ())}
+            yield made
+
+
+def _default(table: Row, column: Row) -> Draft:
+    alter = f"ALTER TABLE ONLY {table['quoted']} ALTER COLUMN {column['quoted']}"
+    return Draft(
+        address=Address(PG_ATTRDEF, column["default_oid"]),
+        kind="default",
+        schema=table["schema"],
+        name=column["name"],
+        phase=Phase.PRE_DATA,
+        statements=(f"{alter} SET DEFAULT {column['default']}",),
+        drop=f"{alter} DROP DEFAULT",
+        relation=table["oid"],
+        replaceable=True,
+    )
+
+
+def _column_alterations(rows: TableRows, table: Row) -> Iterator[str]:
+    for column in rows.columns_of(table):
+        alter = f"ALTER TABLE ONLY {table['quoted']} ALTER COLUMN {column['quoted']} SET"
+        if _is_not_null_beyond_its_parents(rows, table, column):
+            yield f"{alter} NOT NULL"
+        if column["storage"]:
+            yield f"{alter} STORAGE {column['storage']}"
+        if column["statistics"] is not None:
+            yield f"{alter} STATISTICS {column['statistics']}"
+        if column["options"]:
+            yield f"{alter} ({column['options']})"
+
+
+def _is_not_null_beyond_its_parents(rows: TableRows, table: Row, column: Row) -> bool:
+    return (
+        column["not_null"]
+        and not is_written_out(table, column)
+        and not rows.names_not_null(table)
+        and not any(parent["not_null"] for parent in rows.inherited_columns(table, column["name"]))
+    )
+
+
+def _table_alterations(table: Row) -> Iterator[str]:
+    if table["replica_identity"] in REPLICA_IDENTITIES:
+        yield f"ALTER TABLE ONLY {table['quoted']} REPLICA IDENTITY {REPLICA_IDENTITIES[table['replica_identity']]}"
+
+
+def _options(options: Sequence[str]) -> str:
+    """Storage parameters, from the catalog's ``name=value`` to DDL."""
+    pairs = (option.partition("=") for option in options)
+    return ", ".join(f"{name}='{value.replace(chr(39), chr(39) * 2)}'" for name, _, value in pairs)
+
+
+def _declaration(constraint: Row) -> str:
+    """``CONSTRAINT name definition``; the server leaves out the storage parameters of a key's index."""
+    definition, deferred = constraint["definition"], ""
+    if constraint["index_options"]:
+        deferred = next((words for words in _DEFERRED if definition.endswith(words)), "")
+        definition = definition.removesuffix(deferred) + f" WITH ({_options(constraint['index_options'])})"
+    return f"CONSTRAINT {quote(constraint['name'])} {definition}{deferred}"
+
+
+_DEFERRED = (" DEFERRABLE INITIALLY DEFERRED", " DEFERRABLE")
+
+
+def _check_is_inline(table: Row, check: Row) -> bool:
+    return is_own(table, check) and (check["valid"] or not check["enforced"]) and not check["leans_on_objects"]
+
+
+def _separate_checks(rows: TableRows, table: Row) -> Iterator[Draft]:
+    """Checks that call functions, which may need the table; and those that existing rows may violate.
+
+    Without ONLY, so that they reach the children that inherit them.
+    """
+    for row in rows.constraints_of(table, CHECK):
+        late = row["enforced"] and not row["valid"]
+        if _check_is_inline(table, row) or not (row["is_local"] if late else is_own(table, row)):
+            continue
+        yield _constraint(table, row, Phase.POST_DATA if late else Phase.PRE_DATA, only=False)
+
+
+def _late_not_nulls(rows: TableRows, table: Row) -> Iterator[Draft]:
+    for row in rows.constraints_of(table, NOT_NULL):
+        if not row["valid"] and row["is_local"]:
+            yield _constraint(table, row, Phase.POST_DATA, only=False)
+
+
+def _validations(rows: TableRows, table: Row) -> Iterator[Draft]:
+    """A child may have checked its rows against a constraint that its parent has not."""
+    for row in rows.constraints.get(table["oid"], ()):
+        if row["type"] not in (CHECK, NOT_NULL) or row["is_local"] or not row["valid"]:
+            continue
+        unchecked = {
+            Address(PG_CONSTRAINT, other["oid"])
+            for parent in table["parents"] or ()
+            for other in rows.constraints.get(parent, ())
+            if other["type"] == row["type"]
+            and other["name"] == row["name"]
+            and other["enforced"]
+            and not other["valid"]
+        }
+        if unchecked:
+            yield Draft(
+                address=Address(PG_CONSTRAINT, row["oid"], aspect="validation"),
+                kind="validation",
+                schema=table["schema"],
+                name=row["name"],
+                phase=Phase.POST_DATA,
+                statements=(f"ALTER TABLE {table['quoted']} VALIDATE CONSTRAINT {quote(row['name'])}",),
+                relation=table["oid"],
+                requires=unchecked,
+                replaceable=True,
+            )
+
+
+def _keys(rows: TableRows, table: Row) -> Iterator[Draft]:
+    for kind in (PRIMARY_KEY, UNIQUE, EXCLUSION):
+        for row in rows.constraints_of(table, kind):
+            made = _constraint(table, row, Phase.KEYS, only=True)
+            yield made
+            yield from marks(row, table, made)
+            if row["parent_index_oid"]:
+                parent = row["parent_constraint"]
+                above = Address(PG_CONSTRAINT, parent) if parent else Address(PG_CLASS, row["parent_index_oid"])
+                yield attachment(row, made, above)
+
+
+def _foreign_keys(rows: TableRows, table: Row) -> Iterator[Draft]:
+    """A foreign key of a partitioned table reaches its partitions by itself; their copies have a parent constraint."""
+    for row in rows.constraints_of(table, FOREIGN_KEY):
+        if not row["parent"]:
+            yield _constraint(table, row, Phase.FOREIGN_KEYS, only=table["kind"] == "r")
+
+
+def _constraint(table: Row, row: Row, phase: Phase, only: bool) -> Draft:
+    relation = f"ALTER TABLE {'ONLY ' if only else ''}{table['quoted']}"
+    return Draft(
+        address=Address(PG_CONSTRAINT, row["oid"]),
+        kind=CONSTRAINT_KINDS[row["type"]],
+        schema=table["schema"],
+        name=row["name"],
+        phase=phase,
+        statements=(f"{relation} ADD {_declaration(row)}",),
+        drop=f"ALTER TABLE {table['quoted']} DROP CONSTRAINT IF EXISTS {quote(row['name'])}",
+        relation=table["oid"],
+        requires={Address(PG_CLASS, table["oid"])},
+    )
+
+
+def _compression(table: Row, column: Row) -> Draft:
+    """SET COMPRESSION, by itself: not every server is built with every method."""
+    alter = f"ALTER TABLE ONLY {table['quoted']} ALTER COLUMN {column['quoted']} SET COMPRESSION"
+    return Draft(
+        address=Address(PG_CLASS, table["oid"], column["number"], "compression"),
+        kind="compression",
+        schema=table["schema"],
+        name=f"{column['name']} {column['compression']}",
+        phase=Phase.PRE_DATA,
+        statements=(f"{alter} {column['compression']}",),
+        drop=f"{alter} default",
+        relation=table["oid"],
+        replaceable=True,
+    )
+
+
+def _valid_checks(rows: TableRows, oids: Iterable[int]) -> set[Address]:
+    return {
+        Address(PG_CONSTRAINT, row["oid"])
+        for oid in oids
+        if oid in rows.tables
+        for row in rows.constraints_of(rows.tables[oid], CHECK)
+        if row["valid"]
+    }
+
+
+def _adoption(rows: TableRows, table: Row, made: Draft) -> Draft:
+    """A child made alone, so that its columns keep their order, goes under its parents; checks have to match first."""
+    return Draft(
+        address=made.address._replace(aspect="inherit"),
+        kind="inheritance",
+        schema=table["schema"],
+        name=table["name"],
+        phase=Phase.PRE_DATA,
+        statements=tuple(f"ALTER TABLE {table['quoted']} INHERIT {parent}" for parent in table["quoted_parents"]),
+        drop=";\n".join(f"ALTER TABLE {table['quoted']} NO INHERIT {parent}" for parent in table["quoted_parents"]),
+        relation=table["oid"],
+        requires={Address(PG_CLASS, parent) for parent in table["parents"]}
+        | _valid_checks(rows, [table["oid"], *table["parents"]]),
+    )
+
+
+def _partition(rows: TableRows, table: Row, made: Draft) -> Draft:
+    """A partition is made alone, so that its columns keep their order, then attached; checks have to match by then."""
+    (parent,) = table["parents"]
+    attach = f"ALTER TABLE ONLY {table['quoted_parents'][0]} ATTACH PARTITION {table['quoted']}"
+    return Draft(
+        address=made.address._replace(aspect="attach"),
+        kind="partition",
+        schema=table["schema"],
+        name=table["name"],
+        phase=Phase.PRE_DATA,
+        statements=(f"{attach} {table['partition_bound']}",),
+        drop=f"ALTER TABLE ONLY {table['quoted_parents'][0]} DETACH PARTITION {table['quoted']}",
+        relation=table["oid"],
+        requires={made.address, Address(PG_CLASS, parent)} | _valid_checks(rows, [table["oid"], parent]),
+    )

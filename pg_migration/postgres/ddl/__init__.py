@@ -1,0 +1,22 @@
+"""Bring a target's structure in line with a source's: decide what to do, then do it."""
+
+from pg_migration.postgres.ddl.applying import Outcome, apply
+from pg_migration.postgres.ddl.differences import Difference, differences
+from pg_migration.postgres.ddl.memory import remember
+from pg_migration.postgres.ddl.reconciling import Reconciliation, missing, reconcile
+from pg_migration.postgres.ddl.roles import create_roles, missing_roles
+from pg_migration.postgres.ddl.versions import unsupported
+
+__all__ = [
+    "Difference",
+    "Outcome",
+    "Reconciliation",
+    "apply",
+    "create_roles",
+    "differences",
+    "missing",
+    "missing_roles",
+    "reconcile",
+    "remember",
+    "unsupported",
+]

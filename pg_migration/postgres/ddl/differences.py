@@ -1,0 +1,58 @@
+"""List what is different about two databases' structures."""
+
+from dataclasses import dataclass
+
+from pg_migration.postgres.catalog import Catalog, SchemaObject
+from pg_migration.postgres.ddl.identity import by_identity, is_same, there
+from pg_migration.postgres.ddl.reconciling import can_be_made, table_differences
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One object that is not the same on both sides: its identity, and what about it differs.
+
+    ``missing`` is set for what only the source has, ``surplus`` for what only the target has.
+    """
+
+    identity: str
+    what: str
+    missing: bool = False
+    surplus: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.identity}: {self.what}"
+
+
+def differences(source: Catalog, target: Catalog) -> list[Difference]:
+    """Every object that one side lacks or that is defined otherwise, in the source's words; empty for equal structures.
+
+    Args:
+        source: discovered with the target's schema names and version.
+        target: discovered in the target, its schemas under their own names.
+    """
+    ours, theirs = by_identity(source), there(target)
+    found: list[Difference] = []
+    for key, item in ours.items():
+        other = theirs.get(key)
+        if other is None:
+            if can_be_made(item, target):
+                found.append(Difference(item.identity, "missing in the target", missing=True))
+        elif item.kind == "table":
+            found += _table(source, target, item, other)
+        elif not is_same(source, target, item, other):
+            found.append(Difference(item.identity, _told_apart(item, other)))
+    surplus = (item for key, item in by_identity(target).items() if key not in ours)
+    return [*found, *(Difference(item.identity, "in the target only", surplus=True) for item in surplus)]
+
+
+def _table(source: Catalog, target: Catalog, ours: SchemaObject, theirs: SchemaObject) -> list[Difference]:
+    """Columns first, by name. Defaults and checks are objects of their own here, and so no matter of CREATE TABLE."""
+    pair = source.tables_by_name[ours.schema, ours.name], target.tables_by_name[theirs.schema, theirs.name]
+    told = [Difference(ours.identity, text) for text in table_differences(*pair)]
+    if not told and ours.statements[1:] != theirs.statements[1:] and not is_same(source, target, ours, theirs):
+        told.append(Difference(ours.identity, _told_apart(ours, theirs)))
+    return told
+
+
+def _told_apart(ours: SchemaObject, theirs: SchemaObject) -> str:
+    return f"defined otherwise:\n    source: {'; '.join(ours.statements)}\n    target: {'; '.join(theirs.statements)}"

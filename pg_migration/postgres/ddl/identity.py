@@ -1,0 +1,81 @@
+"""When an object of one catalog is the same as an object of another."""
+
+import re
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+from pg_migration.postgres.catalog import Catalog, SchemaObject
+
+MULTIRANGES_SINCE = 140000
+_MULTIRANGE = re.compile(r', MULTIRANGE_TYPE_NAME = ("(?:[^"]|"")*"\.?)+')
+
+Identity = tuple[str, str, tuple[str, str] | None, str]
+"""Kind, schema, table and name, as the target calls them."""
+
+# Kinds whose names hold the names of types, as DDL writes them.
+_NAMED_WITH_TYPES = frozenset(
+    {
+        "function",
+        "aggregate",
+        "operator",
+        "operator family member",
+        "cast",
+        "transform",
+        "comment",
+        "owner",
+        "privileges",
+    }
+)
+# One version writes quotes where another has made the name a keyword (json, from 16 on).
+_NEEDLESS_QUOTES = re.compile(r'"([a-z_][a-z0-9_]*)"')
+
+
+def identity_of(catalog: Catalog, item: SchemaObject) -> Identity:
+    """What an object is called in the target, whichever of the two catalogs it is from."""
+    schema = catalog.schemas.get(item.schema, item.schema) if item.kind != "schema" else ""
+    name = catalog.schemas.get(item.name, item.name) if item.kind == "schema" else item.name
+    table = None if item.table is None else catalog.target_name(item.table)
+    if item.kind in _NAMED_WITH_TYPES:
+        name = _NEEDLESS_QUOTES.sub(r"\1", name).replace("pg_catalog.", "")
+    return item.kind, schema, table, name
+
+
+def by_identity(catalog: Catalog) -> Mapping[Identity, SchemaObject]:
+    """All objects of a catalog, and what statements of tables make on the side."""
+    return {identity_of(catalog, item): item for item in (*catalog.parts, *catalog.objects)}
+
+
+def there(target: Catalog) -> Mapping[Identity, SchemaObject]:
+    """The same, and what the target has although nothing in its schemas needs it."""
+    return {**{identity_of(target, item): item for item in target.unused}, **by_identity(target)}
+
+
+def digest(item: SchemaObject) -> str:
+    """A short stand-in for an object's DDL."""
+    return sha256("\0".join(item.statements).encode()).hexdigest()
+
+
+def memory_key(identity: Identity) -> str:
+    """The identity as one text."""
+    return repr(identity)
+
+
+def _plain(statements: Sequence[str]) -> list[str]:
+    return [_NEEDLESS_QUOTES.sub(r"\1", statement) for statement in statements]
+
+
+def is_same(source: Catalog, target: Catalog, ours: SchemaObject, theirs: SchemaObject) -> bool:
+    """Whether the target's object is what the source's statements make.
+
+    Either server writes the same text; or the target wrote just this after an earlier migration had made the object
+    from just that (servers of different versions do not write alike).
+    """
+    if ours.kind == "extension":
+        # Where it is and in which version is the target's own affair.
+        return True
+    if ours.statements == theirs.statements or _plain(ours.statements) == _plain(theirs.statements):
+        return True
+    if source.version < MULTIRANGES_SINCE <= target.version and ours.kind == "type":
+        return ours.statements == tuple(_MULTIRANGE.sub("", statement) for statement in theirs.statements)
+    remembered = target.remembered.get(memory_key(identity_of(source, ours)))
+    return remembered is not None and remembered == (digest(ours), digest(theirs))

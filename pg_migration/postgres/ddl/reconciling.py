@@ -1,0 +1,321 @@
+"""Compare two catalogs and decide what to drop, keep and make in the target. Nothing here talks to a server."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pg_migration.postgres.catalog import Address, Catalog, Column, Notice, SchemaObject, Table, TableName
+from pg_migration.postgres.catalog.graph import reachable
+from pg_migration.postgres.ddl.identity import Identity, by_identity, identity_of, is_same, there
+from pg_migration.postgres.errors import StructureConflict
+
+# Rows are stored as what these say: a difference can't be mended under the rows.
+STORED_KINDS = frozenset({"type", "domain"})
+# What belongs to the whole database, or holds more than the source's objects.
+NEVER_DROPPED = frozenset({"schema", "extension", "language", "access method"})
+# What hangs on a table, and goes from a table that is kept when the source does not have it.
+MENDED_KINDS = frozenset(
+    {
+        "check",
+        "default",
+        "primary key",
+        "unique",
+        "exclusion",
+        "index",
+        "statistics",
+        "foreign key",
+        "rule",
+        "trigger",
+        "policy",
+        "row security",
+        "comment",
+        "privileges",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """What brings the target in line.
+
+    ``drop`` are statements to run first, in order; ``dropped`` names what they drop. ``create`` are the source's
+    objects that are not there yet or were dropped, in order; ``keep`` are those that are there and the same.
+    ``notices`` name what the target can't have as it is in the source.
+    """
+
+    drop: tuple[str, ...]
+    dropped: tuple[SchemaObject, ...]
+    create: tuple[SchemaObject, ...]
+    keep: tuple[SchemaObject, ...]
+    notices: tuple[Notice, ...] = ()
+
+
+def missing(source: Catalog, target: Catalog, objects: Iterable[SchemaObject] | None = None) -> list[SchemaObject]:
+    """Of the source's objects (all of them by default), those that the target lacks or has otherwise."""
+    theirs = there(target)
+    wanted = source.objects if objects is None else objects
+    return [
+        item
+        for item in wanted
+        if can_be_made(item, target)
+        and not ((found := theirs.get(identity_of(source, item))) and is_same(source, target, item, found))
+    ]
+
+
+def can_be_made(item: SchemaObject, target: Catalog) -> bool:
+    """Whether the target's server has what an object asks of it; so far that is a compression method."""
+    return item.kind != "compression" or item.name.rpartition(" ")[2] in target.compression_methods
+
+
+def reconcile(source: Catalog, target: Catalog, drop_existing: bool = False) -> Reconciliation:
+    """Decide what to do to a target that may hold anything, from nothing to a former copy.
+
+    A table whose columns are the same is kept, with its rows. Whatever else differs is replaced, together with what
+    leans on it in the target; what hangs on a kept table and is not in the source goes.
+
+    Args:
+        source: the catalog to copy.
+        target: the target's, discovered in the same schemas under their names there.
+        drop_existing: drop whatever the source has too, and make it anew.
+
+    Raises:
+        StructureConflict: a table that is there has other columns, or uses a type that is defined otherwise; the
+            message lists every difference. Never with ``drop_existing``.
+    """
+    theirs = there(target)
+    kept_tables: set[TableName] = set()
+    if drop_existing:
+        doomed = _everything_in_both(source, target)
+    else:
+        _demand_same_columns(source, target)
+        kept_tables = {source.target_name(table.key) for table in source.tables} & set(target.tables_by_name)
+        doomed = _replaced(source, target) | _superfluous(source, target, kept_tables)
+    if drop_existing or any(identity_of(source, item) not in theirs for item in source.objects):
+        doomed |= _default_privileges(target)
+    doomed = reachable(doomed, _dependents(target))
+    if not drop_existing:
+        _demand_no_table(target, doomed)
+    create: list[SchemaObject] = []
+    keep: list[SchemaObject] = []
+    for item in _wanted(source, kept_tables):
+        found = theirs.get(identity_of(source, item))
+        if found is None or found.address in doomed:
+            create.append(item)
+        elif is_same(source, target, item, found):
+            keep.append(item)
+        elif item.kind != "table":
+            create.append(item)
+        elif found.statements[1:] != item.statements[1:]:
+            create.append(replace(item, statements=tuple(_alterations(item, found))))
+        else:
+            keep.append(item)
+    return Reconciliation(
+        drop=tuple(_drops(target, doomed, drop_existing)),
+        dropped=tuple(item for item in reversed(target.objects) if item.address in doomed),
+        create=tuple(item for item in create if can_be_made(item, target)),
+        keep=tuple(keep),
+        notices=tuple(_impossible(item) for item in create if not can_be_made(item, target)),
+    )
+
+
+def _wanted(source: Catalog, kept_tables: set[TableName]) -> Sequence[SchemaObject]:
+    """The source's objects, and of tables that are kept also the parts that their CREATE TABLE would have made."""
+    parts = [part for part in source.parts if part.table and source.target_name(part.table) in kept_tables]
+    return sorted([*source.objects, *parts], key=lambda item: item.phase)
+
+
+def _everything_in_both(source: Catalog, target: Catalog) -> set[Address]:
+    ours = by_identity(source)
+    return {
+        item.address
+        for item in target.objects
+        if item.kind not in NEVER_DROPPED and identity_of(target, item) in ours and _is_dropped_by_name(item)
+    }
+
+
+def _default_privileges(target: Catalog) -> set[Address]:
+    """They would add grants to whatever is made now; the source's are made again after everything else."""
+    return {item.address for item in target.objects if item.kind == "default privileges"}
+
+
+def _is_dropped_by_name(item: SchemaObject) -> bool:
+    return item.drop.startswith("DROP ")
+
+
+def _replaced(source: Catalog, target: Catalog) -> set[Address]:
+    """What is there, differs, and can't be replaced without being dropped."""
+    theirs = by_identity(target)
+    return {
+        found.address
+        for key, item in by_identity(source).items()
+        if (found := theirs.get(key)) is not None
+        and item.kind not in NEVER_DROPPED | {"table"}
+        and not is_same(source, target, item, found)
+        and not _can_replace(item, found)
+    }
+
+
+def _can_replace(ours: SchemaObject, theirs: SchemaObject) -> bool:
+    """CREATE OR REPLACE FUNCTION takes a new body, but neither other arguments nor another result."""
+    if ours.kind == "function":
+        heads = [item.statements[0].partition("\n LANGUAGE")[0].replace('"', "") for item in (ours, theirs)]
+        return heads[0] == heads[1]
+    return ours.replaceable
+
+
+def _superfluous(source: Catalog, target: Catalog, kept_tables: set[TableName]) -> set[Address]:
+    ours = by_identity(source)
+    return {
+        item.address
+        for key, item in by_identity(target).items()
+        if item.table in kept_tables and item.kind in MENDED_KINDS and key not in ours
+    }
+
+
+def _dependents(catalog: Catalog) -> Mapping[Address, Sequence[Address]]:
+    found: dict[Address, list[Address]] = {}
+    for item in catalog.objects:
+        for needed in item.depends_on:
+            found.setdefault(needed, []).append(item.address)
+    return found
+
+
+def _demand_no_table(target: Catalog, doomed: set[Address]) -> None:
+    tables = [item for item in target.objects if item.kind == "table" and item.address in doomed]
+    if tables:
+        named = ", ".join(f"{item.schema}.{item.name}" for item in tables)
+        raise StructureConflict(
+            f"something that differs from the source is built into tables of the target: {named}. Nothing was changed. "
+            f"Set drop_existing_tables: true to drop and recreate them."
+        )
+
+
+def _drops(target: Catalog, doomed: set[Address], cascade: bool) -> Iterator[str]:
+    """Statements, dependents first; nothing for what goes with a table anyway."""
+    gone = {item.table for item in target.objects if item.kind == "table" and item.address in doomed}
+    for item in (*target.parts, *reversed(target.objects)):
+        if item.address not in doomed or not item.drop:
+            continue
+        if item.table in gone and item.kind != "table":
+            continue
+        by_name = cascade and _is_dropped_by_name(item) and not item.drop.endswith(" CASCADE")
+        yield f"{item.drop} CASCADE" if by_name else item.drop
+
+
+def _alterations(ours: SchemaObject, theirs: SchemaObject) -> Iterator[str]:
+    """What makes a kept table's settings the source's: back to the default where only the target has one, then ours."""
+    for statement in theirs.statements[1:]:
+        if statement not in ours.statements:
+            yield from _reset(statement)
+    yield from ours.statements[1:]
+
+
+def _reset(statement: str) -> Iterator[str]:
+    for pattern, replacement in _RESETS:
+        if pattern.search(statement):
+            yield pattern.sub(replacement, statement)
+            return
+
+
+_RESETS = (
+    (re.compile(r" SET STATISTICS \d+$"), " SET STATISTICS -1"),
+    (re.compile(r" SET STORAGE [A-Z]+$"), " SET STORAGE DEFAULT"),
+    (re.compile(r" SET NOT NULL$"), " DROP NOT NULL"),
+    (re.compile(r" REPLICA IDENTITY [A-Z]+$"), " REPLICA IDENTITY DEFAULT"),
+    (re.compile(r" SET \([^()]*\)$"), " RESET (n_distinct, n_distinct_inherited)"),
+)
+
+
+def _impossible(item: SchemaObject) -> Notice:
+    return Notice(
+        item.kind, item.identity, "the target's server was built without this method; its default is used instead"
+    )
+
+
+def _demand_same_columns(source: Catalog, target: Catalog) -> None:
+    differences = []
+    for table in source.tables:
+        name = source.target_name(table.key)
+        if (found := target.tables_by_name.get(name)) is not None:
+            differences += [f"{name[0]}.{name[1]}: {text}" for text in table_differences(table, found)]
+    differences += _type_differences(source, target)
+    if differences:
+        listed = "\n".join(f"  - {difference}" for difference in differences)
+        raise StructureConflict(
+            f"the target already has tables that differ from the source, and nothing was changed:\n{listed}\nSet "
+            f"drop_existing_tables: true to drop and recreate them, or remove them from the target yourself."
+        )
+
+
+def _type_differences(source: Catalog, target: Catalog) -> Iterator[str]:
+    ours: Mapping[Identity, SchemaObject] = by_identity(source)
+    users = _used_types(target)
+    for key, found in by_identity(target).items():
+        item = ours.get(key)
+        if item is None or item.kind not in STORED_KINDS or is_same(source, target, item, found):
+            continue
+        if tables := users.get(found.address):
+            yield f"{item.kind} {key[1]}.{item.name}, used by {', '.join(tables)}, is defined otherwise"
+
+
+def _used_types(target: Catalog) -> Mapping[Address, Sequence[str]]:
+    """For every type, the tables of the target that lean on it."""
+    users: dict[Address, list[str]] = {}
+    edges = {item.address: item.depends_on for item in target.objects}
+    for item in target.objects:
+        if item.kind == "table":
+            for address in reachable([item.address], edges):
+                users.setdefault(address, []).append(f"{item.schema}.{item.name}")
+    return users
+
+
+def table_differences(source: Table, target: Table) -> Iterator[str]:
+    """What differs between two tables so that rows of the one do not fit into the other."""
+    if source.kind != target.kind:
+        yield f"is {_table_kind(source)} in the source and {_table_kind(target)} in the target"
+    elif source.partition_key != target.partition_key:
+        yield f"is partitioned by {source.partition_key} in the source and by {target.partition_key} in the target"
+    if source.partition_bound != target.partition_bound:
+        yield (f"is {_partition_place(source)} in the source and {_partition_place(target)} in the target")
+    ours, theirs = source.columns, target.columns
+    known = {column.name: column for column in theirs}
+    for column in ours:
+        other = known.get(column.name)
+        if other is None:
+            yield f"column {column.name} is missing in the target"
+            continue
+        for said, mine, found in _column_properties(column, other):
+            if mine != found:
+                yield f"column {column.name}: {said} is {mine} in the source and {found} in the target"
+    names = {column.name for column in ours}
+    for column in theirs:
+        if column.name not in names:
+            yield f"column {column.name} is in the target only"
+    if names == set(known) and [column.name for column in ours] != [column.name for column in theirs]:
+        yield "the columns are in another order"
+
+
+def _column_properties(source: Column, target: Column) -> Iterator[tuple[str, str, str]]:
+    yield "type", source.ddl_type.replace('"', ""), target.ddl_type.replace('"', "")
+    yield "collation", source.collation or "the type's", target.collation or "the type's"
+    yield "nullability", _nullability(source), _nullability(target)
+    yield "identity", _IDENTITY[source.identity], _IDENTITY[target.identity]
+    yield "generation", _GENERATED[source.generated], _GENERATED[target.generated]
+    if source.generated and target.generated:
+        yield "expression", source.default or "", target.default or ""
+
+
+_IDENTITY = {"": "none", "a": "GENERATED ALWAYS", "d": "GENERATED BY DEFAULT"}
+_GENERATED = {"": "none", "s": "STORED", "v": "VIRTUAL"}
+
+
+def _nullability(column: Column) -> str:
+    return "NOT NULL" if column.not_null else "NULL allowed"
+
+
+def _table_kind(table: Table) -> str:
+    return "a partitioned table" if table.kind == "p" else "an ordinary table"
+
+
+def _partition_place(table: Table) -> str:
+    return f"a partition {table.partition_bound}" if table.partition_bound else "no partition"

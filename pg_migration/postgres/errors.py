@@ -1,0 +1,58 @@
+"""What can go wrong, said for people: which object, on which side, and what to do about it.
+
+Every message is safe to show: no password is ever part of one.
+"""
+
+import psycopg2
+
+
+class MigrationError(Exception):
+    """Base of every error that a user can do something about. ``str()`` of it is the whole message."""
+
+
+class ConfigurationError(MigrationError):
+    """A setting, URL or partition key is missing, malformed or out of range. Nothing was touched."""
+
+
+class ConnectionFailed(MigrationError):
+    """A server could not be reached, or refused the role, the password or the database."""
+
+
+class NotPermitted(MigrationError):
+    """A role lacks a privilege that the migration needs."""
+
+
+class StructureConflict(MigrationError):
+    """What exists in the target differs from the source, and nobody said that it may be replaced."""
+
+
+class CopyMismatch(MigrationError):
+    """The source sent a different number of rows than the target stored; the chunk was rolled back."""
+
+
+class SnapshotLost(MigrationError):
+    """The transaction that holds the exported snapshot is gone, so the run can't go on at the same point in time."""
+
+
+class SourceChanged(MigrationError):
+    """A table of the source was truncated or rewritten in the moment between snapshot and lock. Nothing was written."""
+
+
+class AnotherRunActive(MigrationError):
+    """A second run works on the same target; its advisory lock names it."""
+
+
+class LockLost(MigrationError):
+    """The session that holds the target's lock is gone: its server restarted, and may have lost what it confirmed."""
+
+
+class CopyFailed(MigrationError):
+    """A server refused or lost a COPY; its chunk was rolled back. ``__cause__`` is psycopg2's error."""
+
+
+def server_message(error: BaseException) -> str:
+    """What a server said, in one line: the message, its detail and where it happened (for COPY, the line)."""
+    if not isinstance(error, psycopg2.Error) or not error.diag.message_primary:
+        return " ".join(str(error).split()) or type(error).__name__
+    parts = (error.diag.message_primary, error.diag.message_detail, error.diag.context)
+    return "; ".join(" ".join(part.split()) for part in parts if part)

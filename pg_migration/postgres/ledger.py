@@ -1,0 +1,207 @@
+"""The bookkeeping in the target's ``_pg_migration`` schema: which rows are there, from which run and snapshot."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+from psycopg2.extras import execute_values
+
+from pg_migration.postgres.endpoint import Endpoint
+from pg_migration.postgres.errors import AnotherRunActive, LockLost, NotPermitted, server_message
+from pg_migration.postgres.session import Connections, execute, fetch, transaction
+from pg_migration.postgres.snapshot import Snapshot
+
+# PostgreSQL reserves schema names that begin with pg_ (docs: CREATE SCHEMA), hence the underscore.
+SCHEMA = "_pg_migration"
+LOCK_KEY = 0x70675F6D6967  # "pg_mig"; advisory locks are per database, so one number serves every target
+
+TableName = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class LoadedRange:
+    """A range whose chunks are all in the table."""
+
+    key: str
+    run_id: str
+    snapshot: str
+    rows: int
+    bytes: int
+    started_at: datetime
+    finished_at: datetime
+
+
+@dataclass(frozen=True)
+class ChunkEntry:
+    """One ledger row, less what its COPY moved."""
+
+    table: TableName
+    range_key: str
+    chunk: int
+    chunks: int
+    run_id: str
+    snapshot: str
+    predicate: str
+    started_at: datetime
+
+
+def create(connection: Connection) -> None:
+    """Make the bookkeeping schema where it is missing.
+
+    Raises:
+        NotPermitted: when the role may not create a schema in the target database.
+    """
+    present = fetch(connection, "SELECT to_regclass('_pg_migration.suspended') IS NOT NULL")
+    if present == [(True,)]:
+        return
+    statements = files("pg_migration.postgres").joinpath("ledger.sql").read_text(encoding="utf-8")
+    try:
+        with transaction(connection):
+            execute(connection, statements)
+    except psycopg2.errors.InsufficientPrivilege as error:
+        ((role, database),) = fetch(connection, "SELECT current_user, current_database()")
+        raise NotPermitted(
+            f"role {role} may not create the bookkeeping schema {SCHEMA} in the target database {database} "
+            f"({error.diag.message_primary}). As its owner run: GRANT CREATE ON DATABASE "
+            f'"{database}" TO "{role}";'
+        ) from None
+
+
+class TargetLock:
+    """The right to write to one target: a session-level advisory lock, held until its connections close."""
+
+    def __init__(self, connections: Connections, target: Endpoint, run_id: str) -> None:
+        self._connection = connections.open(target)
+        execute(self._connection, "SELECT set_config('application_name', %s, false)", (f"pg_migration run {run_id}",))
+
+    def acquire(self) -> None:
+        """Take the lock or refuse at once.
+
+        Raises:
+            AnotherRunActive: naming the run that has it.
+        """
+        if fetch(self._connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)) == [(True,)]:
+            return
+        holder = fetch(
+            self._connection,
+            "SELECT a.application_name, a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+            "WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE "
+            "datname = current_database()) AND (l.classid::bigint << 32 | l.objid::bigint) = %s",
+            (LOCK_KEY,),
+        )
+        who = f"{holder[0][0]}, connected since {holder[0][1]:%Y-%m-%d %H:%M:%S} UTC" if holder else "another run"
+        raise AnotherRunActive(
+            f"the target database is being written by {who}. Wait until it has ended, or terminate it, and start again."
+        )
+
+    def demand_held(self) -> None:
+        """Make sure that the lock's session lives, and with it that the server did not restart since.
+
+        Raises:
+            LockLost: it does not. Chunks are committed without waiting for the disk, and UNLOGGED tables lose their
+                rows in a crash, so nothing that was loaded before can be relied on.
+        """
+        try:
+            execute(self._connection, "SELECT 1")
+        except psycopg2.Error as error:
+            raise LockLost(
+                f"the target ended the session that holds the run's lock ({server_message(error)}): the server was "
+                f"restarted, or somebody terminated the session. Start the run again; it loads anew what is not sure."
+            ) from None
+
+    def wait(self) -> None:
+        """Take the lock, however long its holder needs."""
+        execute(self._connection, "SELECT pg_advisory_lock(%s)", (LOCK_KEY,))
+
+
+def open_run(connection: Connection, run_id: str, source: Endpoint, snapshot: Snapshot) -> None:
+    """Record that a run has begun to read one snapshot."""
+    execute(
+        connection,
+        "INSERT INTO _pg_migration.run (run_id, source, snapshot, snapshot_at) VALUES (%s, %s, %s, %s) "
+        "ON CONFLICT (run_id) DO UPDATE SET snapshot = excluded.snapshot, snapshot_at = excluded.snapshot_at, "
+        "finished_at = NULL, succeeded = NULL",
+        (run_id, source.description, snapshot.name, snapshot.taken_at),
+    )
+
+
+def close_run(connection: Connection, run_id: str, succeeded: bool) -> None:
+    """Record how a run ended."""
+    execute(
+        connection,
+        "UPDATE _pg_migration.run SET finished_at = clock_timestamp(), succeeded = %s WHERE run_id = %s",
+        (succeeded, run_id),
+    )
+
+
+def forget(connection: Connection, tables: Iterable[TableName]) -> None:
+    """Drop what the ledger says of tables, in the transaction that empties them."""
+    with connection.cursor() as cursor:
+        execute_values(
+            cursor,
+            "DELETE FROM _pg_migration.chunk c USING (VALUES %s) AS t (schema_name, table_name) "
+            "WHERE c.schema_name = t.schema_name AND c.table_name = t.table_name",
+            list(tables),
+            template="(%s::text, %s::text)",
+        )
+
+
+def forget_range(connection: Connection, table: TableName, range_key: str) -> None:
+    """Drop what the ledger says of one range, in the transaction that replaces it."""
+    execute(
+        connection,
+        "DELETE FROM _pg_migration.chunk WHERE (schema_name, table_name, range_key) = (%s, %s, %s)",
+        (*table, range_key),
+    )
+
+
+def record(connection: Connection, entry: ChunkEntry, rows: int, size: int) -> None:
+    """Write one chunk's row, with the rows and bytes that it moved, in the transaction of its COPY."""
+    execute(
+        connection,
+        "INSERT INTO _pg_migration.chunk (schema_name, table_name, range_key, chunk, chunks, relation, run_id, "
+        "snapshot, predicate, row_count, byte_count, started_at) "
+        "VALUES (%s, %s, %s, %s, %s, to_regclass(format('%%I.%%I', %s, %s)), %s, %s, %s, %s, %s, %s)",
+        (
+            *(*entry.table, entry.range_key, entry.chunk, entry.chunks, *entry.table, entry.run_id, entry.snapshot),
+            *(entry.predicate, rows, size, entry.started_at),
+        ),
+    )
+
+
+def recorded(connection: Connection, entry: ChunkEntry) -> tuple[int, int] | None:
+    """Rows and bytes of a chunk that the same run has committed; None when it has not."""
+    found = fetch(
+        connection,
+        "SELECT row_count, byte_count FROM _pg_migration.chunk "
+        "WHERE (schema_name, table_name, range_key, chunk, run_id) = (%s, %s, %s, %s, %s)",
+        (*entry.table, entry.range_key, entry.chunk, entry.run_id),
+    )
+    return (found[0][0], found[0][1]) if found else None
+
+
+def loaded_ranges(connection: Connection, table: TableName) -> tuple[LoadedRange, ...]:
+    """The complete ranges of a table, as long as it still is the relation that they were loaded into."""
+    return all_loaded_ranges(connection, [table]).get(table, ())
+
+
+def all_loaded_ranges(
+    connection: Connection, tables: Collection[TableName]
+) -> Mapping[TableName, tuple[LoadedRange, ...]]:
+    """As `loaded_ranges`, for several tables in one query; tables with nothing complete are left out."""
+    found: dict[TableName, list[LoadedRange]] = {}
+    for schema, table, *rest in fetch(
+        connection,
+        "SELECT schema_name, table_name, range_key, max(run_id), max(snapshot), sum(row_count)::bigint, "
+        "sum(byte_count)::bigint, min(started_at), max(finished_at) FROM _pg_migration.chunk "
+        "WHERE relation = to_regclass(format('%%I.%%I', schema_name, table_name)) "
+        "AND schema_name = ANY (%s) AND table_name = ANY (%s) "
+        "GROUP BY schema_name, table_name, range_key HAVING count(*) = max(chunks) ORDER BY 1, 2, 8",
+        ([t[0] for t in tables], [t[1] for t in tables]),
+    ):
+        if (schema, table) in tables:
+            found.setdefault((schema, table), []).append(LoadedRange(*rest))
+    return {name: tuple(ranges) for name, ranges in found.items()}

@@ -1,0 +1,43 @@
+-- The bookkeeping of pg_migration in a target database. Everything of ours is in this one schema. Its name begins with an
+-- underscore because PostgreSQL reserves names that begin with pg_ (docs: CREATE SCHEMA).
+CREATE SCHEMA IF NOT EXISTS _pg_migration;
+
+CREATE TABLE IF NOT EXISTS _pg_migration.run (
+    run_id         text PRIMARY KEY,
+    source         text NOT NULL,               -- address without password
+    snapshot       text NOT NULL,
+    snapshot_at    timestamptz NOT NULL,
+    started_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at    timestamptz,
+    succeeded      boolean
+);
+
+-- One row per chunk, written in the transaction of its COPY: a row is here if and only if its rows are in the table.
+CREATE TABLE IF NOT EXISTS _pg_migration.chunk (
+    schema_name    text NOT NULL,
+    table_name     text NOT NULL,
+    range_key      text NOT NULL,
+    chunk          integer NOT NULL,
+    chunks         integer NOT NULL,            -- how many the range was cut into
+    relation       oid NOT NULL,                -- a table dropped and made again is another relation, with nothing loaded
+    run_id         text NOT NULL,
+    snapshot       text NOT NULL,
+    predicate      text NOT NULL,
+    row_count      bigint NOT NULL,
+    byte_count     bigint NOT NULL,
+    started_at     timestamptz NOT NULL,
+    finished_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (schema_name, table_name, range_key, chunk)
+);
+
+-- What was taken away from a target table for the time of a load, and the statement that brings it back.
+CREATE TABLE IF NOT EXISTS _pg_migration.suspended (
+    schema_name    text NOT NULL,
+    table_name     text NOT NULL,
+    kind           text NOT NULL,
+    name           text NOT NULL,
+    restore        text NOT NULL,
+    referenced_schema text,                     -- of a foreign key: the table that it points to
+    referenced_table  text,
+    PRIMARY KEY (schema_name, table_name, kind, name)
+);

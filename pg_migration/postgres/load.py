@@ -1,0 +1,409 @@
+"""The load: chunks of all tables in one queue, largest table first, worked off by a bounded pool of connections.
+
+A table's indexes and keys are built as soon as its rows are there, by the same workers. The calling thread only
+receives events, so that it stays free to report them and can be interrupted at any moment.
+"""
+
+import queue
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum
+
+import psycopg2
+
+from pg_migration.postgres import ledger
+from pg_migration.postgres.catalog import Address, SchemaObject
+from pg_migration.postgres.errors import ConnectionFailed, LockLost, MigrationError, SnapshotLost, server_message
+from pg_migration.postgres.ledger import LoadedRange, TableName
+from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
+from pg_migration.postgres.progress import Progress, TableMeter
+from pg_migration.postgres.ranges import KeyColumn, cover_everything, parse
+from pg_migration.postgres.schedule import Schedule
+from pg_migration.postgres.session import transaction
+from pg_migration.postgres.worker import LoadContext, Worker, empty, truncates_with_its_chunk
+
+PROGRESS_SECONDS = 5.0
+
+# Pauses before each further attempt of a task whose connection was lost: half a minute in all, for a failover's worth.
+RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+
+_BUILDS_AN_INDEX = re.compile(r"CREATE\s+(UNIQUE\s+)?INDEX\s", re.IGNORECASE)
+
+
+class Mode(Enum):
+    """What becomes of the rows that are in the target: the whole table is emptied, or only ranges are replaced."""
+
+    RELOAD = "reload"
+    REPLACE_RANGES = "replace ranges"
+
+
+@dataclass(frozen=True)
+class RangeLoaded:
+    """One range whose chunks are all committed."""
+
+    key: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class TableLoaded:
+    """A table whose planned ranges are in, and whose indexes and keys were built or reported.
+
+    ``seconds`` is the wall time from its first chunk's begin to its last chunk's commit; ``build_seconds`` is what
+    indexes, keys and ANALYZE took after that. ``complete`` tells whether the ledger shows every range of the table.
+    """
+
+    plan: TablePlan
+    ranges: tuple[RangeLoaded, ...]
+    seconds: float
+    build_seconds: float
+    complete: bool
+
+    @property
+    def rows(self) -> int:
+        """Rows copied, as both servers counted them."""
+        return sum(r.rows for r in self.ranges)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that went over the wire."""
+        return sum(r.bytes for r in self.ranges)
+
+
+@dataclass(frozen=True)
+class TableFailed:
+    """A table whose rows are not complete; ``error`` is for people."""
+
+    plan: TablePlan
+    error: str
+
+
+@dataclass(frozen=True)
+class ObjectFailed:
+    """An index or constraint that could not be built although the rows are there."""
+
+    object: SchemaObject
+    error: str
+
+
+Event = TableLoaded | TableFailed | ObjectFailed | Progress
+
+
+@dataclass(frozen=True)
+class _Copy:
+    table: TableName
+    range_key: str
+    chunk: int
+
+
+@dataclass(frozen=True)
+class _Complete:
+    """The barrier behind a table's last chunk."""
+
+    table: TableName
+
+
+@dataclass(frozen=True)
+class _Build:
+    """The CREATE INDEX of an object, which runs beside others of the same table."""
+
+    address: Address
+
+
+@dataclass(frozen=True)
+class _Alter:
+    """The rest of an object, which locks its table and so runs when no index is being built on it."""
+
+    address: Address
+
+
+@dataclass(frozen=True)
+class _Finish:
+    table: TableName
+
+
+_Task = _Copy | _Complete | _Build | _Alter | _Finish
+
+
+@dataclass
+class _TableState:
+    plan: TablePlan
+    meter: TableMeter
+    objects: list[SchemaObject] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+    started: float | None = None
+    copied: float | None = None
+    complete: bool = False
+    error: str | None = None
+
+
+class _Incomplete(Exception):
+    """Other ranges of the table are still to come, so its keys are not built yet."""
+
+
+class Load:
+    """One load of some tables; `events` runs it."""
+
+    def __init__(
+        self,
+        context: LoadContext,
+        plans: Sequence[TablePlan],
+        objects: Sequence[SchemaObject],
+        mode: Mode,
+    ) -> None:
+        """
+        Args:
+            plans: the tables, largest first.
+            objects: what to build on them once their rows are there, in dependency order.
+        """
+        self._context = context
+        self._mode = mode
+        self._tables = {
+            p.name: _TableState(p, TableMeter(".".join(context.target_name(p.table)), p.rows, p.bytes)) for p in plans
+        }
+        self._objects: dict[Address, SchemaObject] = {}
+        for made in objects:
+            if made.table in self._tables:
+                self._objects[made.address] = made
+                self._tables[made.table].objects.append(made)
+        self._chunks: dict[_Copy, tuple[RangePlan, Chunk]] = {
+            _Copy(p.name, r.range.key, c.number): (r, c) for p in plans for r in p.ranges for c in r.chunks
+        }
+        self._events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._schedule: Schedule[_Task] = Schedule(self._skip)
+        self._stopping = threading.Event()
+
+    def events(self) -> Iterator[Event]:
+        """Run the load; what happened, as it happens. Leaving the iterator early stops the workers.
+
+        Raises:
+            ConnectionFailed, SnapshotLost, LockLost: when no table can go on.
+        """
+        if self._mode is Mode.RELOAD:
+            self._context.connections.run(self._empty_tables)
+        self._draw_graph()
+        threads = [
+            threading.Thread(target=self._work, name=f"pg_migration worker {n}", daemon=True)
+            for n in range(1, self._context.workers + 1)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield from self._report(len(threads))
+        finally:
+            self._stopping.set()
+            self._schedule.stop()
+            while any(thread.is_alive() for thread in threads):
+                self._context.connections.cancel()
+                for thread in threads:
+                    thread.join(timeout=1)
+
+    def _report(self, running: int) -> Iterator[Event]:
+        due = time.monotonic() + PROGRESS_SECONDS
+        while running:
+            try:
+                event = self._events.get(timeout=max(0.0, due - time.monotonic()))
+            except queue.Empty:
+                due = time.monotonic() + PROGRESS_SECONDS
+                progress = self._progress()
+                if progress.tables:
+                    yield progress
+                continue
+            if event is None:
+                running -= 1
+            elif isinstance(event, BaseException):
+                raise event
+            else:
+                yield event
+
+    def _progress(self) -> Progress:
+        states = [s for s in self._tables.values() if s.started is not None and s.copied is None and s.error is None]
+        return Progress(tuple(s.meter.status() for s in states))
+
+    def _empty_tables(self) -> None:
+        """Empty what is not emptied in the transaction of its only chunk."""
+        target = Worker(self._context).target
+        for state in self._tables.values():
+            if state.plan.chunk_count == 1 and truncates_with_its_chunk(state.plan.table):
+                continue
+            with transaction(target):
+                empty(target, self._context, state.plan.table)
+
+    def _draw_graph(self) -> None:
+        for name, state in self._tables.items():
+            weight = state.plan.bytes
+            copies = [_Copy(name, r.range.key, c.number) for r in state.plan.ranges for c in r.chunks]
+            for copy in copies:
+                self._schedule.add(copy, weight)
+            self._schedule.add(_Complete(name), weight, after=copies)
+            builds = [_Build(o.address) for o in state.objects if _build_statements(o)]
+            alters = [_Alter(o.address) for o in state.objects]
+            for previous, made in zip([None, *alters], state.objects, strict=False):
+                self._add_object(name, weight, made, builds, previous)
+            self._schedule.add(_Finish(name), weight, after=[_Complete(name)], follows=alters)
+
+    def _add_object(
+        self, table: TableName, weight: int, made: SchemaObject, builds: Sequence[_Build], previous: _Alter | None
+    ) -> None:
+        address = made.address
+        needed: list[_Task] = [_Alter(a) for a in sorted(made.depends_on) if a in self._objects]
+        if _build_statements(made):
+            self._schedule.add(_Build(address), weight, after=[_Complete(table), *needed])
+            needed = [_Build(address)]
+        # An ALTER waits for a lock that every CREATE INDEX on the table holds: it comes when they are through, and one
+        # at a time, so that no worker idles in a lock queue.
+        ahead: list[_Task] = [b for b in builds if address not in self._needs(b.address)]
+        if previous is not None and address not in self._needs(previous.address):
+            ahead.append(previous)
+        self._schedule.add(_Alter(address), weight, after=[_Complete(table), *needed], follows=ahead)
+
+    def _needs(self, address: Address) -> frozenset[Address]:
+        return self._objects[address].depends_on
+
+    def _work(self) -> None:
+        worker = Worker(self._context)
+        try:
+            while (task := self._schedule.take()) is not None:
+                self._schedule.settle(task, self._perform(worker, task))
+        except BaseException as error:  # told to the thread that waits for events, which decides
+            self._events.put(error)
+            self._schedule.stop()
+        finally:
+            worker.abandon()
+            self._events.put(None)
+
+    def _perform(self, worker: Worker, task: _Task) -> bool:
+        """Do one task; whether it succeeded. What makes every further task hopeless is raised.
+
+        A lost connection is made anew, a few times, as long as the two sessions live that prove that nothing was lost
+        with it: the one that holds the snapshot and the one that holds the target's lock.
+        """
+        pauses, again = iter(RETRY_SECONDS), False
+        while (error := self._attempt(worker, task, again)) is not None:
+            if isinstance(error, _Incomplete):
+                return False
+            lost = worker.lost_a_connection or isinstance(error, ConnectionFailed)
+            worker.abandon()
+            pause = next(pauses, None)
+            if not lost or pause is None or self._stopping.is_set():
+                self._give_up(worker, task, error)
+                return False
+            self._context.lock.demand_held()
+            self._stopping.wait(pause)
+            again = True
+        return True
+
+    def _give_up(self, worker: Worker, task: _Task, error: Exception) -> None:
+        if isinstance(error, ConnectionFailed):
+            raise error
+        if isinstance(task, _Copy) and not self._stopping.is_set():
+            self._make_logged_all_the_same(worker, self._tables[task.table])
+        self._fail(task, str(error) if isinstance(error, MigrationError) else server_message(error))
+
+    def _make_logged_all_the_same(self, worker: Worker, state: _TableState) -> None:
+        """A table whose load failed keeps no state that was for the load only; the first failure is what is told."""
+        if self._mode is Mode.RELOAD and self._context.unlogged_for_load(state.plan.table):
+            with suppress(MigrationError, psycopg2.Error):
+                worker.make_logged(state.plan.table)
+
+    def _attempt(self, worker: Worker, task: _Task, again: bool) -> Exception | None:
+        """Do one task once; the error that it ended with."""
+        try:
+            self._do(worker, task, again)
+        except (SnapshotLost, LockLost):
+            raise
+        except (MigrationError, psycopg2.Error, _Incomplete) as error:
+            return error
+        return None
+
+    def _do(self, worker: Worker, task: _Task, again: bool) -> None:
+        if isinstance(task, _Copy):
+            self._copy(worker, task, again)
+        elif isinstance(task, _Complete):
+            self._mark_complete(worker, self._tables[task.table])
+        elif isinstance(task, _Finish):
+            self._finish(worker, self._tables[task.table])
+        else:
+            self._build(worker, task, again)
+
+    def _copy(self, worker: Worker, task: _Copy, again: bool) -> None:
+        state = self._tables[task.table]
+        piece, chunk = self._chunks[task]
+        with self._lock:
+            if state.error is not None:
+                raise MigrationError(state.error)
+            state.started = state.started or time.monotonic()
+        with state.meter.chunk() as on_bytes:
+            replace = self._mode is Mode.REPLACE_RANGES
+            copied = worker.copy(state.plan, piece, chunk, replace, again, on_bytes)
+        state.meter.committed(copied.rows, copied.bytes)
+        with self._lock:
+            state.rows[task.range_key] = state.rows.get(task.range_key, 0) + copied.rows
+            state.bytes[task.range_key] = state.bytes.get(task.range_key, 0) + copied.bytes
+
+    def _mark_complete(self, worker: Worker, state: _TableState) -> None:
+        state.copied = time.monotonic()
+        self._context.lock.demand_held()
+        if self._mode is Mode.RELOAD and self._context.unlogged_for_load(state.plan.table):
+            worker.make_logged(state.plan.table)
+        loaded = ledger.loaded_ranges(worker.target, self._context.target_name(state.plan.table))
+        state.complete = is_complete(loaded, state.plan.key)
+        if not state.complete and self._mode is Mode.RELOAD:
+            raise MigrationError(
+                "the ledger in the target does not show all of its chunks, which this run had committed"
+            )
+        if not state.complete:
+            self._events.put(self._loaded(state, state.copied))
+            raise _Incomplete
+
+    def _build(self, worker: Worker, task: _Build | _Alter, again: bool) -> None:
+        made = self._objects[task.address]
+        builds = _build_statements(made)
+        worker.run(builds if isinstance(task, _Build) else made.statements[len(builds) :], made.search_path, again)
+
+    def _finish(self, worker: Worker, state: _TableState) -> None:
+        worker.analyze(state.plan.table)
+        self._events.put(self._loaded(state, time.monotonic()))
+
+    def _loaded(self, state: _TableState, now: float) -> TableLoaded:
+        started, copied = state.started or now, state.copied or now
+        ranges = tuple(
+            RangeLoaded(r.range.key, state.rows[r.range.key], state.bytes[r.range.key]) for r in state.plan.ranges
+        )
+        return TableLoaded(state.plan, ranges, copied - started, now - copied, state.complete)
+
+    def _fail(self, task: _Task, error: str) -> None:
+        if isinstance(task, (_Build, _Alter)):
+            self._events.put(ObjectFailed(self._objects[task.address], error))
+            return
+        state = self._tables[task.table]
+        with self._lock:
+            first, state.error = state.error is None, state.error or error
+        if first:
+            self._events.put(TableFailed(state.plan, error))
+
+    def _skip(self, task: _Task, cause: _Task) -> None:
+        """Tell of an object that was not built because another one failed; its table's own failure was told already."""
+        if isinstance(task, _Alter) and isinstance(cause, (_Build, _Alter)) and cause.address != task.address:
+            other = self._objects[cause.address]
+            made = self._objects[task.address]
+            self._events.put(ObjectFailed(made, f"skipped, because it needs {other.kind} {other.name}, which failed"))
+
+
+def is_complete(loaded: Sequence[LoadedRange], key: KeyColumn | None) -> bool:
+    """Whether ranges in the ledger leave no row of their table out."""
+    return cover_everything((parse(r.key, key, "") for r in loaded), key)
+
+
+def _build_statements(made: SchemaObject) -> tuple[str, ...]:
+    count = 0
+    while count < len(made.statements) and _BUILDS_AN_INDEX.match(made.statements[count]):
+        count += 1
+    return made.statements[:count]

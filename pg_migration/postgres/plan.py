@@ -1,0 +1,315 @@
+"""What a load will do, decided before it writes: ranges, chunks, the format on the wire, and the order."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Literal, get_args
+
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.errors import ConfigurationError
+from pg_migration.postgres.ranges import CUTTABLE_TYPES, WHOLE_TABLE, KeyColumn, Range, cut, parse
+from pg_migration.postgres.session import fetch
+
+SAMPLED_ROWS_PER_CHUNK = 100
+LEAST_SAMPLED_PAGES = 500
+CHUNK_BYTES = 256 * 2**20
+
+# pg_stats.correlation below which rows that follow each other in the key lie all over the table: to read one range of
+# the key then costs about as much as to read the table, so ranges are not cut any further.
+LEAST_CORRELATION = 0.5
+
+CopyFormat = Literal["auto", "text"]
+
+# Built-in types whose send and receive functions speak the same bytes from PostgreSQL 12 to 18 and hold no OID.
+PORTABLE_TYPES = (
+    *(
+        "bool",
+        "bytea",
+        "char",
+        "name",
+        "int2",
+        "int4",
+        "int8",
+        "text",
+        "json",
+        "jsonb",
+        "uuid",
+        "money",
+        "bit",
+        "varbit",
+    ),
+    *("varchar", "bpchar", "numeric", "float4", "float8", "date", "time", "timetz", "timestamp", "timestamptz"),
+    *("interval", "inet", "cidr", "macaddr", "macaddr8", "point", "line", "lseg", "box", "path", "polygon", "circle"),
+    *("int4range", "int8range", "numrange", "daterange", "tsrange", "tstzrange"),
+)
+
+
+@dataclass(frozen=True)
+class LoadSettings:
+    """How a load is cut and run.
+
+    Args:
+        chunk_size: rows that one COPY moves, about.
+        partition_threshold: tables with more estimated rows than this are cut into key ranges.
+        max_partitions: into how many.
+        workers: connections per side that copy at the same time.
+        use_unlogged_tables: load into UNLOGGED tables and make them LOGGED before indexes are built.
+        copy_format: ``auto`` is binary for tables whose types allow it, ``text`` is text for all.
+    """
+
+    chunk_size: int = 100_000
+    partition_threshold: int = 1_000_000
+    max_partitions: int = 8
+    workers: int = 2
+    use_unlogged_tables: bool = False
+    copy_format: CopyFormat = "auto"
+
+    def check(self) -> None:
+        """Reject what no load can be run with.
+
+        Raises:
+            ConfigurationError: naming every setting that is out of range.
+        """
+        wrong = [
+            f"{name} is {value}, but must be at least {least}"
+            for name, value, least in (
+                ("chunk_size", self.chunk_size, 1),
+                ("partition_threshold", self.partition_threshold, 0),
+                ("max_partitions", self.max_partitions, 1),
+                ("workers", self.workers, 1),
+            )
+            if value < least
+        ]
+        if self.copy_format not in get_args(CopyFormat):
+            wrong.append(f"copy_format is {self.copy_format!r}, but must be one of {', '.join(get_args(CopyFormat))}")
+        if wrong:
+            raise ConfigurationError("the configuration of resource 'migration' can't be used: " + "; ".join(wrong))
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The rows of one COPY: a condition on the source."""
+
+    number: int
+    predicate: sql.Composable
+
+
+@dataclass(frozen=True)
+class RangePlan:
+    """One range and the chunks that make it up."""
+
+    range: Range
+    chunks: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """How one table is copied.
+
+    ``rows`` and ``bytes`` are estimates; ``pages`` is exact. ``encoding`` is the one that text travels in, where that
+    must not be UTF8. ``key`` is the column that ranges are cut on, if any.
+    """
+
+    table: Table
+    rows: int
+    bytes: int
+    pages: int
+    binary: bool
+    encoding: str | None
+    key: KeyColumn | None
+    ranges: tuple[RangePlan, ...]
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Schema and name in the source."""
+        return self.table.schema, self.table.name
+
+    @property
+    def chunk_count(self) -> int:
+        """COPY statements in all."""
+        return sum(len(r.chunks) for r in self.ranges)
+
+
+@dataclass(frozen=True)
+class _Size:
+    rows: int
+    bytes: int
+    pages: int
+    heap: bool
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Cuts tables of one source, read through a connection that sees the run's snapshot.
+
+    ``encoding`` is what `copying.raw_encoding` says of the two databases. Text in binary COPY is in the encoding of the
+    session, which is UTF8, so another one means the text format.
+    """
+
+    connection: Connection
+    settings: LoadSettings
+    encoding: str | None = None
+    _types: dict[int, tuple[str, bool]] = field(default_factory=dict)
+
+    def plan(self, tables: Sequence[Table]) -> tuple[TablePlan, ...]:
+        """Plan whole tables, the largest first.
+
+        A fixed number of queries, and one sample for each table that is cut or was never analyzed.
+        """
+        sizes = self._sizes(tables)
+        self._learn_types(tables)
+        plans = [self._plan_table(table, sizes[table.oid]) for table in tables]
+        return tuple(sorted(plans, key=lambda p: (-p.bytes, p.name)))
+
+    def plan_ranges(self, table: Table, keys: Sequence[str]) -> TablePlan:
+        """Plan only the ranges that partition keys name.
+
+        Raises:
+            ConfigurationError: when a key is none of the table's.
+        """
+        size = self._sizes([table])[table.oid]
+        self._learn_types([table])
+        key = self.key_column(table)
+        wanted = [parse(k, key, f"{table.schema}.{table.name}") for k in keys]
+        if WHOLE_TABLE in wanted:
+            ranges: tuple[RangePlan, ...] = (RangePlan(WHOLE_TABLE, self._page_chunks(table, size)),)
+        else:
+            ranges = tuple(RangePlan(r, (Chunk(1, r.predicate(key)),)) for r in wanted)
+        return TablePlan(table, size.rows, size.bytes, size.pages, self._binary(table), self.encoding, key, ranges)
+
+    def _plan_table(self, table: Table, size: _Size) -> TablePlan:
+        key = self.key_column(table)
+        if table.kind == "r" and key is not None and size.rows > self.settings.partition_threshold:
+            ranges = self._key_ranges(table, key, size)
+        else:
+            ranges = (RangePlan(WHOLE_TABLE, self._page_chunks(table, size)),)
+        return TablePlan(table, size.rows, size.bytes, size.pages, self._binary(table), self.encoding, key, ranges)
+
+    def _key_ranges(self, table: Table, key: KeyColumn, size: _Size) -> tuple[RangePlan, ...]:
+        """Ranges that hold about the same number of rows each, and their chunks, from one sample of the key.
+
+        Quantiles of a page sample follow any distribution (gaps, skew, negative keys) and need no ANALYZE.
+        """
+        per_range = max(1, math.ceil(self._chunk_total(size) / self.settings.max_partitions))
+        if not self._is_stored_in_order(table, key):
+            per_range = 1
+        pieces = per_range * self.settings.max_partitions
+        bounds = self._quantiles(table, key, size, pieces)
+        ranges = cut([bounds[i] for i in range(per_range - 1, len(bounds), per_range)], key)
+        inner = cut(bounds, key)
+        return tuple(RangePlan(r, _chunks_within(r, inner, key)) for r in ranges)
+
+    def _is_stored_in_order(self, table: Table, key: KeyColumn) -> bool:
+        """Whether the key follows the physical order; without statistics, every type but uuid is taken to."""
+        found = fetch(
+            self.connection,
+            "SELECT correlation FROM pg_stats WHERE (schemaname, tablename, attname) = (%s, %s, %s) "
+            "AND NOT inherited AND correlation IS NOT NULL",
+            (table.schema, table.name, key.name),
+        )
+        return abs(found[0][0]) >= LEAST_CORRELATION if found else key.type != "uuid"
+
+    def _quantiles(self, table: Table, key: KeyColumn, size: _Size, pieces: int) -> list[str]:
+        wanted_pages = max(
+            LEAST_SAMPLED_PAGES, math.ceil(size.pages * SAMPLED_ROWS_PER_CHUNK * pieces / max(size.rows, 1))
+        )
+        percent = min(100.0, 100.0 * wanted_pages / max(size.pages, 1))
+        statement = sql.SQL(
+            "SELECT percentile_disc({fractions}::float8[]) WITHIN GROUP (ORDER BY {key}::{type})::text[] "
+            "FROM ONLY {table} TABLESAMPLE SYSTEM ({percent}) REPEATABLE (1)"
+        )
+        ((bounds,),) = fetch(
+            self.connection,
+            statement.format(
+                fractions=sql.Literal([i / pieces for i in range(1, pieces)]),
+                key=sql.Identifier(key.name),
+                type=sql.SQL(key.type),
+                table=sql.Identifier(table.schema, table.name),
+                percent=sql.Literal(percent),
+            ),
+        )
+        return list(bounds or [])
+
+    def _page_chunks(self, table: Table, size: _Size) -> tuple[Chunk, ...]:
+        """Chunks by physical page, inside the snapshot; the last one is open.
+
+        TID range scans exist since PostgreSQL 14; before, each chunk would read the whole table.
+        """
+        count = self._chunk_total(size)
+        if count == 1 or not size.heap or self.connection.server_version < 140000 or table.kind != "r":
+            return (Chunk(1, sql.SQL("true")),)
+        step = math.ceil(size.pages / count)
+        starts = list(range(0, size.pages, step))
+        ends: list[int | None] = [*starts[1:], None]
+        return tuple(Chunk(n, _pages(first, end)) for n, (first, end) in enumerate(zip(starts, ends, strict=True), 1))
+
+    def _chunk_total(self, size: _Size) -> int:
+        by_rows = math.ceil(size.rows / self.settings.chunk_size)
+        by_bytes = math.ceil(size.bytes / CHUNK_BYTES)
+        return max(1, min(max(by_rows, by_bytes), max(size.pages, 1)))
+
+    def _sizes(self, tables: Sequence[Table]) -> Mapping[int, _Size]:
+        statement = files("pg_migration.postgres").joinpath("plan.sql").read_text(encoding="utf-8")
+        names = {table.oid: table for table in tables}
+        sizes = {}
+        for oid, reltuples, relpages, size, pages, heap in fetch(self.connection, statement, {"tables": list(names)}):
+            if reltuples >= 0 and relpages > 0:
+                rows = round(reltuples * pages / relpages)
+            else:
+                rows = self._sampled_rows(names[oid], pages)
+            sizes[oid] = _Size(rows, size, pages, heap)
+        return sizes
+
+    def _sampled_rows(self, table: Table, pages: int) -> int:
+        """Rows of a table that was never analyzed: those on a sample of its pages, scaled."""
+        if pages == 0:
+            return 0
+        percent = min(100.0, 100.0 * LEAST_SAMPLED_PAGES / pages)
+        statement = sql.SQL("SELECT count(*) FROM ONLY {} TABLESAMPLE SYSTEM ({}) REPEATABLE (1)")
+        ((rows,),) = fetch(
+            self.connection,
+            statement.format(sql.Identifier(table.schema, table.name), sql.Literal(percent)),
+        )
+        return round(int(rows) * 100.0 / percent)
+
+    def key_column(self, table: Table) -> KeyColumn | None:
+        """The leading primary key column, when ranges can be cut on its type."""
+        self._learn_types([table])
+        if not table.primary_key:
+            return None
+        leading = table.primary_key[0]
+        column = next(c for c in table.columns if c.name == leading)
+        base_type, _ = self._types[column.type_oid]
+        return KeyColumn(leading, base_type) if base_type in CUTTABLE_TYPES else None
+
+    def _binary(self, table: Table) -> bool:
+        """Whether every copied column may travel in binary, which is faster (about 1.4 to 1.6 times)."""
+        if self.settings.copy_format == "text" or self.encoding is not None:
+            return False
+        types = [self._types[column.type_oid] for column in table.stored_columns]
+        return bool(types) and all(portable for _, portable in types)
+
+    def _learn_types(self, tables: Sequence[Table]) -> None:
+        unknown = {c.type_oid for table in tables for c in table.columns} - self._types.keys()
+        if not unknown:
+            return
+        statement = files("pg_migration.postgres").joinpath("wire.sql").read_text(encoding="utf-8")
+        parameters = {"types": list(unknown), "portable": list(PORTABLE_TYPES)}
+        for oid, base_type, portable in fetch(self.connection, statement, parameters):
+            self._types[oid] = (base_type, bool(portable))
+
+
+def _pages(first: int, end: int | None) -> sql.Composable:
+    lower = sql.SQL("ctid >= {}::tid").format(sql.Literal(f"({first},0)"))
+    return lower if end is None else lower + sql.SQL(" AND ctid < {}::tid").format(sql.Literal(f"({end},0)"))
+
+
+def _chunks_within(whole: Range, pieces: Sequence[Range], key: KeyColumn) -> tuple[Chunk, ...]:
+    """The consecutive pieces from the one that begins where the range begins to the one that ends where it ends."""
+    first = next(i for i, p in enumerate(pieces) if p.lower == whole.lower)
+    last = next(i for i, p in enumerate(pieces) if p.upper == whole.upper)
+    return tuple(Chunk(n, p.predicate(key)) for n, p in enumerate(pieces[first : last + 1], 1))

@@ -1,0 +1,191 @@
+"""Connections that behave the same on every server, and that can be interrupted from outside."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Any, TypeVar
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import make_dsn, quote_ident
+
+from pg_migration.postgres.endpoint import Endpoint
+from pg_migration.postgres.errors import ConnectionFailed
+
+Result = TypeVar("Result")
+Parameters = Sequence[Any] | Mapping[str, Any] | None
+
+CONNECT_TIMEOUT_SECONDS = 15
+INTERRUPT_POLL_SECONDS = 0.2
+
+# Text forms depend on these, so both servers get the same ones; timeouts set on a role or database must not cut a long
+# COPY short. PostgreSQL docs: "Client Connection Defaults".
+PINNED: Mapping[str, str] = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "3",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "lc_monetary": "C",
+    "row_security": "off",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "check_function_bodies": "off",
+    "synchronize_seqscans": "off",
+    "standard_conforming_strings": "on",
+    "quote_all_identifiers": "off",
+}
+PINNED_SINCE: Mapping[str, int] = {"transaction_timeout": 170000, "idle_session_timeout": 140000}
+
+
+class Connections:
+    """The open connections of one piece of work.
+
+    Leaving the ``with`` block cancels whatever still runs on the servers and closes every connection, also when the
+    block is left by an interrupt: Dagster's terminate can't reach a thread that waits inside libpq, but a cancel
+    request to the server can.
+    """
+
+    def __init__(self, application_name: str = "pg_migration") -> None:
+        self._application_name = application_name
+        self._open: list[Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> "Connections":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def open(self, endpoint: Endpoint, search_path: str | None = None) -> Connection:
+        """Connect with pinned settings, in autocommit mode.
+
+        Args:
+            endpoint: where to.
+            search_path: the one schema that names are resolved in, besides ``pg_catalog``; None resolves nothing else.
+
+        Raises:
+            ConnectionFailed: with libpq's reason, the side and the address, without the password.
+        """
+        connection = connect(endpoint, self._application_name)
+        with self._lock:
+            if self._closed:
+                connection.close()
+                raise ConnectionFailed(f"the work that wanted a connection to the {endpoint.side.value} was stopped")
+            self._open.append(connection)
+        pin(connection, search_path)
+        return connection
+
+    def run(self, work: Callable[[], Result]) -> Result:
+        """Run ``work`` in a thread and wait for it in such a way that signals still reach the caller."""
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="pg_migration") as pool:
+            pending: Future[Result] = pool.submit(work)
+            try:
+                while not pending.done():
+                    wait([pending], timeout=INTERRUPT_POLL_SECONDS)
+                return pending.result()
+            except BaseException:
+                if not pending.done():
+                    self.cancel()
+                raise
+
+    def cancel(self) -> None:
+        """Ask the servers to stop whatever statement runs on any of the connections."""
+        with self._lock:
+            connections = [c for c in self._open if not c.closed]
+        for connection in connections:
+            # A backend that is gone needs no cancelling.
+            with suppress(psycopg2.Error):
+                connection.cancel()
+
+    def close(self) -> None:
+        """Cancel and close everything; a connection asked for later is refused."""
+        with self._lock:
+            self._closed = True
+        self.cancel()
+        with self._lock:
+            connections, self._open = self._open, []
+        for connection in connections:
+            with suppress(psycopg2.Error):
+                connection.close()
+
+
+def connect(endpoint: Endpoint, application_name: str) -> Connection:
+    """Open one autocommit connection with keepalives.
+
+    Raises:
+        ConnectionFailed: as `Connections.open`.
+    """
+    defaults = {
+        "application_name": application_name,
+        "keepalives_idle": "30",
+        "keepalives_interval": "10",
+        "keepalives_count": "6",
+        "connect_timeout": str(CONNECT_TIMEOUT_SECONDS),
+        "client_encoding": "UTF8",
+    }
+    try:
+        connection: Connection = psycopg2.connect(make_dsn(**{**defaults, **endpoint.parameters}))
+    except psycopg2.Error as error:
+        reason = endpoint.scrub(" ".join(str(error).split()))
+        raise ConnectionFailed(
+            f"can't connect to the {endpoint.side.value} database {endpoint.description}: {reason}. Check host, port, "
+            f"database, user and password in the {endpoint.side.value} URL, and that the server is up."
+        ) from None
+    connection.autocommit = True
+    return connection
+
+
+def pin(connection: Connection, search_path: str | None = None) -> None:
+    """Set everything that text forms, name resolution and timeouts depend on, in one round trip."""
+    settings = dict(PINNED)
+    settings.update({name: "0" for name, since in PINNED_SINCE.items() if connection.server_version >= since})
+    # Always UTF8, whatever the URL says: psycopg2 2.9 quotes identifiers in UTF8 on connections of every encoding.
+    connection.set_client_encoding("UTF8")
+    path = "pg_catalog" if search_path is None else f"{quote_ident(search_path, connection)}, pg_catalog"
+    execute(
+        connection,
+        sql.SQL("SELECT {}").format(
+            sql.SQL(", ").join(
+                sql.SQL("set_config({}, {}, false)").format(sql.Literal(name), sql.Literal(value))
+                for name, value in [*settings.items(), ("search_path", path)]
+            )
+        ),
+    )
+
+
+def execute(connection: Connection, statement: sql.Composable | str, parameters: Parameters = None) -> int:
+    """Run one statement, without fetching; the number of rows it touched."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.rowcount
+
+
+def fetch(
+    connection: Connection, statement: sql.Composable | str, parameters: Parameters = None
+) -> list[tuple[Any, ...]]:
+    """All rows of one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """A transaction on an autocommit connection: commit at the end of the block, roll back when it raises."""
+    execute(connection, "BEGIN")
+    try:
+        yield
+    except BaseException:
+        with suppress(psycopg2.Error):
+            execute(connection, "ROLLBACK")
+        raise
+    execute(connection, "COMMIT")

@@ -1,0 +1,90 @@
+"""One point in time for every reader of the source."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.endpoint import Endpoint
+from pg_migration.postgres.errors import SnapshotLost, SourceChanged, server_message
+from pg_migration.postgres.session import Connections, execute, fetch
+
+# The row of pg_class is the snapshot's; the function looks at what is there now.
+_REWRITTEN = """
+SELECT oid::regclass::text FROM pg_class
+WHERE oid = ANY (%s::oid[]) AND relfilenode <> 0 AND relfilenode IS DISTINCT FROM pg_relation_filenode(oid)
+ORDER BY 1
+"""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An exported snapshot and the connection whose transaction keeps it alive.
+
+    PostgreSQL docs: "Snapshot Synchronization Functions". The holder does nothing else, so that nothing can abort it.
+    """
+
+    name: str
+    taken_at: datetime
+    holder: Connection
+
+    @classmethod
+    def take(cls, connections: Connections, source: Endpoint) -> "Snapshot":
+        """Export a snapshot of the source; it lives as long as ``connections``.
+
+        Raises:
+            ConnectionFailed: when the source can't be reached.
+        """
+        holder = connections.open(source)
+        execute(holder, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        ((name, taken_at),) = fetch(holder, "SELECT pg_export_snapshot(), transaction_timestamp()")
+        return cls(name, taken_at, holder)
+
+    def protect(self, tables: Sequence[Table]) -> None:
+        """Keep the tables as they are in the snapshot, until the holder's transaction ends; rows may be written.
+
+        After a TRUNCATE or an ALTER TABLE that rewrites it, a table looks empty to older snapshots (PostgreSQL docs:
+        MVCC, "Caveats"), and the copy would be, too. A lock makes such commands wait, as pg_dump does; what came
+        between the snapshot and the lock shows in the file that the table is stored in.
+
+        Raises:
+            SourceChanged: tables were changed in that moment, or there are more than the server can lock.
+        """
+        if not tables:
+            return
+        execute(self.holder, "SAVEPOINT protect")
+        names = sql.SQL(", ").join(sql.SQL("ONLY ") + sql.Identifier(*table.key) for table in tables)
+        try:
+            execute(self.holder, sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(names))
+        except psycopg2.Error as error:
+            if not self.holder.closed:
+                execute(self.holder, "ROLLBACK TO SAVEPOINT protect")
+            raise SourceChanged(
+                f"the source's tables can't be protected from being changed during the run: {server_message(error)}"
+            ) from None
+        changed = fetch(self.holder, _REWRITTEN, ([table.oid for table in tables],))
+        if changed:
+            raise SourceChanged(
+                f"tables of the source were truncated or rewritten while the run began: "
+                f"{', '.join(name for (name,) in changed)}. Start the run again; it takes a new snapshot."
+            )
+
+    def adopt(self, connection: Connection) -> None:
+        """Begin a read-only transaction on ``connection`` that sees exactly this snapshot.
+
+        Raises:
+            SnapshotLost: when the holder's transaction has ended.
+        """
+        execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            execute(connection, sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self.name)))
+        except psycopg2.Error as error:
+            raise SnapshotLost(
+                f"the source's snapshot {self.name} of {self.taken_at:%Y-%m-%d %H:%M:%S} UTC can't be read any more "
+                f"({' '.join(str(error).split())}): the session that held it was ended, or the reader reached another "
+                f"server. Start the run again; it takes a new snapshot."
+            ) from None
