@@ -1,0 +1,52 @@
+"""The one entry point of Dagster: everything that the code location offers."""
+
+import dagster as dg
+
+from pg_migration.orchestration import settings
+from pg_migration.orchestration.automation import build_planned_ranges, build_schedules
+from pg_migration.orchestration.checks import build_known_tables, build_structure, build_table_checks
+from pg_migration.orchestration.foreign_keys import build_foreign_keys
+from pg_migration.orchestration.jobs import build_migrate, build_validate
+from pg_migration.orchestration.location import Location, load
+from pg_migration.orchestration.relations import Relations
+from pg_migration.orchestration.resources import Database, Migration
+from pg_migration.orchestration.structure import build_post_data, build_source_schema, build_target_ddl
+from pg_migration.orchestration.summary import build_summary
+from pg_migration.orchestration.tables import build_tables
+
+
+def build(location: Location) -> dg.Definitions:
+    """The definitions for the tables of one location."""
+    relations = Relations(location)
+    foreign_keys = build_foreign_keys(relations)
+    table_checks = build_table_checks(relations)
+    post_data = build_post_data(relations)
+    assets = [build_source_schema(location), build_target_ddl(), post_data]
+    if relations.listings:
+        assets.append(build_tables(relations))
+    if foreign_keys is not None:
+        assets.append(foreign_keys)
+    last = [post_data.key, *(foreign_keys.keys if foreign_keys is not None else ())]
+    base = dg.Definitions(
+        assets=[*assets, build_summary(relations, last)],
+        asset_checks=[
+            build_known_tables(relations),
+            build_structure(last),
+            *([table_checks] if table_checks is not None else []),
+        ],
+        resources={
+            "source": Database(url_variable=settings.SOURCE_URL, schema_variable=settings.SOURCE_SCHEMA),
+            "target": Database(url_variable=settings.TARGET_URL, schema_variable=settings.TARGET_SCHEMA),
+            "migration": Migration(),
+        },
+        executor=dg.in_process_executor,
+    )
+    automation = dg.Definitions(
+        jobs=[build_migrate(base), build_validate()],
+        schedules=build_schedules(),
+        sensors=[build_planned_ranges(relations)],
+    )
+    return dg.Definitions.merge(base, automation)
+
+
+defs = build(load())

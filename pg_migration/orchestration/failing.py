@@ -1,0 +1,51 @@
+"""How a step fails: with one message for people, instead of the frameworks' stack."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import dagster as dg
+
+from pg_migration.postgres.errors import MigrationError
+
+
+@contextmanager
+def told_plainly(failures: list[str]) -> Iterator[None]:
+    """Turn the library's errors into a Dagster failure that carries their message alone.
+
+    Args:
+        failures: where the message is kept for the summary.
+    """
+    show_stacks()
+    try:
+        yield
+    except MigrationError as error:
+        failures.append(str(error))
+        raise _failure(str(error)) from None
+    except Exception as error:  # unforeseen: with its stack, but the summary must know of it too
+        if not isinstance(error, dg.Failure):
+            failures.append(f"{type(error).__name__}: {error}")
+        raise
+
+
+def fail_if(problems: Sequence[str], what: str) -> None:
+    """Fail the step, listing every problem.
+
+    Raises:
+        dagster.Failure: when there are any.
+    """
+    if problems:
+        listed = "\n".join(f"- {problem}" for problem in problems)
+        raise _failure(f"{what}:\n{listed}")
+
+
+def _failure(message: str) -> dg.Failure:
+    """A failure whose stack, which is Dagster's own and says nothing, is not printed below the message."""
+    sys.tracebacklimit = 0
+    return dg.Failure(description=message, allow_retries=False)
+
+
+def show_stacks() -> None:
+    """Let the errors that nobody foresaw be printed with their stack again."""
+    if hasattr(sys, "tracebacklimit"):
+        del sys.tracebacklimit

@@ -1,0 +1,61 @@
+"""Jobs ``migrate`` and ``validate``.
+
+``define_asset_job`` refuses assets with different partitions definitions, while the implicit job of all assets takes
+them. So ``migrate`` is the implicit job's graph under a name of its own, with two changes to what a step waits for:
+
+- A step downstream of the tables waits for the step of the tables and for its checks, but a table that was left out of
+  the run does not make it be skipped.
+- ``summary`` waits for nothing; its priority makes it the last one. So it runs, and tells, also when others failed.
+
+This leans on how Dagster builds that job; pg_migration_tests/orchestration/test_jobs.py fails when that changes.
+"""
+
+from collections.abc import Mapping
+
+import dagster as dg
+from dagster import MultiDependencyDefinition, NodeInvocation
+from dagster._core.definitions.dependency import IDependencyDefinition
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from pg_migration.orchestration.summary import SUMMARY
+
+MIGRATE = "migrate"
+VALIDATE = "validate"
+
+Inputs = Mapping[str, IDependencyDefinition]
+
+
+def build_migrate(base: dg.Definitions) -> dg.JobDefinition:
+    """One job over every asset and check, whatever their partitions, in one process."""
+    implicit = base.resolve_implicit_global_asset_job_def()
+    graph = dg.GraphDefinition(
+        name=MIGRATE,
+        node_defs=list(implicit.graph.node_defs),
+        dependencies={node: _inputs(node, wanted) for node, wanted in implicit.graph.dependencies.items()},
+    )
+    return graph.to_job(
+        name=MIGRATE,
+        description="Copies everything from the source to the target in one run, from one snapshot, and proves it.",
+        asset_layer=implicit.asset_layer,
+        resource_defs=dict(implicit.resource_defs),
+        executor_def=dg.in_process_executor,
+    )
+
+
+def _inputs(node: str | NodeInvocation, inputs: Inputs) -> Inputs:
+    name = node.name if isinstance(node, NodeInvocation) else node
+    if name == SUMMARY:
+        return {}
+    every = [source for wanted in inputs.values() for source in wanted.get_node_dependencies()]
+    # One input is enough to wait with; all sources at every input would be the square of the number of tables.
+    return {next(iter(inputs)): MultiDependencyDefinition(list(dict.fromkeys(every)))} if every else inputs
+
+
+def build_validate() -> UnresolvedAssetJobDefinition:
+    """The checks alone, against what is in the two databases now."""
+    return dg.define_asset_job(
+        VALIDATE,
+        selection=dg.AssetSelection.all_asset_checks(),
+        description="Compares source and target as they are now; copies nothing.",
+        executor_def=dg.in_process_executor,
+    )

@@ -1,0 +1,92 @@
+"""What the code location knows of the source when it loads: tables and foreign keys, which become assets.
+
+The source is asked once per process. When it can't be reached, the last known listing stands in, and says so: a
+database that is down must not take the code location down with it.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from pg_migration.orchestration import settings
+from pg_migration.postgres.catalog import ListedColumn, TableListing, list_tables
+from pg_migration.postgres.endpoint import Side
+from pg_migration.postgres.errors import MigrationError, server_message
+from pg_migration.postgres.schemas import map_schemas
+from pg_migration.postgres.session import Connections
+
+
+@dataclass(frozen=True)
+class Location:
+    """The tables that assets are made of.
+
+    ``schemas`` maps source to target names. ``problem`` says why the source could not be asked; the listing is then the
+    last known one, or empty.
+    """
+
+    schemas: Mapping[str, str]
+    tables: tuple[TableListing, ...]
+    problem: str | None = None
+
+
+@cache
+def load() -> Location:
+    """Ask the source what there is. Never raises: what is wrong is in ``problem``, and in every run that is started."""
+    try:
+        source = settings.endpoint(Side.SOURCE)
+        with Connections("pg_migration code location") as connections:
+            connection = connections.open(source)
+            schemas = map_schemas(settings.source_schemas(), settings.target_schemas(), connection)
+            found = Location(schemas, list_tables(connection, schemas))
+    except (MigrationError, psycopg2.Error) as error:
+        problem = str(error) if isinstance(error, MigrationError) else server_message(error)
+        return _last_known(problem)
+    _remember(found)
+    return found
+
+
+def _remember(location: Location) -> None:
+    path = _path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.write_text(
+            json.dumps({"schemas": location.schemas, "tables": [asdict(t) for t in location.tables]}), encoding="utf-8"
+        )
+        draft.replace(path)
+    except OSError:
+        return  # a read-only home only costs the stand-in
+
+
+def _last_known(problem: str) -> Location:
+    try:
+        known = json.loads(_path().read_text(encoding="utf-8"))
+        return Location(known["schemas"], tuple(_listing(t) for t in known["tables"]), problem)
+    except (OSError, ValueError, KeyError, TypeError):
+        return Location({}, (), problem)
+
+
+def _listing(known: Mapping[str, Any]) -> TableListing:
+    return TableListing(
+        known["schema"],
+        known["name"],
+        known["kind"],
+        known["comment"],
+        tuple(ListedColumn(**column) for column in known["columns"]),
+        tuple((schema, name) for schema, name in known["references"]),
+    )
+
+
+def _path() -> Path:
+    """One file for each source and choice of schemas; the password is part of a hash only."""
+    home = os.environ.get("DAGSTER_HOME")
+    folder = Path(home) / "pg_migration" if home else Path.home() / ".cache" / "pg_migration"
+    choice = (os.environ.get(settings.SOURCE_URL, ""), settings.source_schemas(), settings.target_schemas())
+    return folder / f"catalog-{hashlib.sha256(repr(choice).encode()).hexdigest()[:16]}.json"

@@ -1,0 +1,117 @@
+"""Metadata that the UI shows: tables as markdown, column schemas, figures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from pg_migration.postgres.catalog import Catalog, Column
+from pg_migration.postgres.load import TableLoaded
+
+Figure = dg.MetadataValue[Any] | dg.TableSchema | int | float | str
+
+
+def markdown(rows: Sequence[Mapping[str, object]]) -> dg.MarkdownMetadataValue:
+    """Rows as a markdown table; numbers right-aligned with thousands separators."""
+    return dg.MetadataValue.md(markdown_text(rows))
+
+
+def markdown_text(rows: Sequence[Mapping[str, object]]) -> str:
+    """As `markdown`, as plain text."""
+    if not rows:
+        return "none"
+    frame = pd.DataFrame([{name: _cell(value) for name, value in row.items()} for row in rows])
+    aligned = ["right" if all(_is_number(row[name]) for row in rows) else "left" for name in frame.columns]
+    return frame.to_markdown(index=False, disable_numparse=True, colalign=aligned)
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    # A cell is one line, and a bar would end it.
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def sql_block(statements: Sequence[str]) -> dg.MarkdownMetadataValue:
+    """SQL as a code block."""
+    if not statements:
+        return dg.MetadataValue.md("nothing had to be run")
+    text = ";\n\n".join(statement.rstrip("; \n") for statement in statements)
+    fence = "````" if "```" in text else "```"
+    return dg.MetadataValue.md(f"{fence}sql\n{text};\n{fence}")
+
+
+def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
+    """A table's columns for ``dagster/column_schema``."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=column.name,
+                type=column.type,
+                description=_column_note(column),
+                constraints=dg.TableColumnConstraints(nullable=not column.not_null),
+            )
+            for column in columns
+        ]
+    )
+
+
+def _column_note(column: Column) -> str | None:
+    if column.generated:
+        return f"generated: {column.default}"
+    if column.identity:
+        return f"identity, generated {'always' if column.identity == 'a' else 'by default'}"
+    return f"default: {column.default}" if column.default else None
+
+
+def catalog_metadata(catalog: Catalog) -> dict[str, Figure]:
+    """Counts per kind, and the tables with their sizes."""
+    return {
+        "objects": markdown([{"kind": kind, "count": count} for kind, count in sorted(catalog.counts.items())]),
+        "tables": markdown(
+            [
+                {
+                    "table": f"{table.schema}.{table.name}",
+                    "columns": len(table.columns),
+                    "estimated rows": max(0, round(table.reltuples)) if table.reltuples >= 0 else None,
+                    "bytes": table.bytes,
+                    "primary key": ", ".join(table.primary_key),
+                }
+                for table in sorted(catalog.tables, key=lambda t: (-t.bytes, t.schema, t.name))
+            ]
+        ),
+        "not_copied": markdown([{"kind": n.kind, "name": n.name, "reason": n.reason} for n in catalog.notices]),
+        "server_version": catalog.version,
+    }
+
+
+def load_metadata(done: TableLoaded) -> dict[str, Figure]:
+    """The figures of one table's load."""
+    return {
+        "dagster/row_count": done.rows,
+        "dagster/column_schema": column_schema(done.plan.table.columns),
+        "rows": done.rows,
+        "bytes": done.bytes,
+        "seconds": round(done.seconds, 3),
+        "build_seconds": round(done.build_seconds, 3),
+        "rows_per_second": rows_per_second(done),
+        "ranges": len(done.ranges),
+        "chunks": done.plan.chunk_count,
+        "wire_format": "binary" if done.plan.binary else "text",
+    }
+
+
+def rows_per_second(done: TableLoaded) -> int:
+    """Throughput of the copy alone, without indexes."""
+    return round(done.rows / done.seconds) if done.seconds > 0 else 0

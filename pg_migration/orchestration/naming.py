@@ -1,0 +1,46 @@
+"""From relations to asset keys, groups and partitions definitions: names that Dagster accepts and people recognise."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import dagster as dg
+
+TableName = tuple[str, str]
+
+_ILLEGAL = re.compile(r"[^A-Za-z0-9_]")
+LONGEST_READABLE = 50
+
+
+def legal(name: str) -> str:
+    """``name`` where Dagster accepts it (letters, digits, underscores), else made so, and unique by a hash."""
+    readable = _ILLEGAL.sub("_", name)
+    if readable == name and name:
+        return name
+    return f"{readable[:LONGEST_READABLE]}_{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+def asset_keys(tables: Iterable[TableName]) -> Mapping[TableName, dg.AssetKey]:
+    """An asset key ``<schema>/<table>`` for every target table.
+
+    Dagster names a step's outputs by joining the parts of a key with two underscores; where that makes two keys one,
+    the tables concerned get a hash as well.
+    """
+    keys = {table: dg.AssetKey([legal(part) for part in table]) for table in tables}
+    times = Counter(key.to_python_identifier() for key in keys.values())
+    for table, key in keys.items():
+        if times[key.to_python_identifier()] > 1:
+            digest = hashlib.sha256(repr(table).encode()).hexdigest()[:6]
+            keys[table] = dg.AssetKey([key.path[0], f"{key.path[1]}_{digest}"])
+    return keys
+
+
+def foreign_keys_key(table_key: dg.AssetKey) -> dg.AssetKey:
+    """The asset of a table's foreign keys: ``<schema>/<table>/foreign_keys``."""
+    return dg.AssetKey([*table_key.path, "foreign_keys"])
+
+
+def partitions_definition(table: TableName) -> dg.DynamicPartitionsDefinition:
+    """The table's key ranges: ``pk_ranges/<schema>.<table>``."""
+    return dg.DynamicPartitionsDefinition(name=f"pk_ranges/{'.'.join(table)}")

@@ -1,0 +1,85 @@
+"""Resources ``source``, ``target`` and ``migration``."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+from pydantic import Field
+
+from pg_migration.orchestration.failing import show_stacks
+from pg_migration.orchestration.run import MigrationRun, Options, default_workers
+from pg_migration.postgres.plan import CopyFormat, LoadSettings
+
+
+class Database(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """One end of the migration. The URL stays in the environment, where no page of the UI shows it."""
+
+    url_variable: str = Field(description="Environment variable with the libpq URI or key=value connection string.")
+    schema_variable: str = Field(description="Environment variable with the schema, or a comma-separated list.")
+
+
+class Migration(dg.ConfigurableResource[MigrationRun]):
+    """How the migration runs."""
+
+    chunk_size: int = Field(default=100_000, description="Rows that one COPY moves, about.")
+    exclude_tables: list[str] = Field(
+        default=[], description="Patterns (fnmatch) of tables to leave out, as 'table' or 'schema.table'."
+    )
+    use_unlogged_tables: bool = Field(
+        default=False,
+        description="Load into UNLOGGED tables and make them LOGGED afterwards. Usually slower: SET LOGGED writes the "
+        "table a second time.",
+    )
+    drop_existing_tables: bool = Field(
+        default=False, description="Drop and recreate tables that exist in the target, instead of keeping and emptying."
+    )
+    check_content: bool = Field(
+        default=True,
+        description="After copying, compare a hash over all rows with the source. Without it only rows are counted, "
+        "which takes less time. The job validate always does both.",
+    )
+    owners: bool = Field(default=True, description="Give every object the owner that it has in the source.")
+    privileges: bool = Field(default=True, description="Grant what the source grants, default privileges included.")
+    create_roles: bool = Field(
+        default=False,
+        description="Create roles that owners, grants and policies name and the target lacks, without login. When off, "
+        "the run stops and lists them.",
+    )
+    partition_threshold: int = Field(
+        default=1_000_000, description="Tables with more rows than this are cut into primary key ranges."
+    )
+    max_partitions: int = Field(default=8, description="Into how many ranges a table is cut.")
+    workers: int = Field(
+        default_factory=default_workers, description="Connections to each side that copy and build indexes at once."
+    )
+
+    copy_format: CopyFormat = Field(
+        default="auto", description="'auto': binary for tables whose types allow it, which is faster; 'text': never."
+    )
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[MigrationRun]:
+        """One `MigrationRun` for all steps of a run; it is closed when the run ends, however it ends."""
+        load = LoadSettings(
+            chunk_size=self.chunk_size,
+            partition_threshold=self.partition_threshold,
+            max_partitions=self.max_partitions,
+            workers=self.workers,
+            use_unlogged_tables=self.use_unlogged_tables,
+            copy_format=self.copy_format,
+        )
+        options = Options(
+            load,
+            tuple(self.exclude_tables),
+            self.drop_existing_tables,
+            self.check_content,
+            self.owners,
+            self.privileges,
+            self.create_roles,
+        )
+        run = MigrationRun(context.run.run_id if context.run else "no run", options)
+        try:
+            yield run
+        finally:
+            show_stacks()
+            run.close(succeeded=not run.outcomes.failures)

@@ -1,0 +1,285 @@
+"""The state of one run: its connections, its one snapshot, what it found and what became of it.
+
+Steps of a run share one process (the jobs use the in-process executor), so this is held by the resource ``migration``
+and passed from step to step.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.orchestration import settings
+from pg_migration.postgres import ledger
+from pg_migration.postgres.capacity import affordable_workers
+from pg_migration.postgres.catalog import Catalog, Table, discover, installed_extensions, list_tables
+from pg_migration.postgres.copying import raw_encoding
+from pg_migration.postgres.ddl import Outcome, create_roles, missing_roles, remember
+from pg_migration.postgres.endpoint import Endpoint, Side
+from pg_migration.postgres.errors import ConfigurationError, MigrationError, NotPermitted, server_message
+from pg_migration.postgres.ledger import LoadedRange, TableName, TargetLock
+from pg_migration.postgres.load import TableFailed, TableLoaded, is_complete
+from pg_migration.postgres.plan import LoadSettings, Planner
+from pg_migration.postgres.preflight import (
+    check_different,
+    check_fits,
+    check_row_security,
+    check_sequences,
+    check_target,
+)
+from pg_migration.postgres.schemas import map_schemas
+from pg_migration.postgres.session import Connections, execute, fetch
+from pg_migration.postgres.snapshot import Snapshot
+from pg_migration.postgres.worker import LoadContext
+
+Result = TypeVar("Result")
+
+MOST_DEFAULT_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class Options:
+    """The run configuration of resource ``migration``."""
+
+    load: LoadSettings
+    exclude_tables: tuple[str, ...]
+    drop_existing_tables: bool
+    check_content: bool
+    owners: bool
+    privileges: bool
+    create_roles: bool
+
+
+def default_workers() -> int:
+    """As many as this machine has cores, within reason."""
+    return max(2, min(os.cpu_count() or 2, MOST_DEFAULT_WORKERS))
+
+
+@dataclass
+class Outcomes:
+    """What became of each thing the run did, for the summary; table names are the target's."""
+
+    loaded: dict[TableName, TableLoaded] = field(default_factory=dict)
+    failed: dict[TableName, TableFailed] = field(default_factory=dict)
+    checks: dict[TableName, dict[str, bool]] = field(default_factory=dict)
+    ddl: list[Outcome] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class MigrationRun:
+    """One run. Nothing is connected before `begin`; `close` ends everything, whatever state it is in."""
+
+    def __init__(self, run_id: str, options: Options) -> None:
+        self.run_id = run_id
+        self.options = options
+        self.connections = Connections(f"pg_migration run {run_id[:8]}")
+        self.outcomes = Outcomes()
+        self._snapshot: Snapshot | None = None
+        self._lock: TargetLock | None = None
+        self.begun = False
+
+    @cached_property
+    def source(self) -> Endpoint:
+        """The source database."""
+        return settings.endpoint(Side.SOURCE)
+
+    @cached_property
+    def target(self) -> Endpoint:
+        """The target database."""
+        return settings.endpoint(Side.TARGET)
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The run's snapshot of the source; None in a run that only compares."""
+        return self._snapshot
+
+    def begin(self, exclusive: bool) -> None:
+        """Connect to both ends, make sure that the migration may go ahead, and take the snapshot. Again: does nothing.
+
+        Args:
+            exclusive: refuse when another run writes to the target, instead of waiting for it.
+
+        Raises:
+            MigrationError: for everything that a user can mend; the target was not touched.
+        """
+        if self.begun:
+            return
+        self.options.load.check()
+        source, target = self.source, self.target
+        self.call(lambda: self._connect(source, target, exclusive))
+        self.begun = True
+
+    def _connect(self, source: Endpoint, target: Endpoint, exclusive: bool) -> None:
+        self.source_connection  # noqa: B018  (connects: both ends are tried before anything else)
+        check_different(self.source_connection, self.target_connection, self.schemas)
+        check_target(self.target_connection, target, self.schemas)
+        self._snapshot = Snapshot.take(self.connections, source)
+        self._snapshot.adopt(self.source_connection)
+        check_sequences(self.source_connection, [sequence.oid for sequence in self.catalog.sequences])
+        check_row_security(self.source_connection, [table.oid for table in self.catalog.tables])
+        self._snapshot.protect(self.catalog.tables)
+        check_fits(self.catalog, self.target_connection, self.options.create_roles)
+        self._lock = TargetLock(self.connections, target, self.run_id)
+        if exclusive:
+            self._lock.acquire()
+        else:
+            self._lock.wait()
+        if self.options.create_roles:
+            create_roles(self.target_connection, missing_roles(self.target_connection, self.catalog))
+        ledger.create(self.target_connection)
+        ledger.open_run(self.target_connection, self.run_id, source, self._snapshot)
+
+    @cached_property
+    def source_connection(self) -> Connection:
+        """A connection to the source for discovery and planning; inside the snapshot once that is taken."""
+        return self.connections.open(self.source)
+
+    @cached_property
+    def target_connection(self) -> Connection:
+        """A connection to the target for DDL and bookkeeping."""
+        return self.connections.open(self.target)
+
+    @cached_property
+    def schemas(self) -> Mapping[str, str]:
+        """Source schema to target schema."""
+        return map_schemas(settings.source_schemas(), settings.target_schemas(), self.source_connection)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The source's structure, in the snapshot, less the excluded tables."""
+        with _said_of(self.source):
+            found = discover(
+                self.source_connection,
+                self.schemas,
+                self.options.exclude_tables,
+                target_version=self.target_connection.server_version,
+                target_extensions=installed_extensions(self.target_connection),
+                ownership=self.options.owners,
+                privileges=self.options.privileges,
+            )
+        # The schemas themselves, and what is said of them, are no contents.
+        schemas = {item.address[:2] for item in found.objects if item.kind == "schema"}
+        if all(item.address[:2] in schemas for item in found.objects):
+            raise ConfigurationError(
+                f"schema {', '.join(self.schemas)} of the source {self.source.description} is empty or wholly "
+                f"excluded: check PG_MIGRATION_SOURCE_URL and PG_MIGRATION_SOURCE_SCHEMA"
+            )
+        return found
+
+    def target_catalog(self) -> Catalog:
+        """The target's structure as it is now."""
+        rows = fetch(
+            self.target_connection,
+            "SELECT nspname FROM pg_namespace WHERE nspname = ANY (%s)",
+            (list(self.schemas.values()),),
+        )
+        with _said_of(self.target):
+            return discover(
+                self.target_connection,
+                {name: name for (name,) in rows},
+                ownership=self.options.owners,
+                privileges=self.options.privileges,
+            )
+
+    def remember_structure(self) -> None:
+        """Note how each server writes the objects that were made, when their versions differ and all were made."""
+        versions = {c.server_version // 10000 for c in (self.source_connection, self.target_connection)}
+        if len(versions) > 1 and not self.outcomes.failures:
+            remember(self.target_connection, self.catalog, self.target_catalog())
+
+    def target_name(self, table: Table) -> TableName:
+        """Schema and name of a table in the target."""
+        return self.schemas[table.schema], table.name
+
+    def tables(self, names: Sequence[TableName]) -> list[Table]:
+        """The source's tables with these target names that are there and not excluded."""
+        wanted = set(names)
+        return [table for table in self.catalog.tables if self.target_name(table) in wanted]
+
+    def names_in_source(self) -> set[TableName]:
+        """The target names of all tables that the source has, the excluded ones among them."""
+        listed = list_tables(self.source_connection, self.schemas)
+        return {self.catalog.target_name((table.schema, table.name)) for table in listed}
+
+    def complete_in_ledger(self, tables: Sequence[Table]) -> Mapping[TableName, tuple[LoadedRange, ...]]:
+        """Of some tables, those whose every range the ledger shows as loaded; by source name, with those ranges."""
+        planner = self.planner()
+        loaded = ledger.all_loaded_ranges(self.target_connection, [self.target_name(table) for table in tables])
+        ranges = {table.key: loaded.get(self.target_name(table), ()) for table in tables}
+        return {t.key: ranges[t.key] for t in tables if is_complete(ranges[t.key], planner.key_column(t))}
+
+    def planner(self) -> Planner:
+        """Plans loads from the source to the target."""
+        encoding = raw_encoding(self.source_connection, self.target_connection)
+        return Planner(self.source_connection, self.options.load, encoding)
+
+    def workers(self) -> int:
+        """The configured workers, or as many as both servers have connections for; fewer are noted for the summary."""
+        wanted = self.options.load.workers
+        possible = affordable_workers(wanted, [self.source_connection, self.target_connection])
+        if possible < wanted:
+            self.outcomes.notes.append(f"{possible} workers instead of {wanted}: no more connections are free")
+        return possible
+
+    def load_context(self, workers: int) -> LoadContext:
+        """What the workers of a load need; only after `begin`."""
+        assert self._snapshot is not None, "begin() takes the snapshot"
+        assert self._lock is not None, "begin() takes the lock"
+        return LoadContext(
+            self.connections,
+            self.source,
+            self.target,
+            self._snapshot,
+            self._lock,
+            self.run_id,
+            self.schemas,
+            self.options.load.use_unlogged_tables,
+            workers,
+        )
+
+    def call(self, work: Callable[[], Result]) -> Result:
+        """Run blocking work so that an interrupt of the run reaches it, and turn a server's refusal into a message.
+
+        Raises:
+            MigrationError: what ``work`` raised, or what a server said.
+        """
+        try:
+            return self.connections.run(work)
+        except psycopg2.Error as error:
+            raise MigrationError(self._whose_fault(error)) from error
+
+    def _whose_fault(self, error: psycopg2.Error) -> str:
+        """What a server said, after the names of the ends whose connection is gone."""
+        ends = ((self.source, "source_connection"), (self.target, "target_connection"))
+        lost = [
+            f"the connection to the {end.side.value} database {end.description} was lost: "
+            for end, name in ends
+            if name in self.__dict__ and self.__dict__[name].closed
+        ]
+        return "".join(lost) + server_message(error)
+
+    def close(self, succeeded: bool) -> None:
+        """End every statement and connection."""
+        try:
+            if self.begun and not self.target_connection.closed:
+                execute(self.target_connection, "SET synchronous_commit = on")
+                ledger.close_run(self.target_connection, self.run_id, succeeded)
+        except psycopg2.Error:
+            pass  # the target is gone; the ledger shows a run that never finished
+        finally:
+            self.connections.close()
+
+
+@contextmanager
+def _said_of(end: Endpoint) -> Iterator[None]:
+    """Begin what discovery says of a database with its name."""
+    try:
+        yield
+    except (ConfigurationError, NotPermitted) as error:
+        raise type(error)(f"in the {end.side.value} {end.description}: {error}") from None

@@ -1,0 +1,176 @@
+"""Assets ``source_schema``, ``target_ddl`` and ``post_data``: everything but rows, keys and foreign keys."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from pg_migration.orchestration.failing import fail_if, told_plainly
+from pg_migration.orchestration.location import Location
+from pg_migration.orchestration.metadata import catalog_metadata, sql_block
+from pg_migration.orchestration.relations import Relations
+from pg_migration.orchestration.run import MigrationRun
+from pg_migration.postgres import suspension
+from pg_migration.postgres.catalog import Catalog, Phase, SchemaObject
+from pg_migration.postgres.ddl import Outcome, Reconciliation, apply, missing, reconcile
+from pg_migration.postgres.ddl.identity import by_identity, identity_of
+from pg_migration.postgres.session import execute, transaction
+
+# Groups order the graph from left to right: what comes before the rows, the tables by schema, what comes after.
+BEFORE_ROWS = "before_rows"
+AFTER_ROWS = "after_rows"
+
+
+def is_whole_run(context: dg.AssetExecutionContext) -> bool:
+    """Whether this run migrates everything, rather than a selection made in the UI."""
+    return not context.run.asset_selection
+
+
+def build_source_schema(location: Location) -> dg.AssetsDefinition:
+    """The asset of what the source holds."""
+    known = {(t.schema, t.name) for t in location.tables}
+    description = "What the source's system catalogs say of the migrated schemas, read in the run's snapshot."
+    if location.problem:
+        description += f"\n\n**The source could not be read when this code location was loaded.** {location.problem}"
+
+    @dg.asset(group_name=BEFORE_ROWS, kinds={"postgres"}, description=description)
+    def source_schema(
+        context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
+    ) -> dg.MaterializeResult[None]:
+        with told_plainly(migration.outcomes.failures):
+            migration.begin(exclusive=is_whole_run(context))
+        catalog, snapshot = migration.catalog, migration.snapshot
+        assert snapshot is not None
+        unknown = sorted(f"{t.schema}.{t.name}" for t in catalog.tables if t.key not in known)
+        migration.outcomes.failures += [f"{name} is not known to the code location; reload it" for name in unknown]
+        fail_if(
+            unknown,
+            "the source has tables that it did not have when the code location was loaded. Reload the code location, "
+            "so that they become assets, and start again",
+        )
+        notes = [f"exclude_tables: no table matches the pattern '{p}'" for p in catalog.unmatched_patterns]
+        for note in notes:
+            context.log.warning(note)
+        notes += [
+            f"the source database sets {name} = {value}: that held while objects were made; the target does not set it"
+            for name, value in catalog.settings
+        ]
+        migration.outcomes.notes += [*notes, *(f"{n.kind} {n.name}: {n.reason}" for n in catalog.notices)]
+        return dg.MaterializeResult(
+            metadata={
+                **catalog_metadata(catalog),
+                "snapshot": snapshot.name,
+                "snapshot_taken_at": dg.MetadataValue.timestamp(snapshot.taken_at),
+            }
+        )
+
+    return source_schema
+
+
+def build_target_ddl() -> dg.AssetsDefinition:
+    """The asset of schemas, types, functions, sequences and empty tables in the target."""
+
+    @dg.asset(
+        group_name=BEFORE_ROWS,
+        kinds={"postgres"},
+        deps=["source_schema"],
+        description="Schemas, types, functions, sequences and tables in the target. A table that is there is kept when "
+        "its columns are the same; when they differ, the run stops before it changes anything.",
+    )
+    def target_ddl(
+        context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
+    ) -> dg.MaterializeResult[None]:
+        with told_plainly(migration.outcomes.failures):
+            migration.begin(exclusive=is_whole_run(context))
+            target = migration.call(migration.target_catalog)
+            plan = reconcile(migration.catalog, target, migration.options.drop_existing_tables)
+            lost = [*_lost(migration.catalog, target, plan), *migration.call(lambda: _drop(migration, plan))]
+            wanted = [item for item in plan.create if item.phase is Phase.PRE_DATA]
+            statements = [*plan.drop, *migration.call(lambda: make(context, migration, wanted))]
+        migration.outcomes.notes += [*lost, *(f"{n.kind} {n.name}: {n.reason}" for n in plan.notices)]
+        return dg.MaterializeResult(
+            metadata={
+                "ddl": sql_block(statements),
+                "dropped": len(plan.dropped),
+                "created": len(wanted),
+                "kept": len(plan.keep),
+            }
+        )
+
+    return target_ddl
+
+
+def build_post_data(relations: Relations) -> dg.AssetsDefinition:
+    """The asset of what is made after the rows."""
+
+    @dg.asset(
+        group_name=AFTER_ROWS,
+        kinds={"postgres"},
+        deps=relations.every_table() or [dg.AssetDep("target_ddl")],
+        description="Views, materialized views, rules, triggers, policies, comments and privileges: what pg_dump calls "
+        "the post-data section, without indexes and foreign keys.",
+    )
+    def post_data(
+        context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
+    ) -> dg.MaterializeResult[None]:
+        with told_plainly(migration.outcomes.failures):
+            migration.begin(exclusive=is_whole_run(context))
+            # First: a trigger that is still set aside looks like one that differs from the source's.
+            left = migration.call(lambda: suspension.restore(migration.target_connection, suspension.EVERYTHING))
+            wanted = lacking(migration, Phase.POST_DATA)
+            statements = migration.call(lambda: make(context, migration, wanted))
+            migration.call(migration.remember_structure)
+        for failure in left:
+            migration.outcomes.failures.append(
+                f"{failure.object.description} could not be brought back: {failure.error}"
+            )
+            context.log.error(migration.outcomes.failures[-1])
+        return dg.MaterializeResult(metadata={"ddl": sql_block(statements), "created": len(wanted)})
+
+    return post_data
+
+
+def lacking(migration: MigrationRun, phase: Phase) -> list[SchemaObject]:
+    """The source's objects of one phase that the target does not have now."""
+    objects = [item for item in migration.catalog.objects if item.phase is phase]
+    return missing(migration.catalog, migration.target_catalog(), objects) if objects else []
+
+
+def make(context: dg.AssetExecutionContext, migration: MigrationRun, objects: Sequence[SchemaObject]) -> list[str]:
+    """Make objects in the target; one that fails is logged and kept for the summary, the rest goes on.
+
+    Returns:
+        The statements that were run with success.
+    """
+    done = apply(migration.target_connection, objects, migration.outcomes.ddl, migration.catalog.settings)
+    migration.outcomes.ddl += done
+    for problem in (problem_of(outcome) for outcome in done if not outcome.made):
+        context.log.error(problem)
+        migration.outcomes.failures.append(problem)
+    return [outcome.statement for outcome in done if outcome.made]
+
+
+def problem_of(outcome: Outcome) -> str:
+    """What to tell of an object that was not made."""
+    if outcome.skipped_because:
+        return f"{outcome.object.identity} was skipped: {outcome.skipped_because}"
+    return f"{outcome.object.identity} could not be made on the target: {outcome.error}\n{outcome.statement}"
+
+
+def _lost(source: Catalog, target: Catalog, plan: Reconciliation) -> list[str]:
+    """What is dropped by a statement of its own and does not come back, as the source has nothing like it."""
+    ours = by_identity(source)
+    gone = [item for item in plan.dropped if item.drop.startswith("DROP ") and identity_of(target, item) not in ours]
+    return [f"dropped in the target: {item.identity}" for item in gone]
+
+
+def _drop(migration: MigrationRun, plan: Reconciliation) -> list[str]:
+    """Drop what reconciliation decided, all or nothing; what went with it although the source knows nothing of it."""
+    connection = migration.target_connection
+    suspension.suspend(connection, [migration.target_name(t) for t in migration.catalog.tables], keys=False)
+    del connection.notices[:]
+    with transaction(connection):
+        for statement in plan.drop:
+            execute(connection, statement)
+    return [
+        f"dropped in the target: {' '.join(notice.split())}" for notice in connection.notices if "cascade" in notice
+    ]

@@ -1,0 +1,111 @@
+"""The last asset: what was migrated, what was not and why."""
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from pg_migration.orchestration.failing import fail_if, told_plainly
+from pg_migration.orchestration.metadata import Figure, markdown, markdown_text, rows_per_second
+from pg_migration.orchestration.relations import Relations
+from pg_migration.orchestration.run import MigrationRun
+from pg_migration.orchestration.structure import AFTER_ROWS, is_whole_run
+from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.ledger import LoadedRange, TableName
+
+SUMMARY = "summary"
+
+# Taken from the ready steps last: in the job `migrate` it runs whatever became of the others.
+LAST = {"dagster/priority": "-100"}
+
+Row = Mapping[str, object]
+
+
+def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDefinition:
+    """The asset ``summary``, downstream of everything."""
+
+    @dg.asset(
+        name=SUMMARY,
+        group_name=AFTER_ROWS,
+        deps=after,
+        op_tags=LAST,
+        description="What the run migrated, what it did not and why. It fails when anything did, so a run is green "
+        "only when everything is there.",
+    )
+    def summary(
+        context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
+    ) -> dg.MaterializeResult[None]:
+        failures = migration.outcomes.failures
+        if not is_whole_run(context):  # the tables were copied by other runs: the ledger knows
+            with told_plainly(failures):
+                migration.begin(exclusive=False)
+                earlier = migration.call(lambda: _copied_before(migration))
+        else:
+            earlier = {}
+        names = sorted(relations.listings)
+        rows = [_row(name, migration, earlier.get(name)) for name in names]
+        if not is_whole_run(context):
+            failures += [
+                f"{row['table']} is not complete in the target" for row in rows if row["state"] == "not copied"
+            ]
+        context.log.info("\n" + _text(rows, migration.outcomes.notes, failures))
+        if failures:
+            context.log_event(dg.AssetObservation(context.asset_key, metadata=_metadata(rows, migration)))
+        fail_if(failures, f"the migration is not complete, {len(failures)} failure(s)")
+        return dg.MaterializeResult(metadata=_metadata(rows, migration))
+
+    return summary
+
+
+def _copied_before(migration: MigrationRun) -> Mapping[TableName, tuple[LoadedRange, ...]]:
+    tables: Sequence[Table] = migration.catalog.tables
+    complete = migration.complete_in_ledger(tables)
+    return {migration.target_name(table): complete[table.key] for table in tables if table.key in complete}
+
+
+def _row(name: TableName, migration: MigrationRun, earlier: tuple[LoadedRange, ...] | None) -> Row:
+    outcomes = migration.outcomes
+    loaded, checks = outcomes.loaded.get(name), outcomes.checks.get(name, {})
+    return {
+        "table": ".".join(name),
+        "rows": loaded.rows if loaded else sum(r.rows for r in earlier) if earlier else None,
+        "bytes": loaded.bytes if loaded else sum(r.bytes for r in earlier) if earlier else None,
+        "seconds": loaded.seconds if loaded else None,
+        "rows/s": rows_per_second(loaded) if loaded else None,
+        "ranges": len(loaded.ranges) if loaded else len(earlier) if earlier else None,
+        "checks": ", ".join(f"{check} {'passed' if passed else 'FAILED'}" for check, passed in checks.items()),
+        "state": _state(name, migration, earlier),
+    }
+
+
+def _state(name: TableName, migration: MigrationRun, earlier: tuple[LoadedRange, ...] | None) -> str:
+    if name in migration.outcomes.loaded:
+        return "copied"
+    if name in migration.outcomes.failed:
+        return "failed"
+    if earlier:
+        return f"copied by run {', '.join(sorted({piece.run_id[:8] for piece in earlier}))}"
+    return "excluded" if migration.begun and not migration.tables([name]) else "not copied"
+
+
+def _text(rows: Sequence[Row], notes: Sequence[str], failures: Sequence[str]) -> str:
+    parts = [markdown_text(rows)]
+    if notes:
+        parts += ["Notes", _listed(notes)]
+    if failures:
+        parts += ["Failures", _listed(failures)]
+    return "\n".join(parts)
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines) or "none"
+
+
+def _metadata(rows: Sequence[Row], migration: MigrationRun) -> dict[str, Figure]:
+    outcomes = migration.outcomes
+    return {
+        "tables": markdown(rows),
+        "rows": sum(done.rows for done in outcomes.loaded.values()),
+        "bytes": sum(done.bytes for done in outcomes.loaded.values()),
+        "notes": dg.MetadataValue.md(_listed(outcomes.notes)),
+        "failures": dg.MetadataValue.md(_listed(outcomes.failures)),
+    }

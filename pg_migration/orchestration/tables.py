@@ -1,0 +1,165 @@
+"""The multi-asset of all tables: plan ranges, copy, build keys and indexes, set sequences."""
+
+from collections.abc import Generator, Iterator, Sequence
+
+import dagster as dg
+
+from pg_migration.orchestration.failing import fail_if, told_plainly
+from pg_migration.orchestration.metadata import load_metadata
+from pg_migration.orchestration.naming import partitions_definition
+from pg_migration.orchestration.relations import Relations
+from pg_migration.orchestration.run import MigrationRun
+from pg_migration.orchestration.structure import is_whole_run, lacking
+from pg_migration.postgres import suspension
+from pg_migration.postgres.catalog import Phase, SchemaObject, Table
+from pg_migration.postgres.ledger import TableName
+from pg_migration.postgres.load import Load, Mode, ObjectFailed, TableFailed, TableLoaded
+from pg_migration.postgres.plan import TablePlan
+from pg_migration.postgres.progress import Progress
+from pg_migration.postgres.ranges import ALL
+from pg_migration.postgres.sequences import read_positions, set_positions
+
+TableEvent = dg.AssetMaterialization | dg.MaterializeResult[None]
+
+
+class _Tables(dg.AssetsDefinition):
+    """A multi-asset whose assets have partitions definitions of their own.
+
+    Dagster's usage statistics ask for the one that all have in common, which raises an error where there is none: the
+    job would fail on every instance that has not switched them off.
+    """
+
+    @property
+    def partitions_def(self) -> None:
+        """None in common."""
+        return
+
+
+def build_tables(relations: Relations) -> dg.AssetsDefinition:
+    """All tables as one step, so that they share one snapshot and one queue of chunks."""
+
+    @dg.multi_asset(
+        name="tables",
+        specs=relations.table_specs("target_ddl"),
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def tables(context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]) -> Iterator[TableEvent]:
+        yield from TablesStep(context, migration, relations).events()
+
+    tables.__class__ = _Tables
+    return tables
+
+
+class TablesStep:
+    """One execution of the multi-asset: without a partition key whole tables, with keys exactly those ranges."""
+
+    def __init__(self, context: dg.AssetExecutionContext, migration: MigrationRun, relations: Relations) -> None:
+        self._context = context
+        self._migration = migration
+        self._relations = relations
+        self._keyed = context.has_partition_key or context.has_partition_key_range
+        self._whole = is_whole_run(context)
+
+    def events(self) -> Iterator[TableEvent]:
+        """Load the selected tables; one materialization for each range, one result for each table."""
+        with told_plainly(self._migration.outcomes.failures):
+            self._migration.begin(exclusive=self._whole)
+            names = self._relations.names(self._context.selected_asset_keys)
+            tables = self._migration.tables(names)
+            plans = self._migration.call(lambda: self._plan(tables))
+            mode = Mode.REPLACE_RANGES if self._keyed and not _is_everything(plans) else Mode.RELOAD
+            objects = self._migration.call(lambda: self._make_room(tables, mode))
+            workers = self._migration.call(self._migration.workers)
+            load = Load(self._migration.load_context(workers), plans, objects, mode)
+            if not self._keyed:
+                self._register(plans)
+            problems = yield from self._follow(load)
+            self._migration.call(lambda: self._set_sequences(tables))
+            problems += self._migration.call(lambda: self._restore(tables))
+        fail_if(problems, "these tables are not complete in the target")
+
+    def _plan(self, tables: Sequence[Table]) -> tuple[TablePlan, ...]:
+        planner = self._migration.planner()
+        if not self._keyed:
+            return planner.plan(tables)
+        return tuple(planner.plan_ranges(table, list(self._context.partition_keys)) for table in tables)
+
+    def _make_room(self, tables: Sequence[Table], mode: Mode) -> Sequence[SchemaObject]:
+        """Set aside what stands in the way on the target; the keys and indexes to build after the rows."""
+        connection, names = self._migration.target_connection, self._names(tables)
+        stayed = suspension.suspend(connection, names, keys=mode is Mode.RELOAD)
+        self._migration.outcomes.notes.extend(f"kept in place during the load: {what}" for what in stayed)
+        wanted = {table.key for table in tables}
+        return [item for item in lacking(self._migration, Phase.KEYS) if item.table in wanted]
+
+    def _register(self, plans: Sequence[TablePlan]) -> None:
+        """Make the planned ranges the partitions of each table, and drop those of an earlier plan."""
+        instance = self._context.instance
+        for plan in plans:
+            name = partitions_definition(self._migration.target_name(plan.table)).name
+            assert name is not None
+            planned = [piece.range.key for piece in plan.ranges]
+            known = set(instance.get_dynamic_partitions(name))
+            if new := [key for key in planned if key not in known]:
+                instance.add_dynamic_partitions(name, new)
+            for stale in known.difference(planned):
+                instance.delete_dynamic_partition(name, stale)
+
+    def _follow(self, load: Load) -> Generator[TableEvent, None, list[str]]:
+        problems: list[str] = []
+        for event in load.events():
+            if isinstance(event, TableLoaded):
+                yield from self._loaded(event)
+            elif isinstance(event, TableFailed):
+                problems.append(self._failed(event))
+            elif isinstance(event, ObjectFailed):
+                problem = f"{event.object.identity} was not built: {event.error}"
+                self._context.log.error(problem)
+                self._migration.outcomes.failures.append(problem)
+            elif isinstance(event, Progress):
+                self._context.log.info(str(event))
+        return problems
+
+    def _loaded(self, event: TableLoaded) -> Iterator[TableEvent]:
+        name = self._migration.target_name(event.plan.table)
+        self._migration.outcomes.loaded[name] = event
+        key = self._relations.keys[name]
+        if not self._keyed:  # in a run with a partition key the framework records the partitions itself
+            for piece in event.ranges:
+                metadata = {"dagster/partition_row_count": piece.rows, "rows": piece.rows, "bytes": piece.bytes}
+                yield dg.AssetMaterialization(key, partition=piece.key, metadata=metadata)
+        yield dg.MaterializeResult(key, metadata=load_metadata(event))
+
+    def _failed(self, event: TableFailed) -> str:
+        name = self._migration.target_name(event.plan.table)
+        self._migration.outcomes.failed[name] = event
+        problem = f"{'.'.join(name)}: {event.error}"
+        self._context.log.error(problem)
+        self._migration.outcomes.failures.append(problem)
+        return problem
+
+    def _set_sequences(self, tables: Sequence[Table]) -> None:
+        """Sequences of these tables, or all of them in a run over everything."""
+        mine = {table.key for table in tables}
+        sequences = [
+            s for s in self._migration.catalog.sequences if self._whole or (s.owned_by and s.owned_by[:2] in mine)
+        ]
+        positions = read_positions(self._migration.connections.open(self._migration.source), [s.key for s in sequences])
+        schemas = self._migration.schemas
+        set_positions(self._migration.target_connection, {(schemas[s], name): p for (s, name), p in positions.items()})
+
+    def _restore(self, tables: Sequence[Table]) -> list[str]:
+        """Bring back what was set aside, unless later steps of this run do."""
+        if self._whole:
+            return []
+        names = self._names(tables)
+        failures = suspension.restore(self._migration.target_connection, suspension.EVERYTHING, names)
+        return [f"{f.object.description} could not be brought back: {f.error}" for f in failures]
+
+    def _names(self, tables: Sequence[Table]) -> list[TableName]:
+        return [self._migration.target_name(table) for table in tables]
+
+
+def _is_everything(plans: Sequence[TablePlan]) -> bool:
+    return all([piece.range.key for piece in plan.ranges] == [ALL] for plan in plans)
