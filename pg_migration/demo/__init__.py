@@ -1,0 +1,1 @@
+"""A migration to look at: two PostgreSQL servers of our own, real data, and the command that moves it."""
