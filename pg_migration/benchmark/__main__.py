@@ -1,0 +1,169 @@
+"""``python -m pg_migration.benchmark``: time whole migrations, by dataset and method.
+
+Every method migrates from the same source into an empty database of the same target. Only ratios within one run of this
+program mean anything.
+"""
+
+import argparse
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg2
+from psycopg2 import sql
+
+from pg_migration.benchmark.datasets import DATASETS
+from pg_migration.benchmark.measuring import Cost, measure
+from pg_migration.benchmark.methods import METHODS, Setting, available
+from pg_migration.benchmark.report import OURS, Result, draw, markdown
+from pg_migration.demo.servers import Installation, Server, demolish, embedded, server_account, usable
+from pg_migration.postgres.session import execute, fetch
+
+# As a machine for this purpose would be set up; the disk is waited for, as it would be.
+SETTINGS = {
+    "shared_buffers": "512MB",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "30min",
+    "maintenance_work_mem": "256MB",
+    "autovacuum": "off",
+}
+NOTHING = "CREATE TABLE nothing (id int PRIMARY KEY);"
+
+
+def main() -> None:
+    options = _options()
+    folder = Path(tempfile.mkdtemp(prefix="pg_migration-benchmark-"))
+    folder.chmod(0o711)
+    try:
+        with _servers(folder, options.bindir) as (source, target):
+            bench = Benchmark(source, target, options.jobs, options.bindir, folder)
+            results = bench.run(options.datasets, options.methods, options.scale)
+    finally:
+        demolish(folder)
+    text = markdown(results, _conditions(options, source))
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "benchmark.md").write_text(text)
+    draw(results, options.output / "benchmark.png")
+    print(f"{text}\nWritten to {options.output}/benchmark.md and benchmark.png.")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m pg_migration.benchmark", description=__doc__)
+    parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=["narrow", "wide", "small"])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=available())
+    parser.add_argument("--scale", type=float, default=1.0, help="share of each dataset's rows, for example 0.1")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="workers of every parallel method")
+    parser.add_argument(
+        "--bindir", type=Path, default=embedded(16).bindir, help="PostgreSQL's programs, for servers and clients"
+    )
+    parser.add_argument("--output", type=Path, default=Path("benchmark"), help="folder for the results")
+    return parser.parse_args()
+
+
+def _conditions(options: argparse.Namespace, server: Server) -> str:
+    return (
+        f"PostgreSQL {server.installation.version}, source, target and client on one machine with {os.cpu_count()} "
+        f"cores ({platform.machine()}), {options.jobs} jobs, {options.scale:g} of the default rows."
+    )
+
+
+@contextmanager
+def _servers(folder: Path, bindir: Path) -> Iterator[tuple[Server, Server]]:
+    account = server_account()
+    installation = usable(Installation(bindir), account, folder)
+    pair = (
+        Server(installation, folder / "source", account, SETTINGS),
+        Server(installation, folder / "target", account, SETTINGS),
+    )
+    try:
+        for server in pair:
+            server.start()
+        yield pair
+    finally:
+        for server in pair:
+            server.stop("immediate")
+
+
+class Benchmark:
+    """Two running servers and what is done with them."""
+
+    def __init__(self, source: Server, target: Server, jobs: int, bindir: Path, folder: Path) -> None:
+        self._source = source
+        self._target = target
+        self._jobs = jobs
+        self._bindir = bindir
+        self._folder = folder
+
+    def run(self, datasets: Sequence[str], methods: Sequence[str], scale: float) -> list[Result]:
+        """Measure every method on every dataset; a line for each as it is there."""
+        self._fill("nothing", NOTHING)
+        startup = {method: self._measure("nothing", method).wall for method in methods if method == OURS}
+        results = []
+        for name in datasets:
+            dataset = DATASETS[name]
+            rows = max(1, round(dataset.rows * scale))
+            self._fill(name, dataset.sql(rows))
+            for method in methods:
+                cost = self._measure(name, method)
+                results.append(Result(name, method, cost, cost.wall - startup.get(method, 0.0)))
+                print(f"{name}, {rows:,} rows, {method}: {cost.wall:.1f} s, CPU {cost.cpu:.1f} s", flush=True)
+            _recreate(self._source, name)
+        return results
+
+    def _fill(self, name: str, statements: str) -> None:
+        _recreate(self._source, name)
+        with _connection(self._source.url(name)) as connection:
+            execute(connection, statements)
+            execute(connection, "VACUUM ANALYZE")
+
+    def _measure(self, name: str, method: str) -> Cost:
+        _recreate(self._target, name)
+        for server in (self._source, self._target):
+            with _connection(server.url()) as connection:
+                execute(connection, "CHECKPOINT")
+        work = Path(tempfile.mkdtemp(dir=self._folder))
+        setting = Setting(
+            *(self._source.url(name), self._target.url(name), self._tables(self._source, name)),
+            *(self._jobs, self._bindir, work),
+        )
+        cost = measure(METHODS[method](setting), setting.environment, work / "log")
+        if self._counts(self._source, name) != self._counts(self._target, name):
+            raise SystemExit(f"{method} did not copy {name} whole")
+        shutil.rmtree(work)
+        return cost
+
+    def _tables(self, server: Server, name: str) -> tuple[str, ...]:
+        with _connection(server.url(name)) as connection:
+            rows = fetch(connection, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        return tuple(table for (table,) in rows)
+
+    def _counts(self, server: Server, name: str) -> list[int]:
+        with _connection(server.url(name)) as connection:
+            return [
+                fetch(connection, sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table)))[0][0]
+                for table in self._tables(server, name)
+            ]
+
+
+def _recreate(server: Server, name: str) -> None:
+    with _connection(server.url()) as connection:
+        for command in ("DROP DATABASE IF EXISTS {} WITH (FORCE)", "CREATE DATABASE {}"):
+            execute(connection, sql.SQL(command).format(sql.Identifier(name)))
+
+
+@contextmanager
+def _connection(url: str) -> Iterator[psycopg2.extensions.connection]:
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    main()

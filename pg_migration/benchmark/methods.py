@@ -1,0 +1,106 @@
+"""The ways to migrate that are compared, each as one shell command."""
+
+import json
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every method is given: two URLs, the tables, how many jobs, PostgreSQL's programs, a folder to work in."""
+
+    source: str
+    target: str
+    tables: tuple[str, ...]
+    jobs: int
+    bindir: Path
+    folder: Path
+
+    def program(self, name: str, *arguments: object) -> str:
+        """A call of one of PostgreSQL's programs."""
+        return shlex.join([str(self.bindir / name), *map(str, arguments)])
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment of every method; Dagster's records are new for each."""
+        return {
+            "PATH": f"{self.bindir}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self.folder),
+            "DAGSTER_HOME": str(self.folder),
+            "PG_MIGRATION_SOURCE_URL": self.source,
+            "PG_MIGRATION_TARGET_URL": self.target,
+            "PYTHONPATH": ":".join(path for path in sys.path if path),
+            "TMPDIR": str(self.folder),
+        }
+
+
+def _ours(setting: Setting) -> str:
+    (setting.folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    config = setting.folder / "run.yaml"
+    config.write_text(json.dumps({"resources": {"migration": {"config": {"workers": setting.jobs}}}}))
+    return shlex.join(
+        [
+            *(sys.executable, "-m", "dagster", "job", "execute"),
+            *("-m", "pg_migration.definitions", "-j", "migrate", "-c", str(config)),
+        ]
+    )
+
+
+def _pgcopydb(setting: Setting) -> str:
+    return shlex.join(
+        [
+            *("pgcopydb", "clone", "--source", setting.source, "--target", setting.target),
+            *("--table-jobs", str(setting.jobs), "--index-jobs", str(setting.jobs)),
+            *("--dir", str(setting.folder / "pgcopydb"), "--restart", "--not-consistent"),
+        ]
+    )
+
+
+def _dump_and_psql(setting: Setting) -> str:
+    dump = setting.program("pg_dump", "-d", setting.source)
+    return f"{dump} | {setting.program('psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', setting.target)}"
+
+
+def _dump_and_restore(setting: Setting) -> str:
+    archive = setting.folder / "archive"
+    dump = setting.program("pg_dump", "-Fd", "-Z0", "-j", setting.jobs, "-f", archive, "-d", setting.source)
+    return f"{dump} && {setting.program('pg_restore', '-j', setting.jobs, '-d', setting.target, archive)}"
+
+
+def _floor(setting: Setting) -> str:
+    """Nothing but the bytes, through psql, and the indexes: no checks, no snapshot, no second chance."""
+    structure = setting.folder / "structure"
+    out = setting.program("psql", "-X", "-q", "-d", setting.source, "-c", "COPY {} TO STDOUT")
+    into = setting.program("psql", "-X", "-q", "-d", setting.target, "-c", "COPY {} FROM STDIN")
+    copies = (
+        f"printf '%s\\n' {shlex.join(setting.tables)} | "
+        f"xargs -P {setting.jobs} -I {{}} bash -c {shlex.quote(f'{out} | {into}')}"
+    )
+    return " && ".join(
+        [
+            setting.program("pg_dump", "-Fc", "--schema-only", "-f", structure, "-d", setting.source),
+            setting.program("pg_restore", "--section=pre-data", "-d", setting.target, structure),
+            copies,
+            setting.program(
+                *("pg_restore", "--section=post-data", "-j", setting.jobs, "-d", setting.target, structure)
+            ),
+        ]
+    )
+
+
+METHODS: Mapping[str, Callable[[Setting], str]] = {
+    "pg_migration": _ours,
+    "pgcopydb": _pgcopydb,
+    "pg_dump | psql": _dump_and_psql,
+    "pg_dump -Fd, pg_restore -j": _dump_and_restore,
+    "floor: psql | psql": _floor,
+}
+
+
+def available() -> tuple[str, ...]:
+    """The methods that can be run here; pgcopydb is optional."""
+    return tuple(name for name in METHODS if name != "pgcopydb" or shutil.which("pgcopydb"))
