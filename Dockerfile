@@ -1,0 +1,29 @@
+# One image for the code location, the webserver and the daemon.
+FROM python:3.13-slim
+
+ENV DAGSTER_HOME=/opt/dagster/home \
+    PYTHONUNBUFFERED=1
+
+WORKDIR /opt/pg_migration
+COPY pyproject.toml LICENSE ./
+
+# Dependencies change less often than the code, so they get a layer of their own.
+COPY pg_migration/__init__.py pg_migration/
+RUN pip install --no-cache-dir .
+COPY pg_migration pg_migration
+RUN pip install --no-cache-dir --no-deps --force-reinstall .
+
+# Dagster starts two to three times faster from compiled bytecode, and the user below can't write it. Some packages carry
+# templates that are no valid Python, hence no failure.
+RUN python -m compileall -q "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" || true
+
+# A named volume takes its owner from the folder that it covers first.
+RUN useradd --system --home-dir "$DAGSTER_HOME" dagster \
+    && install --directory --owner=dagster "$DAGSTER_HOME" "$DAGSTER_HOME/storage" "$DAGSTER_HOME/pg_migration"
+COPY dagster.yaml "$DAGSTER_HOME"/
+
+WORKDIR /opt/dagster
+COPY workspace.yaml ./
+USER dagster
+EXPOSE 3000 4000
+CMD ["dagster", "code-server", "start", "--host", "0.0.0.0", "--port", "4000", "--module-name", "pg_migration.definitions"]
