@@ -1,0 +1,84 @@
+"""A terminal with Dagster's command-line programs, over two fresh databases."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.orchestration.conftest import SHOP
+from pg_migration_tests.orchestration.harness import Database
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that came to its end."""
+
+    status: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Where commands are typed: an environment with the two URLs and a Dagster home of its own."""
+
+    source: Database
+    target: Database
+    home: Path
+
+    def environment(self, **variables: str) -> Mapping[str, str]:
+        """The variables of a session; those of the person who runs the tests stay outside."""
+        kept = {n: v for n, v in os.environ.items() if not n.startswith(("PG_MIGRATION_", "DAGSTER_", "PGPASS"))}
+        urls = {"PG_MIGRATION_SOURCE_URL": self.source.url, "PG_MIGRATION_TARGET_URL": self.target.url}
+        return {**kept, "PYTHONPATH": str(ROOT), "DAGSTER_HOME": str(self.home), **urls, **variables}
+
+    def execute(self, job: str, config: object = None, **variables: str) -> Ended:
+        """`dagster job execute` of one job, with the configuration of the resource `migration`."""
+        options: list[str | Path] = []
+        if config is not None:
+            file = self.home / "run.yaml"
+            file.write_text(yaml.safe_dump({"resources": {"migration": {"config": config}}}))
+            options = ["-c", file]
+        return self.run("dagster", "job", "execute", "-m", "pg_migration.definitions", "-j", job, *options, **variables)
+
+    def run(self, program: str, *arguments: str | Path, **variables: str) -> Ended:
+        """Run one program in the project's folder; both of its streams together."""
+        done = subprocess.run(
+            [PROGRAMS / program, *arguments],
+            cwd=ROOT,
+            env=self.environment(**variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout)
+
+    def assert_secret(self, *texts: str) -> None:
+        """Neither the texts nor any file in Dagster's home holds the password of one of the URLs."""
+        stored = [path.read_bytes() for path in self.home.rglob("*") if path.is_file()]
+        for url in (self.source.url, self.target.url):
+            password = str(urlsplit(url).password)
+            assert not any(password in text for text in texts)
+            assert not any(password.encode() in content for content in stored)
+
+
+@pytest.fixture
+def terminal(
+    postgres16: PostgresServer, postgres18: PostgresServer, source_db: str, target_db: str, tmp_path: Path
+) -> Terminal:
+    """From two small tables on PostgreSQL 16 to an empty database on PostgreSQL 18."""
+    made = Terminal(Database(postgres16, source_db), Database(postgres18, target_db), tmp_path)
+    (tmp_path / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
+    made.source.psql(SHOP)
+    return made

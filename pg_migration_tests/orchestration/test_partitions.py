@@ -1,0 +1,131 @@
+"""Ranges of a table's key as partitions: registered, planned anew, loaded one by one."""
+
+from itertools import pairwise
+
+import pytest
+
+from pg_migration_tests.orchestration.harness import BOOKKEEPING, Platform
+
+CUT = {"partition_threshold": 1000, "max_partitions": 4}
+SPOIL = "UPDATE orders SET placed = NULL"
+SPOILED = "SELECT count(*) FROM orders WHERE placed IS NULL"
+ROWS = "SELECT * FROM orders ORDER BY id"
+
+
+@pytest.fixture
+def migrated(shop: Platform) -> Platform:
+    """The shop's tables, orders in four ranges, after a whole run."""
+    assert shop.migrate(**CUT).success
+    return shop
+
+
+def registered(platform: Platform, table: str) -> list[str]:
+    return list(platform.instance.get_dynamic_partitions(f"pk_ranges/public.{table}"))
+
+
+def test_a_run_registers_readable_open_ended_ranges(shop: Platform) -> None:
+    done = shop.migrate(**CUT)
+    keys = registered(shop, "orders")
+    assert len(keys) == 4
+    assert keys[0].startswith("..")
+    assert keys[-1].endswith("..")
+    for before, key in pairwise(keys):
+        assert int(key.split("..")[0]) == int(before.split("..")[1]) + 1
+    assert sorted(done.partitions("public/orders")) == sorted(keys)
+    assert registered(shop, "customers") == done.partitions("public/customers") == ["all"]
+
+
+def test_a_new_plan_replaces_the_ranges_of_the_old_one(migrated: Platform) -> None:
+    before = registered(migrated, "orders")
+    assert migrated.migrate(partition_threshold=1000, max_partitions=2).success
+    after = registered(migrated, "orders")
+    assert len(after) == 2
+    assert not set(before) - set(after) & set(registered(migrated, "orders"))
+    assert migrated.migrate().success
+    assert registered(migrated, "orders") == ["all"]
+
+
+def test_one_partition_replaces_exactly_its_rows(migrated: Platform) -> None:
+    keys = registered(migrated, "orders")
+    lower, upper = map(int, keys[1].split(".."))
+    migrated.target.psql(SPOIL)
+    done = migrated.materialize("public/orders", partition=keys[1], **CUT)
+    assert done.success
+    assert done.metadata("public/orders", keys[1])["dagster/row_count"] == upper - lower + 1
+    inside = f"SELECT * FROM orders WHERE id BETWEEN {lower} AND {upper} ORDER BY id"
+    assert migrated.target.psql(inside) == migrated.source.psql(inside)
+    assert int(migrated.target.psql(SPOILED)) == 4000 - (upper - lower + 1)
+    assert registered(migrated, "orders") == keys
+
+
+def test_one_partition_does_not_hide_that_others_lack_rows(migrated: Platform) -> None:
+    keys = registered(migrated, "orders")
+    migrated.target.psql("DELETE FROM orders WHERE id = 1")
+    done = migrated.materialize("public/orders", partition=keys[-1], **CUT)
+    assert not done.success
+    assert done.checks["public/orders"].description == "4,000 rows in the source, 3,999 in the target"
+    assert migrated.materialize("public/orders", partition=keys[0], **CUT).success
+
+
+def test_one_partition_leaves_keys_and_foreign_keys_in_place(migrated: Platform) -> None:
+    before = migrated.target.dump("--schema-only", "--exclude-schema", BOOKKEEPING)
+    assert migrated.materialize("public/orders", partition=registered(migrated, "orders")[0], **CUT).success
+    assert migrated.target.dump("--schema-only", "--exclude-schema", BOOKKEEPING) == before
+
+
+def test_a_span_of_partitions_is_one_run(migrated: Platform) -> None:
+    keys = registered(migrated, "orders")
+    migrated.target.psql(SPOIL)
+    done = migrated.materialize("public/orders", partitions=(keys[1], keys[3]), **CUT)
+    assert done.success
+    assert sorted(set(done.partitions("public/orders"))) == sorted(keys[1:])
+    first = int(keys[1].split("..")[0])
+    assert int(migrated.target.psql(SPOILED)) == first - 1
+    everything_else = f"SELECT * FROM orders WHERE id >= {first} ORDER BY id"
+    assert migrated.target.psql(everything_else) == migrated.source.psql(everything_else)
+
+
+def test_the_partition_all_replaces_the_table(migrated: Platform) -> None:
+    migrated.target.psql("DELETE FROM orders WHERE customer = 3; UPDATE customers SET name = 'nobody'")
+    done = migrated.materialize("public/customers", partition="all", **CUT)
+    assert done.success
+    rows = "SELECT id, name, balance, initial FROM customers ORDER BY id"
+    assert migrated.target.psql(rows) == migrated.source.psql(rows)
+    assert migrated.target.psql("SELECT count(*) FROM orders WHERE customer = 3") == "0"
+
+
+def test_a_key_that_is_no_range_of_the_table(migrated: Platform) -> None:
+    migrated.instance.add_dynamic_partitions("pk_ranges/public.orders", ["yesterday"])
+    before = migrated.target.dump("--exclude-schema", BOOKKEEPING)
+    done = migrated.materialize("public/orders", partition="yesterday", **CUT)
+    assert not done.success
+    assert "'yesterday' is not a key range of table public.orders" in done.failures["tables"]
+    assert migrated.target.dump("--exclude-schema", BOOKKEEPING) == before
+
+
+def test_a_run_of_one_table_reloads_that_table(migrated: Platform) -> None:
+    migrated.target.psql(SPOIL + "; UPDATE customers SET name = 'nobody'")
+    structure = migrated.target.dump("--schema-only", "--exclude-schema", BOOKKEEPING)
+    done = migrated.materialize("public/orders", **CUT)
+    assert done.success
+    assert done.assets == {"public/orders"}
+    assert migrated.target.psql(ROWS) == migrated.source.psql(ROWS)
+    assert migrated.target.psql("SELECT DISTINCT name FROM customers") == "nobody"
+    assert migrated.target.dump("--schema-only", "--exclude-schema", BOOKKEEPING) == structure
+
+
+def test_all_ranges_one_by_one_make_a_complete_table(migrated: Platform) -> None:
+    keys = registered(migrated, "orders")
+    migrated.target.psql("TRUNCATE orders; ALTER TABLE orders DROP CONSTRAINT orders_customer_fkey")
+    migrated.target.psql(f"DELETE FROM {BOOKKEEPING}.chunk WHERE table_name = 'orders'")
+    for key in keys[:-1]:
+        done = migrated.materialize("public/orders", partition=key, **CUT)
+        assert "tables" in done.succeeded
+        assert done.passed == {"public/orders": False}  # it speaks of the whole table
+    early = migrated.materialize("public/orders/foreign_keys", **CUT)
+    assert not early.success
+    assert "public.orders is not fully loaded in the target" in early.failures["foreign_keys"]
+    assert migrated.materialize("public/orders", partition=keys[-1], **CUT).success
+    assert migrated.materialize("public/orders/foreign_keys", **CUT).success
+    assert migrated.target.psql(ROWS) == migrated.source.psql(ROWS)
+    assert migrated.target.psql("SELECT conname FROM pg_constraint WHERE contype = 'f'") == "orders_customer_fkey"

@@ -1,0 +1,95 @@
+"""The job `validate`: the checks alone, against what is in the two databases now."""
+
+import pytest
+
+from pg_migration_tests.orchestration.harness import Platform, Role
+
+
+@pytest.fixture
+def migrated(shop: Platform) -> Platform:
+    assert shop.migrate().success
+    return shop
+
+
+def test_says_what_it_compared(migrated: Platform) -> None:
+    done = migrated.validate()
+    assert done.success
+    assert done.passed == {"public/customers": True, "public/orders": True}
+    assert done.checks["public/orders"].metadata["compared_with"].value == "the source as it is now"
+
+
+def test_rows_deleted_in_the_target(migrated: Platform) -> None:
+    migrated.target.psql("DELETE FROM orders WHERE id <= 3")
+    done = migrated.validate()
+    assert not done.success
+    assert done.passed == {"public/customers": True, "public/orders": False}
+    assert done.checks["public/orders"].description == "4,000 rows in the source, 3,997 in the target"
+
+
+def test_rows_added_to_the_source_since(migrated: Platform) -> None:
+    migrated.source.psql("INSERT INTO orders VALUES (5001, 1, NULL)")
+    done = migrated.validate()
+    assert not done.success
+    assert done.checks["public/orders"].description == "4,001 rows in the source, 4,000 in the target"
+
+
+def test_a_table_missing_in_the_target(migrated: Platform) -> None:
+    migrated.target.psql("DROP TABLE orders")
+    done = migrated.validate()
+    assert not done.success
+    assert done.passed == {"public/customers": True, "public/orders": False}
+    description = done.checks["public/orders"].description or ""
+    assert "public.orders can't be read on the target" in description
+    assert "does not exist" in description
+
+
+def test_a_table_missing_in_the_source(migrated: Platform) -> None:
+    migrated.source.psql("DROP TABLE orders")
+    done = migrated.validate()
+    assert not done.success
+    assert done.passed == {"public/customers": True, "public/orders": False}
+    assert "the source has no table for public.orders any more" in (done.checks["public/orders"].description or "")
+
+
+@pytest.mark.parametrize("side", ["SOURCE", "TARGET"])
+def test_a_server_that_can_not_be_reached(migrated: Platform, side: str) -> None:
+    definitions = migrated.definitions
+    migrated.monkeypatch.setenv(f"PG_MIGRATION_{side}_URL", "postgresql://ann:sesame@127.0.0.1:1/shop")
+    done = migrated.run(definitions.resolve_job_def("validate"), {})
+    assert not done.success
+    assert done.passed == {"public/customers": False, "public/orders": False}
+    for found in done.checks.values():
+        assert f"can't connect to the {side.lower()} database postgresql://ann@127.0.0.1:1/shop" in (
+            found.description or ""
+        )
+    assert "sesame" not in done.stored
+
+
+def test_a_table_that_the_role_may_not_read_in_the_target(migrated: Platform, clerk: Role) -> None:
+    migrated.target.psql(f"GRANT USAGE ON SCHEMA public TO {clerk.name}; GRANT SELECT ON customers TO {clerk.name}")
+    definitions = migrated.definitions
+    migrated.monkeypatch.setenv("PG_MIGRATION_TARGET_URL", clerk.url(migrated.target))
+    done = migrated.run(definitions.resolve_job_def("validate"), {})
+    assert not done.success
+    assert done.passed == {"public/customers": True, "public/orders": False}
+    assert "permission denied" in (done.checks["public/orders"].description or "")
+
+
+def test_excluded_tables_are_not_compared(migrated: Platform) -> None:
+    migrated.target.psql("DELETE FROM orders")
+    done = migrated.validate(exclude_tables=["orders"])
+    assert done.success
+    assert done.passed == {"public/customers": True}
+
+
+def test_a_configuration_that_counts_nothing_is_refused(migrated: Platform) -> None:
+    migrated.target.psql("DELETE FROM orders")
+    done = migrated.validate(workers=0)
+    assert not done.success
+    assert any("workers is 0" in message for message in [*done.log, *done.failures.values(), done.stored])
+
+
+def test_nothing_to_compare_is_no_pass(shop: Platform) -> None:
+    shop.set(SOURCE_URL="postgresql://ann:sesame@127.0.0.1:1/shop")
+    done = shop.validate()
+    assert not done.success

@@ -1,0 +1,123 @@
+"""Owners, privileges and default privileges."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from pg_migration.postgres.catalog import discover
+from pg_migration.postgres.ddl import create_roles, missing_roles
+from pg_migration_tests.schema.round_trip import Pair, assert_identical, assert_same_dump, migrate, session
+
+ROLES = ('"Ow ner"', "reader", "granter")
+CASES = {
+    "owners": """
+        CREATE TYPE e AS ENUM ('a');
+        CREATE DOMAIN d AS int;
+        CREATE SEQUENCE s;
+        CREATE TABLE t (id serial PRIMARY KEY, a e);
+        CREATE VIEW v AS SELECT 1 AS a;
+        CREATE MATERIALIZED VIEW m AS SELECT 1 AS a;
+        CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE PROCEDURE p(OUT a int) LANGUAGE plpgsql AS 'BEGIN a := 1; END';
+        CREATE AGGREGATE n(*) (SFUNC = int8inc, STYPE = int8, INITCOND = '0');
+        CREATE STATISTICS st ON id, a FROM t;
+        ALTER TYPE e OWNER TO "Ow ner";
+        ALTER DOMAIN d OWNER TO "Ow ner";
+        ALTER SEQUENCE s OWNER TO "Ow ner";
+        ALTER TABLE t OWNER TO "Ow ner";
+        ALTER VIEW v OWNER TO "Ow ner";
+        ALTER MATERIALIZED VIEW m OWNER TO "Ow ner";
+        ALTER FUNCTION f(int) OWNER TO "Ow ner";
+        ALTER PROCEDURE p(int) OWNER TO "Ow ner";
+        ALTER AGGREGATE n(*) OWNER TO "Ow ner";
+        ALTER STATISTICS st OWNER TO "Ow ner";
+        ALTER SCHEMA public OWNER TO "Ow ner";
+    """,
+    "grants on every kind": """
+        CREATE TABLE t (a int, b int);
+        CREATE SEQUENCE s;
+        CREATE TYPE e AS ENUM ('a');
+        CREATE DOMAIN d AS int;
+        CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE PROCEDURE p(OUT a int) LANGUAGE plpgsql AS 'BEGIN a := 1; END';
+        CREATE VIEW v AS SELECT 1 AS a;
+        GRANT SELECT, INSERT ON t TO reader;
+        GRANT UPDATE (b), SELECT (a) ON t TO reader WITH GRANT OPTION;
+        GRANT ALL ON v TO PUBLIC;
+        REVOKE DELETE, TRUNCATE ON t FROM postgres;
+        GRANT USAGE ON SEQUENCE s TO reader;
+        REVOKE ALL ON TYPE e FROM PUBLIC;
+        GRANT USAGE ON TYPE e TO reader;
+        REVOKE ALL ON DOMAIN d FROM PUBLIC;
+        REVOKE ALL ON FUNCTION f(int) FROM PUBLIC;
+        GRANT EXECUTE ON FUNCTION f(int) TO reader;
+        REVOKE ALL ON PROCEDURE p(int) FROM PUBLIC;
+        REVOKE ALL ON SCHEMA public FROM PUBLIC;
+        GRANT USAGE ON SCHEMA public TO reader;
+        GRANT CREATE ON SCHEMA public TO granter;
+    """,
+    "granted by somebody else than the owner": """
+        CREATE TABLE t (a int);
+        GRANT SELECT ON t TO granter WITH GRANT OPTION;
+        SET ROLE granter;
+        GRANT SELECT ON t TO reader;
+        RESET ROLE;
+    """,
+    "default privileges": """
+        ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reader;
+        ALTER DEFAULT PRIVILEGES FOR ROLE granter IN SCHEMA public GRANT USAGE ON SEQUENCES TO reader WITH GRANT OPTION;
+        ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO reader;
+    """,
+}
+
+
+@pytest.fixture
+def roles(alike: Pair) -> Iterator[Pair]:
+    alike.prepare("".join(f"CREATE ROLE {name}; GRANT {name} TO postgres;" for name in ROLES))
+    yield alike
+    for run, url in ((alike.source, alike.source_url), (alike.target, alike.target_url)):
+        run.psql(url, "".join(f"REASSIGN OWNED BY {name} TO postgres; DROP OWNED BY {name};" for name in ROLES))
+    alike.prepare("".join(f"DROP ROLE {name};" for name in ROLES))
+
+
+@pytest.mark.parametrize("ddl", CASES.values(), ids=CASES.keys())
+def test_dumps_alike(roles: Pair, ddl: str) -> None:
+    assert_identical(roles, ddl)
+
+
+def test_default_privileges_do_not_touch_what_is_made_again(roles: Pair) -> None:
+    ddl = "CREATE TABLE t (a int); ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reader;"
+    assert_identical(roles, ddl)
+    assert migrate(roles, drop_existing=True).failures == []
+    assert_same_dump(roles)
+
+
+def test_both_can_be_left_out(roles: Pair) -> None:
+    roles.load("CREATE TABLE t (a int); ALTER TABLE t OWNER TO reader; GRANT SELECT ON t TO granter;")
+    with session(roles.source_url) as source:
+        catalog = discover(source, {"public": "public"}, ownership=False, privileges=False)
+    assert {item.kind for item in catalog.objects} == {"schema", "table"}
+    assert catalog.roles == ()
+
+
+def test_privileges_that_the_target_has_otherwise_are_replaced(roles: Pair) -> None:
+    ddl = "CREATE TABLE t (a int); GRANT SELECT ON t TO reader;"
+    assert_identical(roles, ddl)
+    roles.prepare("GRANT DELETE ON t TO granter; REVOKE ALL ON SCHEMA public FROM PUBLIC;")
+    assert migrate(roles).failures == []
+    assert_same_dump(roles)
+
+
+def test_roles_that_the_target_lacks(upgrade: Pair) -> None:
+    upgrade.load('CREATE ROLE "only % here"; CREATE TABLE t (a int); GRANT SELECT ON t TO "only % here";')
+    try:
+        with session(upgrade.source_url) as source, session(upgrade.target_url) as target:
+            catalog = discover(source, {"public": "public"})
+            assert missing_roles(target, catalog) == ("only % here",)
+            create_roles(target, ["only % here"])
+            assert missing_roles(target, catalog) == ()
+        assert migrate(upgrade).failures == []
+        assert upgrade.query("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'only % here'") == "f"
+    finally:
+        for run, url in ((upgrade.source, upgrade.source_url), (upgrade.target, upgrade.target_url)):
+            run.psql(url, 'DROP OWNED BY "only % here"; DROP ROLE "only % here"')

@@ -1,0 +1,102 @@
+"""What is not copied is named, with the reason."""
+
+import time
+
+import pytest
+
+from pg_migration.postgres.catalog import discover
+from pg_migration.postgres.errors import ConfigurationError, NotPermitted
+from pg_migration_tests.schema.round_trip import Pair, describe, migrate, session
+
+SURROUNDINGS = """
+    CREATE FUNCTION et() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+    CREATE EVENT TRIGGER on_ddl ON ddl_command_end EXECUTE FUNCTION et();
+    CREATE FOREIGN DATA WRAPPER w;
+    CREATE SERVER elsewhere FOREIGN DATA WRAPPER w;
+    CREATE FOREIGN TABLE far (a int) SERVER elsewhere;
+    CREATE PUBLICATION pub;
+    ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;
+    SELECT lo_create(0) \\g /dev/null
+    CREATE TABLE t (a int, doc oid);
+    CREATE SCHEMA hidden;
+    CREATE TYPE hidden.kind AS ENUM ('x');
+    CREATE FUNCTION uses_hidden(hidden.kind) RETURNS int LANGUAGE sql AS 'SELECT 1';
+"""
+
+
+def test_surroundings_are_named(upgrade: Pair) -> None:
+    upgrade.load(SURROUNDINGS + "SELECT format('ALTER DATABASE %I SET app.tenant = ''x''', current_database()) \\gexec")
+    catalog = describe(upgrade.source_url)
+    assert [(notice.kind, notice.name) for notice in catalog.notices] == [
+        ("function", 'public.uses_hidden("hidden"."kind")'),
+        ("database setting", "app.tenant"),
+        ("default privileges", "of postgres on new tables"),
+        ("event trigger", "on_ddl"),
+        ("foreign server", "elsewhere"),
+        ("foreign table", "public.far"),
+        ("large objects", "pg_largeobject"),
+        ("publication", "pub"),
+    ]
+    assert catalog.settings == (("app.tenant", "x"),)
+    assert "public.t.doc" in next(notice.reason for notice in catalog.notices if notice.kind == "large objects")
+
+
+def test_settings_of_the_database_hold_while_objects_are_made(upgrade: Pair) -> None:
+    upgrade.load(
+        "CREATE MATERIALIZED VIEW m AS SELECT coalesce(current_setting('app.tenant', true), '') AS tenant;"
+        "SELECT format('ALTER DATABASE %I SET app.tenant = ''x''', current_database()) \\gexec"
+    )
+    assert migrate(upgrade).failures == []
+    assert upgrade.query("SELECT tenant FROM m") == "x"
+
+
+def test_invalid_index_is_named_and_not_built(upgrade: Pair) -> None:
+    upgrade.load("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (1);")
+    with session(upgrade.source_url) as source, source.cursor() as cursor, pytest.raises(Exception, match="duplicate"):
+        cursor.execute("CREATE UNIQUE INDEX CONCURRENTLY broken ON public.t (a)")
+    catalog = describe(upgrade.source_url)
+    assert [(notice.kind, notice.name) for notice in catalog.notices] == [("invalid index", "public.broken")]
+    assert "index" not in catalog.counts
+
+
+def test_a_schema_that_is_not_there(upgrade: Pair) -> None:
+    with pytest.raises(ConfigurationError, match="no schema Public"):
+        describe(upgrade.source_url, {"Public": "Public"})
+
+
+def test_a_table_that_may_not_be_read(upgrade: Pair) -> None:
+    upgrade.load("CREATE TABLE t (a int); CREATE TABLE open (a int); GRANT SELECT ON open TO PUBLIC;")
+    with session(upgrade.source_url) as source:
+        with source.cursor() as cursor:
+            cursor.execute("SET ROLE pg_monitor")
+        with pytest.raises(NotPermitted, match=r"public\.t\b"):
+            discover(source, {"public": "public"})
+        assert [table.name for table in discover(source, {"public": "public"}, ["t"]).tables] == ["open"]
+
+
+def test_the_session_is_left_as_it_was(upgrade: Pair) -> None:
+    with session(upgrade.source_url) as source, source.cursor() as cursor:
+        cursor.execute("SET search_path TO public, pg_catalog; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        discover(source, {"public": "public"})
+        cursor.execute("SHOW search_path")
+        assert cursor.fetchone() == ("public, pg_catalog",)
+        cursor.execute("SELECT current_setting('quote_all_identifiers'), current_setting('transaction_isolation')")
+        assert cursor.fetchone() == ("off", "repeatable read")
+        cursor.execute("ROLLBACK")
+
+
+def test_a_thousand_tables_take_less_than_three_seconds(upgrade: Pair) -> None:
+    upgrade.load(
+        "DO $$ BEGIN FOR i IN 1..1000 LOOP"
+        " EXECUTE format('CREATE TABLE t%s (id serial PRIMARY KEY, a int NOT NULL, b text DEFAULT ''x'', c date,"
+        " d int)', i);"
+        " EXECUTE format('CREATE INDEX ON t%s (a)', i); EXECUTE format('CREATE INDEX ON t%s (b, c)', i);"
+        " IF i % 100 = 0 THEN COMMIT; END IF;"
+        " END LOOP; END $$"
+    )
+    started = time.process_time(), time.monotonic()
+    catalog = describe(upgrade.source_url)
+    assert len(catalog.tables) == 1000
+    assert catalog.counts["index"] == 2000
+    assert time.process_time() - started[0] < 3
+    assert time.monotonic() - started[1] < 10

@@ -1,0 +1,30 @@
+"""Triggers."""
+
+import pytest
+
+from pg_migration_tests.schema.round_trip import Pair, assert_identical
+
+CASES = {
+    "every form": """
+        CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+        CREATE TABLE t (a int, b text);
+        CREATE VIEW v AS SELECT * FROM t;
+        CREATE TRIGGER one BEFORE UPDATE OF b ON t FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE
+            FUNCTION tf('x', 'it''s %');
+        CREATE TRIGGER two AFTER INSERT ON t REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION
+            tf();
+        CREATE TRIGGER three INSTEAD OF DELETE ON v FOR EACH ROW EXECUTE FUNCTION tf();
+        CREATE CONSTRAINT TRIGGER four AFTER DELETE ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE
+            FUNCTION tf();
+        CREATE TRIGGER five AFTER TRUNCATE ON t EXECUTE FUNCTION tf();
+        ALTER TABLE t DISABLE TRIGGER one;
+        ALTER TABLE t ENABLE REPLICA TRIGGER two;
+        ALTER TABLE t ENABLE ALWAYS TRIGGER five;
+        COMMENT ON TRIGGER four ON t IS 'late';
+    """,
+}
+
+
+@pytest.mark.parametrize("ddl", CASES.values(), ids=CASES.keys())
+def test_dumps_alike(pair: Pair, ddl: str) -> None:
+    assert_identical(pair, ddl)

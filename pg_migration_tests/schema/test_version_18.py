@@ -1,0 +1,67 @@
+"""What only PostgreSQL 18 has; and that an older target is told so."""
+
+import pytest
+
+from pg_migration.postgres.ddl import unsupported
+from pg_migration_tests.schema.round_trip import Pair, assert_identical, assert_same_dump, describe, migrate
+
+CASES = {
+    "NOT NULL with names": """
+        CREATE TABLE t (a int CONSTRAINT mine NOT NULL, b int NOT NULL NO INHERIT, c int NOT NULL);
+        CREATE TABLE child (c int CONSTRAINT of_child NOT NULL) INHERITS (t);
+        ALTER TABLE t ADD COLUMN d int;
+        ALTER TABLE t ADD CONSTRAINT late NOT NULL d NOT VALID;
+        ALTER TABLE t RENAME TO renamed;
+    """,
+    "not enforced": """
+        CREATE TABLE t (a int PRIMARY KEY, CONSTRAINT c CHECK (a > 0) NOT ENFORCED);
+        CREATE TABLE u (a int REFERENCES t NOT ENFORCED);
+    """,
+    "virtual generated columns": "CREATE TABLE t (a int, v int GENERATED ALWAYS AS (a * 2) VIRTUAL NOT NULL);",
+    "temporal constraints": """
+        CREATE TABLE t (id int4range, valid daterange, PRIMARY KEY (id, valid WITHOUT OVERLAPS));
+        CREATE TABLE u (id int4range, valid daterange,
+                        FOREIGN KEY (id, PERIOD valid) REFERENCES t (id, PERIOD valid));
+    """,
+    "identity of a partitioned table": """
+        CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY, b int) PARTITION BY RANGE (b);
+        CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (1) TO (5);
+    """,
+    "domain with a named NOT NULL": "CREATE DOMAIN d AS int CONSTRAINT mine NOT NULL; CREATE DOMAIN e AS int NOT NULL;",
+    "maintain": "CREATE TABLE t (a int); GRANT MAINTAIN ON t TO PUBLIC;",
+}
+
+
+@pytest.mark.parametrize("ddl", CASES.values(), ids=CASES.keys())
+def test_dumps_alike(newest: Pair, ddl: str) -> None:
+    assert_identical(newest, ddl)
+
+
+@pytest.mark.parametrize(
+    ("ddl", "line"),
+    [
+        ("CREATE TABLE t (a int, v int GENERATED ALWAYS AS (a * 2));", "table public.t: virtual generated column"),
+        ("CREATE TABLE t (a int CHECK (a > 0) NOT ENFORCED);", "table public.t: NOT ENFORCED"),
+        (CASES["temporal constraints"], "primary key t_pkey on public.t: temporal constraint"),
+        (CASES["maintain"], 'privileges of table "public"."t": MAINTAIN privilege'),
+    ],
+)
+def test_an_older_target_is_told(newest: Pair, ddl: str, line: str) -> None:
+    newest.load(ddl)
+    catalog = describe(newest.source_url)
+    assert any(told.startswith(line) for told in unsupported(catalog, 160000))
+    assert unsupported(catalog, 180000) == ()
+
+
+def test_without_new_features_a_downgrade_goes_through(downgrade: Pair) -> None:
+    downgrade.load(
+        """
+        CREATE TYPE e AS ENUM ('a');
+        CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a e NOT NULL, b text DEFAULT 'VIRTUAL');
+        CREATE INDEX ON t (b);
+        CREATE VIEW v AS SELECT id, b FROM t;
+        """
+    )
+    assert unsupported(describe(downgrade.source_url), 160000) == ()
+    assert migrate(downgrade).failures == []
+    assert_same_dump(downgrade)
