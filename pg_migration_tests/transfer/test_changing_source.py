@@ -2,15 +2,16 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg2
 import pytest
 
+from pg_migration.postgres.catalog import Table
 from pg_migration.postgres.errors import SourceChanged
 from pg_migration.postgres.plan import LoadSettings
-from pg_migration.postgres.session import Connections, execute, fetch
+from pg_migration.postgres.session import Connections, execute
 from pg_migration.postgres.snapshot import Snapshot
 from pg_migration_tests.transfer.harness import Pair
 
@@ -66,15 +67,24 @@ def test_concurrent_writer(pair: Pair) -> None:
 @pytest.mark.parametrize(
     "command", ["TRUNCATE account, movement", "ALTER TABLE account ALTER balance TYPE numeric", "DROP TABLE movement"]
 )
-def test_commands_that_would_empty_the_snapshot_wait(pair: Pair, command: str) -> None:
+def test_commands_that_would_empty_the_snapshot_wait(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
     pair.source.psql(BANK)
     before = pair.source.hashes()
     waited: list[str] = []
+    protected = threading.Event()
+    protect = Snapshot.protect
+
+    def protect_and_tell(snapshot: Snapshot, tables: Sequence[Table]) -> None:
+        protect(snapshot, tables)
+        protected.set()
+
+    monkeypatch.setattr(Snapshot, "protect", protect_and_tell)
 
     def change() -> None:
         with pair.source.connection() as connection:
-            while not fetch(connection, "SELECT 1 FROM pg_locks WHERE relation = 'movement'::regclass AND granted"):
-                time.sleep(0.001)
+            assert protected.wait(timeout=60)
             execute(connection, "SET lock_timeout = 100")
             try:
                 execute(connection, command)
