@@ -105,7 +105,8 @@ def build_post_data(relations: Relations) -> dg.AssetsDefinition:
     @dg.asset(
         group_name=AFTER_ROWS,
         kinds={"postgres"},
-        deps=relations.every_table() or [dg.AssetDep("target_ddl")],
+        # Not of the tables alone: a step is skipped when everything before it was, as excluded tables are.
+        deps=[dg.AssetDep("target_ddl"), *relations.every_table()],
         description="Views, materialized views, rules, triggers, policies, comments and privileges: what pg_dump calls "
         "the post-data section, without indexes and foreign keys.",
     )

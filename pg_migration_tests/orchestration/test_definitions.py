@@ -34,7 +34,7 @@ GRAPH = {
     "public/orders/foreign_keys": ("public", {"public/orders", "public/customers"}),
     "post_data": (
         "after_rows",
-        {"public/customers", "public/lines", "public/orders", "public/readings", "public/readings_2024"},
+        {"target_ddl", "public/customers", "public/lines", "public/orders", "public/readings", "public/readings_2024"},
     ),
     "summary": ("after_rows", {"post_data", "public/lines/foreign_keys", "public/orders/foreign_keys"}),
 }

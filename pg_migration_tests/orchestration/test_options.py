@@ -42,6 +42,13 @@ def test_excluding_everything_is_an_error(shop: Platform) -> None:
     assert "empty or wholly excluded" in done.failures["source_schema"]
 
 
+def test_what_needs_no_table_comes_without_them(shop: Platform) -> None:
+    shop.source.psql("CREATE VIEW constants AS SELECT 1 AS one; CREATE TYPE mood AS ENUM ('good', 'bad')")
+    done = shop.migrate(exclude_tables=["*"])
+    assert done.success
+    assert shop.target.psql("SELECT one, 'good'::mood FROM constants") == "1|good"
+
+
 def test_the_same_run_again(shop: Platform) -> None:
     assert shop.migrate().success
     once = shop.target.dump(*WITHOUT_BOOKKEEPING)

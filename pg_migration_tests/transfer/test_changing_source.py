@@ -67,9 +67,7 @@ def test_concurrent_writer(pair: Pair) -> None:
 @pytest.mark.parametrize(
     "command", ["TRUNCATE account, movement", "ALTER TABLE account ALTER balance TYPE numeric", "DROP TABLE movement"]
 )
-def test_commands_that_would_empty_the_snapshot_wait(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch, command: str
-) -> None:
+def test_commands_that_would_empty_the_snapshot_wait(pair: Pair, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     pair.source.psql(BANK)
     before = pair.source.hashes()
     waited: list[str] = []
