@@ -28,7 +28,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy --strict pg_migration
 
 test: lint
-	$(BIN)/pytest --cov --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --cov --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/installed-benchmark
 	@$(BIN)/python -m pg_migration.benchmark $(ARGUMENTS)
