@@ -107,6 +107,7 @@ class _TableChecks:
         verdict = found.error or ("the same rows on both sides" if equal else "the rows are not the same")
         rows: list[RowDifference] = []
         if found.error is None and not equal:
+            self._run.outcomes.differing.add(self._run.target_name(found.table))
             rows = list(self._run.call(lambda: differences(sides, found.table)))
         yield self._result(CONTENT, found.table, equal, verdict, _difference_metadata(rows))
 
@@ -116,6 +117,8 @@ class _TableChecks:
         counts = {"rows_in_source": source, "rows_in_target": target}
         known = {name: value for name, value in counts.items() if isinstance(value, int)}
         equal = error is None and source == target
+        if error is None and not equal:
+            self._run.outcomes.differing.add(self._run.target_name(table))
         verdict = error or (
             f"{source:,} rows on both sides" if equal else f"{source:,} rows in the source, {target:,} in the target"
         )

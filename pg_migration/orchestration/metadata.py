@@ -114,4 +114,4 @@ def load_metadata(done: TableLoaded) -> dict[str, Figure]:
 
 def rows_per_second(done: TableLoaded) -> int:
     """Throughput of the copy alone, without indexes."""
-    return round(done.rows / done.seconds) if done.seconds > 0 else 0
+    return round(done.copied_rows / done.seconds) if done.seconds > 0 else 0

@@ -21,7 +21,13 @@ from pg_migration.postgres.catalog import Catalog, Table, discover, installed_ex
 from pg_migration.postgres.copying import raw_encoding
 from pg_migration.postgres.ddl import Outcome, create_roles, missing_roles, remember
 from pg_migration.postgres.endpoint import Endpoint, Side
-from pg_migration.postgres.errors import ConfigurationError, MigrationError, NotPermitted, server_message
+from pg_migration.postgres.errors import (
+    ConfigurationError,
+    MigrationError,
+    NotPermitted,
+    SourceChanged,
+    server_message,
+)
 from pg_migration.postgres.ledger import LoadedRange, TableName, TargetLock
 from pg_migration.postgres.load import TableFailed, TableLoaded, is_complete
 from pg_migration.postgres.plan import LoadSettings, Planner
@@ -40,6 +46,7 @@ from pg_migration.postgres.worker import LoadContext
 Result = TypeVar("Result")
 
 MOST_DEFAULT_WORKERS = 8
+SNAPSHOT_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -65,8 +72,10 @@ class Outcomes:
     """What became of each thing the run did, for the summary; table names are the target's."""
 
     loaded: dict[TableName, TableLoaded] = field(default_factory=dict)
+    reloaded: dict[TableName, str] = field(default_factory=dict)  # begun by an earlier run, and why not continued
     failed: dict[TableName, TableFailed] = field(default_factory=dict)
     checks: dict[TableName, dict[str, bool]] = field(default_factory=dict)
+    differing: set[TableName] = field(default_factory=set)
     ddl: list[Outcome] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -78,7 +87,7 @@ class MigrationRun:
     def __init__(self, run_id: str, options: Options) -> None:
         self.run_id = run_id
         self.options = options
-        self.connections = Connections(f"pg_migration run {run_id[:8]}")
+        self.connections = Connections(ledger.session_name(run_id))
         self.outcomes = Outcomes()
         self._snapshot: Snapshot | None = None
         self._lock: TargetLock | None = None
@@ -119,11 +128,7 @@ class MigrationRun:
         self.source_connection  # noqa: B018  (connects: both ends are tried before anything else)
         check_different(self.source_connection, self.target_connection, self.schemas)
         check_target(self.target_connection, target, self.schemas)
-        self._snapshot = Snapshot.take(self.connections, source)
-        self._snapshot.adopt(self.source_connection)
-        check_sequences(self.source_connection, [sequence.oid for sequence in self.catalog.sequences])
-        check_row_security(self.source_connection, [table.oid for table in self.catalog.tables])
-        self._snapshot.protect(self.catalog.tables)
+        self._snapshot = self._protected_snapshot(source)
         check_fits(self.catalog, self.target_connection, self.options.create_roles)
         self._lock = TargetLock(self.connections, target, self.run_id)
         if exclusive:
@@ -133,7 +138,28 @@ class MigrationRun:
         if self.options.create_roles:
             create_roles(self.target_connection, missing_roles(self.target_connection, self.catalog))
         ledger.create(self.target_connection)
+        ledger.end_orphans(self.target_connection, self.run_id)
         ledger.open_run(self.target_connection, self.run_id, source, self._snapshot)
+
+    def _protected_snapshot(self, source: Endpoint) -> Snapshot:
+        """A snapshot whose tables can't be emptied any more; another one when somebody was faster than the lock."""
+        attempts = SNAPSHOT_ATTEMPTS
+        while True:
+            snapshot = Snapshot.take(self.connections, source)
+            snapshot.adopt(self.source_connection)
+            self.__dict__.pop("catalog", None)  # it was read in the snapshot before
+            check_sequences(self.source_connection, [sequence.oid for sequence in self.catalog.sequences])
+            check_row_security(self.source_connection, [table.oid for table in self.catalog.tables])
+            try:
+                snapshot.protect(self.catalog.tables)
+            except SourceChanged:
+                attempts -= 1
+                if not attempts:
+                    raise
+                snapshot.release()
+                execute(self.source_connection, "ROLLBACK")
+            else:
+                return snapshot
 
     @cached_property
     def source_connection(self) -> Connection:
@@ -269,6 +295,7 @@ class MigrationRun:
         try:
             if self.begun and not self.target_connection.closed:
                 execute(self.target_connection, "SET synchronous_commit = on")
+                ledger.forget_plans(self.target_connection, self.outcomes.differing)
                 ledger.close_run(self.target_connection, self.run_id, succeeded)
         except psycopg2.Error:
             pass  # the target is gone; the ledger shows a run that never finished

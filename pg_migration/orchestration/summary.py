@@ -79,12 +79,21 @@ def _row(name: TableName, migration: MigrationRun, earlier: tuple[LoadedRange, .
 
 def _state(name: TableName, migration: MigrationRun, earlier: tuple[LoadedRange, ...] | None) -> str:
     if name in migration.outcomes.loaded:
-        return "copied"
+        return _how_it_was_loaded(name, migration)
     if name in migration.outcomes.failed:
         return "failed"
     if earlier:
-        return f"copied by run {', '.join(sorted({piece.run_id[:8] for piece in earlier}))}"
+        return "copied by " + ", ".join(sorted({f"run {p.run_id[:8]} from snapshot {p.snapshot}" for p in earlier}))
     return "excluded" if migration.begun and not migration.tables([name]) else "not copied"
+
+
+def _how_it_was_loaded(name: TableName, migration: MigrationRun) -> str:
+    outcomes = migration.outcomes
+    if continued := outcomes.loaded[name].continued:
+        return f"continued: {continued}"
+    if reason := outcomes.reloaded.get(name):
+        return f"loaded anew after a run that failed: {reason}"
+    return "copied"
 
 
 def _text(rows: Sequence[Row], notes: Sequence[str], failures: Sequence[str]) -> str:

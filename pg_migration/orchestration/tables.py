@@ -17,7 +17,9 @@ from pg_migration.postgres.load import Load, Mode, ObjectFailed, TableFailed, Ta
 from pg_migration.postgres.plan import TablePlan
 from pg_migration.postgres.progress import Progress
 from pg_migration.postgres.ranges import ALL
+from pg_migration.postgres.resuming import Resumption, resume
 from pg_migration.postgres.sequences import read_positions, set_positions
+from pg_migration.postgres.worker import LoadContext
 
 TableEvent = dg.AssetMaterialization | dg.MaterializeResult[None]
 
@@ -69,11 +71,14 @@ class TablesStep:
             tables = self._migration.tables(names)
             plans = self._migration.call(lambda: self._plan(tables))
             mode = Mode.REPLACE_RANGES if self._keyed and not _is_everything(plans) else Mode.RELOAD
-            objects = self._migration.call(lambda: self._make_room(tables, mode))
             workers = self._migration.call(self._migration.workers)
-            load = Load(self._migration.load_context(workers), plans, objects, mode)
+            context = self._migration.load_context(workers)
+            resumption = self._migration.call(lambda: self._resume(context, plans))
+            objects = self._migration.call(lambda: self._make_room(resumption, mode))
             if not self._keyed:
-                self._register(plans)
+                self._register(resumption.plans)
+            self._migration.call(lambda: resumption.write(self._migration.target_connection, context))
+            load = Load(context, resumption.plans, objects, mode, resumption.continued)
             problems = yield from self._follow(load)
             self._migration.call(lambda: self._set_sequences(tables))
             problems += self._migration.call(lambda: self._restore(tables))
@@ -85,12 +90,27 @@ class TablesStep:
             return planner.plan(tables)
         return tuple(planner.plan_ranges(table, list(self._context.partition_keys)) for table in tables)
 
-    def _make_room(self, tables: Sequence[Table], mode: Mode) -> Sequence[SchemaObject]:
-        """Set aside what stands in the way on the target; the keys and indexes to build after the rows."""
-        connection, names = self._migration.target_connection, self._names(tables)
-        stayed = suspension.suspend(connection, names, keys=mode is Mode.RELOAD)
+    def _resume(self, context: LoadContext, plans: tuple[TablePlan, ...]) -> Resumption:
+        """What to keep of tables that an earlier run has begun; whoever chooses tables wants them loaded anew."""
+        if not self._whole:
+            return Resumption(plans, {}, {})
+        migration = self._migration
+        source, target = migration.source_connection, migration.target_connection
+        found = resume(context, source, target, plans, migration.options.load)
+        names = {plan.name: context.target_name(plan.table) for plan in plans}
+        migration.outcomes.reloaded.update({names[name]: reason for name, reason in found.reloaded.items()})
+        return found
+
+    def _make_room(self, resumption: Resumption, mode: Mode) -> Sequence[SchemaObject]:
+        """Set aside what stands in the way on the target; the keys and indexes to build after the rows.
+
+        A table whose rows are all there keeps what it has.
+        """
+        filled = {name for name, continued in resumption.continued.items() if continued.is_complete}
+        names = self._names([plan.table for plan in resumption.plans if plan.name not in filled])
+        stayed = suspension.suspend(self._migration.target_connection, names, keys=mode is Mode.RELOAD)
         self._migration.outcomes.notes.extend(f"kept in place during the load: {what}" for what in stayed)
-        wanted = {table.key for table in tables}
+        wanted = {plan.name for plan in resumption.plans}
         return [item for item in lacking(self._migration, Phase.KEYS) if item.table in wanted]
 
     def _register(self, plans: Sequence[TablePlan]) -> None:

@@ -35,7 +35,11 @@ class SnapshotLost(MigrationError):
 
 
 class SourceChanged(MigrationError):
-    """A table of the source was truncated or rewritten in the moment between snapshot and lock. Nothing was written."""
+    """A table of the source was changed or dropped in the moment between snapshot and lock. Nothing was written."""
+
+
+class SourceUnprotected(MigrationError):
+    """The source's tables can't be locked against commands that would empty the snapshot. Nothing was written."""
 
 
 class AnotherRunActive(MigrationError):

@@ -1,13 +1,14 @@
 """The bookkeeping in the target's ``_pg_migration`` schema: which rows are there, from which run and snapshot."""
 
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
-from psycopg2.extras import execute_values
+from psycopg2.extras import Json, execute_values
 
 from pg_migration.postgres.endpoint import Endpoint
 from pg_migration.postgres.errors import AnotherRunActive, LockLost, NotPermitted, server_message
@@ -18,7 +19,11 @@ from pg_migration.postgres.snapshot import Snapshot
 SCHEMA = "_pg_migration"
 LOCK_KEY = 0x70675F6D6967  # "pg_mig"; advisory locks are per database, so one number serves every target
 
+ORPHAN_SECONDS = 30  # how long sessions of a run that is dead may take to end
+
 TableName = tuple[str, str]
+Cut = Sequence[tuple[str, list[str]]]
+"""The ranges of a table by their keys, each with the predicates of its chunks in order."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +53,56 @@ class ChunkEntry:
     started_at: datetime
 
 
+@dataclass(frozen=True)
+class StoredPlan:
+    """How a run cut one table, and what the table looked like on both sides then; see ledger.sql."""
+
+    table: TableName
+    source_relation: int
+    source_file: int
+    source_structure: str
+    target_structure: str
+    settings: Mapping[str, object]
+    ranges: Cut
+
+
+@dataclass(frozen=True)
+class CommittedChunk:
+    """A chunk that is in its table. ``target_xid`` wrote it, that many transactions of the target ago."""
+
+    range_key: str
+    chunk: int
+    predicate: str
+    rows: int
+    bytes: int
+    target_xid: int
+    target_age: int
+    copied_by: str
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A table with chunks of a run that did not succeed, in the relation that the target has under this name now."""
+
+    plan: StoredPlan
+    run_id: str
+    source_server: str
+    snapshot_xmin: int
+    chunks: tuple[CommittedChunk, ...]
+
+
+def session_name(run_id: str) -> str:
+    """The application_name of a run's sessions."""
+    return f"pg_migration run {run_id[:8]}"
+
+
 def create(connection: Connection) -> None:
     """Make the bookkeeping schema where it is missing.
 
     Raises:
         NotPermitted: when the role may not create a schema in the target database.
     """
-    present = fetch(connection, "SELECT to_regclass('_pg_migration.suspended') IS NOT NULL")
+    present = fetch(connection, "SELECT to_regclass('_pg_migration.plan') IS NOT NULL")
     if present == [(True,)]:
         return
     statements = files("pg_migration.postgres").joinpath("ledger.sql").read_text(encoding="utf-8")
@@ -117,14 +165,49 @@ class TargetLock:
         execute(self._connection, "SELECT pg_advisory_lock(%s)", (LOCK_KEY,))
 
 
+def end_orphans(connection: Connection, run_id: str) -> None:
+    """End the target's sessions of runs that are not alive any more; call it with the target's lock in hand.
+
+    A server notices that a client was killed only when it has something to say to it: until then a CREATE INDEX goes
+    on, and would meet the next run's. The ledger knows a run only once it has had the lock, so one that never finished
+    has lost it.
+
+    Raises:
+        AnotherRunActive: they do not end.
+    """
+    deadline = time.monotonic() + ORPHAN_SECONDS
+    while names := fetch(connection, _END_ORPHANS, {"own": session_name(run_id)}):
+        if time.monotonic() > deadline:
+            listed = ", ".join(sorted({name for name, _ in names}))
+            raise AnotherRunActive(f"the target still has sessions of {listed}, which ended without a result")
+        time.sleep(0.1)
+
+
+# Materialized, so that no session is ended before every condition was looked at.
+_END_ORPHANS = """
+WITH orphan AS MATERIALIZED (
+    SELECT a.application_name, a.pid FROM pg_stat_activity a
+    WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
+      AND a.application_name <> %(own)s
+      AND a.application_name IN (
+          SELECT 'pg_migration run ' || left(run_id, 8) FROM _pg_migration.run WHERE finished_at IS NULL)
+)
+SELECT application_name, pg_terminate_backend(pid) FROM orphan
+"""
+
+
 def open_run(connection: Connection, run_id: str, source: Endpoint, snapshot: Snapshot) -> None:
-    """Record that a run has begun to read one snapshot."""
+    """Record that a run has begun to read one snapshot.
+
+    A second snapshot under the same id leaves none whose chunks could be told from the other's.
+    """
     execute(
         connection,
-        "INSERT INTO _pg_migration.run (run_id, source, snapshot, snapshot_at) VALUES (%s, %s, %s, %s) "
+        "INSERT INTO _pg_migration.run (run_id, source, snapshot, snapshot_at, snapshot_xmin, source_server) "
+        "VALUES (%s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (run_id) DO UPDATE SET snapshot = excluded.snapshot, snapshot_at = excluded.snapshot_at, "
-        "finished_at = NULL, succeeded = NULL",
-        (run_id, source.description, snapshot.name, snapshot.taken_at),
+        "finished_at = NULL, succeeded = NULL, snapshot_xmin = NULL, source_server = NULL",
+        (run_id, source.description, snapshot.name, snapshot.taken_at, snapshot.xmin, snapshot.server),
     )
 
 
@@ -163,11 +246,11 @@ def record(connection: Connection, entry: ChunkEntry, rows: int, size: int) -> N
     execute(
         connection,
         "INSERT INTO _pg_migration.chunk (schema_name, table_name, range_key, chunk, chunks, relation, run_id, "
-        "snapshot, predicate, row_count, byte_count, started_at) "
-        "VALUES (%s, %s, %s, %s, %s, to_regclass(format('%%I.%%I', %s, %s)), %s, %s, %s, %s, %s, %s)",
+        "snapshot, predicate, row_count, byte_count, started_at, copied_by, target_xid) VALUES (%s, %s, %s, %s, %s, "
+        "to_regclass(format('%%I.%%I', %s, %s)), %s, %s, %s, %s, %s, %s, %s, txid_current())",
         (
             *(*entry.table, entry.range_key, entry.chunk, entry.chunks, *entry.table, entry.run_id, entry.snapshot),
-            *(entry.predicate, rows, size, entry.started_at),
+            *(entry.predicate, rows, size, entry.started_at, entry.run_id),
         ),
     )
 
@@ -205,3 +288,74 @@ def all_loaded_ranges(
         if (schema, table) in tables:
             found.setdefault((schema, table), []).append(LoadedRange(*rest))
     return {name: tuple(ranges) for name, ranges in found.items()}
+
+
+def store_plans(connection: Connection, run_id: str, plans: Collection[StoredPlan]) -> None:
+    """Write down how a run cuts its tables, in one statement."""
+    with connection.cursor() as cursor:
+        execute_values(
+            cursor,
+            "INSERT INTO _pg_migration.plan (schema_name, table_name, run_id, source_relation, source_file, "
+            "source_structure, target_structure, settings, ranges) VALUES %s "
+            "ON CONFLICT (schema_name, table_name) DO UPDATE SET run_id = excluded.run_id, "
+            "source_relation = excluded.source_relation, source_file = excluded.source_file, "
+            "source_structure = excluded.source_structure, target_structure = excluded.target_structure, "
+            "settings = excluded.settings, ranges = excluded.ranges",
+            [
+                (
+                    *(*plan.table, run_id, plan.source_relation, plan.source_file),
+                    *(plan.source_structure, plan.target_structure, Json(plan.settings), Json(plan.ranges)),
+                )
+                for plan in plans
+            ],
+            page_size=1000,
+        )
+
+
+def forget_plans(connection: Connection, tables: Collection[TableName]) -> None:
+    """Forget how tables were cut, so that no later run goes on with them."""
+    execute(
+        connection,
+        "DELETE FROM _pg_migration.plan "
+        "WHERE (schema_name, table_name) IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
+        ([t[0] for t in tables], [t[1] for t in tables]),
+    )
+
+
+def adopt(connection: Connection, tables: Collection[TableName], run_id: str, snapshot: Snapshot) -> None:
+    """Make the chunks of tables those of another run, in whose snapshot they were shown to be the same."""
+    execute(
+        connection,
+        "UPDATE _pg_migration.chunk SET run_id = %s, snapshot = %s "
+        "WHERE (schema_name, table_name) IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
+        (run_id, snapshot.name, [t[0] for t in tables], [t[1] for t in tables]),
+    )
+
+
+def interrupted(connection: Connection, run_id: str) -> Mapping[TableName, Interrupted]:
+    """The tables whose every chunk is of the run that planned them, which is not this one and did not succeed."""
+    found = {}
+    for schema, table, run, server, xmin, *plan, chunks in fetch(connection, _INTERRUPTED, {"run": run_id}):
+        stored = StoredPlan((schema, table), *plan)
+        committed = tuple(CommittedChunk(*chunk) for chunk in chunks)
+        found[schema, table] = Interrupted(stored, run, server, xmin, committed)
+    return found
+
+
+_INTERRUPTED = """
+SELECT p.schema_name, p.table_name, r.run_id, r.source_server, r.snapshot_xmin, p.source_relation, p.source_file,
+       p.source_structure, p.target_structure, p.settings, p.ranges, c.chunks
+FROM _pg_migration.plan p
+JOIN _pg_migration.run r ON r.run_id = p.run_id AND r.succeeded IS NOT TRUE AND r.snapshot_xmin IS NOT NULL
+JOIN LATERAL (
+    SELECT json_agg(json_build_array(
+               c.range_key, c.chunk, c.predicate, c.row_count, c.byte_count, c.target_xid,
+               txid_snapshot_xmax(txid_current_snapshot()) - c.target_xid, c.copied_by
+           ) ORDER BY c.finished_at) AS chunks
+    FROM _pg_migration.chunk c
+    WHERE (c.schema_name, c.table_name) = (p.schema_name, p.table_name)
+    HAVING bool_and(c.run_id = p.run_id AND c.target_xid IS NOT NULL
+                    AND c.relation = to_regclass(format('%%I.%%I', p.schema_name, p.table_name)))
+) AS c ON true
+WHERE p.run_id <> %(run)s
+"""

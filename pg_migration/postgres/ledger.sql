@@ -9,7 +9,9 @@ CREATE TABLE IF NOT EXISTS _pg_migration.run (
     snapshot_at    timestamptz NOT NULL,
     started_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at    timestamptz,
-    succeeded      boolean
+    succeeded      boolean,
+    snapshot_xmin  bigint,                      -- transactions of the source below it had ended; counts in 64 bits
+    source_server  text                         -- the life of the source's server in which that number holds
 );
 
 -- One row per chunk, written in the transaction of its COPY: a row is here if and only if its rows are in the table.
@@ -27,7 +29,24 @@ CREATE TABLE IF NOT EXISTS _pg_migration.chunk (
     byte_count     bigint NOT NULL,
     started_at     timestamptz NOT NULL,
     finished_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    target_xid     bigint,                      -- the transaction that wrote the rows: their xmin; counts in 64 bits
+    copied_by      text,                        -- the run that wrote them; run_id is the one whose snapshot they are of
     PRIMARY KEY (schema_name, table_name, range_key, chunk)
+);
+
+-- How the last run that loaded a whole table cut it, and what it looked like on both sides: what a run that comes after a
+-- failed one needs to know to go on with the table.
+CREATE TABLE IF NOT EXISTS _pg_migration.plan (
+    schema_name      text NOT NULL,
+    table_name       text NOT NULL,
+    run_id           text NOT NULL,
+    source_relation  oid NOT NULL,
+    source_file      oid NOT NULL,              -- relfilenode: another one after whatever rewrites or empties the table
+    source_structure text NOT NULL,
+    target_structure text NOT NULL,
+    settings         json NOT NULL,             -- what the cutting depended on
+    ranges           json NOT NULL,             -- [range key, [predicate of each chunk]], in order
+    PRIMARY KEY (schema_name, table_name)
 );
 
 -- What was taken away from a target table for the time of a load, and the statement that brings it back.
@@ -41,3 +60,9 @@ CREATE TABLE IF NOT EXISTS _pg_migration.suspended (
     referenced_table  text,
     PRIMARY KEY (schema_name, table_name, kind, name)
 );
+
+-- Bookkeeping that is older than these columns.
+ALTER TABLE _pg_migration.run ADD COLUMN IF NOT EXISTS snapshot_xmin bigint;
+ALTER TABLE _pg_migration.run ADD COLUMN IF NOT EXISTS source_server text;
+ALTER TABLE _pg_migration.chunk ADD COLUMN IF NOT EXISTS target_xid bigint;
+ALTER TABLE _pg_migration.chunk ADD COLUMN IF NOT EXISTS copied_by text;

@@ -8,7 +8,7 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -22,6 +22,7 @@ from pg_migration.postgres.ledger import LoadedRange, TableName
 from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.progress import Progress, TableMeter
 from pg_migration.postgres.ranges import KeyColumn, cover_everything, parse
+from pg_migration.postgres.resuming import Continued
 from pg_migration.postgres.schedule import Schedule
 from pg_migration.postgres.session import transaction
 from pg_migration.postgres.worker import LoadContext, Worker, empty, truncates_with_its_chunk
@@ -56,6 +57,7 @@ class TableLoaded:
 
     ``seconds`` is the wall time from its first chunk's begin to its last chunk's commit; ``build_seconds`` is what
     indexes, keys and ANALYZE took after that. ``complete`` tells whether the ledger shows every range of the table.
+    ``continued`` is what was there of a table that an earlier run had begun; ``ranges`` has it with the rest.
     """
 
     plan: TablePlan
@@ -63,16 +65,22 @@ class TableLoaded:
     seconds: float
     build_seconds: float
     complete: bool
+    continued: Continued | None = None
 
     @property
     def rows(self) -> int:
-        """Rows copied, as both servers counted them."""
+        """Rows of the ranges, as both servers counted them."""
         return sum(r.rows for r in self.ranges)
 
     @property
     def bytes(self) -> int:
-        """Bytes that went over the wire."""
+        """Bytes that went over the wire for them."""
         return sum(r.bytes for r in self.ranges)
+
+    @property
+    def copied_rows(self) -> int:
+        """Rows that this load has copied."""
+        return self.rows - (self.continued.rows if self.continued else 0)
 
 
 @dataclass(frozen=True)
@@ -141,6 +149,7 @@ class _TableState:
     copied: float | None = None
     complete: bool = False
     error: str | None = None
+    continued: Continued | None = None
 
 
 class _Incomplete(Exception):
@@ -156,17 +165,17 @@ class Load:
         plans: Sequence[TablePlan],
         objects: Sequence[SchemaObject],
         mode: Mode,
+        continued: Mapping[TableName, Continued],
     ) -> None:
         """
         Args:
             plans: the tables, largest first.
             objects: what to build on them once their rows are there, in dependency order.
+            continued: by source name, the tables that are not emptied, as some of their chunks are there.
         """
         self._context = context
         self._mode = mode
-        self._tables = {
-            p.name: _TableState(p, TableMeter(".".join(context.target_name(p.table)), p.rows, p.bytes)) for p in plans
-        }
+        self._tables = {p.name: _begin(context, p, continued.get(p.name)) for p in plans}
         self._objects: dict[Address, SchemaObject] = {}
         for made in objects:
             if made.table in self._tables:
@@ -231,7 +240,7 @@ class Load:
         """Empty what is not emptied in the transaction of its only chunk."""
         target = Worker(self._context).target
         for state in self._tables.values():
-            if state.plan.chunk_count == 1 and truncates_with_its_chunk(state.plan.table):
+            if state.continued or (state.plan.chunk_count == 1 and truncates_with_its_chunk(state.plan.table)):
                 continue
             with transaction(target):
                 empty(target, self._context, state.plan.table)
@@ -239,7 +248,13 @@ class Load:
     def _draw_graph(self) -> None:
         for name, state in self._tables.items():
             weight = state.plan.bytes
-            copies = [_Copy(name, r.range.key, c.number) for r in state.plan.ranges for c in r.chunks]
+            present = state.continued.present if state.continued else {}
+            copies = [
+                _Copy(name, r.range.key, c.number)
+                for r in state.plan.ranges
+                for c in r.chunks
+                if (r.range.key, c.number) not in present
+            ]
             for copy in copies:
                 self._schedule.add(copy, weight)
             self._schedule.add(_Complete(name), weight, after=copies)
@@ -373,11 +388,12 @@ class Load:
         self._events.put(self._loaded(state, time.monotonic()))
 
     def _loaded(self, state: _TableState, now: float) -> TableLoaded:
-        started, copied = state.started or now, state.copied or now
+        copied = state.copied or now
+        started = state.started or copied
         ranges = tuple(
             RangeLoaded(r.range.key, state.rows[r.range.key], state.bytes[r.range.key]) for r in state.plan.ranges
         )
-        return TableLoaded(state.plan, ranges, copied - started, now - copied, state.complete)
+        return TableLoaded(state.plan, ranges, copied - started, now - copied, state.complete, state.continued)
 
     def _fail(self, task: _Task, error: str) -> None:
         if isinstance(task, (_Build, _Alter)):
@@ -395,6 +411,17 @@ class Load:
             other = self._objects[cause.address]
             made = self._objects[task.address]
             self._events.put(ObjectFailed(made, f"skipped, because it needs {other.kind} {other.name}, which failed"))
+
+
+def _begin(context: LoadContext, plan: TablePlan, continued: Continued | None) -> _TableState:
+    """The state before the first copy: the meter counts what is still to come, the rows all that is there."""
+    rest = 1 - min(1.0, continued.rows / plan.rows) if continued and plan.rows else 1.0
+    meter = TableMeter(".".join(context.target_name(plan.table)), round(plan.rows * rest), round(plan.bytes * rest))
+    state = _TableState(plan, meter, continued=continued)
+    for (key, _), (rows, size) in continued.present.items() if continued else ():
+        state.rows[key] = state.rows.get(key, 0) + rows
+        state.bytes[key] = state.bytes.get(key, 0) + size
+    return state
 
 
 def is_complete(loaded: Sequence[LoadedRange], key: KeyColumn | None) -> bool:

@@ -10,8 +10,19 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table
 from pg_migration.postgres.endpoint import Endpoint
-from pg_migration.postgres.errors import SnapshotLost, SourceChanged, server_message
+from pg_migration.postgres.errors import SnapshotLost, SourceChanged, SourceUnprotected, server_message
 from pg_migration.postgres.session import Connections, execute, fetch
+
+# The last column names the server's life since it last recovered: as long as it stays the same, no commit was lost and
+# no transaction id given out twice. A postmaster keeps its start time through the crash of a session, after which it
+# recovers as well; it then counts its statistics anew (PostgreSQL docs: "The Cumulative Statistics System").
+_TAKE = """
+SELECT pg_export_snapshot(), transaction_timestamp(),
+       txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot()),
+       format('postmaster of %s, statistics of %s, database %s', pg_postmaster_start_time(),
+              (SELECT stats_reset FROM pg_stat_bgwriter),
+              (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
 
 # The row of pg_class is the snapshot's; the function looks at what is there now.
 _REWRITTEN = """
@@ -26,10 +37,16 @@ class Snapshot:
     """An exported snapshot and the connection whose transaction keeps it alive.
 
     PostgreSQL docs: "Snapshot Synchronization Functions". The holder does nothing else, so that nothing can abort it.
+
+    Every transaction with an id below ``xmin`` had ended when the snapshot was taken, and none with an id from ``xmax``
+    on had begun; both count in 64 bits. ``server`` is the same as long as such numbers of one database can be compared.
     """
 
     name: str
     taken_at: datetime
+    xmin: int
+    xmax: int
+    server: str
     holder: Connection
 
     @classmethod
@@ -41,8 +58,12 @@ class Snapshot:
         """
         holder = connections.open(source)
         execute(holder, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        ((name, taken_at),) = fetch(holder, "SELECT pg_export_snapshot(), transaction_timestamp()")
-        return cls(name, taken_at, holder)
+        ((name, taken_at, xmin, xmax, server),) = fetch(holder, _TAKE)
+        return cls(name, taken_at, xmin, xmax, server, holder)
+
+    def release(self) -> None:
+        """Let the snapshot go, and with it what `protect` locked."""
+        self.holder.close()
 
     def protect(self, tables: Sequence[Table]) -> None:
         """Keep the tables as they are in the snapshot, until the holder's transaction ends; rows may be written.
@@ -52,7 +73,8 @@ class Snapshot:
         between the snapshot and the lock shows in the file that the table is stored in.
 
         Raises:
-            SourceChanged: tables were changed in that moment, or there are more than the server can lock.
+            SourceChanged: tables were changed in that moment; another snapshot may be luckier.
+            SourceUnprotected: the tables can't be locked, such as when there are more than the server has locks for.
         """
         if not tables:
             return
@@ -63,7 +85,8 @@ class Snapshot:
         except psycopg2.Error as error:
             if not self.holder.closed:
                 execute(self.holder, "ROLLBACK TO SAVEPOINT protect")
-            raise SourceChanged(
+            changing = isinstance(error, (psycopg2.errors.UndefinedTable, psycopg2.errors.DeadlockDetected))
+            raise (SourceChanged if changing else SourceUnprotected)(
                 f"the source's tables can't be protected from being changed during the run: {server_message(error)}"
             ) from None
         changed = fetch(self.holder, _REWRITTEN, ([table.oid for table in tables],))

@@ -25,6 +25,7 @@ from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.ledger import TargetLock
 from pg_migration.postgres.load import Event, Load, Mode, ObjectFailed, TableFailed, TableLoaded
 from pg_migration.postgres.plan import LoadSettings, Planner, TablePlan
+from pg_migration.postgres.resuming import Resumption, resume
 from pg_migration.postgres.sequences import read_positions, set_positions
 from pg_migration.postgres.session import Connections, execute, fetch, pin
 from pg_migration.postgres.snapshot import Snapshot
@@ -110,6 +111,7 @@ class Loaded:
     plans: Mapping[str, TablePlan]
     events: list[Event]
     problems: list[str] = field(default_factory=list)
+    reloaded: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failed(self) -> Mapping[str, str]:
@@ -238,7 +240,6 @@ class Pair:
             selected = ranges if ranges is not None else tables
             wanted = [t for t in catalog.tables if selected is None or t.name in selected]
             names = [catalog.target_name(t.key) for t in wanted]
-            suspension.suspend(writer, names, keys=ranges is None)
             planner = Planner(reader, chosen, raw_encoding(reader, writer))
             if ranges is None:
                 plans = planner.plan(wanted)
@@ -248,10 +249,16 @@ class Pair:
                 *(connections, self.source.endpoint, self.target.endpoint, snapshot, lock, run_id, self.schemas),
                 *(chosen.use_unlogged_tables, chosen.workers),
             )
+            resumption = Resumption(plans, {}, {})
+            if selected is None:
+                resumption = resume(context, reader, writer, plans, chosen)
+            filled = {catalog.target_name(n) for n, there in resumption.continued.items() if there.is_complete}
+            suspension.suspend(writer, [n for n in names if n not in filled], keys=ranges is None)
+            resumption.write(writer, context)
             there = discover(writer, {self.target.schema: self.target.schema})
             keys = missing(catalog, there, [o for o in catalog.objects if o.phase is Phase.KEYS])
             mode = Mode.RELOAD if ranges is None else Mode.REPLACE_RANGES
-            events = list(Load(context, plans, keys, mode).events())
+            events = list(Load(context, resumption.plans, keys, mode, resumption.continued).events())
             set_positions(
                 writer,
                 {
@@ -269,7 +276,10 @@ class Pair:
             rest = [o for o in catalog.objects if o.phase in (Phase.FOREIGN_KEYS, Phase.POST_DATA)]
             done += apply(writer, missing(catalog, there, rest), [o for o in done if not o.made])
             left = suspension.restore(writer, suspension.EVERYTHING)
-        return self._result(catalog, plans, events, done, left)
+            loaded = self._result(catalog, resumption.plans, events, done, left)
+            loaded.reloaded = {name: reason for (_, name), reason in resumption.reloaded.items()}
+            ledger.close_run(writer, run_id, succeeded=not loaded.failed and not loaded.problems)
+        return loaded
 
     def _result(
         self,
