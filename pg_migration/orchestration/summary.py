@@ -47,7 +47,7 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
             failures += [
                 f"{row['table']} is not complete in the target" for row in rows if row["state"] == "not copied"
             ]
-        context.log.info("\n" + _text(rows, migration.outcomes.notes, failures))
+        context.log.info("\n" + _text(rows, migration, failures))
         if failures:
             context.log_event(dg.AssetObservation(context.asset_key, metadata=_metadata(rows, migration)))
         fail_if(failures, f"the migration is not complete, {len(failures)} failure(s)")
@@ -96,10 +96,14 @@ def _how_it_was_loaded(name: TableName, migration: MigrationRun) -> str:
     return "copied"
 
 
-def _text(rows: Sequence[Row], notes: Sequence[str], failures: Sequence[str]) -> str:
+def _text(rows: Sequence[Row], migration: MigrationRun, failures: Sequence[str]) -> str:
     parts = [markdown_text(rows)]
-    if notes:
-        parts += ["Notes", _listed(notes)]
+    if (snapshot := migration.snapshot) is not None and migration.outcomes.loaded:
+        parts.append(
+            f"All that is copied or continued is of snapshot {snapshot.name} of {snapshot.taken_at} of the source"
+        )
+    if migration.outcomes.notes:
+        parts += ["Notes", _listed(migration.outcomes.notes)]
     if failures:
         parts += ["Failures", _listed(failures)]
     return "\n".join(parts)
@@ -111,8 +115,10 @@ def _listed(lines: Sequence[str]) -> str:
 
 def _metadata(rows: Sequence[Row], migration: MigrationRun) -> dict[str, Figure]:
     outcomes = migration.outcomes
+    snapshot = migration.snapshot
     return {
         "tables": markdown(rows),
+        **({"snapshot": snapshot.name} if snapshot is not None else {}),
         "rows": sum(done.rows for done in outcomes.loaded.values()),
         "bytes": sum(done.bytes for done in outcomes.loaded.values()),
         "notes": dg.MetadataValue.md(_listed(outcomes.notes)),

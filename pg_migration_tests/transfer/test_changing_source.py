@@ -1,5 +1,6 @@
 """A source that others write to and change during the run: the copy is the snapshot, never a mix."""
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ import psycopg2
 import pytest
 
 from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.endpoint import Endpoint
 from pg_migration.postgres.errors import SourceChanged
 from pg_migration.postgres.plan import LoadSettings
 from pg_migration.postgres.session import Connections, execute
@@ -112,3 +114,26 @@ def test_change_between_snapshot_and_lock(pair: Pair, monkeypatch: pytest.Monkey
     with pytest.raises(SourceChanged, match=r"truncated or rewritten while the run began: public.movement"):
         pair.load()
     assert pair.target.hashes() == {}
+
+
+@pytest.mark.parametrize(("times", "succeeds"), [(2, True), (100, False)])
+def test_the_job_takes_another_snapshot(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, times: int, succeeds: bool
+) -> None:
+    pair.source.psql("CREATE TABLE tick (n int); INSERT INTO tick VALUES (0);")
+    take, taken = Snapshot.take, itertools.count(1)
+
+    def take_and_change(connections: Connections, source: Endpoint) -> Snapshot:
+        snapshot = take(connections, source)
+        if (n := next(taken)) <= times:
+            pair.source.psql(f"BEGIN; TRUNCATE tick; INSERT INTO tick VALUES ({n}); COMMIT;")
+        return snapshot
+
+    monkeypatch.setattr(Snapshot, "take", take_and_change)
+    result = pair.migrate()
+    assert result.success == succeeds
+    if succeeds:
+        assert pair.target.rows("SELECT n FROM tick") == [(times,)]
+    else:
+        assert "truncated or rewritten while the run began: public.tick" in pair.messages(result)
+        assert pair.target.hashes() == {}
