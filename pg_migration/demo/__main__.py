@@ -23,7 +23,8 @@ VERSIONS = {"source": 16, "target": 18}
 SETTINGS = {"fsync": "off", "max_wal_size": "2GB"}
 
 # Without a file Dagster warns about its absence; with it, storage is SQLite in the same folder.
-DAGSTER_YAML = "telemetry:\n  enabled: false\n"
+# The other setting spares the first visitor of the UI a dialog that asks for an e-mail address.
+DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 
 class Demo:
