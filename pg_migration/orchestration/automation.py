@@ -13,7 +13,7 @@ from pg_migration.postgres.ledger import TableName
 from pg_migration.postgres.plan import LoadSettings, Planner
 from pg_migration.postgres.session import Connections, execute
 
-PLAN_INTERVAL_SECONDS = 600
+PLAN_INTERVAL_SECONDS = 60
 
 
 def build_schedules() -> list[dg.ScheduleDefinition]:

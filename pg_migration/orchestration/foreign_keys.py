@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
+from pg_migration.orchestration.beginning import begin
 from pg_migration.orchestration.failing import fail_if, told_plainly
 from pg_migration.orchestration.metadata import sql_block
 from pg_migration.orchestration.naming import foreign_keys_key
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
-from pg_migration.orchestration.structure import is_whole_run, lacking, make
+from pg_migration.orchestration.structure import lacking, make
 from pg_migration.postgres.catalog import ForeignKey, Phase, TableName
 
 
@@ -24,7 +25,7 @@ def build_foreign_keys(relations: Relations) -> dg.AssetsDefinition | None:
         context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
     ) -> Iterator[dg.MaterializeResult[None]]:
         with told_plainly(migration.outcomes.failures):
-            migration.begin(exclusive=is_whole_run(context))
+            begin(context, migration)
             names = relations.names(context.selected_asset_keys)
             yield from _ForeignKeysStep(context, migration, relations).events(names)
 

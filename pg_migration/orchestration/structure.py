@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from pg_migration.orchestration.beginning import begin
 from pg_migration.orchestration.failing import fail_if, told_plainly
 from pg_migration.orchestration.location import Location
 from pg_migration.orchestration.metadata import catalog_metadata, sql_block
@@ -20,11 +21,6 @@ BEFORE_ROWS = "before_rows"
 AFTER_ROWS = "after_rows"
 
 
-def is_whole_run(context: dg.AssetExecutionContext) -> bool:
-    """Whether this run migrates everything, rather than a selection made in the UI."""
-    return not context.run.asset_selection
-
-
 def build_source_schema(location: Location) -> dg.AssetsDefinition:
     """The asset of what the source holds."""
     known = {(t.schema, t.name) for t in location.tables}
@@ -37,7 +33,7 @@ def build_source_schema(location: Location) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
     ) -> dg.MaterializeResult[None]:
         with told_plainly(migration.outcomes.failures):
-            migration.begin(exclusive=is_whole_run(context))
+            begin(context, migration)
         catalog, snapshot = migration.catalog, migration.snapshot
         assert snapshot is not None
         unknown = sorted(f"{t.schema}.{t.name}" for t in catalog.tables if t.key not in known)
@@ -80,7 +76,7 @@ def build_target_ddl() -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
     ) -> dg.MaterializeResult[None]:
         with told_plainly(migration.outcomes.failures):
-            migration.begin(exclusive=is_whole_run(context))
+            begin(context, migration)
             target = migration.call(migration.target_catalog)
             plan = reconcile(migration.catalog, target, migration.options.drop_existing_tables)
             lost = [*_lost(migration.catalog, target, plan), *migration.call(lambda: _drop(migration, plan))]
@@ -114,7 +110,7 @@ def build_post_data(relations: Relations) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
     ) -> dg.MaterializeResult[None]:
         with told_plainly(migration.outcomes.failures):
-            migration.begin(exclusive=is_whole_run(context))
+            begin(context, migration)
             # First: a trigger that is still set aside looks like one that differs from the source's.
             left = migration.call(lambda: suspension.restore(migration.target_connection, suspension.EVERYTHING))
             wanted = lacking(migration, Phase.POST_DATA)

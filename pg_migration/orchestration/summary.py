@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
+from pg_migration.orchestration.beginning import begin, is_whole_run
 from pg_migration.orchestration.failing import fail_if, told_plainly
 from pg_migration.orchestration.metadata import Figure, markdown, markdown_text, rows_per_second
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
-from pg_migration.orchestration.structure import AFTER_ROWS, is_whole_run
+from pg_migration.orchestration.structure import AFTER_ROWS
 from pg_migration.postgres.catalog import Table
 from pg_migration.postgres.ledger import LoadedRange, TableName
 
@@ -37,7 +38,7 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
         failures = migration.outcomes.failures
         if not is_whole_run(context):  # the tables were copied by other runs: the ledger knows
             with told_plainly(failures):
-                migration.begin(exclusive=False)
+                begin(context, migration)
                 earlier = migration.call(lambda: _copied_before(migration))
         else:
             earlier = {}

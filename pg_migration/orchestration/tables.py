@@ -4,12 +4,13 @@ from collections.abc import Generator, Iterator, Sequence
 
 import dagster as dg
 
+from pg_migration.orchestration.beginning import begin, is_whole_run
 from pg_migration.orchestration.failing import fail_if, told_plainly
 from pg_migration.orchestration.metadata import load_metadata
 from pg_migration.orchestration.naming import partitions_definition
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
-from pg_migration.orchestration.structure import is_whole_run, lacking
+from pg_migration.orchestration.structure import lacking
 from pg_migration.postgres import suspension
 from pg_migration.postgres.catalog import Phase, SchemaObject, Table
 from pg_migration.postgres.ledger import TableName
@@ -66,7 +67,7 @@ class TablesStep:
     def events(self) -> Iterator[TableEvent]:
         """Load the selected tables; one materialization for each range, one result for each table."""
         with told_plainly(self._migration.outcomes.failures):
-            self._migration.begin(exclusive=self._whole)
+            begin(self._context, self._migration)
             names = self._relations.names(self._context.selected_asset_keys)
             tables = self._migration.tables(names)
             plans = self._migration.call(lambda: self._plan(tables))

@@ -175,10 +175,15 @@ class Platform:
         return self.run(self.definitions.resolve_job_def("validate"), config)
 
     def materialize(
-        self, *assets: str, partition: str | None = None, partitions: tuple[str, str] | None = None, **config: Any
+        self,
+        *assets: str,
+        partition: str | None = None,
+        partitions: tuple[str, str] | None = None,
+        backfill: str | None = None,
+        **config: Any,
     ) -> Run:
         """Materialize a selection, as the UI's button does: whole, one partition, or all from one to another."""
-        tags = {}
+        tags = {"dagster/backfill": backfill} if backfill else {}
         if partitions is not None:
             tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"] = partitions
         job = self.definitions.resolve_implicit_global_asset_job_def()

@@ -1,0 +1,76 @@
+"""What "Materialize all" starts, a backfill worked off in several runs: it copies everything or says why not."""
+
+import dagster as dg
+import pytest
+from dagster._core.execution.backfill import PartitionBackfill
+
+from pg_migration_tests.orchestration.harness import BOOKKEEPING, Platform
+
+FIRST = ("source_schema", "target_ddl")
+TABLES = ("public/customers", "public/orders")
+LAST = ("public/orders/foreign_keys", "post_data", "summary")
+
+
+def launch(platform: Platform, *assets: str) -> str:
+    """Launch a backfill of all partitions as the UI does; nobody works on it but the test."""
+    backfill = PartitionBackfill.from_asset_partitions(
+        backfill_id=f"backfill{len(platform.instance.get_backfills())}",
+        asset_graph=platform.definitions.resolve_asset_graph(),
+        partition_names=None,
+        asset_selection=[dg.AssetKey.from_user_string(asset) for asset in assets],
+        backfill_timestamp=1_700_000_000.0,
+        tags={},
+        dynamic_partitions_store=platform.instance,
+        all_partitions=True,
+        title=None,
+        description=None,
+        run_config=None,
+    )
+    platform.instance.add_backfill(backfill)
+    return backfill.backfill_id
+
+
+def register_ranges(platform: Platform) -> None:
+    """What the sensor `planned_ranges` does."""
+    sensor = platform.definitions.resolve_sensor_def("planned_ranges")
+    with dg.build_sensor_context(platform.instance, definitions=platform.definitions) as context:
+        tick = sensor.evaluate_tick(context)
+    for request in tick.dynamic_partitions_requests or ():
+        platform.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
+
+
+def test_everything_from_an_empty_instance(shop: Platform) -> None:
+    register_ranges(shop)
+    backfill = launch(shop, *FIRST, *TABLES, *LAST)
+    assert shop.materialize(*FIRST, backfill=backfill).success
+    for table in TABLES:
+        assert shop.materialize(table, partitions=("all", "all"), backfill=backfill).success
+    assert shop.materialize(*LAST, backfill=backfill).success
+    rows = "SELECT * FROM orders ORDER BY id"
+    assert shop.target.psql(rows) == shop.source.psql(rows)
+
+
+@pytest.mark.parametrize("selected", [FIRST, LAST], ids=["first", "last"])
+def test_no_ranges_were_registered(shop: Platform, selected: tuple[str, ...]) -> None:
+    backfill = launch(shop, *FIRST, *TABLES, *LAST)
+    done = shop.materialize(*selected, backfill=backfill)
+    assert not done.success
+    assert done.assets == set()
+    for message in done.failures.values():
+        assert "would copy nothing of public/customers, public/orders" in message
+    assert shop.target.psql("SELECT count(*) FROM pg_class WHERE relname IN ('orders', 'run')") == "0"
+
+
+def test_what_an_earlier_run_copied_is_no_success_of_a_backfill_without_ranges(shop: Platform) -> None:
+    assert shop.migrate().success
+    for table in TABLES:
+        shop.instance.delete_dynamic_partition(f"pk_ranges/{table.replace('/', '.')}", "all")
+    shop.source.psql("UPDATE orders SET placed = NULL")
+    before = shop.target.dump("--exclude-schema", BOOKKEEPING)
+    done = shop.materialize(*FIRST, *LAST, backfill=launch(shop, *FIRST, *TABLES, *LAST))
+    assert not done.success
+    assert shop.target.dump("--exclude-schema", BOOKKEEPING) == before
+
+
+def test_a_backfill_of_no_table_needs_no_ranges(shop: Platform) -> None:
+    assert shop.materialize(*FIRST, backfill=launch(shop, *FIRST)).success
