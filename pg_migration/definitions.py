@@ -4,7 +4,7 @@ import dagster as dg
 
 from pg_migration.orchestration import settings
 from pg_migration.orchestration.automation import build_planned_ranges, build_schedules
-from pg_migration.orchestration.checks import build_known_tables, build_structure, build_table_checks
+from pg_migration.orchestration.database_checks import build_database_checks, build_known_tables
 from pg_migration.orchestration.foreign_keys import build_foreign_keys
 from pg_migration.orchestration.jobs import build_migrate, build_validate
 from pg_migration.orchestration.location import Location, load
@@ -12,6 +12,7 @@ from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.resources import Database, Migration
 from pg_migration.orchestration.structure import build_post_data, build_source_schema, build_target_ddl
 from pg_migration.orchestration.summary import build_summary
+from pg_migration.orchestration.table_checks import build_table_checks
 from pg_migration.orchestration.tables import build_tables
 
 
@@ -31,7 +32,7 @@ def build(location: Location) -> dg.Definitions:
         assets=[*assets, build_summary(relations, last)],
         asset_checks=[
             build_known_tables(relations),
-            build_structure(last),
+            build_database_checks(last),
             *([table_checks] if table_checks is not None else []),
         ],
         resources={

@@ -38,6 +38,11 @@ class Migration(dg.ConfigurableResource[MigrationRun]):
         description="After copying, compare a hash over all rows with the source. Without it only rows are counted, "
         "which takes less time. The job validate always does both.",
     )
+    content_sample_percent: float = Field(
+        default=100.0,
+        description="Of tables with more rows than partition_threshold and a primary key, hash about this share of the "
+        "rows only. Both sides choose the same rows, by a hash of the key; the check says that it was a sample.",
+    )
     owners: bool = Field(default=True, description="Give every object the owner that it has in the source.")
     privileges: bool = Field(default=True, description="Grant what the source grants, default privileges included.")
     create_roles: bool = Field(
@@ -73,6 +78,7 @@ class Migration(dg.ConfigurableResource[MigrationRun]):
             tuple(self.exclude_tables),
             self.drop_existing_tables,
             self.check_content,
+            self.content_sample_percent,
             self.owners,
             self.privileges,
             self.create_roles,

@@ -15,7 +15,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.orchestration import settings
-from pg_migration.postgres import ledger
+from pg_migration.postgres import drift, ledger
 from pg_migration.postgres.capacity import affordable_workers
 from pg_migration.postgres.catalog import Catalog, Table, discover, installed_extensions, list_tables
 from pg_migration.postgres.copying import raw_encoding
@@ -57,9 +57,23 @@ class Options:
     exclude_tables: tuple[str, ...]
     drop_existing_tables: bool
     check_content: bool
+    content_sample_percent: float
     owners: bool
     privileges: bool
     create_roles: bool
+
+    def check(self) -> None:
+        """Reject what no run can be made with.
+
+        Raises:
+            ConfigurationError: naming every setting that is out of range.
+        """
+        self.load.check()
+        if not 0 < self.content_sample_percent <= 100:
+            raise ConfigurationError(
+                f"the configuration of resource 'migration' can't be used: content_sample_percent is "
+                f"{self.content_sample_percent:g}, but must be more than 0 and at most 100"
+            )
 
 
 def default_workers() -> int:
@@ -119,7 +133,7 @@ class MigrationRun:
         """
         if self.begun:
             return
-        self.options.load.check()
+        self.options.check()
         source, target = self.source, self.target
         self.call(lambda: self._connect(source, target, exclusive))
         self.begun = True
@@ -140,6 +154,8 @@ class MigrationRun:
         ledger.create(self.target_connection)
         ledger.end_orphans(self.target_connection, self.run_id)
         ledger.open_run(self.target_connection, self.run_id, source, self._snapshot)
+        names = {table: self.target_name(table) for table in self.catalog.tables}
+        drift.record(self.source_connection, self.target_connection, self.run_id, names)
 
     def _protected_snapshot(self, source: Endpoint) -> Snapshot:
         """A snapshot whose tables can't be emptied any more; another one when somebody was faster than the lock."""

@@ -19,6 +19,7 @@ from pg_migration.postgres.plan import TablePlan
 from pg_migration.postgres.progress import Progress
 from pg_migration.postgres.ranges import ALL
 from pg_migration.postgres.resuming import Resumption, resume
+from pg_migration.postgres.sequence_state import record_positions
 from pg_migration.postgres.sequences import read_positions, set_positions
 from pg_migration.postgres.worker import LoadContext
 
@@ -167,8 +168,10 @@ class TablesStep:
             s for s in self._migration.catalog.sequences if self._whole or (s.owned_by and s.owned_by[:2] in mine)
         ]
         positions = read_positions(self._migration.connections.open(self._migration.source), [s.key for s in sequences])
-        schemas = self._migration.schemas
-        set_positions(self._migration.target_connection, {(schemas[s], name): p for (s, name), p in positions.items()})
+        schemas, target = self._migration.schemas, self._migration.target_connection
+        wanted = {(schemas[schema], name): position for (schema, name), position in positions.items()}
+        set_positions(target, wanted)
+        record_positions(target, wanted)
 
     def _restore(self, tables: Sequence[Table]) -> list[str]:
         """Bring back what was set aside, unless later steps of this run do."""

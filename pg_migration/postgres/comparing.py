@@ -1,11 +1,16 @@
-"""Ask both sides the same of every table, with a few connections each."""
+"""Ask both sides the same of every table, slice by slice, with a few connections each."""
 
+import queue
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import psycopg2
+from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table
@@ -13,32 +18,68 @@ from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import MigrationError, server_message
 from pg_migration.postgres.ledger import TableName
 from pg_migration.postgres.session import Connections
+from pg_migration.postgres.slicing import Slicing
 from pg_migration.postgres.snapshot import Snapshot
 
 Answer = TypeVar("Answer")
-Question = Callable[[Connection, TableName, Table], Answer]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a table on one side: what a question is about.
+
+    ``name`` is the relation on that side (see `compared_relation`), ``predicate`` a condition on its rows.
+    """
+
+    table: Table
+    name: TableName
+    predicate: sql.Composable
+
+    @property
+    def rows(self) -> sql.Composable:
+        """``FROM`` and ``WHERE`` of a query over these rows."""
+        only = sql.SQL("" if compared_relation(self.table)[1] else "ONLY ")
+        return sql.SQL("FROM {}{} WHERE {}").format(only, sql.Identifier(*self.name), self.predicate)
+
+
+Question = Callable[[Connection, Part], Answer]
 
 
 @dataclass(frozen=True)
 class Unanswered:
-    """Why a side could not answer, for people."""
+    """Why a side could not answer, for people. ``too_large``: a row of the table has no text form within 1 GB."""
 
     reason: str
+    too_large: bool = False
 
 
 @dataclass(frozen=True)
 class Answers(Generic[Answer]):
-    """What the two sides said of one table."""
+    """What the two sides said of one table: an answer for each of its slices, or why there is none.
 
-    table: Table
-    source: Answer | Unanswered
-    target: Answer | Unanswered
+    ``seconds`` is the wall time from the first slice's begin to the last one's end.
+    """
+
+    slicing: Slicing
+    source: tuple[Answer, ...] | Unanswered
+    target: tuple[Answer, ...] | Unanswered
+    seconds: float
+
+    @property
+    def table(self) -> Table:
+        """The table."""
+        return self.slicing.table
 
     @property
     def error(self) -> str | None:
         """Why there is nothing to compare."""
         reasons = [side.reason for side in (self.source, self.target) if isinstance(side, Unanswered)]
         return "; ".join(reasons) or None
+
+    @property
+    def too_large(self) -> bool:
+        """Whether text forms are what is too large."""
+        return any(isinstance(side, Unanswered) and side.too_large for side in (self.source, self.target))
 
 
 @dataclass(frozen=True)
@@ -47,74 +88,179 @@ class BothSides:
 
     Args:
         schemas: name in the target of each source schema.
-        snapshot: ask the source as it was then; None asks what is there now.
+        snapshots: of a side that is asked as it was then; the other is asked as it is at each question.
     """
 
     connections: Connections
     source: Endpoint
     target: Endpoint
     schemas: Mapping[str, str]
-    snapshot: Snapshot | None
+    snapshots: Mapping[Side, Snapshot]
 
     def open(self, side: Side) -> Connection:
-        """A connection to one side; to the source inside the snapshot, if there is one.
+        """A connection to one side; inside its snapshot, if there is one.
 
         Raises:
             ConnectionFailed, SnapshotLost: as they say.
         """
         connection = self.connections.open(self.source if side is Side.SOURCE else self.target)
-        if side is Side.SOURCE and self.snapshot is not None:
-            self.snapshot.adopt(connection)
+        if side in self.snapshots:
+            self.snapshots[side].adopt(connection)
         return connection
 
-    def name(self, side: Side, table: TableName) -> TableName:
-        """What a source table is called on one side."""
-        return table if side is Side.SOURCE else (self.schemas[table[0]], table[1])
+    def name(self, side: Side, table: Table) -> TableName:
+        """What to read for a table on one side (see `compared_relation`)."""
+        schema, name = compared_relation(table)[0]
+        return (schema, name) if side is Side.SOURCE else (self.schemas[schema], name)
 
-    def ask(self, question: Question[Answer], tables: Sequence[Table], workers: int) -> Iterator[Answers[Answer]]:
-        """Ask a question of every table on both sides; a failure is one table's answer, not an exception.
+    def part(self, side: Side, table: Table, predicate: sql.Composable) -> Part:
+        """Some rows of a table on one side."""
+        return Part(table, self.name(side, table), predicate)
+
+    def ask(self, question: Question[Answer], slicings: Sequence[Slicing], workers: int) -> Iterator[Answers[Answer]]:
+        """Ask a question of every slice on both sides; a failure is one table's answer, not an exception.
 
         Args:
-            question: is given a connection, the relation's name on that side (see `compared_relation`) and the table.
+            question: is given a connection and some rows of a table.
+            slicings: the tables, those that take longest first.
             workers: connections to each side.
         """
-        ordered = sorted(tables, key=lambda t: -t.bytes)
-        count = min(workers, len(ordered))
-        results: dict[Table, dict[Side, Answer | Unanswered]] = {table: {} for table in ordered}
-        with ThreadPoolExecutor(max_workers=max(1, 2 * count), thread_name_prefix="pg_migration compare") as pool:
-            pending: list[Future[list[tuple[Table, Side, Answer | Unanswered]]]] = [
-                pool.submit(self._ask_batch, question, side, ordered[n::count]) for n in range(count) for side in Side
-            ]
+        tables = [_Asked(slicing, {s: [None] * len(slicing.slices[s]) for s in Side}) for slicing in slicings]
+        work = {side: deque((a, n) for a in tables for n in range(len(a.answers[side]))) for side in Side}
+        done: queue.SimpleQueue[Answers[Answer] | BaseException] = queue.SimpleQueue()
+        left = len(tables)
+        crews = [_Crew(self, question, side, work[side], done, min(workers, len(work[side]))) for side in Side]
+        with ThreadPoolExecutor(max_workers=max(1, 2 * workers), thread_name_prefix="pg_migration compare") as pool:
+            for crew in crews:
+                for _ in range(crew.size):
+                    pool.submit(crew.work)
             try:
-                for done in as_completed(pending):
-                    for table, side, answer in done.result():
-                        results[table][side] = answer
-                        if len(results[table]) == len(Side):
-                            yield Answers(table, results[table][Side.SOURCE], results[table][Side.TARGET])
+                while left:
+                    answers = done.get()
+                    if isinstance(answers, BaseException):
+                        raise answers
+                    left -= 1
+                    yield answers
             except BaseException:
+                for tasks in work.values():
+                    tasks.clear()
                 self.connections.cancel()
                 raise
 
-    def _ask_batch(
-        self, question: Question[Answer], side: Side, tables: Sequence[Table]
-    ) -> list[tuple[Table, Side, Answer | Unanswered]]:
-        try:
-            connection = self.open(side)
-        except (MigrationError, psycopg2.Error) as error:
-            return [(table, side, Unanswered(str(error))) for table in tables]
-        try:
-            return [(table, side, self._ask_one(question, connection, side, table)) for table in tables]
-        finally:
-            connection.close()
 
-    def _ask_one(
-        self, question: Question[Answer], connection: Connection, side: Side, table: Table
-    ) -> Answer | Unanswered:
-        name = self.name(side, compared_relation(table)[0])
+@dataclass
+class _Asked(Generic[Answer]):
+    """One table while its slices are being answered."""
+
+    slicing: Slicing
+    answers: dict[Side, list[Answer | Unanswered | None]]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    started: float | None = None
+
+    def begin(self) -> None:
+        """The clock runs from the first slice."""
+        with self.lock:
+            self.started = self.started or time.monotonic()
+
+    def refused(self, side: Side) -> Unanswered | None:
+        """What one slice of a side ended with ends the whole side."""
+        return next((a for a in self.answers[side] if isinstance(a, Unanswered)), None)
+
+    def settle(self, side: Side, number: int, answer: Answer | Unanswered) -> Answers[Answer] | None:
+        """Keep one answer; all of them, when it was the last."""
+        with self.lock:
+            self.answers[side][number] = answer
+            if any(a is None for answers in self.answers.values() for a in answers):
+                return None
+        seconds = time.monotonic() - (self.started or time.monotonic())
+        return Answers(self.slicing, self._of(Side.SOURCE), self._of(Side.TARGET), seconds)
+
+    def _of(self, side: Side) -> tuple[Answer, ...] | Unanswered:
+        refused = self.refused(side)
+        if refused is not None:
+            return refused
+        return tuple(a for a in self.answers[side] if a is not None and not isinstance(a, Unanswered))
+
+
+class _Crew(Generic[Answer]):
+    """The workers of one side."""
+
+    def __init__(
+        self,
+        sides: BothSides,
+        question: Question[Answer],
+        side: Side,
+        tasks: deque[tuple[_Asked[Answer], int]],
+        done: "queue.SimpleQueue[Answers[Answer] | BaseException]",
+        size: int,
+    ) -> None:
+        self.size = size
+        self._sides, self._question, self._side, self._tasks, self._done = sides, question, side, tasks, done
+        self._lock = threading.Lock()
+        self._working = size
+        self._refusal = ""
+
+    def work(self) -> None:
+        """Answer slices until none is left. A worker without a connection leaves its share to the others."""
         try:
-            return question(connection, name, table)
+            self._answer_all()
+        except BaseException as error:  # told to the thread that waits for answers
+            self._done.put(error)
+        with self._lock:
+            self._working -= 1
+            last = self._working == 0
+        while last and (task := self._next()) is not None:
+            self._settle(task, Unanswered(self._refusal))
+
+    def _answer_all(self) -> None:
+        connection: Connection | None = None
+        try:
+            while (task := self._next()) is not None:
+                try:
+                    if connection is None or connection.closed:
+                        connection = self._sides.open(self._side)
+                except (MigrationError, psycopg2.Error) as error:
+                    self._refusal = str(error)
+                    self._tasks.appendleft(task)
+                    return
+                self._settle(task, self._answer(connection, *task))
+        finally:
+            if connection is not None:
+                connection.close()
+
+    def _next(self) -> tuple[_Asked[Answer], int] | None:
+        try:
+            return self._tasks.popleft()
+        except IndexError:
+            return None
+
+    def _answer(self, connection: Connection, asked: _Asked[Answer], number: int) -> Answer | Unanswered:
+        asked.begin()
+        refused = asked.refused(self._side)
+        if refused is not None:
+            return refused
+        slicing = asked.slicing
+        part = self._sides.part(self._side, slicing.table, slicing.slices[self._side][number])
+        try:
+            return self._question(connection, part)
         except psycopg2.Error as error:
-            return Unanswered(f"{'.'.join(name)} can't be read on the {side.value}: {server_message(error)}")
+            too_large = is_too_large(error)
+            reason = f"{'.'.join(part.name)} can't be read on the {self._side.value}: {server_message(error)}"
+            if not connection.closed and self._side in self._sides.snapshots:
+                connection.close()  # its transaction is aborted; the next slice gets a new one
+            return Unanswered(reason, too_large)
+
+    def _settle(self, task: tuple[_Asked[Answer], int], answer: Answer | Unanswered) -> None:
+        asked, number = task
+        answers = asked.settle(self._side, number, answer)
+        if answers is not None:
+            self._done.put(answers)
+
+
+def is_too_large(error: psycopg2.Error) -> bool:
+    """Whether a value or a row outgrew 1 GB on its way: the limit of a string, or of what can be allocated at once."""
+    message = error.diag.message_primary or ""
+    return isinstance(error, psycopg2.errors.ProgramLimitExceeded) or "invalid memory alloc request size" in message
 
 
 def compared_relation(table: Table) -> tuple[TableName, bool]:

@@ -1,75 +1,133 @@
-"""Whether two tables hold the same rows: one hash over all of them on each side, and where it differs, which rows.
+"""Whether two tables hold the same rows: one digest over all of them on each side.
 
-The hash is taken of the pinned text form of every copied column, so it does not depend on the order of rows, on the
+A row's hash is taken of the pinned text form of every copied column, so it does not depend on the order of rows, on the
 server's version (12 and later) or on how values are stored. PostgreSQL's hash functions are fit to compare two servers
 today, not to keep a fingerprint: their results may change between major versions on other hardware.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table
-from pg_migration.postgres.comparing import BothSides, compared_relation
-from pg_migration.postgres.endpoint import Side
+from pg_migration.postgres.comparing import Part
 from pg_migration.postgres.ledger import TableName
-from pg_migration.postgres.session import fetch
+from pg_migration.postgres.plan import PORTABLE_TYPES
+from pg_migration.postgres.session import execute, fetch
+from pg_migration.postgres.slicing import Slicing
 
-BUCKETS = 4096
-MOST_BUCKETS_READ = 20
-MOST_ROWS_SHOWN = 20
+# How fine a share of the rows can be chosen.
+_SAMPLE_UNITS = 2**20
 
 
 @dataclass(frozen=True)
 class Digest:
-    """The rows of one table as a multiset: how many, the sum of their 64-bit hashes, and the sum of each hash's
-    upper half times its lower half.
+    """Rows as a multiset: how many there are, how many of them were hashed (all, unless a sample was taken), the sum of
+    their 64-bit hashes, and the sum of each hash's upper half times its lower half.
 
     Sums count duplicates, which an exclusive or would cancel; the second one makes it unlikely that changes in several
-    rows make up for each other.
+    rows make up for each other. Digests of parts of a table add up to that of the whole.
     """
 
     rows: int
+    hashed: int
     total: int
     mixed: int
 
+    def __add__(self, other: "Digest") -> "Digest":
+        return Digest(
+            self.rows + other.rows, self.hashed + other.hashed, self.total + other.total, self.mixed + other.mixed
+        )
+
+    @classmethod
+    def of(cls, parts: Iterable["Digest"]) -> "Digest":
+        """The digest of all parts together."""
+        return sum(parts, cls(0, 0, 0, 0))
+
+    def __str__(self) -> str:
+        """Short enough to compare with the eye: the sums modulo 2^64, in hexadecimal."""
+        return f"{self.total % 2**64:016x}{self.mixed % 2**64:016x}"
+
 
 @dataclass(frozen=True)
-class RowDifference:
-    """One row that is not the same: ``kind`` is missing (in the target), extra (there only) or different.
+class Hashing:
+    """How the rows of a table are hashed, the same on both sides; called, it is a `comparing.Question`.
 
-    ``row`` is its primary key as text, or its hash in a table without one; ``columns`` are those that differ.
+    Args:
+        sample_percent: of some tables only about this share of the rows is hashed, chosen by a hash of the primary
+            key, so that both sides choose the same ones. All rows are counted.
+        sampled: those tables, by their names in the source.
+        shortened: values are hashed by way of a digest of their binary form, where that is portable. It takes longer,
+            and can do rows whose text form is larger than the 1 GB that PostgreSQL allows.
     """
 
-    kind: str
-    row: str
-    columns: tuple[str, ...] = ()
+    sample_percent: float = 100.0
+    sampled: frozenset[TableName] = frozenset()
+    shortened: bool = False
+
+    @classmethod
+    def of_sample(cls, sample_percent: float, slicings: Iterable[Slicing], least_rows: int) -> "Hashing":
+        """Tables with more than so many rows, and a primary key to choose by, are sampled."""
+        large = (s.table for s in slicings if s.rows > least_rows and s.table.primary_key)
+        return cls(sample_percent, frozenset(table.key for table in large))
+
+    def __call__(self, connection: Connection, part: Part) -> Digest:
+        self.prepare(connection, part)
+        expression = self.row_hash(connection, part)
+        if self.percent_of(part.table) < 100:
+            chosen = sql.SQL("({} & {}) < {}").format(
+                key_hash(connection, part.table),
+                sql.Literal(_SAMPLE_UNITS - 1),
+                sql.Literal(round(self.sample_percent / 100 * _SAMPLE_UNITS)),
+            )
+            expression = sql.SQL("CASE WHEN {} THEN {} END").format(chosen, expression)
+        # OFFSET 0 keeps the hash from being computed once for each sum.
+        statement = sql.SQL(
+            "SELECT count(*), count(h), coalesce(sum(h), 0), coalesce(sum((h >> 32) * (h & 4294967295)), 0) "
+            "FROM (SELECT {} AS h {} OFFSET 0) AS hashes"
+        )
+        ((rows, hashed, total, mixed),) = fetch(connection, statement.format(expression, part.rows))
+        return Digest(int(rows), int(hashed), int(total), int(mixed))
+
+    def percent_of(self, table: Table) -> float:
+        """The share of a table's rows that is hashed, about."""
+        return self.sample_percent if table.key in self.sampled else 100.0
+
+    def for_large_rows(self) -> "Hashing":
+        """The same, for rows whose text form is too large."""
+        return replace(self, shortened=True)
+
+    def prepare(self, connection: Connection, part: Part) -> None:
+        """Names inside values (regclass) come out without the schema, which may be called otherwise on the other
+        side."""
+        execute(
+            connection, "SELECT set_config('search_path', format('%%I, pg_catalog', %s::text), false)", (part.name[0],)
+        )
+
+    def row_hash(self, connection: Connection, part: Part) -> sql.Composable:
+        """A 64-bit hash of a row's copied columns, by name and in the source's order."""
+        return hash_of(connection, list(self.columns(connection, part).values()))
+
+    def columns(self, connection: Connection, part: Part) -> Mapping[str, sql.Composable]:
+        """What is hashed of each copied column."""
+        names = [column.name for column in part.table.stored_columns]
+        senders = _senders(connection, part) if self.shortened else {}
+        found: dict[str, sql.Composable] = {}
+        for name in names:
+            column, sender = sql.Identifier(name), senders.get(name)
+            found[name] = sql.SQL("sha256({}({}))").format(sql.SQL(sender), column) if sender else column
+        return found
 
 
-def digest(connection: Connection, name: TableName, table: Table) -> Digest:
-    """The digest of one table on one side, a `comparing.Question`."""
-    _resolve_names_in(connection, name[0])
-    statement = sql.SQL(
-        "SELECT count(*), coalesce(sum(h), 0), coalesce(sum((h >> 32) * (h & 4294967295)), 0) "
-        "FROM (SELECT {hash} AS h FROM {table}) AS hashes"
-    )
-    expression = row_hash(connection, table)
-    ((rows, total, mixed),) = fetch(connection, statement.format(hash=expression, table=_relation(name, table)))
-    return Digest(int(rows), int(total), int(mixed))
-
-
-def row_hash(connection: Connection, table: Table) -> sql.Composable:
-    """A 64-bit hash of a row's copied columns, by name and in the source's order, the same on both servers.
+def hash_of(connection: Connection, values: Sequence[sql.Composable]) -> sql.Composable:
+    """A 64-bit hash of several values, the same on both servers.
 
     ROW tells NULL from the empty string; collation C makes the hash one of bytes.
     """
-    return _hash(connection, [c.name for c in table.stored_columns])
-
-
-def _hash(connection: Connection, columns: Sequence[str]) -> sql.Composable:
-    text = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(sql.Identifier(name) for name in columns))
+    text = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(values))
     ((encoding,),) = fetch(connection, "SHOW server_encoding")
     if encoding not in ("UTF8", "SQL_ASCII"):
         # The hash is over bytes: those of UTF-8, whatever the server stores. SQL_ASCII takes them as they are.
@@ -77,95 +135,14 @@ def _hash(connection: Connection, columns: Sequence[str]) -> sql.Composable:
     return sql.SQL('hashtextextended({} COLLATE "C", 0)').format(text)
 
 
-def _relation(name: TableName, table: Table) -> sql.Composable:
-    only = sql.SQL("" if compared_relation(table)[1] else "ONLY ")
-    return only + sql.Identifier(*name)
+def key_hash(connection: Connection, table: Table) -> sql.Composable:
+    """The same of the primary key."""
+    return hash_of(connection, [sql.Identifier(name) for name in table.primary_key])
 
 
-def _resolve_names_in(connection: Connection, schema: str) -> None:
-    """Names inside values (regclass) come out without the schema, which may be called otherwise on the other side."""
-    fetch(connection, "SELECT set_config('search_path', format('%%I, pg_catalog', %s::text), false)", (schema,))
-
-
-def differences(sides: BothSides, table: Table) -> tuple[RowDifference, ...]:
-    """The first rows that differ between the two sides, found with two passes over each.
-
-    The first pass hashes rows into buckets (by primary key, so that a changed row stays in its bucket), the second
-    reads the buckets that differ.
-
-    Raises:
-        ConnectionFailed, psycopg2.Error: when a side can't be read.
-    """
-    ends = tuple(_End(sides.open(side), sides.name(side, compared_relation(table)[0]), table) for side in Side)
-    try:
-        ours, theirs = (end.buckets() for end in ends)
-        unequal = sorted(b for b in ours.keys() | theirs.keys() if ours.get(b) != theirs.get(b))[:MOST_BUCKETS_READ]
-        source, target = (end.rows(unequal) for end in ends)
-        found = _compare(source, target)[:MOST_ROWS_SHOWN]
-        return tuple(_with_columns(ends, table, difference) for difference in found)
-    finally:
-        for end in ends:
-            end.connection.close()
-
-
-class _End:
-    """One table on one side, asked for the hashes of its rows."""
-
-    def __init__(self, connection: Connection, name: TableName, table: Table) -> None:
-        _resolve_names_in(connection, name[0])
-        self.connection = connection
-        self._relation = _relation(name, table)
-        self._columns = [c.name for c in table.stored_columns]
-        self._hash = row_hash(connection, table)
-        key = list(table.primary_key)
-        self._key = (
-            sql.SQL("ROW({})::text").format(sql.SQL(", ").join(map(sql.Identifier, key)))
-            if key
-            else sql.SQL("({})::text").format(self._hash)
-        )
-        self._bucket = sql.SQL("({} & {})").format(
-            _hash(connection, key) if key else self._hash, sql.Literal(BUCKETS - 1)
-        )
-
-    def buckets(self) -> Mapping[int, tuple[int, int]]:
-        """Rows and the sum of their hashes in every bucket."""
-        statement = sql.SQL("SELECT {}, count(*), sum({}) FROM {} GROUP BY 1")
-        rows = fetch(self.connection, statement.format(self._bucket, self._hash, self._relation))
-        return {bucket: (count, total) for bucket, count, total in rows}
-
-    def rows(self, buckets: Sequence[int]) -> Mapping[str, list[int]]:
-        """The hashes of every row in some buckets, by key (by hash, where there is no key)."""
-        statement = sql.SQL("SELECT {}, {} FROM {} WHERE {} = ANY ({}::bigint[])")
-        wanted = sql.Literal(list(buckets))
-        found: dict[str, list[int]] = {}
-        for key, value in fetch(
-            self.connection, statement.format(self._key, self._hash, self._relation, self._bucket, wanted)
-        ):
-            found.setdefault(key, []).append(value)
-        return {key: sorted(values) for key, values in found.items()}
-
-    def columns(self, key: str) -> Mapping[str, int]:
-        """The hash of each column of the row with a key."""
-        hashes = sql.SQL(", ").join(_hash(self.connection, [name]) for name in self._columns)
-        statement = sql.SQL("SELECT {} FROM {} WHERE {} = {}")
-        rows = fetch(self.connection, statement.format(hashes, self._relation, self._key, sql.Literal(key)))
-        return dict(zip(self._columns, rows[0], strict=True)) if rows else {}
-
-
-def _compare(source: Mapping[str, list[int]], target: Mapping[str, list[int]]) -> list[RowDifference]:
-    found = []
-    for key in sorted(source.keys() | target.keys()):
-        ours, theirs = source.get(key, []), target.get(key, [])
-        if ours != theirs:
-            kinds = {True: "missing", False: "extra"}
-            kind = "different" if len(ours) == len(theirs) else kinds[len(ours) > len(theirs)]
-            found.append(RowDifference(kind, key))
-    return found
-
-
-def _with_columns(ends: Sequence[_End], table: Table, difference: RowDifference) -> RowDifference:
-    if difference.kind != "different" or not table.primary_key:
-        return difference
-    ours, theirs = (end.columns(difference.row) for end in ends)
-    columns = tuple(name for name in ours if ours[name] != theirs.get(name))
-    return RowDifference(difference.kind, difference.row, columns)
+def _senders(connection: Connection, part: Part) -> Mapping[str, str]:
+    """The send functions of the columns that have a portable binary form."""
+    statement = files("pg_migration.postgres").joinpath("content_digests.sql").read_text(encoding="utf-8")
+    relation = sql.Identifier(*part.name).as_string(connection)
+    rows = fetch(connection, statement, {"relation": relation, "portable": list(PORTABLE_TYPES)})
+    return {name: send for name, send in rows if send is not None}

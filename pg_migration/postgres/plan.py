@@ -195,7 +195,7 @@ class Planner:
         Quantiles of a page sample follow any distribution (gaps, skew, negative keys) and need no ANALYZE.
         """
         per_range = max(1, math.ceil(self._chunk_total(size) / self.settings.max_partitions))
-        if not self._is_stored_in_order(table, key):
+        if not self.is_stored_in_order(table, key):
             per_range = 1
         pieces = per_range * self.settings.max_partitions
         bounds = self._quantiles(table, key, size, pieces)
@@ -203,7 +203,7 @@ class Planner:
         inner = cut(bounds, key)
         return tuple(RangePlan(r, _chunks_within(r, inner, key)) for r in ranges)
 
-    def _is_stored_in_order(self, table: Table, key: KeyColumn) -> bool:
+    def is_stored_in_order(self, table: Table, key: KeyColumn) -> bool:
         """Whether the key follows the physical order; without statistics, every type but uuid is taken to."""
         found = fetch(
             self.connection,

@@ -18,7 +18,7 @@ STEPS = [
     "table_checks",
     "foreign_keys",
     "post_data",
-    "structure",
+    "database_checks",
     "summary",
 ]
 
@@ -58,7 +58,7 @@ def test_a_failed_check_stops_the_foreign_keys(shop: Platform) -> None:
     done = shop.migrate()
     assert not done.success
     assert done.passed == {"public/customers": True, "public/orders": False}
-    assert done.started == set(STEPS) - {"foreign_keys", "post_data", "structure"}
+    assert done.started == set(STEPS) - {"foreign_keys", "post_data", "database_checks"}
     assert shop.target.psql("SELECT count(*) FROM pg_constraint WHERE contype = 'f'") == "0"
 
 
@@ -84,7 +84,7 @@ def test_validate_runs_the_checks_and_nothing_else(shop: Platform) -> None:
     before = shop.target.dump()
     done = shop.validate()
     assert done.success
-    assert sorted(done.succeeded) == ["source_schema_known_tables", "structure", "table_checks"]
+    assert sorted(done.succeeded) == ["database_checks", "source_schema_known_tables", "table_checks"]
     assert not done.assets
     assert done.passed == {"public/customers": True, "public/orders": True}
     assert shop.target.dump() == before

@@ -1,0 +1,195 @@
+"""The checks of the whole database: structure, sequences, constraints, leftovers, and that every table is known."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.orchestration.comparison import both_sides, tell
+from pg_migration.orchestration.failing import fail_if
+from pg_migration.orchestration.metadata import markdown
+from pg_migration.orchestration.relations import Relations
+from pg_migration.orchestration.run import MigrationRun
+from pg_migration.postgres.constraint_state import compare_constraints
+from pg_migration.postgres.ddl import Difference
+from pg_migration.postgres.ddl import differences as structural_differences
+from pg_migration.postgres.endpoint import Side
+from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.findings import Finding
+from pg_migration.postgres.leftovers import find_leftovers
+from pg_migration.postgres.sequence_state import compare_sequences
+
+KNOWN_TABLES = "known_tables"
+STRUCTURE = "structure"
+SEQUENCES = "sequences"
+CONSTRAINTS = "constraints"
+NO_LEFTOVERS = "no_leftovers"
+STEP = "database_checks"
+
+MOST_FINDINGS_TOLD = 20
+
+
+@dataclass(frozen=True)
+class _StateCheck:
+    """A check that asks both sides for some state; ``examine`` says what was looked at and what was found."""
+
+    name: str
+    description: str
+    examine: Callable[[MigrationRun, Connection, Connection], tuple[str, list[Finding]]]
+
+    @property
+    def spec(self) -> dg.AssetCheckSpec:
+        """Blocking: it stands for what users of the target would meet."""
+        return dg.AssetCheckSpec(self.name, asset="post_data", blocking=True, description=self.description)
+
+
+def _sequences(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Finding]]:
+    names = [sequence.key for sequence in run.catalog.sequences]
+    found = compare_sequences(source, target, names, run.schemas, drift_is_wrong=run.snapshot is None)
+    return f"{len(names):,} sequences", found
+
+
+def _constraints(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Finding]]:
+    count, found = compare_constraints(source, target, run.schemas, {table.key for table in run.catalog.tables})
+    return f"{count:,} constraints", found
+
+
+def _leftovers(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Finding]]:
+    return f"{len(run.catalog.tables):,} tables", find_leftovers(source, target, run.schemas)
+
+
+_STATE_CHECKS = (
+    _StateCheck(
+        SEQUENCES,
+        "Every sequence stands where the source's does, and its next value is beyond every value in its column.",
+        _sequences,
+    ),
+    _StateCheck(
+        CONSTRAINTS,
+        "Every constraint of the source is in the target, and as valid there. Those that are NOT VALID or NOT ENFORCED "
+        "on both sides are listed.",
+        _constraints,
+    ),
+    _StateCheck(
+        NO_LEFTOVERS,
+        "Nothing is left of the load: no UNLOGGED table, invalid index or disabled trigger that the source does not "
+        "have, nothing that is still set aside, and no bookkeeping outside the schema _pg_migration.",
+        _leftovers,
+    ),
+)
+
+
+def build_database_checks(after: Sequence[dg.AssetKey]) -> dg.AssetChecksDefinition:
+    """The checks ``structure``, ``sequences``, ``constraints`` and ``no_leftovers``, made when everything is there.
+
+    One step and one event each, whatever the number of tables.
+    """
+    structure = dg.AssetCheckSpec(
+        STRUCTURE,
+        asset="target_ddl",
+        additional_deps=list(after),
+        description="Every object of the source is in the target, and defined the same. An object that is missing is "
+        "an error, one that the two servers write otherwise a warning; what only the target has is listed.",
+    )
+
+    @dg.multi_asset_check(name=STEP, specs=[structure, *(check.spec for check in _STATE_CHECKS)], can_subset=True)
+    def database_checks(
+        context: dg.AssetCheckExecutionContext, migration: dg.ResourceParam[MigrationRun]
+    ) -> Iterator[dg.AssetCheckResult]:
+        wanted = {key.name for key in context.selected_asset_check_keys}
+        problems: list[str] = []
+        if STRUCTURE in wanted:
+            yield _structure(context, migration, after, problems)
+        for check in _STATE_CHECKS:
+            if check.name in wanted:
+                yield _examined(context, migration, check, problems)
+        fail_if(problems, "the target is not what the source is")
+
+    return database_checks
+
+
+def _structure(
+    context: dg.AssetCheckExecutionContext, run: MigrationRun, after: Sequence[dg.AssetKey], problems: list[str]
+) -> dg.AssetCheckResult:
+    try:
+        run.options.check()
+        found = run.call(lambda: structural_differences(run.catalog, run.target_catalog()))
+    except MigrationError as error:
+        found = [Difference("structure", str(error), missing=True)]
+    # A run of the first assets alone can't have made the rest: that is worth telling, and no failure.
+    selected = context.run.asset_selection
+    unfinished = bool(selected and set(after) - set(selected))
+    missing = [] if unfinished else [str(difference) for difference in found if difference.missing]
+    wrong = [difference for difference in found if not difference.surplus]
+    for problem in missing:
+        tell(context, run, problem)
+    problems += missing
+    return dg.AssetCheckResult(
+        check_name=STRUCTURE,
+        asset_key=dg.AssetKey("target_ddl"),
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.ERROR if missing else dg.AssetCheckSeverity.WARN,
+        description=f"{len(wrong)} differences" if wrong else "the same structure",
+        metadata={"differences": markdown([{"object": d.identity, "what": d.what} for d in found])},
+    )
+
+
+def _examined(
+    context: dg.AssetCheckExecutionContext, run: MigrationRun, check: _StateCheck, problems: list[str]
+) -> dg.AssetCheckResult:
+    try:
+        run.options.check()
+        with both_sides(run) as sides:
+            examined, found = run.call(lambda: check.examine(run, sides.open(Side.SOURCE), sides.open(Side.TARGET)))
+    except MigrationError as error:
+        examined, found = "nothing could be compared", [Finding(check.name, str(error))]
+    wrong = [str(finding) for finding in found if finding.wrong]
+    for problem in wrong:
+        tell(context, run, problem)
+    problems += wrong
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        asset_key=dg.AssetKey("post_data"),
+        passed=not wrong,
+        description="; ".join([examined, *_few(wrong)] if wrong else [f"{examined}, all as they should be"]),
+        metadata={
+            "findings": markdown([{"object": f.object, "what": f.what, "wrong": f.wrong} for f in found]),
+            "wrong": len(wrong),
+        },
+    )
+
+
+def _few(problems: Sequence[str]) -> list[str]:
+    more = len(problems) - MOST_FINDINGS_TOLD
+    return [*problems[:MOST_FINDINGS_TOLD], *([f"and {more:,} more"] if more > 0 else [])]
+
+
+def build_known_tables(relations: Relations) -> dg.AssetChecksDefinition:
+    """The blocking check ``known_tables`` of ``source_schema``: no table goes uncompared because it is no asset."""
+
+    @dg.asset_check(
+        asset="source_schema",
+        name=KNOWN_TABLES,
+        blocking=True,
+        description="Every table of the source was there when the code location was loaded, and so is an asset with "
+        "checks of its own.",
+    )
+    def known_tables(
+        context: dg.AssetCheckExecutionContext, migration: dg.ResourceParam[MigrationRun]
+    ) -> dg.AssetCheckResult:
+        try:
+            migration.options.check()
+            tables = migration.call(lambda: migration.catalog.tables)
+        except MigrationError as error:
+            tell(context, migration, str(error))
+            return dg.AssetCheckResult(passed=False, description=str(error))
+        unknown = sorted({migration.target_name(table) for table in tables} - relations.listings.keys())
+        if not unknown:
+            return dg.AssetCheckResult(passed=True, description=f"{len(tables):,} tables, all of them assets")
+        names = ", ".join(".".join(name) for name in unknown)
+        verdict = f"no asset stands for {names}: reload the code location"
+        tell(context, migration, verdict)
+        return dg.AssetCheckResult(passed=False, description=verdict)
+
+    return known_tables

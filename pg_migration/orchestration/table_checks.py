@@ -1,0 +1,235 @@
+"""The checks of every table, ``row_count`` and ``content``: the evidence that its rows are the source's."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from pg_migration.orchestration.comparison import both_sides, tell
+from pg_migration.orchestration.metadata import markdown
+from pg_migration.orchestration.relations import Relations
+from pg_migration.orchestration.run import MigrationRun
+from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.comparing import Answers, BothSides, Unanswered
+from pg_migration.postgres.content import Digest, Hashing
+from pg_migration.postgres.counting import count_rows
+from pg_migration.postgres.drift import describe_drift
+from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.ledger import TableName
+from pg_migration.postgres.locating import RowDifference, differences, ranges_that_differ
+from pg_migration.postgres.slicing import Slicing, slice_tables
+
+ROW_COUNT = "row_count"
+CONTENT = "content"
+MOST_RANGES_SHOWN = 20
+
+_DESCRIPTIONS = {
+    ROW_COUNT: "Exact count(*) of both sides, in the run's snapshot when the run copied the rows, else as of now.",
+    CONTENT: "A hash over all rows of both sides, whatever their order. Part of `validate`, and of a run that copies "
+    "whole tables unless `check_content` is off. Where it differs, the first rows that do are listed.",
+}
+
+Metadata = Mapping[str, dg.MetadataValue[Any]]
+
+
+def build_table_checks(relations: Relations) -> dg.AssetChecksDefinition | None:
+    """The blocking checks ``row_count`` and ``content`` of every table; None when there are no tables."""
+    specs = [
+        dg.AssetCheckSpec(name, asset=key, blocking=True, description=_DESCRIPTIONS[name])
+        for key in relations.keys.values()
+        for name in (ROW_COUNT, CONTENT)
+    ]
+    if not specs:
+        return None
+
+    @dg.multi_asset_check(name="table_checks", specs=specs, can_subset=True)
+    def table_checks(
+        context: dg.AssetCheckExecutionContext, migration: dg.ResourceParam[MigrationRun]
+    ) -> Iterator[dg.AssetCheckResult]:
+        wanted: dict[TableName, set[str]] = {}
+        for check in context.selected_asset_check_keys:
+            wanted.setdefault(relations.tables_by_key[check.asset_key], set()).add(check.name)
+        if migration.snapshot is not None and (_is_keyed(context) or not migration.options.check_content):
+            wanted = {name: checks - {CONTENT} for name, checks in wanted.items()}
+        yield from _TableChecks(context, migration, relations, wanted).results()
+
+    return table_checks
+
+
+def _is_keyed(context: dg.AssetCheckExecutionContext) -> bool:
+    """Whether the run replaced some ranges only: what else is in the table is of an earlier snapshot."""
+    return any(tag in context.run.tags for tag in ("dagster/partition", "dagster/asset_partition_range_start"))
+
+
+class _TableChecks:
+    """One execution of the checks of some tables."""
+
+    def __init__(
+        self,
+        context: dg.AssetCheckExecutionContext,
+        run: MigrationRun,
+        relations: Relations,
+        wanted: Mapping[TableName, set[str]],
+    ) -> None:
+        self._context = context
+        self._run = run
+        self._relations = relations
+        self._wanted = {name: checks for name, checks in wanted.items() if checks}
+
+    def results(self) -> Iterator[dg.AssetCheckResult]:
+        """Compare every table; whatever can't be compared is a failed check."""
+        run, answered = self._run, set[tuple[dg.AssetKey | None, str | None]]()
+        try:
+            run.options.check()
+            tables = run.call(lambda: run.tables(list(self._wanted)))
+            gone = self._wanted.keys() - run.call(run.names_in_source)
+            with both_sides(run) as sides:
+                for result in self._compared(sides, tables):
+                    answered.add((result.asset_key, result.check_name))
+                    yield result
+        except MigrationError as error:
+            tell(self._context, run, str(error))
+            for result in (r for name in self._wanted for r in self._failed(name, str(error))):
+                if (result.asset_key, result.check_name) not in answered:
+                    yield result
+            return
+        for name in sorted(gone):
+            reason = f"the source has no table for {'.'.join(name)} any more"
+            tell(self._context, run, reason)
+            yield from self._failed(name, reason)
+
+    def _compared(self, sides: BothSides, tables: Sequence[Table]) -> Iterator[dg.AssetCheckResult]:
+        run = self._run
+        names = {table: run.target_name(table) for table in tables}
+        slicings = run.call(lambda: slice_tables(run.planner(), run.target_connection, names))
+        hashed = [s for s in slicings if CONTENT in self._wanted[names[s.table]]]
+        counted = [s for s in slicings if s not in hashed]
+        workers = run.call(run.workers)
+        for counts in sides.ask(count_rows, counted, workers):
+            source, target = (a if isinstance(a, Unanswered) else sum(a) for a in (counts.source, counts.target))
+            drift = self._drift(sides, counts, []) if source != target else ""
+            yield self._row_count(counts, source, target, drift)
+        hashing = Hashing.of_sample(run.options.content_sample_percent, hashed, run.options.load.partition_threshold)
+        too_large: list[Slicing] = []
+        for found in sides.ask(hashing, hashed, workers):
+            if found.too_large:
+                too_large.append(found.slicing)
+            else:
+                yield from self._digested(sides, found, hashing)
+        hashing = hashing.for_large_rows()
+        for found in sides.ask(hashing, too_large, workers):
+            yield from self._digested(sides, found, hashing)
+
+    def _digested(self, sides: BothSides, found: Answers[Digest], hashing: Hashing) -> Iterator[dg.AssetCheckResult]:
+        name = self._run.target_name(found.table)
+        source, target = (a if isinstance(a, Unanswered) else Digest.of(a) for a in (found.source, found.target))
+        rows: Sequence[RowDifference] = []
+        drift, problem = "", found.error
+        if problem is None and source != target:
+            try:
+                rows = self._run.call(lambda: differences(sides, found, hashing))
+                drift = self._drift(sides, found, rows, hashing)
+            except MigrationError as error:
+                drift = f"; the rows that differ can't be listed: {error}"
+        if ROW_COUNT in self._wanted[name]:
+            ours, theirs = (a.rows if isinstance(a, Digest) else a for a in (source, target))
+            yield self._row_count(found, ours, theirs, drift)
+        equal = problem is None and source == target
+        verdict = problem or _content_verdict(source, hashing, equal) + drift
+        yield self._result(CONTENT, found, equal, verdict, _content_metadata(found, source, target, rows, hashing))
+
+    def _drift(
+        self,
+        sides: BothSides,
+        found: Answers[Any],
+        rows: Sequence[RowDifference],
+        hashing: Hashing | None = None,
+    ) -> str:
+        """Why rows differ, in a run that compares with the source as it is now, after what there is to say already."""
+        run = self._run
+        if run.snapshot is not None or found.error is not None:
+            return ""
+        name = run.target_name(found.table)
+        try:
+            told = run.call(
+                lambda: describe_drift(sides, run.target_connection, found.table, name, rows, hashing or Hashing())
+            )
+        except MigrationError as error:
+            return f"; whether the source changed can't be told: {error}"
+        return f"; {told}"
+
+    def _row_count(
+        self, found: Answers[Any], source: int | Unanswered, target: int | Unanswered, drift: str
+    ) -> dg.AssetCheckResult:
+        counts = {"rows_in_source": source, "rows_in_target": target}
+        known = {name: dg.MetadataValue.int(value) for name, value in counts.items() if isinstance(value, int)}
+        equal = found.error is None and source == target
+        verdict = found.error or (
+            f"{source:,} rows on both sides"
+            if equal
+            else f"{source:,} rows in the source, {target:,} in the target{drift}"
+        )
+        return self._result(ROW_COUNT, found, equal, verdict, {**known, **_cost(found)})
+
+    def _result(
+        self, check: str, found: Answers[Any], passed: bool, verdict: str, metadata: Metadata
+    ) -> dg.AssetCheckResult:
+        name = self._run.target_name(found.table)
+        self._run.outcomes.checks.setdefault(name, {})[check] = passed
+        if not passed:
+            tell(self._context, self._run, f"{check} of {'.'.join(name)}: {verdict}")
+            if found.error is None:
+                self._run.outcomes.differing.add(name)
+        compared_with = "the run's snapshot" if self._run.snapshot is not None else "the source as it is now"
+        return dg.AssetCheckResult(
+            asset_key=self._relations.keys[name],
+            check_name=check,
+            passed=passed,
+            description=verdict,
+            metadata={"compared_with": dg.MetadataValue.text(compared_with), **metadata},
+        )
+
+    def _failed(self, name: TableName, reason: str) -> Iterator[dg.AssetCheckResult]:
+        for check in sorted(self._wanted[name]):
+            yield dg.AssetCheckResult(
+                asset_key=self._relations.keys[name], check_name=check, passed=False, description=reason
+            )
+
+
+def _content_verdict(source: Digest | Unanswered, hashing: Hashing, equal: bool) -> str:
+    verdict = "the same rows on both sides" if equal else "the rows are not the same"
+    if not isinstance(source, Digest) or source.hashed == source.rows:
+        return verdict
+    share = f"{source.hashed:,} of {source.rows:,} rows, {hashing.sample_percent:g} % by a hash of the key"
+    return f"{verdict}, in a sample ({share})"
+
+
+def _content_metadata(
+    found: Answers[Digest],
+    source: Digest | Unanswered,
+    target: Digest | Unanswered,
+    rows: Sequence[RowDifference],
+    hashing: Hashing,
+) -> Metadata:
+    shown: dict[str, dg.MetadataValue[Any]] = {}
+    for side, digest in (("source", source), ("target", target)):
+        if isinstance(digest, Digest):
+            shown[f"hash_in_{side}"] = dg.MetadataValue.text(str(digest))
+    if isinstance(source, Digest):
+        shown["rows_hashed"] = dg.MetadataValue.int(source.hashed)
+        shown["sampled_percent"] = dg.MetadataValue.float(hashing.percent_of(found.table))
+        shown["bytes"] = dg.MetadataValue.int(found.table.bytes)
+        if found.seconds > 0:
+            shown["rows_per_second"] = dg.MetadataValue.int(round(source.rows / found.seconds))
+            shown["bytes_per_second"] = dg.MetadataValue.int(round(found.table.bytes / found.seconds))
+    if rows:
+        listed = [{"row": r.row, "is": r.kind, "columns that differ": ", ".join(r.columns)} for r in rows]
+        shown["first_differences"] = markdown(listed)
+    if found.error is None and (ranges := ranges_that_differ(found)):
+        more = f" and {len(ranges) - MOST_RANGES_SHOWN:,} more" if len(ranges) > MOST_RANGES_SHOWN else ""
+        shown["ranges_that_differ"] = dg.MetadataValue.text(", ".join(ranges[:MOST_RANGES_SHOWN]) + more)
+    return {**shown, **_cost(found)}
+
+
+def _cost(found: Answers[Any]) -> Metadata:
+    return {"seconds": dg.MetadataValue.float(round(found.seconds, 3))}

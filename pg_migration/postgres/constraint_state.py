@@ -1,0 +1,62 @@
+"""Whether the target's constraints are there and as valid as the source's."""
+
+from collections.abc import Collection, Mapping
+from importlib.resources import files
+
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.findings import Finding
+from pg_migration.postgres.ledger import TableName
+from pg_migration.postgres.session import fetch
+
+State = tuple[bool, bool]
+_WORDS: Mapping[State, str] = {
+    (True, True): "valid",
+    (False, True): "NOT VALID",
+    (True, False): "NOT ENFORCED",
+    (False, False): "NOT ENFORCED",
+}
+
+
+def compare_constraints(
+    source: Connection, target: Connection, schemas: Mapping[str, str], tables: Collection[TableName]
+) -> tuple[int, list[Finding]]:
+    """How many constraints of the source's tables there are, and what is to be told of them.
+
+    Args:
+        schemas: name in the target of each source schema.
+        tables: the migrated ones, by their names in the source.
+
+    Raises:
+        psycopg2.Error: when a side can't be read.
+    """
+    ours = {
+        (schemas[schema], table, name): state
+        for (schema, table, name), state in _states(source, list(schemas)).items()
+        if (schema, table) in tables
+    }
+    theirs = _states(target, list(schemas.values()))
+    migrated = {(schemas[schema], table) for schema, table in tables}
+    found: list[Finding] = []
+    for key, state in ours.items():
+        name, other = _name(key), theirs.get(key)
+        if other is None:
+            found.append(Finding(name, "missing in the target"))
+        elif other != state:
+            found.append(Finding(name, f"{_WORDS[other]} in the target, {_WORDS[state]} in the source"))
+        elif state != (True, True):
+            found.append(Finding(name, f"{_WORDS[state]} on both sides", wrong=False))
+    for key, state in theirs.items():
+        if key not in ours and key[:2] in migrated and state != (True, True):
+            found.append(Finding(_name(key), f"{_WORDS[state]}, in the target only", wrong=False))
+    return len(ours), found
+
+
+def _name(key: tuple[str, str, str]) -> str:
+    return f"constraint {key[2]} on {key[0]}.{key[1]}"
+
+
+def _states(connection: Connection, schemas: list[str]) -> Mapping[tuple[str, str, str], State]:
+    statement = files("pg_migration.postgres").joinpath("constraint_state.sql").read_text(encoding="utf-8")
+    rows = fetch(connection, statement, {"schemas": schemas})
+    return {(schema, table, name): (valid, enforced) for schema, table, name, valid, enforced in rows}

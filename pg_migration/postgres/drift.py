@@ -1,0 +1,203 @@
+"""How we know that the source has changed since a table was copied, when the two sides are not the same any more.
+
+Every run writes down what its tables looked like in its snapshot. Rows that were written since carry a transaction that
+the snapshot did not see (xmin); rows that were deleted leave a trace only in the statistics, which count deletions, and
+TRUNCATE in the file that the table is stored in.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+from psycopg2.extras import execute_values
+
+from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.comparing import BothSides, Part
+from pg_migration.postgres.content import Hashing
+from pg_migration.postgres.endpoint import Side
+from pg_migration.postgres.ledger import TableName
+from pg_migration.postgres.locating import RowDifference, key_text
+from pg_migration.postgres.session import execute, fetch, transaction
+from pg_migration.postgres.slicing import WHOLE
+
+# A row's xmin has 32 bits: it is the latest transaction with these bits that had begun. Those below 3 are none.
+_NEWER = (
+    "xmin::text::bigint >= 3 AND NOT txid_visible_in_snapshot("
+    "xmin::text::bigint + (({newest} - xmin::text::bigint) >> 32 << 32), {snapshot}::txid_snapshot)"
+)
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """What a table of the source looked like in the snapshot of the run that copied it."""
+
+    snapshot_at: datetime
+    relation: int
+    file: int | None
+    transactions: str
+    inserted: int
+    updated: int
+    deleted: int
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What happened to a table of the source since its copy.
+
+    ``newer`` counts the rows that are there now and were written since; ``deleted`` is what the statistics count.
+    ``unexplained`` are differences that none of it accounts for.
+    """
+
+    since: datetime
+    newer: int
+    deleted: int
+    rewritten: bool
+    unexplained: tuple[RowDifference, ...]
+
+    @property
+    def changed(self) -> bool:
+        """Whether the source has changed, and nothing else is wrong."""
+        return not self.unexplained and bool(self.newer or self.deleted or self.rewritten)
+
+    def __str__(self) -> str:
+        """For people: the verdict, and how it is known."""
+        at = f"{self.since:%Y-%m-%d %H:%M:%S} UTC"
+        traces = [
+            *([f"{self.newer:,} rows of it are newer than that snapshot (by xmin)"] if self.newer else []),
+            *([f"its statistics count {self.deleted:,} deleted rows since"] if self.deleted else []),
+            *(["it was emptied or rewritten since (its file is another one)"] if self.rewritten else []),
+        ]
+        if self.changed:
+            return f"the source changed since the copy of {at}: {'; '.join(traces)}"
+        if not traces:
+            return (
+                f"rows differ although the source did not change since the copy of {at}: none of its rows is newer "
+                f"than that snapshot (by xmin), and its statistics count no deleted rows since"
+            )
+        return (
+            f"the source changed since the copy of {at} ({'; '.join(traces)}), but that does not explain "
+            f"{len(self.unexplained)} of the differing rows: {', '.join(d.row for d in self.unexplained[:3])}"
+        )
+
+
+def record(source: Connection, target: Connection, run_id: str, tables: Mapping[Table, TableName]) -> None:
+    """Write down what tables look like in a run's snapshot.
+
+    Args:
+        source: a connection that sees the snapshot.
+        target: where the bookkeeping is.
+        tables: with their names in the target.
+    """
+    if not tables:
+        return
+    if fetch(target, "SELECT to_regclass('_pg_migration.source_state') IS NULL") == [(True,)]:
+        execute(target, _text("drift.sql"))
+    ((transactions,),) = fetch(source, "SELECT txid_current_snapshot()::text")
+    names = {table.oid: name for table, name in tables.items()}
+    rows = [
+        (run_id, *names[oid], oid, file, transactions, *counters)
+        for oid, file, *counters in fetch(source, _text("drift_record.sql"), {"tables": list(names)})
+    ]
+    with transaction(target):
+        execute(
+            target,
+            "DELETE FROM _pg_migration.source_state s WHERE run_id = %s "
+            "OR NOT EXISTS (SELECT FROM _pg_migration.chunk c WHERE "
+            "(c.run_id, c.schema_name, c.table_name) = (s.run_id, s.schema_name, s.table_name))",
+            (run_id,),
+        )
+        with target.cursor() as cursor:
+            execute_values(cursor, "INSERT INTO _pg_migration.source_state VALUES %s", rows, page_size=1000)
+
+
+def state_at_copy(target: Connection, name: TableName) -> SourceState | None:
+    """What the source's table looked like when the rows that the target has were copied, the earliest of them first.
+
+    None when the target's bookkeeping does not know.
+    """
+    if fetch(target, "SELECT to_regclass('_pg_migration.source_state') IS NULL") == [(True,)]:
+        return None
+    rows = fetch(
+        target,
+        "SELECT r.snapshot_at, s.relation, s.file, s.transactions, s.inserted, s.updated, s.deleted "
+        "FROM _pg_migration.source_state s JOIN _pg_migration.run r USING (run_id) "
+        "WHERE (s.schema_name, s.table_name) = (%s, %s) AND EXISTS (SELECT FROM _pg_migration.chunk c "
+        "WHERE (c.run_id, c.schema_name, c.table_name) = (s.run_id, s.schema_name, s.table_name)) "
+        "ORDER BY r.snapshot_at LIMIT 1",
+        name,
+    )
+    return SourceState(*rows[0]) if rows else None
+
+
+def describe_drift(
+    sides: BothSides,
+    target: Connection,
+    table: Table,
+    name: TableName,
+    rows: Sequence[RowDifference],
+    hashing: Hashing,
+) -> str:
+    """Whether the source, as it is now, has changed since a table was copied, in words.
+
+    Args:
+        target: where the bookkeeping is.
+        name: the table's in the target.
+        rows: some that differ, found by ``hashing``.
+
+    Raises:
+        MigrationError, psycopg2.Error: when a side can't be read.
+    """
+    state = state_at_copy(target, name)
+    if state is None:
+        return "whether the source changed is not known: the target has no record of what it was when it was copied"
+    source = sides.open(Side.SOURCE)
+    try:
+        return str(drift_since(source, sides.part(Side.SOURCE, table, WHOLE), state, rows, hashing))
+    finally:
+        source.close()
+
+
+def drift_since(
+    source: Connection, part: Part, state: SourceState, rows: Sequence[RowDifference], hashing: Hashing
+) -> Drift:
+    """What happened to a table of the source since its copy; reads the whole table.
+
+    Args:
+        part: all of the table.
+        state: at the time of the copy.
+        rows: some that differ between the two sides.
+        hashing: as they were found with.
+    """
+    hashing.prepare(source, part)
+    ((oid, file, _, updates, deletes),) = fetch(source, _text("drift_record.sql"), {"tables": [part.table.oid]})
+    deleted, updated = _since(state.deleted, deletes), _since(state.updated, updates)
+    rewritten = (oid, file) != (state.relation, state.file)
+    newer, found = _newer_rows(source, part, state, [d.row for d in rows if d.kind != "extra"], hashing)
+    explained = {"extra": bool(deleted or updated or rewritten)}
+    unexplained = tuple(d for d in rows if not explained.get(d.kind, d.row in found))
+    return Drift(state.snapshot_at, newer, deleted, rewritten, unexplained)
+
+
+def _since(recorded: int, now: int) -> int:
+    """How far a counter has come; one that stands lower than before was reset meanwhile."""
+    return now - recorded if now >= recorded else now
+
+
+def _newer_rows(
+    source: Connection, part: Part, state: SourceState, keys: Sequence[str], hashing: Hashing
+) -> tuple[int, set[str]]:
+    """How many rows the state's snapshot did not see, and which of some keys are among them."""
+    ((newest,),) = fetch(source, "SELECT txid_snapshot_xmax(txid_current_snapshot())")
+    predicate = sql.SQL(_NEWER).format(newest=sql.Literal(newest), snapshot=sql.Literal(state.transactions))
+    statement = sql.SQL(
+        "SELECT count(*), array_agg(k) FILTER (WHERE k = ANY ({}::text[])) FROM (SELECT {} AS k {} OFFSET 0) AS newer"
+    ).format(sql.Literal(list(keys)), key_text(source, part, hashing), Part(part.table, part.name, predicate).rows)
+    ((count, found),) = fetch(source, statement)
+    return count, set(found or ())
+
+
+def _text(name: str) -> str:
+    return files("pg_migration.postgres").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,185 @@
+"""Whether sequences stand where they should: where the source's do, and beyond every value that is in use."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+from psycopg2.extras import execute_values
+
+from pg_migration.postgres.findings import Finding
+from pg_migration.postgres.sequences import SEQUENCES_PER_QUERY, Position, SequenceName, read_positions
+from pg_migration.postgres.session import execute, fetch
+
+_LEDGER = """
+CREATE TABLE IF NOT EXISTS _pg_migration.sequence_position (
+    schema_name    text NOT NULL,
+    sequence_name  text NOT NULL,
+    read_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_value     bigint NOT NULL,
+    is_called      boolean NOT NULL,
+    PRIMARY KEY (schema_name, sequence_name)
+)
+"""
+
+
+@dataclass(frozen=True)
+class SequenceState:
+    """Where a sequence stands, and the outermost value of its column: the greatest, or the least when it counts down.
+
+    ``outermost`` is None when the sequence belongs to no column of numbers, or its table is empty.
+    """
+
+    position: Position
+    increment: int
+    cycles: bool
+    column: tuple[str, str, str] | None
+    outermost: int | None
+
+    @property
+    def next_value(self) -> int:
+        """What nextval() would give."""
+        return self.position.last_value + (self.increment if self.position.is_called else 0)
+
+    @property
+    def collides(self) -> bool:
+        """Whether its next values are, or may be, in use already. One that cycles is meant to come back to them."""
+        if self.cycles or self.outermost is None:
+            return False
+        ahead = self.next_value - self.outermost
+        return ahead <= 0 if self.increment > 0 else ahead >= 0
+
+    def __str__(self) -> str:
+        return f"next value {self.next_value:,}"
+
+
+def record_positions(connection: Connection, positions: Mapping[SequenceName, Position]) -> None:
+    """Write down where the source's sequences stood when they were read; names are the target's."""
+    if not positions:
+        return
+    _make_ledger(connection)
+    rows = [(*name, str(p.last_value), p.is_called) for name, p in positions.items()]
+    with connection.cursor() as cursor:
+        execute_values(
+            cursor,
+            "INSERT INTO _pg_migration.sequence_position (schema_name, sequence_name, last_value, is_called) "
+            "VALUES %s ON CONFLICT (schema_name, sequence_name) DO UPDATE SET "
+            "read_at = excluded.read_at, last_value = excluded.last_value, is_called = excluded.is_called",
+            rows,
+            template="(%s, %s, %s::bigint, %s)",
+        )
+
+
+def compare_sequences(
+    source: Connection,
+    target: Connection,
+    sequences: Sequence[SequenceName],
+    schemas: Mapping[str, str],
+    drift_is_wrong: bool,
+) -> list[Finding]:
+    """What is to be told of the source's sequences.
+
+    Args:
+        sequences: by their names in the source.
+        schemas: name in the target of each source schema.
+        drift_is_wrong: whether the target should stand where the source does now, rather than when it was read.
+
+    Raises:
+        psycopg2.Error: when a side can't be read.
+    """
+    ours = read_states(source, sequences)
+    theirs = read_states(target, [(schemas[schema], name) for schema, name in sequences])
+    recorded = _recorded(target)
+    found: list[Finding] = []
+    for (schema, name), state in ours.items():
+        key = (schemas[schema], name)
+        found += _compare(f"sequence {'.'.join(key)}", state, theirs.get(key), recorded.get(key), drift_is_wrong)
+    return found
+
+
+def _compare(
+    name: str,
+    source: SequenceState,
+    target: SequenceState | None,
+    copied: tuple[str, Position] | None,
+    drift_is_wrong: bool,
+) -> list[Finding]:
+    if target is None:
+        return [Finding(name, "missing in the target")]
+    found = []
+    if target.collides:
+        column = ".".join(target.column or ())
+        what = f"{target} in the target, but {column} already holds {target.outermost:,}"
+        as_in_source = source.collides and source.position == target.position
+        found.append(Finding(name, what + (", as in the source" if as_in_source else ""), wrong=not as_in_source))
+    if target.position == source.position:
+        return found
+    places = f"{target} in the target, {source} in the source"
+    if copied is None or target.position != copied[1]:
+        found.append(Finding(name, places))
+        return found
+    drift = f"the source moved on since its position was copied at {copied[0]} UTC: {places}"
+    found.append(Finding(name, drift, wrong=drift_is_wrong))
+    return found
+
+
+def read_states(connection: Connection, names: Sequence[SequenceName]) -> Mapping[SequenceName, SequenceState]:
+    """The states of the sequences that are there."""
+    statement = files("pg_migration.postgres").joinpath("sequence_state.sql").read_text(encoding="utf-8")
+    wanted = set(names)
+    known = {
+        (schema, name): rest
+        for schema, name, *rest in fetch(connection, statement, {"schemas": sorted({s for s, _ in names})})
+        if (schema, name) in wanted
+    }
+    positions = read_positions(connection, list(known))
+    columns = {name: (tuple(column), increment) for name, (increment, _, *column) in known.items() if column[0]}
+    outermost = _outermost(connection, columns)
+    return {
+        name: SequenceState(
+            positions[name], increment, cycles, columns[name][0] if name in columns else None, outermost.get(name)
+        )
+        for name, (increment, cycles, *_) in known.items()
+    }
+
+
+def _outermost(
+    connection: Connection, columns: Mapping[SequenceName, tuple[tuple[str, str, str], int]]
+) -> Mapping[SequenceName, int]:
+    """The greatest value in each sequence's column, or the least, where the table has rows; of the whole tree of tables
+    that share the column."""
+    found = {}
+    names = list(columns)
+    for first in range(0, len(names), SEQUENCES_PER_QUERY):
+        batch = names[first : first + SEQUENCES_PER_QUERY]
+        selects = [_select_outermost(number, *columns[name]) for number, name in enumerate(batch)]
+        for number, value in fetch(connection, sql.SQL(" UNION ALL ").join(selects)):
+            if value is not None and value.is_finite():
+                found[batch[number]] = int(value)
+    return found
+
+
+def _select_outermost(number: int, column: tuple[str, str, str], increment: int) -> sql.Composable:
+    function = sql.SQL("floor(max({})::numeric)" if increment > 0 else "ceil(min({})::numeric)")
+    schema, table, name = column
+    return sql.SQL("SELECT {}, {} FROM {}").format(
+        sql.Literal(number), function.format(sql.Identifier(name)), sql.Identifier(schema, table)
+    )
+
+
+def _recorded(connection: Connection) -> Mapping[SequenceName, tuple[str, Position]]:
+    """When the source was read for each sequence of the target, and what it said."""
+    if fetch(connection, "SELECT to_regclass('_pg_migration.sequence_position') IS NULL") == [(True,)]:
+        return {}
+    rows = fetch(
+        connection,
+        "SELECT schema_name, sequence_name, to_char(read_at, 'YYYY-MM-DD HH24:MI:SS'), last_value, is_called "
+        "FROM _pg_migration.sequence_position",
+    )
+    return {(schema, name): (at, Position(value, called)) for schema, name, at, value, called in rows}
+
+
+def _make_ledger(connection: Connection) -> None:
+    if fetch(connection, "SELECT to_regclass('_pg_migration.sequence_position') IS NULL") == [(True,)]:
+        execute(connection, _LEDGER)
