@@ -8,6 +8,7 @@ from pg_migration.orchestration.database_checks import build_database_checks, bu
 from pg_migration.orchestration.foreign_keys import build_foreign_keys
 from pg_migration.orchestration.jobs import build_migrate, build_validate
 from pg_migration.orchestration.location import Location, load
+from pg_migration.orchestration.preflight import preflight_job
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.resources import Database, Migration
 from pg_migration.orchestration.structure import build_post_data, build_source_schema, build_target_ddl
@@ -43,7 +44,7 @@ def build(location: Location) -> dg.Definitions:
         executor=dg.in_process_executor,
     )
     automation = dg.Definitions(
-        jobs=[build_migrate(base), build_validate()],
+        jobs=[build_migrate(base), build_validate(), preflight_job],
         schedules=build_schedules(),
         sensors=[build_planned_ranges(relations)],
     )

@@ -1,12 +1,15 @@
 """How a step fails: with one message for people, instead of the frameworks' stack."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 
 from pg_migration.postgres.errors import MigrationError
+
+Metadata = Mapping[str, dg.MetadataValue[Any]]
 
 
 @contextmanager
@@ -28,21 +31,21 @@ def told_plainly(failures: list[str]) -> Iterator[None]:
         raise
 
 
-def fail_if(problems: Sequence[str], what: str) -> None:
-    """Fail the step, listing every problem.
+def fail_if(problems: Sequence[str], what: str, metadata: Metadata | None = None) -> None:
+    """Fail the step, listing every problem; ``metadata`` is shown below the message.
 
     Raises:
         dagster.Failure: when there are any.
     """
     if problems:
         listed = "\n".join(f"- {problem}" for problem in problems)
-        raise _failure(f"{what}:\n{listed}")
+        raise _failure(f"{what}:\n{listed}", metadata)
 
 
-def _failure(message: str) -> dg.Failure:
+def _failure(message: str, metadata: Metadata | None = None) -> dg.Failure:
     """A failure whose stack, which is Dagster's own and says nothing, is not printed below the message."""
     sys.tracebacklimit = 0
-    return dg.Failure(description=message, allow_retries=False)
+    return dg.Failure(description=message, metadata=metadata, allow_retries=False)
 
 
 def show_stacks() -> None:

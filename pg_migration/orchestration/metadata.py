@@ -8,6 +8,7 @@ import pandas as pd
 
 from pg_migration.postgres.catalog import Catalog, Column
 from pg_migration.postgres.load import TableLoaded
+from pg_migration.postgres.preflight import Finding, Severity
 
 Figure = dg.MetadataValue[Any] | dg.TableSchema | int | float | str
 
@@ -41,6 +42,28 @@ def _cell(value: object) -> str:
         return f"{value:,.1f}"
     # A cell is one line, and a bar would end it.
     return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def findings_table(findings: Sequence[Finding]) -> dg.MarkdownMetadataValue:
+    """What preflight found, what stops the migration first."""
+    return dg.MetadataValue.md(findings_text(findings))
+
+
+def findings_text(findings: Sequence[Finding]) -> str:
+    """As `findings_table`, as plain text."""
+    order = [Severity.ERROR, Severity.WARNING, Severity.PASSED]
+    ordered = sorted(findings, key=lambda finding: order.index(finding.severity))
+    return markdown_text(
+        [
+            {
+                "check": found.check,
+                "": found.severity.value if found.severity is Severity.PASSED else found.severity.value.upper(),
+                "verdict": found.verdict,
+                "what to do": found.advice,
+            }
+            for found in ordered
+        ]
+    )
 
 
 def sql_block(statements: Sequence[str]) -> dg.MarkdownMetadataValue:

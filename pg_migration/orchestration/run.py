@@ -5,7 +5,7 @@ and passed from step to step.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,12 +32,16 @@ from pg_migration.postgres.ledger import LoadedRange, TableName, TargetLock
 from pg_migration.postgres.load import TableFailed, TableLoaded, is_complete
 from pg_migration.postgres.plan import LoadSettings, Planner
 from pg_migration.postgres.preflight import (
-    check_different,
-    check_fits,
-    check_row_security,
-    check_sequences,
-    check_target,
+    Ends,
+    Finding,
+    Intent,
+    Severity,
+    demand,
+    look_at_contents,
+    look_at_servers,
 )
+from pg_migration.postgres.preflight.contents import NOT_COPIED
+from pg_migration.postgres.preflight.room import CONNECTIONS
 from pg_migration.postgres.schemas import map_schemas
 from pg_migration.postgres.session import Connections, execute, fetch
 from pg_migration.postgres.snapshot import Snapshot
@@ -93,6 +97,7 @@ class Outcomes:
     ddl: list[Outcome] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
 
 class MigrationRun:
@@ -140,10 +145,9 @@ class MigrationRun:
 
     def _connect(self, source: Endpoint, target: Endpoint, exclusive: bool) -> None:
         self.source_connection  # noqa: B018  (connects: both ends are tried before anything else)
-        check_different(self.source_connection, self.target_connection, self.schemas)
-        check_target(self.target_connection, target, self.schemas)
+        self._look(look_at_servers(self.ends))
         self._snapshot = self._protected_snapshot(source)
-        check_fits(self.catalog, self.target_connection, self.options.create_roles)
+        self._look(look_at_contents(self.ends, self.catalog, self.intent))
         self._lock = TargetLock(self.connections, target, self.run_id)
         if exclusive:
             self._lock.acquire()
@@ -164,8 +168,6 @@ class MigrationRun:
             snapshot = Snapshot.take(self.connections, source)
             snapshot.adopt(self.source_connection)
             self.__dict__.pop("catalog", None)  # it was read in the snapshot before
-            check_sequences(self.source_connection, [sequence.oid for sequence in self.catalog.sequences])
-            check_row_security(self.source_connection, [table.oid for table in self.catalog.tables])
             try:
                 snapshot.protect(self.catalog.tables)
             except SourceChanged:
@@ -176,6 +178,32 @@ class MigrationRun:
                 execute(self.source_connection, "ROLLBACK")
             else:
                 return snapshot
+
+    def _look(self, found: Iterable[Finding]) -> None:
+        """Keep what preflight finds; its warnings go to the summary, unless they come there in another way.
+
+        Raises:
+            NotReady: when there is an error among it.
+        """
+        findings = list(found)
+        self.outcomes.findings += findings
+        self.outcomes.notes += [
+            f"{finding.check}: {finding}"
+            for finding in findings
+            if finding.severity is Severity.WARNING and finding.check not in (CONNECTIONS, NOT_COPIED)
+        ]
+        demand(findings)
+
+    @property
+    def ends(self) -> Ends:
+        """Both sides, as preflight asks them."""
+        return Ends(self.source_connection, self.target_connection, self.target, self.schemas)
+
+    @property
+    def intent(self) -> Intent:
+        """What preflight has to know of the configuration."""
+        load, options = self.options.load, self.options
+        return Intent(load.workers, load.partition_threshold, options.owners, options.create_roles)
 
     @cached_property
     def source_connection(self) -> Connection:

@@ -7,7 +7,7 @@ import dagster as dg
 from pg_migration.orchestration.beginning import begin
 from pg_migration.orchestration.failing import fail_if, told_plainly
 from pg_migration.orchestration.location import Location
-from pg_migration.orchestration.metadata import catalog_metadata, sql_block
+from pg_migration.orchestration.metadata import catalog_metadata, findings_table, sql_block
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.postgres import suspension
@@ -54,6 +54,7 @@ def build_source_schema(location: Location) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 **catalog_metadata(catalog),
+                "preflight": findings_table(migration.outcomes.findings),
                 "snapshot": snapshot.name,
                 "snapshot_taken_at": dg.MetadataValue.timestamp(snapshot.taken_at),
             }
@@ -79,7 +80,7 @@ def build_target_ddl() -> dg.AssetsDefinition:
             begin(context, migration)
             target = migration.call(migration.target_catalog)
             plan = reconcile(migration.catalog, target, migration.options.drop_existing_tables)
-            lost = [*_lost(migration.catalog, target, plan), *migration.call(lambda: _drop(migration, plan))]
+            lost = [*lost_with(migration.catalog, target, plan), *migration.call(lambda: _drop(migration, plan))]
             wanted = [item for item in plan.create if item.phase is Phase.PRE_DATA]
             statements = [*plan.drop, *migration.call(lambda: make(context, migration, wanted))]
         migration.outcomes.notes += [*lost, *(f"{n.kind} {n.name}: {n.reason}" for n in plan.notices)]
@@ -153,7 +154,7 @@ def problem_of(outcome: Outcome) -> str:
     return f"{outcome.object.identity} could not be made on the target: {outcome.error}\n{outcome.statement}"
 
 
-def _lost(source: Catalog, target: Catalog, plan: Reconciliation) -> list[str]:
+def lost_with(source: Catalog, target: Catalog, plan: Reconciliation) -> list[str]:
     """What is dropped by a statement of its own and does not come back, as the source has nothing like it."""
     ours = by_identity(source)
     gone = [item for item in plan.dropped if item.drop.startswith("DROP ") and identity_of(target, item) not in ours]

@@ -1,0 +1,112 @@
+"""Job ``preflight``: everything that a migration demands and more, looked at without writing anything.
+
+`migrate` looks at the same things by itself before it writes, so this is for the days before: it goes on after an
+error, and tells all of it at once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import dagster as dg
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.orchestration.failing import fail_if, show_stacks
+from pg_migration.orchestration.metadata import findings_table, findings_text
+from pg_migration.orchestration.run import MigrationRun
+from pg_migration.orchestration.structure import lost_with
+from pg_migration.postgres.ddl import reconcile
+from pg_migration.postgres.endpoint import Endpoint
+from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.preflight import (
+    Finding,
+    Severity,
+    error,
+    look_at_contents,
+    look_at_servers,
+    passed,
+    warning,
+)
+from pg_migration.postgres.session import execute
+
+PREFLIGHT = "preflight"
+LOCK_TIMEOUT = "10s"
+
+CONFIGURATION = "configuration"
+SOURCE = "source"
+TARGET = "target"
+STRUCTURE = "structure of the target"
+
+
+@dg.op(
+    name="preflight_checks",
+    description="Versions, encodings, collations, extensions, privileges, connections, disk space, long transactions, "
+    "replication, primary keys, and what is not copied.",
+)
+def _preflight_checks(context: dg.OpExecutionContext, migration: dg.ResourceParam[MigrationRun]) -> dg.Output[None]:
+    show_stacks()
+    findings = list(look(migration))
+    context.log.info("\n" + findings_text(findings))
+    errors = [str(found) for found in findings if found.severity is Severity.ERROR]
+    migration.outcomes.failures += errors
+    table = {"preflight": findings_table(findings)}
+    fail_if(errors, f"a migration would be refused, for {len(errors)} reason(s)", table)
+    return dg.Output(None, metadata=table)
+
+
+@dg.job(
+    name=PREFLIGHT,
+    description="Looks whether the migration can go ahead, and says what to do about what stands in its way. Writes "
+    "nothing, and fails when `migrate` would be refused.",
+    executor_def=dg.in_process_executor,
+)
+def preflight_job() -> None:
+    """The job."""
+    _preflight_checks()
+
+
+def look(run: MigrationRun) -> Iterator[Finding]:
+    """Everything that can be told; what an error makes unknowable is left out."""
+    yield from _ask(run, CONFIGURATION, lambda: _settings(run))
+    ends = [
+        *_ask(run, SOURCE, lambda: [_reached(SOURCE, run.source, run.source_connection)]),
+        *_ask(run, TARGET, lambda: [_reached(TARGET, run.target, run.target_connection)]),
+    ]
+    yield from ends
+    if any(found.severity is Severity.ERROR for found in ends):
+        return
+    yield from _ask(run, SOURCE, lambda: look_at_servers(run.ends))
+    read = _ask(run, SOURCE, lambda: [passed("source schema", f"{len(run.catalog.objects):,} objects can be read")])
+    yield from read
+    if any(found.severity is Severity.ERROR for found in read):
+        return
+    yield from _ask(run, SOURCE, lambda: look_at_contents(run.ends, run.catalog, run.intent))
+    yield from _ask(run, STRUCTURE, lambda: _structure(run))
+
+
+def _ask(run: MigrationRun, check: str, question: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """The answers to one question; that it could not be asked is one, too."""
+    try:
+        return run.call(lambda: list(question()))
+    except MigrationError as refusal:
+        return [error(check, str(refusal), "")]
+
+
+def _settings(run: MigrationRun) -> list[Finding]:
+    run.options.load.check()
+    return [passed(CONFIGURATION, "within range")]
+
+
+def _reached(check: str, end: Endpoint, connection: Connection) -> Finding:
+    # Discovery waits for whoever changes a table; a look at things must come to an end.
+    execute(connection, "SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
+    return passed(check, f"{end.description} answers")
+
+
+def _structure(run: MigrationRun) -> Iterator[Finding]:
+    """Whether tables that are there can be kept, and what would go."""
+    target = run.target_catalog()
+    plan = reconcile(run.catalog, target, run.options.drop_existing_tables)
+    lost = lost_with(run.catalog, target, plan)
+    if not lost:
+        yield passed(STRUCTURE, f"{len(plan.create):,} objects to create, {len(plan.keep):,} kept")
+    for what in lost:
+        yield warning(STRUCTURE, f"would be {what}", "Save its definition if it is wanted: the source has none")

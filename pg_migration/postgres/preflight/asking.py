@@ -1,0 +1,50 @@
+"""The two servers that preflight asks, and its queries."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.catalog import Catalog
+from pg_migration.postgres.endpoint import Endpoint
+from pg_migration.postgres.session import fetch
+
+
+@dataclass(frozen=True)
+class Ends:
+    """A connection to each side, and how the target is called. ``schemas`` maps source to target names."""
+
+    source: Connection
+    target: Connection
+    target_endpoint: Endpoint
+    schemas: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What the run is going to do, as far as it matters whether it can."""
+
+    workers: int
+    partition_threshold: int
+    owners: bool
+    create_roles: bool
+
+
+@cache
+def query(name: str) -> str:
+    """The text of ``queries/<name>.sql``."""
+    return files("pg_migration.postgres.preflight").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def ask(connection: Connection, name: str, **parameters: object) -> list[tuple[Any, ...]]:
+    """The rows of one of the queries."""
+    return fetch(connection, query(name), parameters or None)
+
+
+def names_in_target(catalog: Catalog) -> dict[str, list[str]]:
+    """The tables of a catalog by their names in the target, as parameters of a query."""
+    names = [catalog.target_name(table.key) for table in catalog.tables]
+    return {"schemas": [schema for schema, _ in names], "names": [name for _, name in names]}

@@ -1,0 +1,89 @@
+"""What else goes on at the two servers: transactions, locks, replication."""
+
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.endpoint import Side
+from pg_migration.postgres.preflight.asking import Ends, ask
+from pg_migration.postgres.preflight.finding import Finding, listed, passed, warning
+
+TRANSACTIONS = "long transactions"
+LOCKS = "locks"
+REPLICATION = "replication"
+
+LONG_TRANSACTION_SECONDS = 3600
+LONG_LOCK_SECONDS = 60
+STANDBY_LAG_SECONDS = 60
+SLOT_BYTES = 1 << 30
+
+
+def transactions(ends: Ends) -> list[Finding]:
+    """That nobody keeps a transaction open on the source for long: old row versions make the copy read more."""
+    found = ask(ends.source, "long_transactions", seconds=LONG_TRANSACTION_SECONDS)
+    return [
+        warning(TRANSACTIONS, f"{what}: what it keeps from being cleaned up has to be read past", f"End it: {remedy};")
+        for what, remedy in found
+    ] or [passed(TRANSACTIONS, "none on the source for more than an hour, as far as this role may see")]
+
+
+def locks(ends: Ends) -> list[Finding]:
+    """That no session keeps tables locked, on which the migration would wait: so does the reading of the catalog."""
+    sides = (
+        (Side.SOURCE, ends.source, list(ends.schemas), False),
+        (Side.TARGET, ends.target, list(ends.schemas.values()), True),
+    )
+    found = []
+    for side, end, schemas, every in sides:
+        held: dict[tuple[int, str, str], list[str]] = {}
+        for pid, role, program, relation in ask(
+            end, "lock_holders", schemas=schemas, every_lock=every, seconds=LONG_LOCK_SECONDS
+        ):
+            held.setdefault((pid, role, program), []).append(relation)
+        for (pid, role, program), relations in held.items():
+            found.append(
+                warning(
+                    LOCKS,
+                    f"session {pid} on the {side.value} ({program}, role {role}) has locks on "
+                    f"{listed(dict.fromkeys(relations))}: the migration waits until it ends",
+                    f"End it: SELECT pg_terminate_backend({pid});",
+                )
+            )
+    return found or [passed(LOCKS, "no table is locked for long")]
+
+
+def replication(ends: Ends) -> list[Finding]:
+    """That a source that is a standby is up to date and lets long queries be, and that no slot fills a disk."""
+    found = _standby(ends.source)
+    for side, end, limit in ((Side.SOURCE, ends.source, SLOT_BYTES), (Side.TARGET, ends.target, 0)):
+        for name, kept in ask(end, "slots"):
+            if kept >= limit:
+                found.append(
+                    warning(
+                        REPLICATION,
+                        f"nobody reads replication slot {name} of the {side.value}, for which {kept >> 20:,} MB of WAL "
+                        f"are kept{', and all that the migration writes will be' if side is Side.TARGET else ''}",
+                        f"Let its subscriber go on, or drop it: SELECT pg_drop_replication_slot('{name}');",
+                    )
+                )
+    return found or [passed(REPLICATION, "nothing lags")]
+
+
+def _standby(source: Connection) -> list[Finding]:
+    ((standby, lag, may_cancel),) = ask(source, "recovery")
+    found = []
+    if standby and lag is not None and lag > STANDBY_LAG_SECONDS:
+        found.append(
+            warning(
+                REPLICATION,
+                f"the source is a standby and {lag:,.0f} s behind: the copy will be of that time",
+                "Wait until it has caught up, or read from the primary",
+            )
+        )
+    if standby and may_cancel:
+        found.append(
+            warning(
+                REPLICATION,
+                "the source is a standby whose recovery may cancel the long queries of the migration",
+                "Set hot_standby_feedback = on, or max_standby_streaming_delay = -1, for the time of the migration",
+            )
+        )
+    return found
