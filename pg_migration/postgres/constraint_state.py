@@ -25,17 +25,17 @@ def compare_constraints(
 
     Args:
         schemas: name in the target of each source schema.
-        tables: the migrated ones, by their names in the source.
+        tables: the migrated ones, by their names in the source. A foreign key to any other is not looked for.
 
     Raises:
         psycopg2.Error: when a side can't be read.
     """
     ours = {
         (schemas[schema], table, name): state
-        for (schema, table, name), state in _states(source, list(schemas)).items()
-        if (schema, table) in tables
+        for (schema, table, name), (state, connected) in _states(source, list(schemas)).items()
+        if connected <= set(tables)
     }
-    theirs = _states(target, list(schemas.values()))
+    theirs = {key: state for key, (state, _) in _states(target, list(schemas.values())).items()}
     migrated = {(schemas[schema], table) for schema, table in tables}
     found: list[Finding] = []
     for key, state in ours.items():
@@ -56,7 +56,16 @@ def _name(key: tuple[str, str, str]) -> str:
     return f"constraint {key[2]} on {key[0]}.{key[1]}"
 
 
-def _states(connection: Connection, schemas: list[str]) -> Mapping[tuple[str, str, str], State]:
+def _states(
+    connection: Connection, schemas: list[str]
+) -> Mapping[tuple[str, str, str], tuple[State, frozenset[TableName]]]:
+    """Of each constraint its state, and the tables that it is about."""
     statement = files("pg_migration.postgres").joinpath("constraint_state.sql").read_text(encoding="utf-8")
     rows = fetch(connection, statement, {"schemas": schemas})
-    return {(schema, table, name): (valid, enforced) for schema, table, name, valid, enforced in rows}
+    return {
+        (schema, table, name): (
+            (valid, enforced),
+            frozenset({(schema, table)} | ({tuple(referenced)} if any(referenced) else set())),
+        )
+        for schema, table, name, valid, enforced, *referenced in rows
+    }
