@@ -74,14 +74,14 @@ class Migration(dg.ConfigurableResource[MigrationRun]):
             copy_format=self.copy_format,
         )
         options = Options(
-            load,
-            tuple(self.exclude_tables),
-            self.drop_existing_tables,
-            self.check_content,
-            self.content_sample_percent,
-            self.owners,
-            self.privileges,
-            self.create_roles,
+            load=load,
+            exclude_tables=tuple(self.exclude_tables),
+            drop_existing_tables=self.drop_existing_tables,
+            check_content=self.check_content,
+            content_sample_percent=self.content_sample_percent,
+            owners=self.owners,
+            privileges=self.privileges,
+            create_roles=self.create_roles,
         )
         run = MigrationRun(context.run.run_id if context.run else "no run", options)
         try:

@@ -53,7 +53,7 @@ MOST_DEFAULT_WORKERS = 8
 SNAPSHOT_ATTEMPTS = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """The run configuration of resource ``migration``."""
 

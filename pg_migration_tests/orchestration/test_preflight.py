@@ -49,7 +49,14 @@ CHECKS = {
 def findings(*, workers: int = 2, threshold: int = 1_000_000, create_roles: bool = False) -> list[Finding]:
     """Everything that preflight says of the databases that the environment names."""
     options = Options(
-        LoadSettings(workers=workers, partition_threshold=threshold), (), False, True, True, True, create_roles
+        load=LoadSettings(workers=workers, partition_threshold=threshold),
+        exclude_tables=(),
+        drop_existing_tables=False,
+        check_content=True,
+        content_sample_percent=100,
+        owners=True,
+        privileges=True,
+        create_roles=create_roles,
     )
     run = MigrationRun("preflight", options)
     try:
