@@ -2,6 +2,8 @@
 
 from urllib.parse import urlsplit
 
+import pytest
+
 from pg_migration_tests.orchestration.harness import BOOKKEEPING, Platform, Role
 
 ORDERS = "SELECT * FROM orders ORDER BY id"
@@ -9,7 +11,7 @@ FOREIGN_KEYS = "SELECT conname FROM pg_constraint WHERE contype = 'f' ORDER BY 1
 WITHOUT_BOOKKEEPING = ("--exclude-schema", BOOKKEEPING)
 
 
-def test_exclude_tables_by_pattern(shop: Platform) -> None:
+def test_exclude_tables_by_pattern(shop: Platform, caplog: pytest.LogCaptureFixture) -> None:
     shop.source.psql(
         "CREATE TABLE tmp_1 (id integer); CREATE TABLE tmp_2 (id integer); CREATE TABLE temporal (id integer)"
     )
@@ -19,6 +21,7 @@ def test_exclude_tables_by_pattern(shop: Platform) -> None:
     assert shop.target.psql(tables).split() == ["orders", "temporal"]
     assert set(done.passed) == {"public/orders", "public/temporal"}
     assert shop.target.psql(FOREIGN_KEYS) == ""
+    assert caplog.messages == []
 
 
 def test_the_summary_names_what_an_excluded_table_took_with_it(shop: Platform) -> None:
