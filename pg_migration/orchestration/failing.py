@@ -25,7 +25,7 @@ def told_plainly(failures: list[str]) -> Iterator[None]:
     except MigrationError as error:
         failures.append(str(error))
         raise _failure(str(error)) from None
-    except Exception as error:  # unforeseen: with its stack, but the summary must know of it too
+    except BaseException as error:  # unforeseen, or an interrupt: with its stack, but the summary must know of it too
         if not isinstance(error, dg.Failure):
             failures.append(f"{type(error).__name__}: {error}")
         raise

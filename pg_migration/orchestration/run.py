@@ -98,6 +98,7 @@ class Outcomes:
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    at_the_end: bool = False  # the summary was reached, and found nothing wrong
 
 
 class MigrationRun:
@@ -111,6 +112,7 @@ class MigrationRun:
         self._snapshot: Snapshot | None = None
         self._lock: TargetLock | None = None
         self.begun = False
+        self._covers_everything = False
 
     @cached_property
     def source(self) -> Endpoint:
@@ -139,6 +141,7 @@ class MigrationRun:
         if self.begun:
             return
         self.options.check()
+        self._covers_everything = exclusive
         source, target = self.source, self.target
         self.call(lambda: self._connect(source, target, exclusive))
         self.begun = True
@@ -334,8 +337,14 @@ class MigrationRun:
         ]
         return "".join(lost) + server_message(error)
 
-    def close(self, succeeded: bool) -> None:
-        """End every statement and connection."""
+    def close(self) -> None:
+        """Record how the run ended, and end every statement and connection.
+
+        An interrupt between two steps leaves no failure behind: a run over everything succeeded only if it got to its
+        end.
+        """
+        outcomes = self.outcomes
+        succeeded = not outcomes.failures and (outcomes.at_the_end or not self._covers_everything)
         try:
             if self.begun and not self.target_connection.closed:
                 execute(self.target_connection, "SET synchronous_commit = on")

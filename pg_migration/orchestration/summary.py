@@ -52,6 +52,7 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
         if failures:
             context.log_event(dg.AssetObservation(context.asset_key, metadata=_metadata(rows, migration)))
         fail_if(failures, f"the migration is not complete, {len(failures)} failure(s)")
+        migration.outcomes.at_the_end = True
         return dg.MaterializeResult(metadata=_metadata(rows, migration))
 
     return summary

@@ -62,7 +62,7 @@ def findings(*, workers: int = 2, threshold: int = 1_000_000, create_roles: bool
     try:
         return list(look(run))
     finally:
-        run.close(succeeded=True)
+        run.close()
 
 
 def the(found: Sequence[Finding], severity: Severity) -> Finding:
