@@ -13,6 +13,16 @@ CASES = {
         ALTER TABLE t ADD CONSTRAINT late NOT NULL d NOT VALID;
         ALTER TABLE t RENAME TO renamed;
     """,
+    "valid in a child, not in its parent": """
+        CREATE TABLE t (a int);
+        ALTER TABLE t ADD CONSTRAINT late NOT NULL a NOT VALID;
+        CREATE TABLE checked () INHERITS (t);
+        CREATE TABLE strict (a int CONSTRAINT other NOT NULL);
+        CREATE TABLE of_both () INHERITS (t, strict);
+        CREATE TABLE p (a int) PARTITION BY LIST (a);
+        ALTER TABLE p ADD CONSTRAINT late_too NOT NULL a NOT VALID;
+        CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
+    """,
     "not enforced": """
         CREATE TABLE t (a int PRIMARY KEY, CONSTRAINT c CHECK (a > 0) NOT ENFORCED);
         CREATE TABLE u (a int REFERENCES t NOT ENFORCED);

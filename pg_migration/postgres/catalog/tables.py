@@ -399,31 +399,36 @@ def _late_not_nulls(rows: TableRows, table: Row) -> Iterator[Draft]:
 
 
 def _validations(rows: TableRows, table: Row) -> Iterator[Draft]:
-    """A child may have checked its rows against a constraint that its parent has not."""
+    """A child may have checked its rows against a constraint that its parent has not.
+
+    The constraint reaches the child from the parent, and so under the parent's name. A child that says it itself, or
+    has it from another parent as well, has it checked from the start.
+    """
     for row in rows.constraints.get(table["oid"], ()):
-        if row["type"] not in (CHECK, NOT_NULL) or row["is_local"] or not row["valid"]:
+        if row["type"] not in (CHECK, NOT_NULL) or is_own(table, row) or not row["valid"]:
             continue
-        unchecked = {
-            Address(PG_CONSTRAINT, other["oid"])
+        above = [
+            other
             for parent in table["parents"] or ()
             for other in rows.constraints.get(parent, ())
             if other["type"] == row["type"]
-            and other["name"] == row["name"]
             and other["enforced"]
-            and not other["valid"]
-        }
-        if unchecked:
-            yield Draft(
-                address=Address(PG_CONSTRAINT, row["oid"], aspect="validation"),
-                kind="validation",
-                schema=table["schema"],
-                name=row["name"],
-                phase=Phase.POST_DATA,
-                statements=(f"ALTER TABLE {table['quoted']} VALIDATE CONSTRAINT {quote(row['name'])}",),
-                relation=table["oid"],
-                requires=unchecked,
-                replaceable=True,
-            )
+            and (other["columns"] == row["columns"] if row["type"] == NOT_NULL else other["name"] == row["name"])
+        ]
+        if not above or any(other["valid"] for other in above):
+            continue
+        name = above[0]["name"]
+        yield Draft(
+            address=Address(PG_CONSTRAINT, row["oid"], aspect="validation"),
+            kind="validation",
+            schema=table["schema"],
+            name=name,
+            phase=Phase.POST_DATA,
+            statements=(f"ALTER TABLE {table['quoted']} VALIDATE CONSTRAINT {quote(name)}",),
+            relation=table["oid"],
+            requires={Address(PG_CONSTRAINT, other["oid"]) for other in above},
+            replaceable=True,
+        )
 
 
 def _keys(rows: TableRows, table: Row) -> Iterator[Draft]:
