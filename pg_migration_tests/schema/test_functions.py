@@ -39,6 +39,12 @@ CASES = {
         CREATE VIEW v AS SELECT * FROM t;
         CREATE FUNCTION f() RETURNS SETOF v LANGUAGE sql AS 'SELECT * FROM v';
     """,
+    "handler of a language": """
+        CREATE FUNCTION handler() RETURNS language_handler LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_call_handler';
+        CREATE TRUSTED LANGUAGE mine HANDLER handler;
+        REVOKE USAGE ON LANGUAGE mine FROM PUBLIC;
+        COMMENT ON LANGUAGE mine IS 'ours';
+    """,
     "polymorphic": """
         CREATE FUNCTION first_of(anyarray) RETURNS anyelement LANGUAGE sql AS 'SELECT $1[1]';
     """,

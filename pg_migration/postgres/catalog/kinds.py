@@ -34,7 +34,7 @@ def draft(kind: "Kind", row: Row) -> Draft:
         relation=row.get("relation") or 0,
         replaceable=kind.replaceable,
         shell=row.get("shell") or "",
-        only_if_used=kind.only_if_used or bool(row.get("only_if_used")),
+        only_if_used=bool(row.get("only_if_used")),
         roles=frozenset(row.get("roles") or ()),
     )
 
@@ -163,14 +163,13 @@ class Kind:
     query: str
     phase: Phase = Phase.PRE_DATA
     replaceable: bool = False
-    only_if_used: bool = False
     build: Builder = one_object
 
 
 KINDS: Sequence[Kind] = (
     Kind("extension", "extensions", replaceable=True),
-    Kind("language", "languages", only_if_used=True),
-    Kind("access method", "access_methods", only_if_used=True),
+    Kind("language", "languages"),
+    Kind("access method", "access_methods"),
     Kind("schema", "schemas", replaceable=True),
     Kind("collation", "collations"),
     Kind("type", "enums"),
@@ -186,7 +185,7 @@ KINDS: Sequence[Kind] = (
     Kind("operator class", "operator_classes"),
     Kind("operator family member", "operator_family_members"),
     Kind("cast", "casts"),
-    Kind("transform", "transforms", only_if_used=True),
+    Kind("transform", "transforms"),
     Kind("conversion", "conversions"),
     Kind("text search parser", "text_search_parsers"),
     Kind("text search template", "text_search_templates"),

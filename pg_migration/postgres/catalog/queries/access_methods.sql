@@ -1,12 +1,16 @@
--- Access methods that somebody made. They have no schema; those that nothing migrated uses are left out again.
+-- Access methods that somebody made. They have no schema; one whose handler comes from elsewhere is left out again when
+-- nothing migrated uses it.
 SELECT 'pg_am'::regclass::oid AS classid,
        a.oid AS objid,
        '' AS schema,
        a.amname AS name,
        '' AS drop_statement,
        ARRAY[format('CREATE ACCESS METHOD %I TYPE %s HANDLER %s', a.amname,
-                    CASE a.amtype WHEN 'i' THEN 'INDEX' ELSE 'TABLE' END, a.amhandler)] AS statements
+                    CASE a.amtype WHEN 'i' THEN 'INDEX' ELSE 'TABLE' END, a.amhandler)] AS statements,
+       n.nspname <> ALL (current_setting('pg_migration.schemas')::text[]) AS only_if_used
   FROM pg_am a
+  JOIN pg_proc p ON p.oid = a.amhandler
+  JOIN pg_namespace n ON n.oid = p.pronamespace
  WHERE a.oid >= 16384
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_am'::regclass AND m.objid = a.oid AND m.deptype = 'e')

@@ -1,15 +1,18 @@
--- Procedural languages that no extension brings. They have no schema; those that nothing migrated uses are left out again.
+-- Procedural languages that no extension brings. They have no schema; one whose handler comes from elsewhere is left out
+-- again when nothing migrated uses it.
 SELECT 'pg_language'::regclass::oid AS classid,
        l.oid AS objid,
        '' AS schema,
        l.lanname AS name,
-       '' AS drop_statement,
+       format('DROP LANGUAGE IF EXISTS %I', l.lanname) AS drop_statement,
        ARRAY[format('CREATE %sLANGUAGE %I HANDLER %s%s%s', CASE WHEN l.lanpltrusted THEN 'TRUSTED ' END, l.lanname,
                     l.lanplcallfoid::regproc, ' INLINE ' || nullif(l.laninline, 0)::regproc::text,
-                    ' VALIDATOR ' || nullif(l.lanvalidator, 0)::regproc::text)] AS statements
+                    ' VALIDATOR ' || nullif(l.lanvalidator, 0)::regproc::text)] AS statements,
+       n.nspname <> ALL (current_setting('pg_migration.schemas')::text[]) AS only_if_used
   FROM pg_language l
+  JOIN pg_proc p ON p.oid = l.lanplcallfoid
+  JOIN pg_namespace n ON n.oid = p.pronamespace
  WHERE l.lanispl
    AND l.oid >= 16384
-   AND l.lanplcallfoid <> 0
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_language'::regclass AND m.objid = l.oid AND m.deptype = 'e')

@@ -20,6 +20,8 @@ WITH owned AS (
      UNION ALL
     SELECT 'pg_proc'::regclass, p.oid, p.proowner FROM pg_proc p
      UNION ALL
+    SELECT 'pg_language'::regclass, l.oid, l.lanowner FROM pg_language l
+     UNION ALL
     SELECT 'pg_operator'::regclass, o.oid, o.oprowner FROM pg_operator o WHERE o.oprcode <> 0
      UNION ALL
     SELECT 'pg_opclass'::regclass, o.oid, o.opcowner FROM pg_opclass o

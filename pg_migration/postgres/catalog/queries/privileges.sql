@@ -24,7 +24,11 @@ WITH holder AS (
     SELECT 'pg_proc'::regclass, p.oid, 0, p.proacl, p.proowner, 'f',
            CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END
       FROM pg_proc p
-     WHERE p.proacl IS NOT NULL)
+     WHERE p.proacl IS NOT NULL
+     UNION ALL
+    SELECT 'pg_language'::regclass, l.oid, 0, l.lanacl, l.lanowner, 'l', 'LANGUAGE'
+      FROM pg_language l
+     WHERE l.lanacl IS NOT NULL)
 SELECT h.catalog::oid AS classid,
        h.oid AS objid,
        h.subid AS objsubid,
@@ -41,6 +45,7 @@ SELECT h.catalog::oid AS classid,
                    WHEN 'FUNCTION' THEN h.oid::regprocedure::text
                    WHEN 'TYPE' THEN h.oid::regtype::text
                    WHEN 'DOMAIN' THEN h.oid::regtype::text
+                   WHEN 'LANGUAGE' THEN i.identity
                    ELSE h.oid::regclass::text END AS quoted,
        i.type || ' ' || CASE i.type WHEN 'schema' THEN quote_ident(mapped.target) ELSE i.identity END AS name,
        pg_get_userbyid(h.owner)::text AS owner,

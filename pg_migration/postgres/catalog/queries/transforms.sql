@@ -1,4 +1,5 @@
--- Transforms for procedural languages. They have no schema; those that nothing migrated uses are left out again.
+-- Transforms for procedural languages. They have no schema; one for a type, and with functions, from elsewhere is left out
+-- again when nothing migrated uses it.
 SELECT 'pg_transform'::regclass::oid AS classid,
        x.oid AS objid,
        '' AS schema,
@@ -6,10 +7,15 @@ SELECT 'pg_transform'::regclass::oid AS classid,
        format('DROP TRANSFORM IF EXISTS FOR %s LANGUAGE %I', format_type(t.oid, NULL), l.lanname) AS drop_statement,
        ARRAY[format('CREATE TRANSFORM FOR %s LANGUAGE %I (%s)', format_type(t.oid, NULL), l.lanname,
                     concat_ws(', ', 'FROM SQL WITH FUNCTION ' || nullif(x.trffromsql::oid, 0)::regprocedure,
-                              'TO SQL WITH FUNCTION ' || nullif(x.trftosql::oid, 0)::regprocedure))] AS statements
+                              'TO SQL WITH FUNCTION ' || nullif(x.trftosql::oid, 0)::regprocedure))] AS statements,
+       NOT EXISTS (SELECT FROM pg_namespace n
+                    WHERE n.oid IN (t.typnamespace, f.pronamespace, g.pronamespace)
+                      AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])) AS only_if_used
   FROM pg_transform x
   JOIN pg_type t ON t.oid = x.trftype
   JOIN pg_language l ON l.oid = x.trflang
+  LEFT JOIN pg_proc f ON f.oid = x.trffromsql
+  LEFT JOIN pg_proc g ON g.oid = x.trftosql
  WHERE x.oid >= 16384
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_transform'::regclass AND m.objid = x.oid AND m.deptype = 'e')
