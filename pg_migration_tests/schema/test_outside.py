@@ -14,6 +14,10 @@ SURROUNDINGS = """
     CREATE FOREIGN DATA WRAPPER w;
     CREATE SERVER elsewhere FOREIGN DATA WRAPPER w;
     CREATE FOREIGN TABLE far (a int) SERVER elsewhere;
+    CREATE USER MAPPING FOR PUBLIC SERVER elsewhere;
+    CREATE CAST (timestamptz AS interval) WITH FUNCTION age(timestamptz);
+    GRANT SELECT (rolname, rolsuper) ON pg_authid TO PUBLIC;
+    REVOKE EXECUTE ON FUNCTION pg_sleep FROM PUBLIC;
     CREATE PUBLICATION pub;
     ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;
     SELECT lo_create(0) \\g /dev/null
@@ -29,13 +33,18 @@ def test_surroundings_are_named(upgrade: Pair) -> None:
     catalog = describe(upgrade.source_url)
     assert [(notice.kind, notice.name) for notice in catalog.notices] == [
         ("function", 'public.uses_hidden("hidden"."kind")'),
+        ("cast", "timestamp with time zone AS interval"),
         ("database setting", "app.tenant"),
         ("default privileges", "of postgres on new tables"),
         ("event trigger", "on_ddl"),
         ("foreign server", "elsewhere"),
         ("foreign table", "public.far"),
+        ("foreign-data wrapper", "w"),
         ("large objects", "pg_largeobject"),
+        ("privileges", 'function "pg_catalog"."pg_sleep"(double precision)'),
+        ("privileges", 'table "pg_catalog"."pg_authid" (rolname, rolsuper)'),
         ("publication", "pub"),
+        ("user mapping", "public on elsewhere"),
     ]
     assert catalog.settings == (("app.tenant", "x"),)
     assert "public.t.doc" in next(notice.reason for notice in catalog.notices if notice.kind == "large objects")

@@ -9,8 +9,16 @@ SELECT 'foreign table' AS kind, n.nspname || '.' || c.relname AS name,
   JOIN chosen n ON n.oid = c.relnamespace
  WHERE c.relkind = 'f'
  UNION ALL
+SELECT 'foreign-data wrapper', w.fdwname, 'foreign-data wrappers are set up anew for a new database'
+  FROM pg_foreign_data_wrapper w
+ WHERE NOT EXISTS (SELECT FROM pg_depend m
+                    WHERE m.classid = 'pg_foreign_data_wrapper'::regclass AND m.objid = w.oid AND m.deptype = 'e')
+ UNION ALL
 SELECT 'foreign server', s.srvname, 'foreign servers hold connections and user mappings of their own and are not copied'
   FROM pg_foreign_server s
+ UNION ALL
+SELECT 'user mapping', format('%s on %s', u.usename, u.srvname), 'user mappings go with their foreign server'
+  FROM pg_user_mappings u
  UNION ALL
 SELECT 'invalid index', n.nspname || '.' || x.relname,
        'no query can use it: a CREATE INDEX CONCURRENTLY failed and left it; it is not built in the target'
@@ -27,6 +35,46 @@ SELECT 'event trigger', e.evtname, 'event triggers belong to the whole database 
  UNION ALL
 SELECT 'publication', p.pubname, 'replication is set up anew for a new database'
   FROM pg_publication p
+ UNION ALL
+SELECT 'subscription', s.subname, 'replication is set up anew for a new database'
+  FROM pg_subscription s
+ WHERE s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+ UNION ALL
+-- What somebody granted or revoked since initdb.
+SELECT 'privileges', i.type || ' ' || i.identity
+       || coalesce(' (' || string_agg(held.column_name, ', ' ORDER BY held.subid) || ')', ''),
+       'grants on what is part of PostgreSQL are not copied'
+  FROM (SELECT 'pg_class'::regclass AS catalog, c.oid, 0 AS subid, NULL::name AS column_name, c.relacl AS acl,
+               'r'::"char" AS kind, c.relowner AS owner
+          FROM pg_class c WHERE c.relnamespace = 'pg_catalog'::regnamespace
+         UNION ALL
+        SELECT 'pg_class'::regclass, c.oid, a.attnum, a.attname, a.attacl, 'c', c.relowner
+          FROM pg_attribute a
+          JOIN pg_class c ON c.oid = a.attrelid
+         WHERE c.relnamespace = 'pg_catalog'::regnamespace
+         UNION ALL
+        SELECT 'pg_proc'::regclass, p.oid, 0, NULL, p.proacl, 'f', p.proowner
+          FROM pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace
+         UNION ALL
+        SELECT 'pg_type'::regclass, t.oid, 0, NULL, t.typacl, 'T', t.typowner
+          FROM pg_type t WHERE t.typnamespace = 'pg_catalog'::regnamespace
+         UNION ALL
+        SELECT 'pg_language'::regclass, l.oid, 0, NULL, l.lanacl, 'l', l.lanowner FROM pg_language l) AS held
+  LEFT JOIN pg_init_privs initial ON initial.classoid = held.catalog AND initial.objoid = held.oid
+                                 AND initial.objsubid = held.subid
+ CROSS JOIN LATERAL pg_identify_object(held.catalog, held.oid, 0) AS i
+ WHERE held.oid < 16384
+   AND held.acl IS NOT NULL
+   AND ARRAY(SELECT x FROM aclexplode(held.acl) AS x ORDER BY x)
+       <> ARRAY(SELECT x FROM aclexplode(coalesce(initial.initprivs, acldefault(held.kind, held.owner))) AS x ORDER BY x)
+ GROUP BY held.catalog, held.oid, held.column_name IS NULL, i.type, i.identity
+ UNION ALL
+SELECT 'cast', format('%s AS %s', format_type(c.castsource, NULL), format_type(c.casttarget, NULL)),
+       'it has no part in the migrated schemas'
+  FROM pg_cast c
+ WHERE c.oid >= 16384 AND c.castsource < 16384 AND c.casttarget < 16384 AND c.castfunc < 16384
+   AND NOT EXISTS (SELECT FROM pg_depend m
+                    WHERE m.classid = 'pg_cast'::regclass AND m.objid = c.oid AND m.deptype = 'e')
  UNION ALL
 SELECT 'security label', i.type || ' ' || i.identity, format('labels of provider %s are not copied', l.provider)
   FROM pg_seclabel l
