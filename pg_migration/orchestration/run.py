@@ -261,9 +261,11 @@ class MigrationRun:
             )
 
     def remember_structure(self) -> None:
-        """Note how each server writes the objects that were made, when their versions differ and all were made."""
-        versions = {c.server_version // 10000 for c in (self.source_connection, self.target_connection)}
-        if len(versions) > 1 and not self.outcomes.failures:
+        """Note how each server writes the objects that were made, when all were made.
+
+        Servers of one version write some things otherwise too, once they have read what one of them wrote.
+        """
+        if not self.outcomes.failures:
             remember(self.target_connection, self.catalog, self.target_catalog())
 
     def target_name(self, table: Table) -> TableName:

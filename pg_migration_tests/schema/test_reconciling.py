@@ -133,6 +133,16 @@ def test_two_servers_that_write_one_object_differently(upgrade: Pair) -> None:
     assert [item.identity for item in migrate(upgrade).plan.create][:1] == ["view public.v"]
 
 
+def test_a_server_that_reads_its_own_text_otherwise(alike: Pair) -> None:
+    # The server writes this as EXTRACT(YEAR FROM ...), reads that, and from then on writes it in lower case.
+    alike.load("CREATE VIEW v AS SELECT extract('YEAR' FROM now()) AS year;")
+    alike.prepare("CREATE SCHEMA _pg_migration;")
+    done = migrate(alike)
+    with session(alike.target_url) as target:
+        assert remember(target, done.source, discover(target, {"public": "public"})) == 1
+    assert migrate(alike).plan.create == ()
+
+
 def test_functions_that_rely_on_the_search_path(older: Pair) -> None:
     # Since 17 an index is built with a safe search_path, whatever the session's.
     older.load(

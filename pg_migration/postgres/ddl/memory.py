@@ -1,7 +1,8 @@
 """Remember in the target how each server writes one and the same object.
 
-An object that PostgreSQL 15 wrote may read differently on 18 although it is the same one. After a migration the target
-notes both texts (their digests), so that the next run can tell such an object from one that somebody changed.
+An object that PostgreSQL 15 wrote may read differently on 18 although it is the same one, and a server may write a
+second time otherwise than the first: ``EXTRACT('YEAR' FROM d)`` becomes ``EXTRACT(year FROM d)``. After a migration the
+target notes both texts (their digests), so that the next run can tell such an object from one that somebody changed.
 """
 
 from psycopg2.extensions import connection as Connection
