@@ -27,6 +27,8 @@ TWO_SCHEMAS = """
     CREATE STATISTICS c.st ON c, name FROM c.c;
     COMMENT ON COLUMN c.c.c IS 'c.c.c';
     COMMENT ON SCHEMA c IS 'the c';
+    CREATE TRIGGER c BEFORE UPDATE ON c.c FOR EACH ROW EXECUTE FUNCTION c.tf();
+    COMMENT ON TRIGGER c ON c.c IS 'on c.c';
 """
 
 

@@ -51,7 +51,8 @@ def table_aliases(ddl: str, relative: str, schema: str) -> frozenset[int]:
 
     ``relative`` is the same as the server writes it with the schema on its search_path: there the references to the
     schema are gone, and those to an alias are not. What is defined, and the table that it is defined on, keep their
-    schema always; they follow a word that no column follows (conditions of joins are written in parentheses).
+    schema always; they follow a word that no column follows (conditions of joins are written in parentheses), in small
+    letters where the server describes an object (``trigger on table``) rather than writing DDL.
     """
     name, found = quote(schema), set()
     left = [(lexeme.start(), lexeme.group()) for lexeme in _LEXEME.finditer(ddl)]
@@ -62,7 +63,7 @@ def table_aliases(ddl: str, relative: str, schema: str) -> frozenset[int]:
         if text == name and here + 1 < len(left) and left[here + 1][1] == ".":
             if right[there : there + 2] == [name, "."]:
                 there += 2
-                if here == 0 or left[here - 1][1] not in _BEFORE_OBJECT_NAMES:
+                if here == 0 or left[here - 1][1].upper() not in _BEFORE_OBJECT_NAMES:
                     found.add(offset)
             here += 2
         else:
