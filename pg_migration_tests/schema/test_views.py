@@ -2,7 +2,7 @@
 
 import pytest
 
-from pg_migration_tests.schema.round_trip import Pair, assert_identical
+from pg_migration_tests.schema.round_trip import Pair, assert_identical, assert_same_dump, migrate
 
 CASES = {
     "options": """
@@ -47,3 +47,22 @@ CASES = {
 @pytest.mark.parametrize("ddl", CASES.values(), ids=CASES.keys())
 def test_dumps_alike(pair: Pair, ddl: str) -> None:
     assert_identical(pair, ddl)
+
+
+def test_views_in_a_circle_are_replaced(upgrade: Pair) -> None:
+    upgrade.load(
+        """
+        CREATE VIEW v AS SELECT 1 AS a;
+        CREATE VIEW w AS SELECT a FROM v;
+        CREATE OR REPLACE VIEW v AS SELECT a FROM w;
+        CREATE VIEW x AS SELECT a FROM v;
+        """
+    )
+    assert migrate(upgrade).failures == []
+    upgrade.load("CREATE OR REPLACE VIEW w AS SELECT a FROM v WHERE a > 1;")
+    assert migrate(upgrade).failures == []
+    assert_same_dump(upgrade)
+    upgrade.load("DROP VIEW v CASCADE; CREATE VIEW v AS SELECT 'text'::text AS b; CREATE VIEW w AS SELECT b FROM v;")
+    assert migrate(upgrade).failures == []
+    assert upgrade.query("SELECT count(*) FROM w WHERE b = 'text'") == "1"
+    assert migrate(upgrade).plan.create == ()

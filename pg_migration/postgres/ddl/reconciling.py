@@ -92,7 +92,9 @@ def reconcile(source: Catalog, target: Catalog, drop_existing: bool = False) -> 
         doomed = _replaced(source, target) | _superfluous(source, target, kept_tables)
     if drop_existing or any(identity_of(source, item) not in theirs for item in source.objects):
         doomed |= _default_privileges(target)
-    doomed = reachable(doomed, _dependents(target))
+    dependents = _dependents(target)
+    doomed = reachable(doomed, dependents)
+    doomed = reachable(doomed | _shells(target, doomed), dependents)
     if not drop_existing:
         _demand_no_table(target, doomed)
     create: list[SchemaObject] = []
@@ -136,6 +138,12 @@ def _everything_in_both(source: Catalog, target: Catalog) -> set[Address]:
 def _default_privileges(target: Catalog) -> set[Address]:
     """They would add grants to whatever is made now; the source's are made again after everything else."""
     return {item.address for item in target.objects if item.kind == "default privileges"}
+
+
+def _shells(target: Catalog, wholes: set[Address]) -> set[Address]:
+    """The shells that objects of the target were made from: the source's need not fit into the same ones."""
+    shells = {item.address for item in target.objects if item.kind == "shell"}
+    return {address for address in shells if address._replace(aspect="") in wholes}
 
 
 def _is_dropped_by_name(item: SchemaObject) -> bool:

@@ -1,5 +1,5 @@
 -- Views. A view's own SELECT rule is part of it. OR REPLACE, so that a view which reads itself can follow an empty shell of
--- it: the same columns and no rows.
+-- it (the same columns, nothing read), and an empty shell can follow a view that is about to be dropped.
 SELECT 'pg_class'::regclass::oid AS classid,
        c.oid AS objid,
        n.nspname AS schema,
@@ -9,7 +9,7 @@ SELECT 'pg_class'::regclass::oid AS classid,
                     ' WITH (' || (SELECT string_agg(o.option_name || '=' || quote_literal(o.option_value), ', ')
                                     FROM pg_options_to_table(c.reloptions) o) || ')',
                     rtrim(pg_get_viewdef(c.oid), ';'))] AS statements,
-       format('CREATE VIEW %s AS SELECT %s', c.oid::regclass,
+       format('CREATE OR REPLACE VIEW %s AS SELECT %s', c.oid::regclass,
               (SELECT string_agg(format('NULL::%s%s AS %I', format_type(a.atttypid, a.atttypmod),
                                         CASE WHEN a.attcollation <> t.typcollation
                                              THEN format(' COLLATE %I.%I', cn.nspname, k.collname) END, a.attname),
