@@ -316,6 +316,7 @@ class MigrationRun:
             self.schemas,
             self.options.load.use_unlogged_tables,
             workers,
+            self.catalog.settings,
         )
 
     def call(self, work: Callable[[], Result]) -> Result:

@@ -46,10 +46,6 @@ def build_source_schema(location: Location) -> dg.AssetsDefinition:
         notes = [f"exclude_tables: no table matches the pattern '{p}'" for p in catalog.unmatched_patterns]
         for note in notes:
             context.log.warning(note)
-        notes += [
-            f"the source database sets {name} = {value}: that held while objects were made; the target does not set it"
-            for name, value in catalog.settings
-        ]
         migration.outcomes.notes += [*notes, *(f"{n.kind} {n.name}: {n.reason}" for n in catalog.notices)]
         return dg.MaterializeResult(
             metadata={

@@ -1,7 +1,7 @@
 """Connections that behave the same on every server, and that can be interrupted from outside."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -41,6 +41,23 @@ PINNED: Mapping[str, str] = {
     "quote_all_identifiers": "off",
 }
 PINNED_SINCE: Mapping[str, int] = {"transaction_timeout": 170000, "idle_session_timeout": 140000}
+
+# Of what the source sets on its database, what defaults, checks and generated columns may rest on, besides an
+# application's own settings and search_path. The others (read only, encoding, tablespace, memory) say how a session
+# works: those of the target hold there.
+RELIED_ON = frozenset(
+    {
+        "array_nulls",
+        "backslash_quote",
+        "default_text_search_config",
+        "lc_messages",
+        "lc_numeric",
+        "lc_time",
+        "timezone_abbreviations",
+        "transform_null_equals",
+        "xmlbinary",
+    }
+)
 
 
 class Connections:
@@ -160,6 +177,19 @@ def pin(connection: Connection, search_path: str | None = None) -> None:
             )
         ),
     )
+
+
+def relied_on(settings: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """Of a database's settings those that hold in the sessions that write its copy; search_path is not among them."""
+    return {name: value for name, value in settings if name in RELIED_ON or "." in name}
+
+
+def take_over(connection: Connection, settings: Mapping[str, str]) -> None:
+    """Set what a database sets, for the rest of the session. What the server refuses is left as it was."""
+    for name, value in settings.items():
+        # The server's say on one value; a connection that is lost says so at its next use.
+        with suppress(psycopg2.Error):
+            execute(connection, "SELECT set_config(%s, %s, false)", (name, value))
 
 
 def execute(connection: Connection, statement: sql.Composable | str, parameters: Parameters = None) -> int:

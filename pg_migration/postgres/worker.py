@@ -14,7 +14,7 @@ from pg_migration.postgres.copying import Copied, stream
 from pg_migration.postgres.endpoint import Endpoint
 from pg_migration.postgres.ledger import ChunkEntry, TableName, TargetLock
 from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
-from pg_migration.postgres.session import Connections, execute, fetch, transaction
+from pg_migration.postgres.session import Connections, execute, fetch, relied_on, take_over, transaction
 from pg_migration.postgres.snapshot import Snapshot
 
 # Commits do not wait for the disk: the end of the load does. The memory of an index build is the server's own setting
@@ -31,7 +31,10 @@ SELECT set_config('synchronous_commit', 'off', false),
 
 @dataclass(frozen=True)
 class LoadContext:
-    """What every worker needs: the two ends, the point in time, and the names on the other side."""
+    """What every worker needs: the two ends, the point in time, and the names on the other side.
+
+    ``settings`` are those of the source's database (`Catalog.settings`).
+    """
 
     connections: Connections
     source: Endpoint
@@ -42,6 +45,7 @@ class LoadContext:
     schemas: Mapping[str, str]
     use_unlogged_tables: bool
     workers: int
+    settings: Sequence[tuple[str, str]]
 
     def target_name(self, table: Table) -> TableName:
         """Schema and name in the target."""
@@ -80,6 +84,7 @@ class Worker:
         if self._target is None or self._target.closed:
             self._target = self._context.connections.open(self._context.target)
             execute(self._target, _TARGET_SETTINGS, {"workers": self._context.workers})
+            take_over(self._target, relied_on(self._context.settings))
         return self._target
 
     @property
@@ -143,7 +148,7 @@ class Worker:
         Args:
             again: a connection was lost in an earlier attempt, so what is there already was made by it.
         """
-        self._set_path(self.target, search_path)
+        self._set_target_path(search_path)
         tolerated = (errors.DuplicateTable, errors.DuplicateObject) if again else ()
         for statement in statements:
             with suppress(*tolerated):
@@ -161,10 +166,18 @@ class Worker:
     def _set_paths(self, table: Table) -> None:
         """Text forms of names (regclass) and functions behind checks and generated columns resolve in their schema."""
         self._set_path(self.source, table.schema)
-        self._set_path(self.target, self._context.schemas[table.schema])
+        self._set_target_path(self._context.schemas[table.schema])
 
-    def _set_path(self, connection: Connection, schema: str) -> None:
-        execute(connection, "SELECT set_config('search_path', format('%%I, pg_catalog', %s::text), false)", (schema,))
+    def _set_target_path(self, schema: str) -> None:
+        """The database's own path comes last: it must not change what a name in a value means."""
+        self._set_path(self.target, schema, dict(self._context.settings).get("search_path", ""))
+
+    def _set_path(self, connection: Connection, schema: str, further: str = "") -> None:
+        execute(
+            connection,
+            "SELECT set_config('search_path', concat_ws(', ', quote_ident(%s), 'pg_catalog', nullif(%s, '')), false)",
+            (schema, further),
+        )
 
     def _delete(self, plan: TablePlan, piece: RangePlan) -> None:
         name = self._context.target_name(plan.table)

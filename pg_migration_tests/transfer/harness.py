@@ -236,7 +236,8 @@ class Pair:
                 plan = reconcile(catalog, discover(writer, named))
                 for statement in plan.drop:
                     execute(writer, statement)
-                done = apply(writer, [o for o in plan.create if o.phase is Phase.PRE_DATA])
+                first = [o for o in plan.create if o.phase is Phase.PRE_DATA]
+                done = apply(writer, first, settings=catalog.settings)
             selected = ranges if ranges is not None else tables
             wanted = [t for t in catalog.tables if selected is None or t.name in selected]
             names = [catalog.target_name(t.key) for t in wanted]
@@ -247,7 +248,7 @@ class Pair:
                 plans = tuple(planner.plan_ranges(t, ranges[t.name]) for t in wanted)
             context = LoadContext(
                 *(connections, self.source.endpoint, self.target.endpoint, snapshot, lock, run_id, self.schemas),
-                *(chosen.use_unlogged_tables, chosen.workers),
+                *(chosen.use_unlogged_tables, chosen.workers, catalog.settings),
             )
             resumption = Resumption(plans, {}, {})
             if selected is None:

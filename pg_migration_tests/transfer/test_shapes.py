@@ -130,3 +130,23 @@ def test_kept_tables_with_rows(pair: Pair) -> None:
     assert not loaded.failed
     assert not loaded.problems
     assert pair.target.hashes() == first
+
+
+def test_checks_that_rely_on_settings_of_the_database(pair: Pair) -> None:
+    library = """
+        CREATE SCHEMA lib;
+        CREATE FUNCTION lib.most() RETURNS int LANGUAGE sql AS 'SELECT current_setting(''app.most'')::int';
+        """
+    pair.source.psql(
+        library
+        + """
+        CREATE FUNCTION few(int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN $1 < most(); END';
+        SET search_path = public, lib; SET app.most = 5;
+        CREATE TABLE t (a int CHECK (few(a)));
+        INSERT INTO t VALUES (1), (4);
+        SELECT format('ALTER DATABASE %I SET app.most = 5', current_database()) \\gexec
+        SELECT format('ALTER DATABASE %I SET search_path = public, lib', current_database()) \\gexec
+        """
+    )
+    pair.target.psql(library)
+    pair.load_all()

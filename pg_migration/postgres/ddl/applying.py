@@ -10,7 +10,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE, quote_ident
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import SchemaObject
-from pg_migration.postgres.session import PINNED, execute, fetch
+from pg_migration.postgres.session import execute, fetch, relied_on
 
 # What PostgreSQL says when a function's body names something without a schema and the search_path is empty.
 NAME_NOT_FOUND = frozenset(
@@ -59,8 +59,8 @@ def apply(
         connection: to the target, in autocommit mode or inside a transaction.
         objects: in an order in which each comes after what it depends on.
         failed: outcomes of earlier calls; what depends on an object that was not made then is skipped now.
-        settings: names and values that the source's database sets for its sessions (`Catalog.settings`). They hold
-            here too: of those that this library pins, only search_path, and that only for the second try.
+        settings: names and values that the source's database sets for its sessions (`Catalog.settings`). Those that
+            definitions may rely on hold here too, and search_path for the second try.
 
     Returns:
         One outcome per object. A failing statement is an outcome and not an exception.
@@ -71,7 +71,7 @@ def apply(
     broken = {outcome.object.address: outcome.object.identity for outcome in failed if not outcome.made}
     outcomes = []
     database_path = dict(settings).get("search_path", "")
-    ours = {**{name: value for name, value in settings if name not in PINNED}, "search_path": ""}
+    ours = {**relied_on(settings), "search_path": ""}
     with _settings(connection, ours):
         for item in objects:
             text = ";\n".join(item.statements)

@@ -96,7 +96,8 @@ SELECT 'tablespace', n.nspname || '.' || c.relname,
  WHERE c.relkind IN ('r', 'p', 'm', 'i', 'I')
  UNION ALL
 SELECT 'database setting', split_part(x.setting, '=', 1),
-       'set on the source database; used while the target is written, not set on the target database'
+       format('set to %s on the source database; it is not set on the target database',
+              substr(x.setting, strpos(x.setting, '=') + 1))
   FROM pg_db_role_setting s
  CROSS JOIN LATERAL unnest(s.setconfig) AS x (setting)
  WHERE s.setdatabase = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
