@@ -277,6 +277,16 @@ class MigrationRun:
         wanted = set(names)
         return [table for table in self.catalog.tables if self.target_name(table) in wanted]
 
+    def not_made(self, *kinds: str) -> set[TableName]:
+        """Schema and name, in the source, of the objects of some kinds that this run could not make."""
+        failed = (outcome.object for outcome in self.outcomes.ddl if not outcome.made)
+        return {(item.schema, item.name) for item in failed if item.kind in kinds}
+
+    def loadable(self, names: Sequence[TableName]) -> list[Table]:
+        """As `tables`, less those that this run could not make: they have failed already, and the others go on."""
+        failed = self.not_made("table")
+        return [table for table in self.tables(names) if table.key not in failed]
+
     def names_in_source(self) -> set[TableName]:
         """The target names of all tables that the source has, the excluded ones among them."""
         listed = list_tables(self.source_connection, self.schemas)

@@ -10,7 +10,9 @@ from pg_migration.orchestration.metadata import Figure, markdown, markdown_text,
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.orchestration.structure import AFTER_ROWS
-from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.catalog import Phase, Table
+from pg_migration.postgres.ddl import missing
+from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.ledger import LoadedRange, TableName
 
 SUMMARY = "summary"
@@ -48,6 +50,7 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
             failures += [
                 f"{row['table']} is not complete in the target" for row in rows if row["state"] == "not copied"
             ]
+        failures += _left_undone(migration)
         context.log.info("\n" + _text(rows, migration, failures))
         if failures:
             context.log_event(dg.AssetObservation(context.asset_key, metadata=_metadata(rows, migration)))
@@ -62,6 +65,27 @@ def _copied_before(migration: MigrationRun) -> Mapping[TableName, tuple[LoadedRa
     tables: Sequence[Table] = migration.catalog.tables
     complete = migration.complete_in_ledger(tables)
     return {migration.target_name(table): complete[table.key] for table in tables if table.key in complete}
+
+
+def _left_undone(migration: MigrationRun) -> list[str]:
+    """What nobody tried to make, since a step before it failed: in one line, by name."""
+    outcomes = migration.outcomes
+    if not outcomes.failures or not (outcomes.loaded or outcomes.failed):
+        return []
+    tried, told = {outcome.object.address for outcome in outcomes.ddl}, "\n".join(outcomes.failures)
+    later = [
+        item
+        for item in migration.catalog.objects
+        if item.phase is not Phase.PRE_DATA
+        and item.address not in tried
+        and item.identity not in told
+        and f"foreign key {item.name} of " not in told
+    ]
+    try:
+        left = migration.call(lambda: missing(migration.catalog, migration.target_catalog(), later))
+    except MigrationError:  # the target is gone, which has been told
+        return []
+    return [f"not made, since an earlier step failed: {', '.join(item.identity for item in left)}"] if left else []
 
 
 def _row(name: TableName, migration: MigrationRun, earlier: tuple[LoadedRange, ...] | None) -> Row:
@@ -82,11 +106,15 @@ def _row(name: TableName, migration: MigrationRun, earlier: tuple[LoadedRange, .
 def _state(name: TableName, migration: MigrationRun, earlier: tuple[LoadedRange, ...] | None) -> str:
     if name in migration.outcomes.loaded:
         return _how_it_was_loaded(name, migration)
-    if name in migration.outcomes.failed:
+    if name in migration.outcomes.failed or name in _not_made(migration):
         return "failed"
     if earlier:
         return "copied by " + ", ".join(sorted({f"run {p.run_id[:8]} from snapshot {p.snapshot}" for p in earlier}))
     return "excluded" if migration.begun and not migration.tables([name]) else "not copied"
+
+
+def _not_made(migration: MigrationRun) -> set[TableName]:
+    return {migration.catalog.target_name(table) for table in migration.not_made("table")}
 
 
 def _how_it_was_loaded(name: TableName, migration: MigrationRun) -> str:

@@ -93,7 +93,7 @@ class _TableChecks:
         run, answered = self._run, set[tuple[dg.AssetKey | None, str | None]]()
         try:
             run.options.check()
-            tables = run.call(lambda: run.tables(list(self._wanted)))
+            tables = run.call(lambda: run.loadable(list(self._wanted)))
             gone = self._wanted.keys() - run.call(run.names_in_source)
             with both_sides(run) as sides:
                 for result in self._compared(sides, tables):

@@ -70,7 +70,7 @@ class TablesStep:
         with told_plainly(self._migration.outcomes.failures):
             begin(self._context, self._migration)
             names = self._relations.names(self._context.selected_asset_keys)
-            tables = self._migration.tables(names)
+            tables = self._migration.loadable(names)
             plans = self._migration.call(lambda: self._plan(tables))
             mode = Mode.REPLACE_RANGES if self._keyed and not _is_everything(plans) else Mode.RELOAD
             workers = self._migration.call(self._migration.workers)
@@ -164,8 +164,11 @@ class TablesStep:
     def _set_sequences(self, tables: Sequence[Table]) -> None:
         """Sequences of these tables, or all of them in a run over everything."""
         mine = {table.key for table in tables}
+        failed = self._migration.not_made("sequence", "identity")
         sequences = [
-            s for s in self._migration.catalog.sequences if self._whole or (s.owned_by and s.owned_by[:2] in mine)
+            s
+            for s in self._migration.catalog.sequences
+            if s.key not in failed and (self._whole or (s.owned_by and s.owned_by[:2] in mine))
         ]
         positions = read_positions(self._migration.connections.open(self._migration.source), [s.key for s in sequences])
         schemas, target = self._migration.schemas, self._migration.target_connection

@@ -70,6 +70,30 @@ def test_the_summary_runs_and_fails_after_a_failure(shop: Platform) -> None:
     assert "summary" in done.failures
     assert "public.orders" in done.failures["summary"]
     assert "4,000 rows in the source, 3,999 in the target" in done.failures["summary"]
+    left = next(line for line in done.failures["summary"].splitlines() if "since an earlier step failed" in line)
+    assert "foreign key orders_customer_fkey on public.orders" in left
+    assert "primary key" not in left
+
+
+def test_a_table_that_could_not_be_made_costs_the_others_nothing(shop: Platform) -> None:
+    shop.source.psql(
+        "CREATE SCHEMA elsewhere; CREATE DOMAIN elsewhere.kind AS text;"
+        "CREATE TABLE odd (id serial PRIMARY KEY, kind elsewhere.kind, customer integer REFERENCES customers);"
+        "CREATE VIEW odd_kinds AS SELECT kind FROM odd; CREATE VIEW names AS SELECT id FROM customers"
+    )
+    done = shop.migrate()
+    assert not done.success
+    assert done.started == set(STEPS) - {"structure", "database_checks"}
+    assert done.passed == {"public/customers": True, "public/orders": True}
+    assert "public/orders/foreign_keys" in done.assets
+    assert shop.target.psql("SELECT count(*) FROM names") == shop.source.psql("SELECT count(*) FROM customers")
+    for told in (
+        'table public.odd could not be made on the target: schema "elsewhere" does not exist',
+        "foreign key odd_customer_fkey of public.odd was not created",
+        "view public.odd_kinds was skipped: it needs table public.odd, which could not be made",
+        "not made, since an earlier step failed: primary key odd_pkey on public.odd",
+    ):
+        assert told in done.failures["summary"]
 
 
 def test_the_summary_fails_when_nothing_was_copied(shop: Platform) -> None:
