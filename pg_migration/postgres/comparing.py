@@ -14,6 +14,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.catalog.renaming import quote
 from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import MigrationError, server_message
 from pg_migration.postgres.ledger import TableName
@@ -28,18 +29,30 @@ Answer = TypeVar("Answer")
 class Part:
     """Some rows of a table on one side: what a question is about.
 
-    ``name`` is the relation on that side (see `compared_relation`), ``predicate`` a condition on its rows.
+    ``name`` is the relation on that side (see `compared_relation`), ``predicate`` a condition on its rows. ``left_out``
+    are partitions that are not migrated, and so not compared.
     """
 
     table: Table
     name: TableName
     predicate: sql.Composable
+    left_out: tuple[TableName, ...] = ()
 
     @property
     def rows(self) -> sql.Composable:
         """``FROM`` and ``WHERE`` of a query over these rows."""
         only = sql.SQL("" if compared_relation(self.table)[1] else "ONLY ")
-        return sql.SQL("FROM {}{} WHERE {}").format(only, sql.Identifier(*self.name), self.predicate)
+        relation = sql.SQL("FROM {}{}").format(only, sql.Identifier(*self.name))
+        if not self.left_out:
+            return sql.SQL("{} WHERE {}").format(relation, self.predicate)
+        # One that is not there is no object, which every tableoid is unequal to.
+        others = [
+            sql.SQL("coalesce(to_regclass({})::oid, 0)").format(sql.Literal(".".join(map(quote, name))))
+            for name in self.left_out
+        ]
+        return sql.SQL("{} WHERE ({}) AND tableoid <> ALL (ARRAY[{}])").format(
+            relation, self.predicate, sql.SQL(", ").join(others)
+        )
 
 
 Question = Callable[[Connection, Part], Answer]
@@ -115,7 +128,9 @@ class BothSides:
 
     def part(self, side: Side, table: Table, predicate: sql.Composable) -> Part:
         """Some rows of a table on one side."""
-        return Part(table, self.name(side, table), predicate)
+        names = self.schemas if side is Side.TARGET else {}
+        left_out = tuple((names.get(schema, schema), name) for schema, name in table.left_out)
+        return Part(table, self.name(side, table), predicate, left_out)
 
     def ask(self, question: Question[Answer], slicings: Sequence[Slicing], workers: int) -> Iterator[Answers[Answer]]:
         """Ask a question of every slice on both sides; a failure is one table's answer, not an exception.

@@ -6,7 +6,7 @@ TRUNCATE in the file that the table is stored in.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.resources import files
 
@@ -194,7 +194,7 @@ def _newer_rows(
     predicate = sql.SQL(_NEWER).format(newest=sql.Literal(newest), snapshot=sql.Literal(state.transactions))
     statement = sql.SQL(
         "SELECT count(*), array_agg(k) FILTER (WHERE k = ANY ({}::text[])) FROM (SELECT {} AS k {} OFFSET 0) AS newer"
-    ).format(sql.Literal(list(keys)), key_text(source, part, hashing), Part(part.table, part.name, predicate).rows)
+    ).format(sql.Literal(list(keys)), key_text(source, part, hashing), replace(part, predicate=predicate).rows)
     ((count, found),) = fetch(source, statement)
     return count, set(found or ())
 

@@ -156,7 +156,7 @@ class _End:
         return sql.SQL("(({} >> {}) & {})").format(self._key_hash, sql.Literal(shift), sql.Literal(2**BUCKET_BITS - 1))
 
     def _where(self, predicate: sql.Composable) -> sql.Composable:
-        return Part(self.part.table, self.part.name, predicate).rows
+        return replace(self.part, predicate=predicate).rows
 
 
 def _compare(source: Mapping[str, Mapping[int, int]], target: Mapping[str, Mapping[int, int]]) -> list[RowDifference]:

@@ -24,6 +24,24 @@ def test_exclude_tables_by_pattern(shop: Platform, caplog: pytest.LogCaptureFixt
     assert caplog.messages == []
 
 
+def test_excluding_a_partition(shop: Platform) -> None:
+    shop.source.psql(
+        "CREATE TABLE visits (id integer, year integer) PARTITION BY LIST (year);"
+        "CREATE TABLE visits_old PARTITION OF visits DEFAULT PARTITION BY RANGE (year);"
+        "CREATE TABLE visits_2015 PARTITION OF visits_old FOR VALUES FROM (2015) TO (2016);"
+        "CREATE TABLE visits_2016 PARTITION OF visits_old FOR VALUES FROM (2016) TO (2017);"
+        "CREATE TABLE visits_2025 PARTITION OF visits FOR VALUES IN (2025);"
+        "INSERT INTO visits VALUES (1, 2015), (2, 2016), (3, 2025);"
+        "CREATE VIEW visitors AS SELECT id FROM visits"
+    )
+    done = shop.migrate(exclude_tables=["*_2015"])
+    assert done.success
+    assert {"public/visits", "public/visits_old", "public/visits_2016"} <= set(done.passed)
+    assert shop.target.psql("SELECT count(*) FROM visitors") == "2"
+    shop.target.psql("DELETE FROM visits_2016")
+    assert not shop.validate(exclude_tables=["*_2015"]).passed["public/visits"]
+
+
 def test_the_summary_names_what_an_excluded_table_took_with_it(shop: Platform) -> None:
     shop.source.psql("CREATE VIEW names AS SELECT name FROM customers")
     done = shop.migrate(exclude_tables=["customers"])

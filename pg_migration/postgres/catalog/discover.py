@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from psycopg2.extensions import connection as Connection
 
@@ -365,6 +366,7 @@ class _Finisher:
         keys = self.tables.constraints_of(row, PRIMARY_KEY)
         ancestors = self._ancestors(row)
         root = ancestors[-1] if ancestors else None
+        through_root = row["kind"] == "r" and any(ancestor["hashes_differ"] for ancestor in ancestors)
         return Table(
             oid=row["oid"],
             schema=row["schema"],
@@ -376,14 +378,24 @@ class _Finisher:
             is_partition=row["is_partition"],
             root=(root["schema"], root["name"]) if root else None,
             parents=tuple(self._names(row["parents"] or ())),
-            through_root=row["kind"] == "r" and any(ancestor["hashes_differ"] for ancestor in ancestors),
+            through_root=through_root,
             reltuples=row["reltuples"],
             pages=row["pages"],
             bytes=row["bytes"],
             partition_key=rename.optional(row["partition_key"]),
             partition_bound=rename.optional(row["partition_bound"]),
             comment=row["comment"],
+            left_out=self._left_out(root if through_root and root else row),
         )
+
+    def _left_out(self, row: Row) -> tuple[TableName, ...]:
+        """The partitions below a partitioned table that are not migrated."""
+        leaves = {(schema, name) for schema, name in row["leaves"] or ()}
+        return tuple(sorted(leaves - self._kept_names)) if leaves else ()
+
+    @cached_property
+    def _kept_names(self) -> frozenset[TableName]:
+        return frozenset((row["schema"], row["name"]) for row in self.tables.tables.values() if self._kept(row))
 
     def _names(self, oids: Sequence[int]) -> list[TableName]:
         return [(row["schema"], row["name"]) for oid in oids if (row := self.tables.tables.get(oid))]

@@ -22,6 +22,12 @@ SELECT c.oid,
        (SELECT array_agg(i.inhparent::bigint ORDER BY i.inhseqno) FROM pg_inherits i WHERE i.inhrelid = c.oid) AS parents,
        (SELECT array_agg(i.inhparent::regclass::text ORDER BY i.inhseqno)
           FROM pg_inherits i WHERE i.inhrelid = c.oid) AS quoted_parents,
+       CASE WHEN c.relkind = 'p'
+            THEN ARRAY(SELECT ARRAY[ln.nspname::text, l.relname::text]
+                         FROM pg_partition_tree(c.oid) leaf
+                         JOIN pg_class l ON l.oid = leaf.relid
+                         JOIN pg_namespace ln ON ln.oid = l.relnamespace
+                        WHERE leaf.isleaf AND l.relkind <> 'p') END AS leaves,
        p.partstrat = 'h' AND EXISTS (SELECT FROM unnest(p.partclass::oid[]) AS key (opclass)
                                        JOIN pg_opclass o ON o.oid = key.opclass
                                       WHERE o.opcintype IN ('anyenum'::regtype, 'anyarray'::regtype,
