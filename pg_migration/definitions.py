@@ -10,6 +10,7 @@ from pg_migration.orchestration.jobs import build_migrate, build_validate
 from pg_migration.orchestration.location import Location, load
 from pg_migration.orchestration.preflight import preflight_job
 from pg_migration.orchestration.relations import Relations
+from pg_migration.orchestration.repair import build_repair
 from pg_migration.orchestration.resources import Database, Migration
 from pg_migration.orchestration.structure import build_post_data, build_source_schema, build_target_ddl
 from pg_migration.orchestration.summary import build_summary
@@ -44,7 +45,7 @@ def build(location: Location) -> dg.Definitions:
         executor=dg.in_process_executor,
     )
     automation = dg.Definitions(
-        jobs=[build_migrate(base), build_validate(), preflight_job],
+        jobs=[build_migrate(base), build_validate(), build_repair(relations), preflight_job],
         schedules=build_schedules(),
         sensors=[build_planned_ranges(relations)],
     )

@@ -82,7 +82,7 @@ class TablesStep:
             self._migration.call(lambda: resumption.write(self._migration.target_connection, context))
             load = Load(context, resumption.plans, objects, mode, resumption.continued)
             problems = yield from self._follow(load)
-            self._migration.call(lambda: self._set_sequences(tables))
+            self._migration.call(lambda: set_sequences(self._migration, tables, every=self._whole))
             problems += self._migration.call(lambda: self._restore(tables))
         fail_if(problems, "these tables are not complete in the target")
 
@@ -161,21 +161,6 @@ class TablesStep:
         self._migration.outcomes.failures.append(problem)
         return problem
 
-    def _set_sequences(self, tables: Sequence[Table]) -> None:
-        """Sequences of these tables, or all of them in a run over everything."""
-        mine = {table.key for table in tables}
-        failed = self._migration.not_made("sequence", "identity")
-        sequences = [
-            s
-            for s in self._migration.catalog.sequences
-            if s.key not in failed and (self._whole or (s.owned_by and s.owned_by[:2] in mine))
-        ]
-        positions = read_positions(self._migration.connections.open(self._migration.source), [s.key for s in sequences])
-        schemas, target = self._migration.schemas, self._migration.target_connection
-        wanted = {(schemas[schema], name): position for (schema, name), position in positions.items()}
-        set_positions(target, wanted)
-        record_positions(target, wanted)
-
     def _restore(self, tables: Sequence[Table]) -> list[str]:
         """Bring back what was set aside, unless later steps of this run do."""
         if self._whole:
@@ -190,3 +175,16 @@ class TablesStep:
 
 def _is_everything(plans: Sequence[TablePlan]) -> bool:
     return all([piece.range.key for piece in plan.ranges] == [ALL] for plan in plans)
+
+
+def set_sequences(run: MigrationRun, tables: Sequence[Table], every: bool) -> None:
+    """Set the sequences that belong to some tables, or every one, where the source's are now."""
+    mine = {table.key for table in tables}
+    failed = run.not_made("sequence", "identity")
+    sequences = [
+        s for s in run.catalog.sequences if s.key not in failed and (every or (s.owned_by and s.owned_by[:2] in mine))
+    ]
+    positions = read_positions(run.connections.open(run.source), [s.key for s in sequences])
+    wanted = {(run.schemas[schema], name): position for (schema, name), position in positions.items()}
+    set_positions(run.target_connection, wanted)
+    record_positions(run.target_connection, wanted)

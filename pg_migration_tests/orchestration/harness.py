@@ -106,6 +106,12 @@ class Run:
         return {e.asset_key.to_user_string(): e for e in found if e.check_name == "row_count"}
 
     @cached_property
+    def every_check(self) -> Mapping[tuple[str, str], dg.AssetCheckEvaluation]:
+        """All evaluations, by asset and check."""
+        found = self.result.get_asset_check_evaluations()
+        return {(e.asset_key.to_user_string(), e.check_name): e for e in found}
+
+    @cached_property
     def passed(self) -> Mapping[str, bool]:
         """The verdict of ``row_count`` by table asset."""
         return {asset: found.passed for asset, found in self.checks.items()}
@@ -174,6 +180,11 @@ class Platform:
         """Run the job `validate`."""
         return self.run(self.definitions.resolve_job_def("validate"), config)
 
+    def repair(self, *tables: str, **config: Any) -> Run:
+        """Run the job `repair`, over everything or some tables."""
+        ops = {"repair": {"config": {"tables": list(tables)}}} if tables else {}
+        return self.run(self.definitions.resolve_job_def("repair"), config, ops)
+
     def materialize(
         self,
         *assets: str,
@@ -190,14 +201,16 @@ class Platform:
         selection = [dg.AssetKey.from_user_string(asset) for asset in assets]
         return self.run(job, config, asset_selection=selection, partition_key=partition, tags=tags)
 
-    def run(self, job: dg.JobDefinition, config: Mapping[str, Any], **options: Any) -> Run:
+    def run(
+        self, job: dg.JobDefinition, config: Mapping[str, Any], ops: Mapping[str, Any] | None = None, **options: Any
+    ) -> Run:
         """Execute a job in this process."""
         run_id = str(uuid4())
         self.instance.add_event_listener(run_id, self._react)
         result = job.execute_in_process(
             instance=self.instance,
             run_id=run_id,
-            run_config={"resources": {"migration": {"config": dict(config)}}},
+            run_config={"resources": {"migration": {"config": dict(config)}}, "ops": dict(ops or {})},
             raise_on_error=False,
             **options,
         )

@@ -116,12 +116,13 @@ def test_validate_runs_the_checks_and_nothing_else(shop: Platform) -> None:
     assert shop.target.dump() == before
 
 
-def test_both_jobs_belong_to_the_assets(shop: Platform) -> None:
+def test_the_jobs_belong_to_the_assets(shop: Platform) -> None:
     repository = shop.definitions.get_repository_def()
     assert {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")} == {
         "migrate",
         "validate",
         "preflight",
+        "repair",
     }
     migrate = repository.get_job("migrate")
     assert dg.AssetKey(["public", "orders"]) in migrate.asset_layer.executable_asset_keys

@@ -14,6 +14,7 @@ from pg_migration.postgres.catalog.model import (
     Table,
     TableName,
 )
+from pg_migration.postgres.catalog.patterns import matches
 
 __all__ = [
     "Address",
@@ -31,4 +32,5 @@ __all__ = [
     "discover",
     "installed_extensions",
     "list_tables",
+    "matches",
 ]
