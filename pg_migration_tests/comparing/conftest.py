@@ -8,8 +8,26 @@ from pg_migration.postgres.session import Connections
 from pg_migration_tests.comparing.harness import Pair
 from pg_migration_tests.conftest import PostgresServer
 
+# What tests may leave behind: to drop it takes much less time than to make a database.
+CLEAN = """
+    SET client_min_messages = warning;
+    DROP SCHEMA IF EXISTS public, parts, _pg_migration, _pg_migration_shadow CASCADE;
+    CREATE SCHEMA public
+"""
+
+
+@pytest.fixture(scope="session")
+def databases(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[tuple[str, str]]:
+    urls = postgres16.create_database(), postgres18.create_database()
+    yield urls
+    for server, url in zip((postgres16, postgres18), urls, strict=True):
+        server.drop_database(url)
+
 
 @pytest.fixture
-def pair(postgres16: PostgresServer, postgres18: PostgresServer, source_db: str, target_db: str) -> Iterator[Pair]:
+def pair(postgres16: PostgresServer, postgres18: PostgresServer, databases: tuple[str, str]) -> Iterator[Pair]:
+    """Two empty databases."""
     with Connections() as links:
-        yield Pair((postgres16, postgres18), (source_db, target_db), links)
+        found = Pair((postgres16, postgres18), databases, links)
+        yield found
+    found.both(CLEAN)
