@@ -51,7 +51,7 @@ class Slicing:
     ranges: tuple[Range, ...] = ()
 
     @classmethod
-    def whole(cls, table: Table, rows: int = 0) -> "Slicing":
+    def whole(cls, table: Table, rows: int) -> "Slicing":
         """The table in one piece."""
         return cls(table, rows, dict.fromkeys(Side, (WHOLE,)))
 
@@ -77,7 +77,10 @@ def slice_tables(planner: Planner, target: Connection, tables: Mapping[Table, Ta
     settings = replace(planner.settings, partition_threshold=sys.maxsize, chunk_size=sys.maxsize)
     plans = Planner(planner.connection, settings).plan([table for table in tables if table not in set(small)])
     slicer = _Slicer(planner, target, tables)
-    slicings = [*(slicer.cut(plan) for plan in plans), *map(Slicing.whole, small)]
+    slicings = [
+        *(slicer.cut(plan) for plan in plans),
+        *(Slicing.whole(table, max(0, round(table.reltuples))) for table in small),
+    ]
     return sorted(slicings, key=lambda s: -s.table.bytes)
 
 

@@ -1,0 +1,104 @@
+"""The checks of the whole database, in `migrate` and in `validate`."""
+
+import pytest
+
+from pg_migration_tests.orchestration.harness import Platform
+
+STATES = ("sequences", "constraints", "no_leftovers")
+
+
+@pytest.fixture
+def migrated(shop: Platform) -> Platform:
+    shop.source.psql("ALTER TABLE orders ADD CONSTRAINT small CHECK (id < 3000) NOT VALID")
+    assert shop.migrate().success
+    return shop
+
+
+def test_a_right_copy_passes_and_a_spoilt_one_fails(migrated: Platform) -> None:
+    done = migrated.validate()
+    assert done.success
+    found = {name: done.every_check["post_data", name] for name in STATES}
+    assert all(evaluation.passed and evaluation.blocking for evaluation in found.values())
+    assert found["sequences"].description == "1 sequences, all as they should be"
+    assert "small on public.orders" in str(found["constraints"].metadata["findings"].value)
+    assert "NOT VALID on both sides" in str(found["constraints"].metadata["findings"].value)
+
+    migrated.target.psql(
+        "SELECT setval('customers_id_seq', 5); ALTER TABLE orders DROP CONSTRAINT orders_customer_fkey;"
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'orders_placed'::regclass"
+    )
+    done = migrated.validate()
+    assert not done.success
+    told = {name: done.every_check["post_data", name].description or "" for name in STATES}
+    assert not any(done.every_check["post_data", name].passed for name in STATES)
+    assert "next value 6 in the target, but public.customers.id already holds 100" in told["sequences"]
+    assert "constraint orders_customer_fkey on public.orders: missing in the target" in told["constraints"]
+    assert "orders_placed on public.orders: not valid" in told["no_leftovers"]
+    assert not done.every_check["target_ddl", "structure"].passed
+    assert done.passed == {"public/customers": True, "public/orders": True}
+
+
+def test_what_is_wrong_at_the_end_fails_the_whole_run(shop: Platform) -> None:
+    shop.after("post_data", lambda: shop.target.psql("SELECT setval('customers_id_seq', 7)"))
+    done = shop.migrate()
+    assert not done.success
+    assert not done.every_check["post_data", "sequences"].passed
+    assert done.every_check["post_data", "constraints"].passed
+    assert "customers_id_seq" in done.failures["summary"]
+    assert shop.target.psql("SELECT succeeded FROM _pg_migration.run") == "f"
+
+
+def test_a_source_that_goes_on_is_no_failure_of_the_run_and_drift_afterwards(shop: Platform) -> None:
+    shop.after("tables", lambda: shop.source.psql("INSERT INTO customers (name) VALUES ('late')"))
+    done = shop.migrate()
+    assert done.success, done.failures
+    assert "the source moved on since" in str(done.every_check["post_data", "sequences"].metadata["findings"].value)
+    later = shop.validate()
+    assert not later.success
+    assert "the source moved on since" in (later.every_check["post_data", "sequences"].description or "")
+    content = later.every_check["public/customers", "content"]
+    assert "the source changed since the copy of 20" in (content.description or "")
+    assert "(101)" in str(content.metadata["first_differences"].value)
+
+
+def test_one_check_can_be_run_alone(migrated: Platform) -> None:
+    job = migrated.definitions.resolve_implicit_global_asset_job_def()
+    selection = {
+        key for key in migrated.definitions.resolve_asset_graph().asset_check_keys if key.name == "constraints"
+    }
+    done = migrated.run(job.get_subset(asset_selection=set(), asset_check_selection=selection), {})
+    assert done.success
+    assert set(done.every_check) == {("post_data", "constraints")}
+
+
+@pytest.mark.parametrize("side", ["SOURCE", "TARGET"])
+def test_a_server_that_can_not_be_reached_fails_every_check(migrated: Platform, side: str) -> None:
+    definitions = migrated.definitions
+    migrated.monkeypatch.setenv(f"PG_MIGRATION_{side}_URL", "postgresql://ann:sesame@127.0.0.1:1/shop")
+    done = migrated.run(definitions.resolve_job_def("validate"), {})
+    assert not done.success
+    assert len(done.every_check) == 9
+    assert not any(found.passed for found in done.every_check.values())
+
+
+def test_a_sample_says_so(migrated: Platform) -> None:
+    done = migrated.validate(partition_threshold=1000, content_sample_percent=25)
+    assert done.success
+    sampled = done.every_check["public/orders", "content"]
+    assert "25 % by a hash of the key" in (sampled.description or "")
+    assert sampled.metadata["sampled_percent"].value == 25
+    assert 800 < sampled.metadata["rows_hashed"].value < 1200  # type: ignore[operator]
+    assert done.every_check["public/customers", "content"].description == "the same rows on both sides"
+    refused = migrated.validate(content_sample_percent=0)
+    assert not refused.success
+    assert not any(found.passed for found in refused.every_check.values())
+    assert "content_sample_percent is 0" in (refused.every_check["public/orders", "content"].description or "")
+
+
+def test_the_cost_is_shown(migrated: Platform) -> None:
+    shown = migrated.validate().every_check["public/orders", "content"].metadata
+    assert shown["hash_in_source"].value == shown["hash_in_target"].value
+    assert len(str(shown["hash_in_source"].value)) == 32
+    assert shown["rows_hashed"].value == 4000
+    for figure in ("seconds", "rows_per_second", "bytes", "bytes_per_second"):
+        assert isinstance(shown[figure].value, int | float)
