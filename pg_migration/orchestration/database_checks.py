@@ -56,7 +56,8 @@ def _constraints(run: MigrationRun, source: Connection, target: Connection) -> t
 
 
 def _leftovers(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Finding]]:
-    return f"{len(run.catalog.tables):,} tables", find_leftovers(source, target, run.schemas)
+    tables = {table.key for table in run.catalog.tables}
+    return f"{len(tables):,} tables", find_leftovers(source, target, run.schemas, tables)
 
 
 _STATE_CHECKS = (

@@ -1,30 +1,41 @@
 """Whether a migration left anything in the target that was for its own time only."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import files
+from typing import Any
 
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.findings import Finding
+from pg_migration.postgres.ledger import TableName
 from pg_migration.postgres.session import fetch
 
-State = tuple[str, str, str, str]
+_INVALID = "not valid"
+
+Place = tuple[str, str, str, str]
+"""A state, the schema and the table (as the target calls them), and the name of what is in that state on it."""
 
 
-def find_leftovers(source: Connection, target: Connection, schemas: Mapping[str, str]) -> list[Finding]:
+def find_leftovers(
+    source: Connection, target: Connection, schemas: Mapping[str, str], tables: Collection[TableName]
+) -> list[Finding]:
     """What is in such a state in the target alone, what is still set aside, and what is called like our bookkeeping.
 
     Args:
         schemas: name in the target of each source schema.
+        tables: the migrated ones, by their names in the source; the state of others is their own affair.
 
     Raises:
         psycopg2.Error: when a side can't be read.
     """
-    ours = {(state, schemas[schema], name, table) for state, schema, name, table in _states(source, list(schemas))}
+    ours = _states(source, schemas)
+    migrated = {(schemas[schema], table) for schema, table in tables}
     found = []
-    for state, schema, name, table in _states(target, list(schemas.values())):
-        what = f"{name} on {schema}.{table}" if table else f"{schema}.{name}"
-        if (state, schema, name, table) not in ours:
+    for place, is_so in _states(target, {name: name for name in schemas.values()}).items():
+        state, schema, table, name = place
+        # What only the target has may be as it likes, but an index that is not valid is of no use to anybody.
+        if is_so and (schema, table) in migrated and ours.get(place, state != _INVALID) is False:
+            what = f"{name} on {schema}.{table}" if name else f"{schema}.{table}"
             found.append(Finding(what, f"{state}, which it is not in the source"))
     if fetch(target, "SELECT to_regclass('_pg_migration.suspended') IS NOT NULL") == [(True,)]:
         found += [
@@ -43,10 +54,11 @@ def find_leftovers(source: Connection, target: Connection, schemas: Mapping[str,
     return found
 
 
-def _states(connection: Connection, schemas: list[str]) -> list[State]:
-    return [(row[0], row[1], row[2], row[3]) for row in _read(connection, "leftovers.sql", schemas)]
+def _states(connection: Connection, schemas: Mapping[str, str]) -> Mapping[Place, bool]:
+    rows = _read(connection, "leftovers.sql", list(schemas))
+    return {(state, schemas[schema], table, name): is_so for state, schema, table, name, is_so in rows}
 
 
-def _read(connection: Connection, name: str, schemas: list[str] | None = None) -> list[tuple[str, ...]]:
+def _read(connection: Connection, name: str, schemas: list[str] | None = None) -> list[tuple[Any, ...]]:
     statement = files("pg_migration.postgres").joinpath(name).read_text(encoding="utf-8")
     return fetch(connection, statement, {"schemas": schemas})

@@ -1,29 +1,29 @@
--- What a load sets aside or makes for its own time, in some schemas of one database: the tables that are UNLOGGED, the
--- indexes that are not valid, the triggers that are disabled.
-SELECT 'UNLOGGED' AS state, n.nspname AS schema_name, c.relname AS name, '' AS on_table
+-- What a load sets aside or makes for its own time: of every table, index, trigger and foreign key in some schemas,
+-- whether it is in such a state.
+SELECT 'UNLOGGED' AS state, n.nspname AS schema_name, c.relname AS table_name, '' AS name, c.relpersistence = 'u' AS found
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p', 'S', 'm') AND c.relpersistence = 'u'
+WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p')
 UNION ALL
-SELECT 'not valid', n.nspname, x.relname, c.relname
+SELECT 'not valid', n.nspname, c.relname, x.relname, NOT (i.indisvalid AND i.indisready)
 FROM pg_index i
 JOIN pg_class x ON x.oid = i.indexrelid
 JOIN pg_class c ON c.oid = i.indrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = ANY (%(schemas)s) AND NOT (i.indisvalid AND i.indisready)
+WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p', 'm')
 UNION ALL
-SELECT 'disabled', n.nspname, t.tgname, c.relname
+SELECT 'disabled', n.nspname, c.relname, t.tgname, t.tgenabled = 'D'
 FROM pg_trigger t
 JOIN pg_class c ON c.oid = t.tgrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = ANY (%(schemas)s) AND t.tgenabled = 'D'
-  -- One that enforces a foreign key is named by the server: the name of its constraint tells more.
-  AND NOT t.tgisinternal
+-- One that enforces a foreign key is named by the server: the name of its constraint tells more.
+WHERE n.nspname = ANY (%(schemas)s) AND NOT t.tgisinternal
 UNION ALL
-SELECT 'disabled', n.nspname, k.conname, c.relname
+SELECT 'disabled', n.nspname, c.relname, k.conname, bool_or(t.tgenabled = 'D')
 FROM pg_constraint k
+JOIN pg_trigger t ON t.tgconstraint = k.oid AND t.tgisinternal
 JOIN pg_class c ON c.oid = k.conrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = ANY (%(schemas)s)
-  AND EXISTS (SELECT FROM pg_trigger t WHERE t.tgconstraint = k.oid AND t.tgenabled = 'D')
-ORDER BY 1, 2, 3
+WHERE n.nspname = ANY (%(schemas)s) AND k.contype = 'f'
+GROUP BY 1, 2, 3, 4
+ORDER BY 1, 2, 3, 4

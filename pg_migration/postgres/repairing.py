@@ -116,4 +116,4 @@ def reload_damage(
     for mode, chosen in modes.items():
         if chosen:
             plans = [planner.plan_ranges(damage.table, damage.keys) for damage in chosen]
-            yield from Load(context, plans, objects, mode).events()
+            yield from Load(context, plans, objects, mode, {}).events()
