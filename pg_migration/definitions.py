@@ -8,6 +8,7 @@ from pg_migration.orchestration.database_checks import build_database_checks, bu
 from pg_migration.orchestration.foreign_keys import build_foreign_keys
 from pg_migration.orchestration.jobs import build_migrate, build_validate
 from pg_migration.orchestration.location import Location, load
+from pg_migration.orchestration.notifications import build_failed_runs
 from pg_migration.orchestration.preflight import preflight_job
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.repair import build_repair
@@ -47,7 +48,7 @@ def build(location: Location) -> dg.Definitions:
     automation = dg.Definitions(
         jobs=[build_migrate(base), build_validate(), build_repair(relations), preflight_job],
         schedules=build_schedules(),
-        sensors=[build_planned_ranges(relations)],
+        sensors=[build_planned_ranges(relations), build_failed_runs()],
     )
     return dg.Definitions.merge(base, automation)
 

@@ -9,6 +9,9 @@ import dagster as dg
 
 from pg_migration.postgres.errors import MigrationError
 
+# On a failure: a new run may well succeed.
+PASSING = "may pass"
+
 Metadata = Mapping[str, dg.MetadataValue[Any]]
 
 
@@ -24,7 +27,7 @@ def told_plainly(failures: list[str]) -> Iterator[None]:
         yield
     except MigrationError as error:
         failures.append(str(error))
-        raise _failure(str(error)) from None
+        raise _failure(str(error), {PASSING: dg.MetadataValue.bool(True)} if error.passing else None) from None
     except BaseException as error:  # unforeseen, or an interrupt: with its stack, but the summary must know of it too
         if not isinstance(error, dg.Failure):
             failures.append(f"{type(error).__name__}: {error}")

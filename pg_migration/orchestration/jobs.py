@@ -17,10 +17,14 @@ from dagster import MultiDependencyDefinition, NodeInvocation
 from dagster._core.definitions.dependency import IDependencyDefinition
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from pg_migration.orchestration import settings
+from pg_migration.orchestration.ending import RETRY_TAGS
 from pg_migration.orchestration.summary import SUMMARY
+from pg_migration.postgres.endpoint import Side
 
 MIGRATE = "migrate"
 VALIDATE = "validate"
+TARGET_TAG = "pg_migration/target"
 
 Inputs = Mapping[str, IDependencyDefinition]
 
@@ -37,9 +41,18 @@ def build_migrate(base: dg.Definitions) -> dg.JobDefinition:
         name=MIGRATE,
         description="Copies everything from the source to the target in one run, from one snapshot, and proves it.",
         asset_layer=implicit.asset_layer,
+        tags=run_tags(),
         resource_defs=dict(implicit.resource_defs),
         executor_def=dg.in_process_executor,
     )
+
+
+def run_tags() -> Mapping[str, str]:
+    """Tags by which runs on one target queue up (concurrency in dagster.yaml), and by which they are started again.
+
+    A comparison queues, too: it would find a target that is being filled to be wrong.
+    """
+    return {TARGET_TAG: settings.place(Side.TARGET), **RETRY_TAGS}
 
 
 def _inputs(node: str | NodeInvocation, inputs: Inputs) -> Inputs:
@@ -56,6 +69,7 @@ def build_validate() -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         VALIDATE,
         selection=dg.AssetSelection.all_asset_checks(),
+        tags=run_tags(),
         description="Compares source and target as they are now; copies nothing.",
         executor_def=dg.in_process_executor,
     )

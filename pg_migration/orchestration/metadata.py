@@ -22,7 +22,7 @@ def markdown_text(rows: Sequence[Mapping[str, object]]) -> str:
     """As `markdown`, as plain text."""
     if not rows:
         return "none"
-    frame = pd.DataFrame([{name: _cell(value) for name, value in row.items()} for row in rows])
+    frame = pd.DataFrame([{name: cell(value) for name, value in row.items()} for row in rows])
     aligned = ["right" if all(_is_number(row[name]) for row in rows) else "left" for name in frame.columns]
     return frame.to_markdown(index=False, disable_numparse=True, colalign=aligned)
 
@@ -31,7 +31,8 @@ def _is_number(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """A value as people write it, in one line that markdown takes for one cell."""
     if value is None:
         return ""
     if isinstance(value, bool):

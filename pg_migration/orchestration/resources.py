@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+from dagster import get_dagster_logger
 from pydantic import Field
 
+from pg_migration.orchestration.ending import at_end
 from pg_migration.orchestration.failing import show_stacks
 from pg_migration.orchestration.run import MigrationRun, Options, default_workers
 from pg_migration.postgres.plan import CopyFormat, LoadSettings
@@ -89,3 +91,5 @@ class Migration(dg.ConfigurableResource[MigrationRun]):
         finally:
             show_stacks()
             run.close()
+            if context.run is not None and context.instance is not None:
+                at_end(run, context.run, context.instance, (context.log or get_dagster_logger()).warning)

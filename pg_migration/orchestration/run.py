@@ -23,6 +23,7 @@ from pg_migration.postgres.ddl import Outcome, create_roles, missing_roles, reme
 from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import (
     ConfigurationError,
+    ConnectionFailed,
     MigrationError,
     NotPermitted,
     SourceChanged,
@@ -338,9 +339,9 @@ class MigrationRun:
         try:
             return self.connections.run(work)
         except psycopg2.Error as error:
-            raise MigrationError(self._whose_fault(error)) from error
+            raise self._whose_fault(error) from error
 
-    def _whose_fault(self, error: psycopg2.Error) -> str:
+    def _whose_fault(self, error: psycopg2.Error) -> MigrationError:
         """What a server said, after the names of the ends whose connection is gone."""
         ends = ((self.source, "source_connection"), (self.target, "target_connection"))
         lost = [
@@ -348,7 +349,8 @@ class MigrationRun:
             for end, name in ends
             if name in self.__dict__ and self.__dict__[name].closed
         ]
-        return "".join(lost) + server_message(error)
+        message = "".join(lost) + server_message(error)
+        return ConnectionFailed(message) if lost else MigrationError(message)
 
     def close(self) -> None:
         """Record how the run ended, and end every statement and connection.

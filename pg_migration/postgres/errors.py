@@ -7,7 +7,12 @@ import psycopg2
 
 
 class MigrationError(Exception):
-    """Base of every error that a user can do something about. ``str()`` of it is the whole message."""
+    """Base of every error that a user can do something about. ``str()`` of it is the whole message.
+
+    ``passing`` says that the same work, begun anew, may well succeed: a server was restarted, a connection was cut.
+    """
+
+    passing = False
 
 
 class ConfigurationError(MigrationError):
@@ -16,6 +21,10 @@ class ConfigurationError(MigrationError):
 
 class ConnectionFailed(MigrationError):
     """A server could not be reached, or refused the role, the password or the database."""
+
+    def __init__(self, message: str, passing: bool = True) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class NotPermitted(MigrationError):
@@ -33,6 +42,8 @@ class CopyMismatch(MigrationError):
 class SnapshotLost(MigrationError):
     """The transaction that holds the exported snapshot is gone, so the run can't go on at the same point in time."""
 
+    passing = True
+
 
 class SourceChanged(MigrationError):
     """A table of the source was changed or dropped in the moment between snapshot and lock. Nothing was written."""
@@ -41,6 +52,8 @@ class SourceChanged(MigrationError):
 class SourceUnprotected(MigrationError):
     """The source's tables can't be locked against commands that would empty the snapshot. Nothing was written."""
 
+    passing = True
+
 
 class AnotherRunActive(MigrationError):
     """A second run works on the same target; its advisory lock names it."""
@@ -48,6 +61,8 @@ class AnotherRunActive(MigrationError):
 
 class LockLost(MigrationError):
     """The session that holds the target's lock is gone: its server restarted, and may have lost what it confirmed."""
+
+    passing = True
 
 
 class CopyFailed(MigrationError):

@@ -21,6 +21,20 @@ Parameters = Sequence[Any] | Mapping[str, Any] | None
 CONNECT_TIMEOUT_SECONDS = 15
 INTERRUPT_POLL_SECONDS = 0.2
 
+# What libpq and servers say when nobody listens, while they start or stop, and when they are full.
+PASSING_REFUSALS = (
+    "Connection refused",
+    "No such file or directory",
+    "timeout expired",
+    "server closed the connection",
+    "starting up",
+    "shutting down",
+    "recovery mode",
+    "not yet accepting connections",
+    "too many",
+    "remaining connection slots",
+)
+
 # Text forms depend on these, so both servers get the same ones; timeouts set on a role or database must not cut a long
 # COPY short. PostgreSQL docs: "Client Connection Defaults".
 PINNED: Mapping[str, str] = {
@@ -155,7 +169,8 @@ def connect(endpoint: Endpoint, application_name: str) -> Connection:
         reason = endpoint.scrub(" ".join(str(error).split()))
         raise ConnectionFailed(
             f"can't connect to the {endpoint.side.value} database {endpoint.description}: {reason}. Check host, port, "
-            f"database, user and password in the {endpoint.side.value} URL, and that the server is up."
+            f"database, user and password in the {endpoint.side.value} URL, and that the server is up.",
+            passing=any(sign in reason for sign in PASSING_REFUSALS),
         ) from None
     connection.autocommit = True
     return connection

@@ -1,0 +1,48 @@
+"""What is done when a run ends, whatever became of it: say whether it may be started again, and tell people."""
+
+from collections.abc import Callable
+
+import dagster as dg
+from dagster._core.storage.tags import MAX_RETRIES_TAG, RETRY_ON_ASSET_OR_OP_FAILURE_TAG, RETRY_STRATEGY_TAG
+
+from pg_migration.orchestration.failing import PASSING
+from pg_migration.orchestration.notifications import tell_of
+from pg_migration.orchestration.run import MigrationRun
+
+# Dagster's daemon starts a run again, from its first step and so from a new snapshot, when its process died. After a
+# step that failed it does not: most failures stay what they are, however often they are tried. `at_end` allows it where
+# a server or a connection was lost.
+RETRY_TAGS = {
+    MAX_RETRIES_TAG: "2",
+    RETRY_STRATEGY_TAG: "ALL_STEPS",
+    RETRY_ON_ASSET_OR_OP_FAILURE_TAG: "false",
+}
+
+
+def at_end(
+    run: MigrationRun, record: dg.DagsterRun, instance: dg.DagsterInstance, log: Callable[[str], object]
+) -> None:
+    """Do it, before Dagster records how the run ended. Never raises; what went wrong is logged.
+
+    Args:
+        log: takes a warning.
+    """
+    try:
+        failures = _step_failures(record, instance)
+        if instance.run_retries_enabled and MAX_RETRIES_TAG in record.tags:
+            again = any(_may_pass(failure) for failure in failures)
+            instance.add_run_tags(record.run_id, {RETRY_ON_ASSET_OR_OP_FAILURE_TAG: str(again).lower()})
+        tell_of(run, record, instance, bool(failures or run.outcomes.failures), log)
+    except Exception as error:  # whatever it is, the run's own outcome stands
+        log(f"nobody was notified: {type(error).__name__}: {error}")
+
+
+def _step_failures(record: dg.DagsterRun, instance: dg.DagsterInstance) -> list[dg.DagsterEvent]:
+    entries = instance.all_logs(record.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    return [entry.dagster_event for entry in entries if entry.dagster_event is not None]
+
+
+def _may_pass(failure: dg.DagsterEvent) -> bool:
+    told = failure.step_failure_data.user_failure_data
+    value = told.metadata.get(PASSING) if told is not None else None
+    return value is not None and value.value is True
