@@ -3,16 +3,23 @@
 import dagster as dg
 
 from pg_migration.orchestration import settings
-from pg_migration.orchestration.automation import build_planned_ranges, build_schedules
+from pg_migration.orchestration.attendance import attended
 from pg_migration.orchestration.database_checks import build_database_checks, build_known_tables
 from pg_migration.orchestration.foreign_keys import build_foreign_keys
 from pg_migration.orchestration.jobs import build_migrate, build_validate
 from pg_migration.orchestration.location import Location, load
 from pg_migration.orchestration.notifications import build_failed_runs
 from pg_migration.orchestration.preflight import preflight_job
+from pg_migration.orchestration.pruning import prune_job
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.repair import build_repair
 from pg_migration.orchestration.resources import Database, Migration
+from pg_migration.orchestration.schedules import build_schedules
+from pg_migration.orchestration.sensors import (
+    build_planned_ranges,
+    build_source_rows_changed,
+    build_source_structure_changed,
+)
 from pg_migration.orchestration.structure import build_post_data, build_source_schema, build_target_ddl
 from pg_migration.orchestration.summary import build_summary
 from pg_migration.orchestration.table_checks import build_table_checks
@@ -32,7 +39,7 @@ def build(location: Location) -> dg.Definitions:
         assets.append(foreign_keys)
     last = [post_data.key, *(foreign_keys.keys if foreign_keys is not None else ())]
     base = dg.Definitions(
-        assets=[*assets, build_summary(relations, last)],
+        assets=[attended(made) for made in (*assets, build_summary(relations, last))],
         asset_checks=[
             build_known_tables(relations),
             build_database_checks(last),
@@ -45,10 +52,16 @@ def build(location: Location) -> dg.Definitions:
         },
         executor=dg.in_process_executor,
     )
+    migrate = build_migrate(base)
     automation = dg.Definitions(
-        jobs=[build_migrate(base), build_validate(), build_repair(relations), preflight_job],
+        jobs=[migrate, build_validate(), build_repair(relations), preflight_job, prune_job],
         schedules=build_schedules(),
-        sensors=[build_planned_ranges(relations), build_failed_runs()],
+        sensors=[
+            build_planned_ranges(relations),
+            build_source_structure_changed(relations),
+            build_source_rows_changed(relations, migrate),
+            build_failed_runs(),
+        ],
     )
     return dg.Definitions.merge(base, automation)
 

@@ -1,6 +1,12 @@
 """The environment variables that say what is migrated where."""
 
 import os
+from datetime import timedelta
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConfigurationError
@@ -11,7 +17,11 @@ SOURCE_SCHEMA = "PG_MIGRATION_SOURCE_SCHEMA"
 TARGET_SCHEMA = "PG_MIGRATION_TARGET_SCHEMA"
 MIGRATE_CRON = "PG_MIGRATION_MIGRATE_CRON"
 VALIDATE_CRON = "PG_MIGRATION_VALIDATE_CRON"
+PRUNE_CRON = "PG_MIGRATION_PRUNE_CRON"
+RUN_CONFIG = "PG_MIGRATION_RUN_CONFIG"
 TIMEZONE = "PG_MIGRATION_TIMEZONE"
+OWNERS = "PG_MIGRATION_OWNERS"
+FRESH_WITHIN_HOURS = "PG_MIGRATION_FRESH_WITHIN_HOURS"
 DEFAULT_SCHEMA = "public"
 
 _URLS = {Side.SOURCE: SOURCE_URL, Side.TARGET: TARGET_URL}
@@ -59,3 +69,63 @@ def validate_cron() -> str:
 def timezone() -> str:
     """The time zone of the schedules."""
     return os.environ.get(TIMEZONE, "").strip() or "UTC"
+
+
+def run_config() -> dict[str, Any]:
+    """The run configuration that schedules and sensors start with: that of a file, as `-c` takes it, or none.
+
+    Raises:
+        ConfigurationError: when the file can't be read or holds something else.
+    """
+    path = os.environ.get(RUN_CONFIG, "").strip()
+    if not path:
+        return {}
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(
+            f"{RUN_CONFIG} names {path}, which can't be read: {' '.join(str(error).split())}"
+        ) from None
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{RUN_CONFIG} names {path}, which is not a run configuration")
+    return found
+
+
+def excluded_tables() -> list[str]:
+    """The patterns of tables that `run_config` leaves out.
+
+    Raises:
+        ConfigurationError: as `run_config`.
+    """
+    found: Any = run_config()
+    for name in ("resources", "migration", "config", "exclude_tables"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return [str(pattern) for pattern in found] if isinstance(found, list) else []
+
+
+def prune_cron() -> str:
+    """When old runs are deleted, as a cron expression in `timezone`."""
+    return os.environ.get(PRUNE_CRON, "").strip() or "0 5 * * 0"
+
+
+def owners() -> list[str]:
+    """Who is responsible for the assets: e-mail addresses, or team:name."""
+    return [name.strip() for name in os.environ.get(OWNERS, "").split(",") if name.strip()]
+
+
+def fresh_within() -> timedelta | None:
+    """After which time a table counts as stale; None where nobody said.
+
+    Raises:
+        ConfigurationError: when it is no number of hours above 0.
+    """
+    text = os.environ.get(FRESH_WITHIN_HOURS, "").strip()
+    if not text:
+        return None
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = 0
+    if not 0 < hours < inf:
+        raise ConfigurationError(f"{FRESH_WITHIN_HOURS} is {text!r}, but must be a number of hours above 0")
+    return timedelta(hours=hours)

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from pg_migration.orchestration.attendance import source_pool
 from pg_migration.orchestration.comparison import both_sides, tell
 from pg_migration.orchestration.metadata import markdown
 from pg_migration.orchestration.relations import Relations
@@ -54,7 +55,7 @@ def build_table_checks(relations: Relations) -> dg.AssetChecksDefinition | None:
     if not specs:
         return None
 
-    @dg.multi_asset_check(name="table_checks", specs=specs, can_subset=True)
+    @dg.multi_asset_check(name="table_checks", specs=specs, can_subset=True, pool=source_pool())
     def table_checks(
         context: dg.AssetCheckExecutionContext, migration: dg.ResourceParam[MigrationRun]
     ) -> Iterator[dg.AssetCheckResult]:

@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterator, Sequence
 
 import dagster as dg
 
+from pg_migration.orchestration.attendance import source_pool
 from pg_migration.orchestration.beginning import begin, is_whole_run
 from pg_migration.orchestration.failing import fail_if, told_plainly
 from pg_migration.orchestration.metadata import load_metadata
@@ -47,6 +48,7 @@ def build_tables(relations: Relations) -> dg.AssetsDefinition:
         specs=relations.table_specs("target_ddl"),
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=source_pool(),
     )
     def tables(context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]) -> Iterator[TableEvent]:
         yield from TablesStep(context, migration, relations).events()

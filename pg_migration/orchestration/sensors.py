@@ -1,0 +1,235 @@
+"""What Dagster's daemon watches: key ranges that nobody planned, and the source's structure and rows."""
+
+import base64
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+import psycopg2
+
+from pg_migration.orchestration import settings
+from pg_migration.orchestration.jobs import MIGRATE
+from pg_migration.orchestration.naming import partitions_definition
+from pg_migration.orchestration.notifications import tell
+from pg_migration.orchestration.relations import Relations
+from pg_migration.postgres.catalog import discover
+from pg_migration.postgres.catalog.patterns import is_excluded
+from pg_migration.postgres.changes import copied_at, read_marks
+from pg_migration.postgres.endpoint import Side
+from pg_migration.postgres.errors import MigrationError, server_message
+from pg_migration.postgres.fingerprint import changes, fingerprint
+from pg_migration.postgres.ledger import TableName
+from pg_migration.postgres.plan import LoadSettings, Planner
+from pg_migration.postgres.session import Connections, execute
+
+PLAN_INTERVAL_SECONDS = 60
+WATCH_INTERVAL_SECONDS = 600
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def build_planned_ranges(relations: Relations) -> dg.SensorDefinition:
+    """The sensor that registers key ranges of tables that have none, so that the UI can offer them."""
+
+    @dg.sensor(
+        name="planned_ranges",
+        minimum_interval_seconds=PLAN_INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Registers the key ranges of tables that have no partitions yet: without them a backfill from the "
+        "asset graph would find nothing to copy.",
+    )
+    def planned_ranges(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        wanted = {
+            name
+            for name in relations.listings
+            if not context.instance.get_dynamic_partitions(str(partitions_definition(name).name))
+        }
+        if not wanted:
+            return dg.SkipReason("every table has its ranges")
+        try:
+            planned = _plan(relations, wanted)
+        except MigrationError as error:
+            return dg.SkipReason(str(error))
+        requests = [partitions_definition(name).build_add_request(keys) for name, keys in planned.items()]
+        return dg.SensorResult(dynamic_partitions_requests=requests)
+
+    return planned_ranges
+
+
+def _plan(relations: Relations, names: set[TableName]) -> dict[TableName, list[str]]:
+    """Partition keys of some tables, by target name, with the default settings."""
+    with Connections("pg_migration planned_ranges") as connections:
+        connection = connections.open(settings.endpoint(Side.SOURCE))
+        execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        catalog = discover(connection, relations.location.schemas)
+        tables = [table for table in catalog.tables if catalog.target_name(table.key) in names]
+        plans = Planner(connection, LoadSettings()).plan(tables)
+        return {catalog.target_name(p.table.key): [piece.range.key for piece in p.ranges] for p in plans}
+
+
+def build_source_structure_changed(relations: Relations) -> dg.SensorDefinition:
+    """The sensor that tells of changes to the source's structure since it looked last."""
+
+    @dg.sensor(
+        name="source_structure_changed",
+        minimum_interval_seconds=WATCH_INTERVAL_SECONDS,
+        description="Compares the source's structure with what it was at the tick before, and tells the differences: "
+        "here, and by Slack and e-mail as the environment says. It starts nothing.",
+    )
+    def source_structure_changed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        try:
+            now = _fingerprint(relations)
+        except (MigrationError, psycopg2.Error) as error:
+            return dg.SkipReason(_told(error))
+        cursor = _pack(now)
+        if not context.cursor:
+            return dg.SensorResult(skip_reason=f"{len(now):,} objects; changes are told from now on", cursor=cursor)
+        lines = changes(_unpack(context.cursor), now)
+        if not lines:
+            return dg.SkipReason("nothing changed")
+        tell(
+            "the structure of the source changed",
+            [*lines, "", "Reload the code location, so that new tables become assets, before the next migration."],
+            context.log.warning,
+        )
+        return dg.SensorResult(skip_reason="\n".join(lines), cursor=cursor)
+
+    return source_structure_changed
+
+
+def build_source_rows_changed(relations: Relations, job: dg.JobDefinition) -> dg.SensorDefinition:
+    """The sensor that copies tables again which were written to since they were copied.
+
+    Tables that were not written to are the same in the snapshot of the next run as in that of their copy, so the target
+    is of one point in time after a run over the others alone.
+    """
+
+    @dg.sensor(
+        name="source_rows_changed",
+        minimum_interval_seconds=WATCH_INTERVAL_SECONDS,
+        job=job,
+        description="Starts `migrate` for the tables of the source that were written to since they were copied, as the "
+        "source's statistics tell without reading them.",
+    )
+    def source_rows_changed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        running = context.instance.get_runs(dg.RunsFilter(job_name=MIGRATE, statuses=UNFINISHED), limit=1)
+        if running:
+            return dg.SkipReason(f"run {running[0].run_id} has not ended yet")
+        try:
+            marks, copied = _look_at_rows(relations)
+        except (MigrationError, psycopg2.Error) as error:
+            return dg.SkipReason(_told(error))
+        watch = Watch.parse(context.cursor).after(marks, copied)
+        cursor = watch.text()
+        written = sorted(name for name, mark in marks.items() if watch.copied.get(name) != mark)
+        if not context.cursor:
+            return dg.SensorResult(skip_reason=f"{len(marks):,} tables; they are watched from now on", cursor=cursor)
+        if not written:
+            return dg.SensorResult(skip_reason="no table was written to since it was copied", cursor=cursor)
+        # All of them, without a selection, is the whole migration: objects without rows come along as well.
+        selection = [relations.keys[name] for name in written] if len(written) < len(marks) else None
+        request = dg.RunRequest(
+            run_key=_digest([(*name, marks[name]) for name in written]),
+            run_config=settings.run_config(),
+            asset_selection=selection,
+        )
+        return dg.SensorResult(run_requests=[request], cursor=cursor)
+
+    return source_rows_changed
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What the sensor remembers: what tables looked like at its last tick, and before they were copied last.
+
+    Names are the target's; ``at`` is the source's clock, in ISO format.
+    """
+
+    at: str
+    seen: Mapping[TableName, str]
+    copied: Mapping[TableName, str]
+
+    @classmethod
+    def parse(cls, cursor: str | None) -> "Watch":
+        """What `text` wrote; nothing at the first tick."""
+        known: dict[str, Any] = json.loads(cursor) if cursor else {"at": "", "seen": [], "copied": []}
+        seen, copied = ({(s, n): mark for s, n, mark in known[part]} for part in ("seen", "copied"))
+        return cls(known["at"], seen, copied)
+
+    def text(self) -> str:
+        """For the cursor."""
+        parts = {
+            part: [[*name, mark] for name, mark in sorted(marks.items())]
+            for part, marks in (("seen", self.seen), ("copied", self.copied))
+        }
+        return json.dumps({"at": self.at, **parts})
+
+    def after(self, marks: "MarksNow", copied: Mapping[TableName, datetime]) -> "Watch":
+        """What is to be remembered next.
+
+        A copy whose snapshot was taken after the last tick has all that had been written by then, so the marks of that
+        tick become what later ones are compared with.
+        """
+        since = datetime.fromisoformat(self.at) if self.at else None
+        fresh = {
+            name: self.seen[name]
+            for name, at in copied.items()
+            if since is not None and at > since and name in self.seen
+        }
+        known = {name: mark for name, mark in {**self.copied, **fresh}.items() if name in marks and name in copied}
+        return Watch(marks.at.isoformat(), dict(marks), known)
+
+
+class MarksNow(dict[TableName, str]):
+    """Marks by target name, with the time at which they were read."""
+
+    def __init__(self, at: datetime, marks: Mapping[TableName, str]) -> None:
+        super().__init__(marks)
+        self.at = at
+
+
+def _look_at_rows(relations: Relations) -> tuple[MarksNow, Mapping[TableName, datetime]]:
+    with Connections("pg_migration source_rows_changed") as connections:
+        # The ledger first: a run that ends in between is then taken for unfinished, and its tables for written to.
+        copied = copied_at(connections.open(settings.endpoint(Side.TARGET)))
+        schemas = relations.location.schemas
+        found = read_marks(connections.open(settings.endpoint(Side.SOURCE)), list(schemas))
+    named = {(schemas[schema], name): mark for (schema, name), mark in found.by_table.items()}
+    excluded = settings.excluded_tables()
+    watched = {
+        name for name, listing in relations.listings.items() if not is_excluded(listing.schema, listing.name, excluded)
+    }
+    return MarksNow(found.at, {name: mark for name, mark in named.items() if name in watched}), copied
+
+
+def _fingerprint(relations: Relations) -> dict[str, str]:
+    with Connections("pg_migration source_structure_changed") as connections:
+        return fingerprint(discover(connections.open(settings.endpoint(Side.SOURCE)), relations.location.schemas))
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, MigrationError) else server_message(error)
+
+
+def _pack(known: Mapping[str, str]) -> str:
+    return base64.b64encode(zlib.compress(json.dumps(known).encode())).decode()
+
+
+def _unpack(cursor: str) -> dict[str, str]:
+    found: dict[str, str] = json.loads(zlib.decompress(base64.b64decode(cursor)))
+    return found
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
