@@ -235,34 +235,38 @@ def test_storage_is_postgresql(deployment: Deployment, monkeypatch: pytest.Monke
     assert deployment.postgres.psql(url, "SELECT partition FROM event_logs") == "..10\n"
 
 
-def test_a_run_goes_through_webserver_daemon_and_code_location(deployment: Deployment, target_db: str) -> None:
+LAUNCH = """
+mutation ($selector: JobOrPipelineSelector!) {
+  launchRun(executionParams: {selector: $selector, runConfigData: {}}) {
+    __typename
+    ... on LaunchRunSuccess {run {runId}}
+  }
+}
+"""
+OUTCOME = "query ($id: ID!) {runOrError(runId: $id) {... on Run {status startTime endTime}}}"
+
+
+def test_runs_go_through_webserver_daemon_and_code_location(deployment: Deployment, target_db: str) -> None:
+    """Two that are started together come one after the other: the second would be refused while the first writes."""
     with deployment.service("code-location"), deployment.service("webserver"), deployment.service("daemon"):
         locations = "{repositoriesOrError {... on RepositoryConnection {nodes {name location {name} jobs {name}}}}}"
         (repository,) = deployment.ask(locations)["repositoriesOrError"]["nodes"]
         assert repository["location"]["name"] == "pg_migration"
-        assert {job["name"] for job in repository["jobs"]} >= {"migrate", "validate"}
-        launched = deployment.ask(
-            """
-            mutation ($selector: JobOrPipelineSelector!) {
-              launchRun(executionParams: {selector: $selector, runConfigData: {}}) {
-                __typename
-                ... on LaunchRunSuccess {run {runId}}
-              }
-            }
-            """,
-            selector={
-                "repositoryLocationName": "pg_migration",
-                "repositoryName": repository["name"],
-                "jobName": "migrate",
-            },
-        )["launchRun"]
-        assert launched["__typename"] == "LaunchRunSuccess"
-        status = "query ($id: ID!) {runOrError(runId: $id) {... on Run {status}}}"
+        assert {job["name"] for job in repository["jobs"]} >= {"migrate", "validate", "preflight"}
+        selector = {
+            "repositoryLocationName": "pg_migration",
+            "repositoryName": repository["name"],
+            "jobName": "migrate",
+        }
+        launched = [deployment.ask(LAUNCH, selector=selector)["launchRun"] for _ in range(2)]
+        assert [run["__typename"] for run in launched] == ["LaunchRunSuccess"] * 2
 
-        def finished() -> str | None:
-            now: str = deployment.ask(status, id=launched["run"]["runId"])["runOrError"]["status"]
-            return now if now in ("SUCCESS", "FAILURE", "CANCELED") else None
+        def outcomes() -> list[dict[str, Any]]:
+            found = [deployment.ask(OUTCOME, id=run["run"]["runId"])["runOrError"] for run in launched]
+            return found if all(run["status"] in ("SUCCESS", "FAILURE", "CANCELED") for run in found) else []
 
-        wait_for("end of the run", finished, deployment.folder / "code-location.log")
-        assert finished() == "SUCCESS"
+        wait_for("end of the runs", outcomes, deployment.folder / "code-location.log")
+        first, second = sorted(outcomes(), key=lambda run: float(run["startTime"]))
+    assert [first["status"], second["status"]] == ["SUCCESS", "SUCCESS"]
+    assert first["endTime"] <= second["startTime"]
     assert deployment.postgres.psql(target_db, "SELECT sum(id) FROM answers") == "85\n"

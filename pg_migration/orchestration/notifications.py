@@ -34,17 +34,20 @@ Row = Mapping[str, object]
 Log = Callable[[str], object]
 
 
-def tell_of(run: MigrationRun, record: dg.DagsterRun, instance: dg.DagsterInstance, failed: bool, log: Log) -> None:
+def tell_of(
+    run: MigrationRun, record: dg.DagsterRun, instance: dg.DagsterInstance, failures: Sequence[str], log: Log
+) -> None:
     """Tell of a run that is about to end, if anybody wants to know. A channel that fails is logged.
 
     Args:
+        failures: why it fails; none when it succeeds.
         log: takes a warning.
     """
     ways = list(channels())
-    if not ways or not _is_wanted(record.job_name, failed, log):
+    if not ways or not _is_wanted(record.job_name, bool(failures), log):
         return
-    _send(_of_run(run, record, failed), ways, log)
-    if failed:
+    _send(_of_run(run, record, failures), ways, log)
+    if failures:
         instance.add_run_tags(record.run_id, {NOTIFIED_TAG: _told(record.run_id)})
 
 
@@ -98,15 +101,15 @@ def _send(message: Message, ways: Sequence[Channel | ConfigurationError], log: L
             log(f"the notification by {way.name} was not sent: {type(error).__name__}")
 
 
-def _of_run(run: MigrationRun, record: dg.DagsterRun, failed: bool) -> Message:
+def _of_run(run: MigrationRun, record: dg.DagsterRun, failures: Sequence[str]) -> Message:
     names = sorted({*run.outcomes.loaded, *run.outcomes.failed, *run.outcomes.checks})
     # What went wrong comes first, then what is large.
     rows = sorted((_row(run, name) for name in names), key=lambda row: (row["state"] == "copied", -_rows_of(row)))
-    return _message(record, failed, run.outcomes.failures, run.outcomes.notes, rows)
+    return _message(record, failures, run.outcomes.notes, rows)
 
 
 def _of_record(record: dg.DagsterRun, reasons: Sequence[str]) -> Message:
-    return _message(record, True, reasons, [], [])
+    return _message(record, reasons, [], [])
 
 
 def _row(run: MigrationRun, name: tuple[str, str]) -> dict[str, object]:
@@ -129,10 +132,8 @@ def _rows_of(row: Row) -> int:
     return rows if isinstance(rows, int) else 0
 
 
-def _message(
-    record: dg.DagsterRun, failed: bool, failures: Sequence[str], notes: Sequence[str], rows: Sequence[Row]
-) -> Message:
-    subject = f"pg_migration: {record.job_name} {'FAILED' if failed else 'succeeded'}: {_database(Side.TARGET)}"
+def _message(record: dg.DagsterRun, failures: Sequence[str], notes: Sequence[str], rows: Sequence[Row]) -> Message:
+    subject = f"pg_migration: {record.job_name} {'FAILED' if failures else 'succeeded'}: {_database(Side.TARGET)}"
     facts = {
         "source": _address(Side.SOURCE),
         "target": _address(Side.TARGET),

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 import dagster as dg
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.orchestration.channels import channels
 from pg_migration.orchestration.failing import fail_if, show_stacks
 from pg_migration.orchestration.metadata import findings_table, findings_text
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.orchestration.structure import lost_with
 from pg_migration.postgres.ddl import reconcile
 from pg_migration.postgres.endpoint import Endpoint
-from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.errors import ConfigurationError, MigrationError
 from pg_migration.postgres.preflight import (
     Finding,
     Severity,
@@ -31,6 +32,7 @@ PREFLIGHT = "preflight"
 LOCK_TIMEOUT = "10s"
 
 CONFIGURATION = "configuration"
+NOTIFICATIONS = "notifications"
 SOURCE = "source"
 TARGET = "target"
 STRUCTURE = "structure of the target"
@@ -66,6 +68,7 @@ def preflight_job() -> None:
 def look(run: MigrationRun) -> Iterator[Finding]:
     """Everything that can be told; what an error makes unknowable is left out."""
     yield from _ask(run, CONFIGURATION, lambda: _settings(run))
+    yield from _notifications()
     ends = [
         *_ask(run, SOURCE, lambda: [_reached(SOURCE, run.source, run.source_connection)]),
         *_ask(run, TARGET, lambda: [_reached(TARGET, run.target, run.target_connection)]),
@@ -93,6 +96,17 @@ def _ask(run: MigrationRun, check: str, question: Callable[[], Iterable[Finding]
 def _settings(run: MigrationRun) -> list[Finding]:
     run.options.load.check()
     return [passed(CONFIGURATION, "within range")]
+
+
+def _notifications() -> Iterator[Finding]:
+    ways = list(channels())
+    for way in ways:
+        if isinstance(way, ConfigurationError):
+            yield warning(NOTIFICATIONS, str(way), "Set it, or unset the rest")
+    if names := [way.name for way in ways if not isinstance(way, ConfigurationError)]:
+        yield passed(NOTIFICATIONS, f"by {' and '.join(names)}")
+    elif not ways:
+        yield passed(NOTIFICATIONS, "none are configured")
 
 
 def _reached(check: str, end: Endpoint, connection: Connection) -> Finding:

@@ -10,8 +10,8 @@ from pg_migration.orchestration.location import Location
 from pg_migration.postgres.catalog import ListedColumn, TableListing
 from pg_migration_tests.orchestration.harness import Platform
 
-JOBS = {"migrate", "validate", "preflight", "prune_old_runs"}
-JOBS = {"migrate", "validate", "preflight", "prune_old_runs"}
+JOBS = {"migrate", "repair", "validate", "preflight", "prune_old_runs"}
+JOBS = {"migrate", "repair", "validate", "preflight", "prune_old_runs"}
 STEPS = [
     "source_schema",
     "source_schema_known_tables",
@@ -118,12 +118,7 @@ def test_validate_runs_the_checks_and_nothing_else(shop: Platform) -> None:
 
 def test_the_jobs_belong_to_the_assets(shop: Platform) -> None:
     repository = shop.definitions.get_repository_def()
-    assert {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")} == {
-        "migrate",
-        "validate",
-        "preflight",
-        "repair",
-    }
+    assert {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")} == JOBS
     migrate = repository.get_job("migrate")
     assert dg.AssetKey(["public", "orders"]) in migrate.asset_layer.executable_asset_keys
     assert migrate.executor_def.name == "in_process"

@@ -1,6 +1,8 @@
 """What people are told of a run that ended, by a real mail server and a real webhook."""
 
 import json
+import shutil
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,6 +10,7 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -16,8 +19,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
 
 from pg_migration.demo.servers import HOST, free_port
-from pg_migration.orchestration.channels import Mail, channels
+from pg_migration.orchestration.channels import Mail, Message, NotSent, channels
 from pg_migration.postgres.errors import ConfigurationError
+from pg_migration_tests.conftest import run
 from pg_migration_tests.orchestration.harness import Platform, Run
 
 # What the mail server says of itself; that clients may do without TLS is meant.
@@ -209,6 +213,46 @@ def test_the_sensor_tells_what_a_run_could_not(shop: Platform, post: Post) -> No
         sensor(context.for_run_failure())
     assert [letter["Subject"].split(": ")[1] for letter in post.letters] == ["validate FAILED", "migrate FAILED"]
     assert "the process of the run was killed" in post.messages[1]
+
+
+def test_a_canceled_run_is_no_success(shop: Platform, post: Post) -> None:
+    """Canceled between two steps, when no step fails."""
+    canceled: list[str] = []
+
+    def cancel() -> None:
+        (run,) = shop.instance.get_runs()
+        canceled.append(run.run_id)
+        shop.instance.report_run_canceling(run)
+
+    shop.after("summary", cancel)
+    shop.migrate()
+    assert canceled
+    assert "migrate FAILED" in post.letters[0]["Subject"]
+    assert "the run was canceled" in post.messages[0]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+def test_encrypted_mail(tls: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificate is checked: one that nobody trusts is refused."""
+    certificate, key = tmp_path / "mail.pem", tmp_path / "mail.key"
+    made = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    run(["openssl", *made.split(), "-keyout", key, "-out", certificate])
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    options = {"ssl_context": context} if tls == "tls" else {"tls_context": context, "require_starttls": True}
+    post = Post()
+    server = Controller(post, hostname=HOST, port=free_port(), server_hostname="localhost", **options)
+    server.start()
+    try:
+        mail = Mail("localhost", server.port, tls, "a@example.org", ("b@example.org",), "", "")
+        with pytest.raises(NotSent, match="certificate verify failed"):
+            mail.send(Message("one", "text", "<p>text</p>"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        mail.send(Message("two", "text", "<p>text</p>"))
+    finally:
+        server.stop()
+    assert [letter["Subject"] for letter in post.letters] == ["two"]
 
 
 SMTP = {"PG_MIGRATION_SMTP_HOST": "mail", "PG_MIGRATION_MAIL_FROM": "a@b", "PG_MIGRATION_MAIL_TO": "c@d"}

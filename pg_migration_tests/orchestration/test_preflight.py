@@ -19,6 +19,7 @@ from pg_migration_tests.orchestration.harness import Database, Platform, Role
 
 CHECKS = {
     "configuration",
+    "notifications",
     "source",
     "target",
     "source and target",
@@ -164,6 +165,12 @@ def test_what_the_target_would_lose(shop: Platform) -> None:
     assert shop.migrate().success
     shop.target.psql("CREATE INDEX mine ON orders (customer)")
     assert "would be dropped in the target: index mine on public.orders" in the(findings(), Severity.WARNING).verdict
+
+
+@pytest.mark.usefixtures("shop")
+def test_notifications_that_can_not_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PG_MIGRATION_SMTP_HOST", "mail.example.org")
+    assert "PG_MIGRATION_MAIL_FROM and PG_MIGRATION_MAIL_TO" in the(findings(), Severity.WARNING).verdict
 
 
 @pytest.mark.usefixtures("shop")
