@@ -30,7 +30,7 @@ from pg_migration.postgres.errors import (
     server_message,
 )
 from pg_migration.postgres.ledger import LoadedRange, TableName, TargetLock
-from pg_migration.postgres.load import TableFailed, TableLoaded, is_complete
+from pg_migration.postgres.load import TableFailed, TableLoaded, WorkDone, is_complete
 from pg_migration.postgres.plan import LoadSettings, Planner
 from pg_migration.postgres.preflight import (
     Ends,
@@ -88,8 +88,13 @@ def default_workers() -> int:
 
 @dataclass
 class Outcomes:
-    """What became of each thing the run did, for the summary; table names are the target's."""
+    """What became of each thing the run did, for the summary; table names are the target's.
 
+    ``servers`` are the versions of the servers that were reached, as they name themselves.
+    """
+
+    servers: dict[Side, str] = field(default_factory=dict)
+    work: list[WorkDone] = field(default_factory=list)
     loaded: dict[TableName, TableLoaded] = field(default_factory=dict)
     reloaded: dict[TableName, str] = field(default_factory=dict)  # begun by an earlier run, and why not continued
     failed: dict[TableName, TableFailed] = field(default_factory=dict)
@@ -114,6 +119,7 @@ class MigrationRun:
         self._lock: TargetLock | None = None
         self.begun = False
         self._covers_everything = False
+        self.reported = False
 
     @cached_property
     def source(self) -> Endpoint:
@@ -212,12 +218,17 @@ class MigrationRun:
     @cached_property
     def source_connection(self) -> Connection:
         """A connection to the source for discovery and planning; inside the snapshot once that is taken."""
-        return self.connections.open(self.source)
+        return self._open(self.source)
 
     @cached_property
     def target_connection(self) -> Connection:
         """A connection to the target for DDL and bookkeeping."""
-        return self.connections.open(self.target)
+        return self._open(self.target)
+
+    def _open(self, end: Endpoint) -> Connection:
+        connection = self.connections.open(end)
+        self.outcomes.servers[end.side] = str(connection.get_parameter_status("server_version"))
+        return connection
 
     @cached_property
     def schemas(self) -> Mapping[str, str]:
@@ -244,6 +255,18 @@ class MigrationRun:
                 f"schema {', '.join(self.schemas)} of the source {self.source.description} is empty or wholly "
                 f"excluded: check PG_MIGRATION_SOURCE_URL and PG_MIGRATION_SOURCE_SCHEMA"
             )
+        return found
+
+    @property
+    def known_catalog(self) -> Catalog | None:
+        """The source's structure where the run came so far as to read it; unlike `catalog` this asks no server."""
+        found: Catalog | None = self.__dict__.get("catalog")
+        return found
+
+    @property
+    def known_schemas(self) -> Mapping[str, str]:
+        """As `schemas`, empty where the run did not come so far; asks no server."""
+        found: Mapping[str, str] = self.__dict__.get("schemas", {})
         return found
 
     def target_catalog(self) -> Catalog:

@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterator, Sequence
 
 import dagster as dg
 
+from pg_migration.orchestration import watching
 from pg_migration.orchestration.attendance import source_pool
 from pg_migration.orchestration.beginning import begin, is_whole_run
 from pg_migration.orchestration.failing import fail_if, told_plainly
@@ -15,7 +16,7 @@ from pg_migration.orchestration.structure import lacking
 from pg_migration.postgres import suspension
 from pg_migration.postgres.catalog import Phase, SchemaObject, Table
 from pg_migration.postgres.ledger import TableName
-from pg_migration.postgres.load import Load, Mode, ObjectFailed, TableFailed, TableLoaded
+from pg_migration.postgres.load import Load, Mode, ObjectFailed, TableFailed, TableLoaded, WorkDone
 from pg_migration.postgres.plan import TablePlan
 from pg_migration.postgres.progress import Progress
 from pg_migration.postgres.ranges import ALL
@@ -133,8 +134,11 @@ class TablesStep:
     def _follow(self, load: Load) -> Generator[TableEvent, None, list[str]]:
         problems: list[str] = []
         for event in load.events():
+            watching.tell(event)
             if isinstance(event, TableLoaded):
                 yield from self._loaded(event)
+            elif isinstance(event, WorkDone):
+                self._migration.outcomes.work.append(event)
             elif isinstance(event, TableFailed):
                 problems.append(self._failed(event))
             elif isinstance(event, ObjectFailed):

@@ -11,12 +11,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from enum import Enum
 
 import psycopg2
 
 from pg_migration.postgres import ledger
 from pg_migration.postgres.catalog import Address, SchemaObject
+from pg_migration.postgres.copying import Copied
 from pg_migration.postgres.errors import ConnectionFailed, LockLost, MigrationError, SnapshotLost, server_message
 from pg_migration.postgres.ledger import LoadedRange, TableName
 from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
@@ -99,7 +101,39 @@ class ObjectFailed:
     error: str
 
 
-Event = TableLoaded | TableFailed | ObjectFailed | Progress
+@dataclass(frozen=True)
+class LoadBegun:
+    """What the load is going to copy, the largest table first, and with how many workers."""
+
+    plans: tuple[TablePlan, ...]
+    workers: int
+
+
+@dataclass(frozen=True)
+class WorkDone:
+    """What one worker did from when to when.
+
+    ``activity`` is ``copy``, ``set logged``, ``analyze`` or the kind of the object that was built; ``detail`` is the
+    chunk's range or the object's name. ``rows`` and ``bytes`` are those that a copy moved.
+    """
+
+    worker: int
+    activity: str
+    table: TableName
+    detail: str
+    started_at: datetime
+    finished_at: datetime
+    succeeded: bool
+    rows: int = 0
+    bytes: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, retries included."""
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+Event = LoadBegun | WorkDone | TableLoaded | TableFailed | ObjectFailed | Progress
 
 
 @dataclass(frozen=True)
@@ -143,6 +177,7 @@ class _TableState:
     plan: TablePlan
     meter: TableMeter
     objects: list[SchemaObject] = field(default_factory=list)
+    moved: dict[_Copy, Copied] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
     started: float | None = None
@@ -199,12 +234,13 @@ class Load:
             self._context.connections.run(self._empty_tables)
         self._draw_graph()
         threads = [
-            threading.Thread(target=self._work, name=f"pg_migration worker {n}", daemon=True)
+            threading.Thread(target=self._work, args=(n,), name=f"pg_migration worker {n}", daemon=True)
             for n in range(1, self._context.workers + 1)
         ]
         for thread in threads:
             thread.start()
         try:
+            yield LoadBegun(tuple(state.plan for state in self._tables.values()), len(threads))
             yield from self._report(len(threads))
         finally:
             self._stopping.set()
@@ -282,17 +318,50 @@ class Load:
     def _needs(self, address: Address) -> frozenset[Address]:
         return self._objects[address].depends_on
 
-    def _work(self) -> None:
+    def _work(self, number: int) -> None:
         worker = Worker(self._context)
         try:
             while (task := self._schedule.take()) is not None:
-                self._schedule.settle(task, self._perform(worker, task))
+                started_at = datetime.now(timezone.utc)
+                succeeded = self._perform(worker, task)
+                self._tell_of_work(number, task, started_at, succeeded)
+                self._schedule.settle(task, succeeded)
         except BaseException as error:  # told to the thread that waits for events, which decides
             self._events.put(error)
             self._schedule.stop()
         finally:
             worker.abandon()
             self._events.put(None)
+
+    def _tell_of_work(self, worker: int, task: _Task, started_at: datetime, succeeded: bool) -> None:
+        """Tell of a task that had something to do."""
+        what = self._activity(task)
+        if what is None:
+            return
+        (activity, detail), moved = what, None
+        if isinstance(task, _Copy):
+            moved = self._tables[task.table].moved.get(task)
+        table = self._objects[task.address].table if isinstance(task, (_Build, _Alter)) else task.table
+        assert table is not None, "only what belongs to a table is built by a load"
+        name = self._context.target_name(self._tables[table].plan.table)
+        rows, size = (moved.rows, moved.bytes) if moved is not None else (0, 0)
+        finished_at = datetime.now(timezone.utc)
+        self._events.put(WorkDone(worker, activity, name, detail, started_at, finished_at, succeeded, rows, size))
+
+    def _activity(self, task: _Task) -> tuple[str, str] | None:
+        """What a task does, and to what; None when it does nothing that takes time."""
+        if isinstance(task, _Copy):
+            return "copy", task.range_key
+        if isinstance(task, _Finish):
+            return "analyze", ""
+        if isinstance(task, _Complete):
+            table = self._tables[task.table].plan.table
+            logs = self._mode is Mode.RELOAD and self._context.unlogged_for_load(table)
+            return ("set logged", "") if logs else None
+        made = self._objects[task.address]
+        if isinstance(task, _Alter) and len(made.statements) == len(_build_statements(made)):
+            return None
+        return made.kind, made.name
 
     def _perform(self, worker: Worker, task: _Task) -> bool:
         """Do one task; whether it succeeded. What makes every further task hopeless is raised.
@@ -360,6 +429,7 @@ class Load:
             copied = worker.copy(state.plan, piece, chunk, replace, again, on_bytes)
         state.meter.committed(copied.rows, copied.bytes)
         with self._lock:
+            state.moved[task] = copied
             state.rows[task.range_key] = state.rows.get(task.range_key, 0) + copied.rows
             state.bytes[task.range_key] = state.bytes.get(task.range_key, 0) + copied.bytes
 
