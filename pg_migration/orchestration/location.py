@@ -86,7 +86,5 @@ def _listing(known: Mapping[str, Any]) -> TableListing:
 
 def _path() -> Path:
     """One file for each source and choice of schemas; the password is part of a hash only."""
-    home = os.environ.get("DAGSTER_HOME")
-    folder = Path(home) / "pg_migration" if home else Path.home() / ".cache" / "pg_migration"
     choice = (os.environ.get(settings.SOURCE_URL, ""), settings.source_schemas(), settings.target_schemas())
-    return folder / f"catalog-{hashlib.sha256(repr(choice).encode()).hexdigest()[:16]}.json"
+    return settings.own_folder() / f"catalog-{hashlib.sha256(repr(choice).encode()).hexdigest()[:16]}.json"

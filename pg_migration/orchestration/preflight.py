@@ -48,6 +48,7 @@ def _preflight_checks(context: dg.OpExecutionContext, migration: dg.ResourcePara
     findings = list(look(migration))
     context.log.info("\n" + findings_text(findings))
     errors = [str(found) for found in findings if found.severity is Severity.ERROR]
+    migration.outcomes.findings += findings
     migration.outcomes.failures += errors
     table = {"preflight": findings_table(findings)}
     fail_if(errors, f"a migration would be refused, for {len(errors)} reason(s)", table)

@@ -7,8 +7,11 @@ import dagster as dg
 from dagster import get_dagster_logger
 from pydantic import Field
 
+from pg_migration.orchestration import location
 from pg_migration.orchestration.ending import at_end
 from pg_migration.orchestration.failing import show_stacks
+from pg_migration.orchestration.relations import Relations
+from pg_migration.orchestration.reports import file_report
 from pg_migration.orchestration.run import MigrationRun, Options, default_workers
 from pg_migration.postgres.plan import CopyFormat, LoadSettings
 
@@ -64,9 +67,8 @@ class Migration(dg.ConfigurableResource[MigrationRun]):
         default="auto", description="'auto': binary for tables whose types allow it, which is faster; 'text': never."
     )
 
-    @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[MigrationRun]:
-        """One `MigrationRun` for all steps of a run; it is closed when the run ends, however it ends."""
+    def options(self) -> Options:
+        """The configuration, as the run takes it."""
         load = LoadSettings(
             chunk_size=self.chunk_size,
             partition_threshold=self.partition_threshold,
@@ -75,7 +77,7 @@ class Migration(dg.ConfigurableResource[MigrationRun]):
             use_unlogged_tables=self.use_unlogged_tables,
             copy_format=self.copy_format,
         )
-        options = Options(
+        return Options(
             load=load,
             exclude_tables=tuple(self.exclude_tables),
             drop_existing_tables=self.drop_existing_tables,
@@ -85,11 +87,29 @@ class Migration(dg.ConfigurableResource[MigrationRun]):
             privileges=self.privileges,
             create_roles=self.create_roles,
         )
-        run = MigrationRun(context.run.run_id if context.run else "no run", options)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[MigrationRun]:
+        """One `MigrationRun` for all steps of a run; it is closed when the run ends, however it ends."""
+        run = MigrationRun(context.run.run_id if context.run else "no run", self.options())
         try:
             yield run
         finally:
             show_stacks()
+            _report(context, run)
             run.close()
             if context.run is not None and context.instance is not None:
                 at_end(run, context.run, context.instance, (context.log or get_dagster_logger()).warning)
+
+
+def _report(context: dg.InitResourceContext, migration: MigrationRun) -> None:
+    """Leave the report of a run that has no summary to do it, or did not get there."""
+    if migration.reported or context.run is None or context.instance is None:
+        return
+    # `dagster job execute` makes the resources once more when the run has ended, to read its outputs with.
+    if context.instance.get_run_by_id(context.run.run_id).is_finished:  # type: ignore[union-attr]
+        return
+    noted = len(migration.outcomes.notes)
+    file_report(context.instance, migration, Relations(location.load()))
+    for note in migration.outcomes.notes[noted:]:
+        context.log.warning(note)  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""The environment variables that say what is migrated where."""
+"""The environment variables that say what is migrated where, and where our own files are."""
 
 import os
 from datetime import timedelta
@@ -22,7 +22,9 @@ RUN_CONFIG = "PG_MIGRATION_RUN_CONFIG"
 TIMEZONE = "PG_MIGRATION_TIMEZONE"
 OWNERS = "PG_MIGRATION_OWNERS"
 FRESH_WITHIN_HOURS = "PG_MIGRATION_FRESH_WITHIN_HOURS"
+REPORTS = "PG_MIGRATION_REPORTS"
 DEFAULT_SCHEMA = "public"
+NO_REPORTS = "off"
 
 _URLS = {Side.SOURCE: SOURCE_URL, Side.TARGET: TARGET_URL}
 
@@ -129,3 +131,17 @@ def fresh_within() -> timedelta | None:
     if not 0 < hours < inf:
         raise ConfigurationError(f"{FRESH_WITHIN_HOURS} is {text!r}, but must be a number of hours above 0")
     return timedelta(hours=hours)
+
+
+def own_folder() -> Path:
+    """Where our own files are kept: with Dagster's records, or in the user's cache when those have no fixed place."""
+    home = os.environ.get("DAGSTER_HOME")
+    return Path(home) / "pg_migration" if home else Path.home() / ".cache" / "pg_migration"
+
+
+def reports_folder() -> Path | None:
+    """Where the reports of runs are written; None when they are switched off."""
+    chosen = os.environ.get(REPORTS, "").strip()
+    if chosen.lower() == NO_REPORTS:
+        return None
+    return Path(chosen) if chosen else own_folder() / "reports"

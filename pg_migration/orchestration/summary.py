@@ -1,6 +1,7 @@
 """The last asset: what was migrated, what was not and why."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import dagster as dg
 
@@ -8,6 +9,7 @@ from pg_migration.orchestration.beginning import begin, is_whole_run
 from pg_migration.orchestration.failing import fail_if, told_plainly
 from pg_migration.orchestration.metadata import Figure, markdown, markdown_text, rows_per_second
 from pg_migration.orchestration.relations import Relations
+from pg_migration.orchestration.reports import file_report
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.orchestration.structure import AFTER_ROWS
 from pg_migration.postgres.catalog import Phase, Table
@@ -51,12 +53,14 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
                 f"{row['table']} is not complete in the target" for row in rows if row["state"] == "not copied"
             ]
         failures += _left_undone(migration)
+        told = dict(zip(names, rows, strict=True))
+        page = file_report(context.instance, migration, relations, told, unfinished_step=SUMMARY)
         context.log.info("\n" + _text(rows, migration, failures))
         if failures:
-            context.log_event(dg.AssetObservation(context.asset_key, metadata=_metadata(rows, migration)))
+            context.log_event(dg.AssetObservation(context.asset_key, metadata=_metadata(rows, migration, page)))
         fail_if(failures, f"the migration is not complete, {len(failures)} failure(s)")
         migration.outcomes.at_the_end = True
-        return dg.MaterializeResult(metadata=_metadata(rows, migration))
+        return dg.MaterializeResult(metadata=_metadata(rows, migration, page))
 
     return summary
 
@@ -143,10 +147,12 @@ def _listed(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines) or "none"
 
 
-def _metadata(rows: Sequence[Row], migration: MigrationRun) -> dict[str, Figure]:
+def _metadata(rows: Sequence[Row], migration: MigrationRun, page: Path | None) -> dict[str, Figure]:
     outcomes = migration.outcomes
     snapshot = migration.snapshot
+    report: dict[str, Figure] = {"report": dg.MetadataValue.path(str(page))} if page is not None else {}
     return {
+        **report,
         "tables": markdown(rows),
         **({"snapshot": snapshot.name} if snapshot is not None else {}),
         "rows": sum(done.rows for done in outcomes.loaded.values()),

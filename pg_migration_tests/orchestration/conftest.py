@@ -34,6 +34,7 @@ ANALYZE;
 def serve(source: Database, target: Database, monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Platform]:
     """Dagster over two databases, for as long as the fixture that yields from this lives."""
     monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.setenv("PG_MIGRATION_REPORTS", "off")  # pictures take half a second: only tests of reports make them
     with dg.DagsterInstance.ephemeral() as instance:
         made = Platform(source, target, instance, monkeypatch)
         made.set(SOURCE_URL=source.url, TARGET_URL=target.url, SOURCE_SCHEMA=None, TARGET_SCHEMA=None)

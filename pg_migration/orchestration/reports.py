@@ -1,0 +1,39 @@
+"""Every run leaves a report; where that can't be written, the run says so and is none the worse for it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import dagster as dg
+
+from pg_migration.orchestration import settings
+from pg_migration.orchestration.relations import Relations
+from pg_migration.orchestration.run import MigrationRun
+from pg_migration.postgres.ledger import TableName
+from pg_migration.reporting import filing
+from pg_migration.reporting.gathering import gather
+
+
+def file_report(
+    instance: dg.DagsterInstance,
+    migration: MigrationRun,
+    relations: Relations,
+    told: Mapping[TableName, Mapping[str, object]] | None = None,
+    unfinished_step: str | None = None,
+) -> Path | None:
+    """Write the report of a run as far as it has come; once for each run.
+
+    Args:
+        told, unfinished_step: as `pg_migration.reporting.gathering.gather`.
+
+    Returns:
+        The page. None when reports are switched off, or when it could not be written, which is a note of the run then.
+    """
+    folder = settings.reports_folder()
+    if folder is None:
+        return None
+    migration.reported = True
+    try:
+        return filing.write(gather(instance, migration, relations, told, unfinished_step), folder)
+    except Exception as error:
+        migration.outcomes.notes.append(f"the report could not be written: {type(error).__name__}: {error}")
+        return None

@@ -1,0 +1,87 @@
+"""Where reports are kept: a folder for each run, with the page, the data as JSON, and its tables as CSV."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import pandas as pd
+
+from pg_migration.reporting.model import CheckReport, Report, TableReport, WorkReport
+from pg_migration.reporting.page import render
+
+PAGE = "report.html"
+DATA = "report.json"
+TABLES = "tables.csv"
+CHECKS = "checks.csv"
+WORK = "timeline.csv"
+
+
+def write(report: Report, folder: Path) -> Path:
+    """Write all files of a report; each is whole or not there. The data comes first: it does not depend on pictures.
+
+    Args:
+        folder: where reports are kept; made where it is missing.
+
+    Returns:
+        The page.
+
+    Raises:
+        OSError: when a file can't be written.
+    """
+    place = folder / report.run_id
+    place.mkdir(parents=True, exist_ok=True)
+    _replace(place / DATA, report.as_json())
+    for name, frame in _frames(report).items():
+        _replace(place / name, frame.to_csv(index=False).encode())
+    _replace(place / PAGE, render(report).encode("utf-8", "backslashreplace"))
+    return place / PAGE
+
+
+def read(folder: Path, run_id: str) -> Report | None:
+    """The report of a run; None where there is none that can be read."""
+    try:
+        return Report.from_json((folder / run_id / DATA).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def newest(folder: Path) -> str | None:
+    """The run whose report was written last."""
+    written = [(path.stat().st_mtime, path.parent.name) for path in folder.glob(f"*/{DATA}")]
+    return max(written)[1] if written else None
+
+
+def matching(folder: Path, beginning: str) -> list[str]:
+    """The runs with a report whose identifier begins like this."""
+    return sorted(path.parent.name for path in folder.glob(f"*/{DATA}") if path.parent.name.startswith(beginning))
+
+
+def _frames(report: Report) -> Mapping[str, pd.DataFrame]:
+    tables = _frame(TableReport, report.tables)
+    tables["rows_per_second"] = [table.rows_per_second for table in report.tables]
+    tables["bytes_per_second"] = [table.bytes_per_second for table in report.tables]
+    tables["workers"] = [" ".join(map(str, table.workers)) for table in report.tables]
+    for whole in (
+        "rows",
+        "moved_rows",
+        "bytes",
+        "moved_bytes",
+        "source_bytes",
+        "ranges",
+        "chunks",
+    ):  # else one that is missing makes all decimal
+        tables[whole] = tables[whole].astype("Int64")
+    checks = _frame(CheckReport, report.checks).drop(columns="figures")
+    return {TABLES: tables, CHECKS: checks, WORK: _frame(WorkReport, report.work)}
+
+
+def _frame(
+    kind: type[TableReport | CheckReport | WorkReport], lines: Sequence[TableReport | CheckReport | WorkReport]
+) -> pd.DataFrame:
+    return pd.DataFrame([asdict(line) for line in lines], columns=[column.name for column in fields(kind)])
+
+
+def _replace(path: Path, content: bytes) -> None:
+    draft = path.with_suffix(f"{path.suffix}.draft")
+    draft.write_bytes(content)
+    draft.replace(path)

@@ -1,0 +1,255 @@
+"""The report that every run leaves: true, complete, one page that needs nothing else, and safe to open."""
+
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pandas as pd
+import pytest
+
+from pg_migration.reporting import charts, filing
+from pg_migration.reporting.model import Report
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.orchestration.conftest import SHOP, serve
+from pg_migration_tests.orchestration.harness import Database, Platform, Run
+
+HOSTILE = '"Order"; </td><script>alert(1)</script> $x$ \x01 & 注文'
+STRANGE = f"""
+CREATE TABLE "{HOSTILE.replace('"', '""')}" (id integer PRIMARY KEY, note text);
+INSERT INTO "{HOSTILE.replace('"', '""')}" SELECT n, repeat('x', 50) FROM generate_series(1, 2000) AS n;
+CREATE TABLE debris (id integer);
+CREATE VIEW late AS SELECT * FROM orders WHERE placed > date '2024-06-01';
+ANALYZE;
+"""
+CONFIG = {"exclude_tables": ["debris"], "chunk_size": 500, "partition_threshold": 1000, "max_partitions": 3}
+
+
+@dataclass(frozen=True)
+class Filed:
+    """A run and the report that it left."""
+
+    platform: Platform
+    run: Run
+    folder: Path
+
+    @property
+    def place(self) -> Path:
+        return self.folder / self.run.result.run_id
+
+    @property
+    def report(self) -> Report:
+        found = filing.read(self.folder, self.run.result.run_id)
+        assert found is not None
+        return found
+
+    @property
+    def page(self) -> str:
+        return (self.place / filing.PAGE).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def filed(
+    postgres16: PostgresServer, postgres18: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Filed]:
+    """One migration with a name that nobody should have chosen."""
+    source, target = (Database(server, server.create_database()) for server in (postgres16, postgres18))
+    source.psql(SHOP + STRANGE)
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for platform in serve(source, target, monkeypatch, home):
+            platform.set(REPORTS=None)
+            run = platform.migrate(**CONFIG)
+            assert run.success
+            yield Filed(platform, run, home / "pg_migration" / "reports")
+    for database in (source, target):
+        database.server.drop_database(database.url)
+
+
+def test_it_is_linked_from_the_summary(filed: Filed) -> None:
+    assert filed.run.metadata("summary")["report"] == str(filed.place / filing.PAGE)
+
+
+def test_its_data_is_what_the_ledger_has(filed: Filed) -> None:
+    report = filed.report
+    assert report.succeeded
+    assert not report.failures
+    ledger = filed.platform.target.psql(
+        "SELECT json_agg(t) FROM (SELECT table_name, sum(row_count)::int AS rows, sum(byte_count)::int AS bytes, "
+        "count(*)::int AS chunks FROM _pg_migration.chunk GROUP BY 1) AS t"
+    )
+    expected = {t["table_name"]: (t["rows"], t["bytes"], t["chunks"]) for t in json.loads(ledger)}
+    assert {t.name: (t.rows, t.bytes, t.chunks) for t in report.copied} == expected
+    assert set(expected) == {"customers", "orders", HOSTILE}
+    copies = [done for done in report.work if done.activity == "copy"]
+    moved = {
+        name: (
+            sum(done.rows for done in copies if done.table == f"public.{name}"),
+            sum(done.bytes for done in copies if done.table == f"public.{name}"),
+            sum(done.table == f"public.{name}" for done in copies),
+        )
+        for name in expected
+    }
+    assert moved == expected
+    assert report.total_rows == 6100
+
+
+def test_it_tells_of_everything(filed: Filed) -> None:
+    report = filed.report
+    states = {table.name: table.state for table in report.tables}
+    assert states == {"customers": "copied", "debris": "excluded", "orders": "copied", HOSTILE: "copied"}
+    assert report.source.version is not None
+    assert report.source.version.startswith("16.")
+    assert report.target.version is not None
+    assert report.target.version.startswith("18.")
+    assert report.source.schemas == report.target.schemas == ("public",)
+    assert report.options.items() >= CONFIG.items()
+    checked = {(check.subject, check.name): check.outcome for check in report.checks}
+    assert checked["public.orders", "row_count"] == checked["public.orders", "content"] == "passed"
+    kinds = {kind.kind: kind for kind in report.kinds}
+    assert (kinds["view"].in_source, kinds["view"].made, kinds["view"].failed) == (1, 1, 0)
+    assert (kinds["index"].in_source, kinds["index"].made) == (1, 1)
+    assert [step.name for step in report.steps][:4] == [
+        "source_schema",
+        "source_schema_known_tables",
+        "target_ddl",
+        "tables",
+    ]
+
+
+def test_its_timeline_shows_who_did_what_when(filed: Filed) -> None:
+    report = filed.report
+    assert {done.worker for done in report.work} <= set(range(1, report.options["workers"] + 1))
+    assert all(report.started_at <= d.started_at <= d.finished_at <= report.finished_at for d in report.work)
+    assert all(done.succeeded for done in report.work)
+    for worker in {done.worker for done in report.work}:
+        own = [done for done in report.work if done.worker == worker]
+        assert all(before.finished_at <= after.started_at for before, after in itertools.pairwise(own))
+    built = {(done.activity, done.detail) for done in report.work if done.table == "public.orders"}
+    assert built >= {("index", "orders_placed"), ("primary key", "orders_pkey"), ("analyze", "")}
+    edges, rates = charts.throughput(report)
+    moved = sum(rate * (end - begin) for rate, begin, end in zip(rates, edges, edges[1:], strict=False))
+    assert moved == pytest.approx(report.total_bytes)
+
+
+def test_its_tables_are_csv_too(filed: Filed) -> None:
+    tables = pd.read_csv(filed.place / filing.TABLES)
+    assert dict(zip(tables["name"], tables["state"], strict=True))[HOSTILE] == "copied"
+    assert int(tables["rows"].sum()) == 6100
+    assert tables.loc[tables["name"] == "orders", "rows_per_second"].item() > 0
+    assert len(pd.read_csv(filed.place / filing.CHECKS)) == len(filed.report.checks)
+    timeline = pd.read_csv(filed.place / filing.WORK)
+    assert timeline["bytes"].sum() == filed.report.total_bytes
+
+
+class _Reader(HTMLParser):
+    """What a browser would make of a page: the texts, and what it would fetch or run."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.texts: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "data")]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_its_page_fetches_nothing_and_runs_nothing(filed: Filed) -> None:
+    read = _Reader(filed.page)
+    assert "script" not in read.tags
+    outside = {address for address in read.addresses if not address.startswith("#")}
+    assert outside == {filing.DATA, filing.TABLES, filing.CHECKS, filing.WORK}
+    assert all((filed.place / name).is_file() for name in outside)
+    assert "http" not in filed.page
+    assert "@import" not in filed.page
+    assert "url(" not in filed.page.replace("url(#", "")
+
+
+def test_its_page_shows_every_name_as_it_is(filed: Filed) -> None:
+    read = _Reader(filed.page)
+    cells = [text.strip() for text in read.texts]
+    assert f"public.{HOSTILE}".replace("\x01", "\\x01") in cells
+    assert "\x01" not in filed.page
+    assert {"public.orders", "public.debris", "excluded", "row_count", "4,000 rows on both sides"} <= set(cells)
+    assert any("PostgreSQL 18." in text for text in read.texts)
+    assert read.tags.count("svg") == 3
+    assert "worker 1" in cells
+
+
+def test_a_run_of_very_many_chunks_makes_no_heavier_page(filed: Filed) -> None:
+    report = filed.report
+    step = (report.finished_at - report.started_at) / 4000
+    work = [
+        replace(
+            report.work[n % len(report.work)],
+            worker=1,
+            table=f"public.t{n % 7}",
+            started_at=report.started_at + n * step,
+            finished_at=report.started_at + (n + 1) * step,
+            succeeded=n != 1234,
+        )
+        for n in range(4000)
+    ]
+    timeline = charts.draw(replace(report, work=tuple(work)))[0].svg
+    assert timeline.count("<path") < 1000
+    assert charts.FAILED in timeline
+
+
+def test_it_holds_no_password(filed: Filed) -> None:
+    for path in filed.place.iterdir():
+        for url in (filed.platform.source.url, filed.platform.target.url):
+            assert str(urlsplit(url).password) not in path.read_text(encoding="utf-8"), path
+
+
+def test_validating_leaves_a_report_too(filed: Filed) -> None:
+    found = Filed(filed.platform, filed.platform.validate(exclude_tables=["debris"]), filed.folder).report
+    assert (found.job, found.succeeded, found.tables, found.work) == ("validate", True, (), ())
+    assert ("public.orders", "content") in {(check.subject, check.name) for check in found.checks}
+
+
+def test_a_failed_run_leaves_one_that_begins_with_what_failed(filed: Filed) -> None:
+    shop = filed.platform
+    shop.after("tables", lambda: shop.target.psql("DELETE FROM orders WHERE id = 7"))
+    run = shop.migrate(**CONFIG)
+    shop.after("tables", lambda: None)
+    assert not run.success
+    failed = Filed(shop, run, filed.folder)
+    report = failed.report
+    assert not report.succeeded
+    told = "row_count of public.orders: 4,000 rows in the source, 3,999 in the target"
+    assert told in report.failures
+    assert report.checks[0].subject == "public.orders"
+    assert report.checks[0].outcome == "failed"
+    texts = [text.strip() for text in _Reader(failed.page).texts]
+    assert texts.index(told) < texts.index("Tables")
+    assert "failed" in texts[: texts.index(told)]
+
+
+def test_a_report_that_cannot_be_written_is_a_note(filed: Filed, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    filed.platform.set(REPORTS=str(tmp_path / "file"))
+    try:
+        run = filed.platform.migrate(**CONFIG)
+    finally:
+        filed.platform.set(REPORTS=None)
+    assert run.success
+    shown = run.metadata("summary")
+    assert "report" not in shown
+    assert "the report could not be written: NotADirectoryError" in shown["notes"]
+
+
+def test_pictures_cost_nothing_until_they_are_drawn() -> None:
+    program = "import sys, pg_migration.reporting.filing; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
