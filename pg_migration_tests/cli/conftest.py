@@ -21,10 +21,11 @@ PROGRAMS = Path(sys.executable).parent
 
 @dataclass(frozen=True)
 class Ended:
-    """A command that came to its end."""
+    """A command that came to its end; ``errors`` is empty where both streams are in ``output``."""
 
     status: int
     output: str
+    errors: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Terminal:
         """The variables of a session; those of the person who runs the tests stay outside."""
         kept = {n: v for n, v in os.environ.items() if not n.startswith(("PG_MIGRATION_", "DAGSTER_", "PGPASS"))}
         urls = {"PG_MIGRATION_SOURCE_URL": self.source.url, "PG_MIGRATION_TARGET_URL": self.target.url}
-        return {**kept, "PYTHONPATH": str(ROOT), "DAGSTER_HOME": str(self.home), **urls, **variables}
+        ours = {"PYTHONPATH": str(ROOT), "DAGSTER_HOME": str(self.home), "PG_MIGRATION_REPORTS": "off"}
+        return {**kept, **ours, **urls, **variables}
 
     def execute(self, job: str, config: object = None, **variables: str) -> Ended:
         """`dagster job execute` of one job, with the configuration of the resource `migration`."""
@@ -63,6 +65,19 @@ class Terminal:
             check=False,
         )
         return Ended(done.returncode, done.stdout)
+
+    def command(self, *arguments: str | Path, **variables: str) -> Ended:
+        """Run `pg_migration`, whose reports are in Dagster's home, with its two streams apart."""
+        done = subprocess.run(
+            [PROGRAMS / "pg_migration", *arguments],
+            cwd=self.home,
+            env=self.environment(PG_MIGRATION_REPORTS="", **variables),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
 
     def assert_secret(self, *texts: str) -> None:
         """Neither the texts nor any file in Dagster's home holds the password of one of the URLs."""

@@ -1,0 +1,91 @@
+"""The command ``pg_migration`` and what belongs to it.
+
+Dagster takes seconds to import, so it is imported by the commands that use it, not for a page of help.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pg_migration.cli.comparing import compare
+from pg_migration.cli.ending import FAILED, SUCCEEDED
+
+
+@dataclass(frozen=True)
+class JobCommand:
+    """A command that runs a job."""
+
+    name: str
+    job: str
+    help: str
+
+
+JOBS = (
+    JobCommand("preflight", "preflight", "Look whether a migration can go ahead, and say what to do about what can't."),
+    JobCommand("run", "migrate", "Copy everything from the source to the target in one run, and prove it."),
+    JobCommand("validate", "validate", "Compare source and target as they are now; copies nothing."),
+)
+
+
+class _JobCommand(click.Command):
+    """Takes every parameter of the resource ``migration`` as an option."""
+
+    def __init__(self, spec: JobCommand) -> None:
+        super().__init__(
+            spec.name,
+            help=f"{spec.help} The job '{spec.job}' of Dagster, run in this process.",
+            callback=self._execute,
+            params=[
+                click.Option(
+                    ["-c", "--config", "files"],
+                    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                    multiple=True,
+                    help="Run configuration as YAML. Options override it, and later files earlier ones.",
+                ),
+                click.Option(["--json", "as_json"], is_flag=True, help="Print the report as JSON on standard output."),
+                click.Option(["--verbose", "verbose"], is_flag=True, help="Show Dagster's own events."),
+            ],
+        )
+        self._spec = spec
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        from pg_migration.cli.options import resource_options
+
+        return [*resource_options(), *super().get_params(ctx)]
+
+    def _execute(self, files: tuple[Path, ...], as_json: bool, verbose: bool, **settings: Any) -> None:
+        from pg_migration.cli.options import run_config
+        from pg_migration.cli.running import run_job
+
+        config = run_config(files, settings)
+        succeeded = run_job(self._spec.job, config, as_json, verbose)
+        click.get_current_context().exit(SUCCEEDED if succeeded else FAILED)
+
+
+@click.group(
+    help="Moves one PostgreSQL database into another, and proves that the copy is right. PG_MIGRATION_SOURCE_URL says "
+    "where from, PG_MIGRATION_TARGET_URL where to. Ends with status 0 on full success only, 1 when something failed or "
+    "differs, 2 when the command or the configuration is wrong.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="pg_migration", prog_name="pg_migration")
+def main() -> None:
+    """The program."""
+
+
+main.add_command(compare)
+for _spec in JOBS:
+    main.add_command(_JobCommand(_spec))
+
+
+@main.command(help="Print the report of a run: its identifier or how that begins, or 'last'. Ends as the run ended.")
+@click.argument("run", default="last")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.pass_context
+def report(context: click.Context, run: str, as_json: bool) -> None:
+    """Print a report."""
+    from pg_migration.cli.reporting import report as print_it
+
+    print_it(context, run, as_json)

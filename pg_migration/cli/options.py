@@ -1,0 +1,89 @@
+"""Run configuration from options and files. The options are the fields of the resource ``migration``."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+import click
+import yaml
+from pydantic.fields import FieldInfo
+
+from pg_migration.cli.ending import Misused
+from pg_migration.orchestration.resources import Migration
+
+_TYPES: Mapping[object, "click.ParamType[Any]"] = {int: click.INT, float: click.FLOAT, str: click.STRING}
+
+
+@cache
+def resource_options() -> tuple[click.Option, ...]:
+    """An option for each parameter. One that is not given is None, so that the resource's own default holds."""
+    return tuple(_option(name, field) for name, field in Migration.model_fields.items())
+
+
+def _option(name: str, field: FieldInfo) -> click.Option:
+    flag = name.replace("_", "-")
+    told = f"{field.description}  [default: {_default(field)}]"
+    kind = _without_none(field.annotation)
+    if kind is bool:
+        return click.Option([f"--{flag}/--no-{flag}", name], is_flag=True, default=None, help=told)
+    several = get_origin(kind) in (list, tuple)
+    item = get_args(kind)[0] if several else kind
+    return click.Option([f"--{flag}", name], type=_type(name, item), multiple=several, default=None, help=told)
+
+
+def _without_none(annotation: Any) -> Any:
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+    return kinds[0] if NoneType in get_args(annotation) and len(kinds) == 1 else annotation
+
+
+def _type(name: str, kind: Any) -> "click.ParamType[Any]":
+    if get_origin(kind) is Literal:
+        return click.Choice(get_args(kind))
+    if kind not in _TYPES:
+        raise TypeError(f"parameter {name} of resource 'migration' is of a type that no option can be made for: {kind}")
+    return _TYPES[kind]
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value) if value not in (None, [], ()) else "none"
+
+
+def run_config(files: Sequence[Path], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a run: files in their order, then what was given as options.
+
+    Raises:
+        Misused: when a file is no YAML, or no mapping.
+    """
+    found: dict[str, Any] = {}
+    for file in files:
+        found = merged(found, _read(file))
+    given = {name: _plain(value) for name, value in settings.items() if value is not None and value != ()}
+    return merged(found, {"resources": {"migration": {"config": given}}}) if given else found
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Misused(f"{file} can't be read as YAML: {error}") from None
+    if content is not None and not isinstance(content, dict):
+        raise Misused(f"{file} holds no run configuration: expected a mapping that begins with 'resources:'")
+    return content or {}
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both mappings in one, at every depth; where they disagree, the second one wins."""
+    found = dict(below)
+    for name, value in above.items():
+        both = isinstance(value, dict) and isinstance(found.get(name), dict)
+        found[name] = merged(found[name], value) if both else value
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,126 @@
+"""The report in the terminal."""
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pg_migration.reporting import figures
+from pg_migration.reporting.model import CheckReport, Database, FindingReport, Report, TableReport
+
+NARROW = 110
+
+_STYLES = {
+    "failed": "bold red",
+    "not copied": "bold red",
+    "copied": "green",
+    "continued": "green",
+    "warning": "yellow",
+    "error": "bold red",
+    "passed": "green",
+}
+
+
+def show(report: Report, console: Console, place: str | None = None) -> None:
+    """Print what matters of a report: how it ended, what failed, every table, the checks that did not pass.
+
+    Args:
+        console: where to.
+        place: where the page is, to be told last.
+    """
+    _head(report, console)
+    if report.tables:
+        console.print(_tables(report.tables, narrow=console.width < NARROW))
+    # Where rows were copied, what was in order beforehand is no news.
+    telling = [found for found in report.findings if found.severity != "passed" or not report.tables]
+    if telling:
+        console.print(_findings(telling))
+    if report.checks_planned:
+        _line(console, _text(report.checks_told))
+    _checks(report.checks, console)
+    for item in report.left_out:
+        _line(console, _text(f"not migrated: {item.kind} {item.name}: {item.reason}"))
+    for note in report.notes:
+        _line(console, _text(f"note: {note}"))
+    if report.failures:
+        _line(console, Text(f"{len(report.failures)} failure(s)", style="bold red"))
+        for failure in report.failures:
+            _line(console, _text(f"- {failure}", "red"))
+    if place is not None:
+        _line(console, _text(f"report: {place}"))
+
+
+def _head(report: Report, console: Console) -> None:
+    style = "bold green" if report.succeeded else "bold red"
+    head = Text(f"{report.job} {'succeeded' if report.succeeded else 'FAILED'}", style=style)
+    head.append(
+        f"  {report.started_at:%Y-%m-%d %H:%M:%S} UTC, {figures.duration(report.seconds)}", style="default not bold"
+    )
+    head.append(f", run {report.run_id}", style="default not bold")
+    _line(console, head)
+    _line(console, _text(f"from {_end(report.source)}"))
+    _line(console, _text(f"to   {_end(report.target)}"))
+    if report.work:
+        told = f"{figures.count(report.total_rows)} rows, {figures.size(report.total_bytes)} on the wire"
+        if report.copy_seconds:
+            told += (
+                f", copied in {figures.duration(report.copy_seconds)}: "
+                f"{figures.size(report.total_bytes / report.copy_seconds)}/s"
+            )
+        _line(console, _text(told))
+
+
+def _end(end: Database) -> str:
+    version = f"PostgreSQL {end.version}" if end.version else "not reached"
+    schemas = f", {', '.join(end.schemas)}" if end.schemas else ""
+    return f"{end.where or 'unknown'} ({version}{schemas})"
+
+
+def _tables(tables: Sequence[TableReport], narrow: bool) -> Table:
+    """The table of tables; a narrow terminal gets fewer columns, so that names stay whole."""
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn.add_column("table", overflow="fold")
+    drawn.add_column("state", no_wrap=True)
+    titles = ["rows", "size", "copy", "indexes", *(() if narrow else ("wire", "rows/s"))]
+    for title in titles:
+        drawn.add_column(title, justify="right", no_wrap=True)
+    for table in tables:
+        cells = {
+            "rows": figures.count(table.rows),
+            "size": figures.size(table.source_bytes),
+            "copy": figures.duration(table.copy_seconds),
+            "indexes": figures.duration(table.build_seconds),
+            "wire": figures.size(table.bytes),
+            "rows/s": figures.count(table.rows_per_second),
+        }
+        state = _text(table.state, _STYLES.get(table.state, ""))
+        drawn.add_row(_text(table.title), state, *(cells[title] for title in titles))
+    return drawn
+
+
+def _findings(findings: Iterable[FindingReport]) -> Table:
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("looked at", "outcome", "verdict", "what to do"):
+        drawn.add_column(title, overflow="fold")
+    for found in findings:
+        outcome = _text(found.severity, _STYLES.get(found.severity, ""))
+        drawn.add_row(_text(found.check), outcome, _text(found.verdict), _text(found.advice))
+    return drawn
+
+
+def _checks(checks: Iterable[CheckReport], console: Console) -> None:
+    for check in [check for check in checks if not check.passed]:
+        style = _STYLES.get(check.outcome, "")
+        _line(console, _text(f"{check.outcome}: {check.name} of {check.subject}: {check.verdict}", style))
+
+
+def _text(content: str, style: str = "") -> Text:
+    """Text as it is: names may hold what rich takes for markup."""
+    return Text(figures.readable(content), style=style)
+
+
+def _line(console: Console, content: Text) -> None:
+    """Print text that the terminal may wrap, but that is not cut: paths and messages get copied."""
+    console.print(content, soft_wrap=True)

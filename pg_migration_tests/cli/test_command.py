@@ -1,0 +1,168 @@
+"""The command `pg_migration`: what it prints, where, and with which status it ends."""
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from pg_migration.cli.commands import JOBS, main
+from pg_migration.cli.options import resource_options, run_config
+from pg_migration.definitions import defs
+from pg_migration.orchestration.resources import Migration
+from pg_migration_tests.cli.conftest import Terminal
+
+RANGES = ("--partition-threshold", "1000", "--max-partitions", "3")
+
+
+def test_run_report_compare_validate(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = terminal.command("run", *RANGES, "--json")
+    assert done.status == 0, done.errors
+    told = json.loads(done.output)
+    tables = {table["name"]: table for table in told["tables"]}
+    assert (tables["orders"]["rows"], tables["orders"]["ranges"], tables["orders"]["state"]) == (4000, 3, "copied")
+    assert told["options"]["partition_threshold"] == 1000
+    assert told["succeeded"]
+    lines = done.errors.splitlines()
+    assert any(line.startswith("copied public.orders: 4,000 rows") for line in lines)
+    assert any(line.startswith("summary: done in") for line in lines)
+    assert "dagster -" not in done.errors
+    assert "\x1b" not in done.errors
+    rows = "SELECT * FROM orders ORDER BY id"
+    assert terminal.target.psql(rows) == terminal.source.psql(rows)
+
+    # What asks no code location needs no process of its own.
+    for name, value in terminal.environment(PG_MIGRATION_REPORTS="").items():
+        monkeypatch.setenv(name, value)
+    here = CliRunner()
+    shown = here.invoke(main, ["report", told["run_id"][:8]])
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert shown.stdout.startswith("migrate succeeded")
+    (row,) = (line.split() for line in shown.stdout.splitlines() if line.strip().startswith("public.orders"))
+    assert row[:3] == ["public.orders", "copied", "4,000"]
+    page = shown.stdout.splitlines()[-1].removeprefix("report: ")
+    assert Path(page).read_text(encoding="utf-8").startswith("<!doctype html>")
+    same = here.invoke(main, ["compare"])
+    assert (same.exit_code, same.stderr) == (0, "")
+    assert "no difference" in same.stdout
+
+    terminal.target.psql("DELETE FROM orders WHERE id = 3999; CREATE INDEX mine ON orders (id)")
+    other = here.invoke(main, ["compare", "--json"])
+    assert other.exit_code == 1
+    assert [d["identity"] for d in json.loads(other.stdout)["differences"]] == ["index mine on public.orders"]
+
+    ready = terminal.command("preflight", "--json")
+    assert ready.status == 0, ready.errors
+    findings = {found["check"]: found["severity"] for found in json.loads(ready.output)["findings"]}
+    assert findings["target can be written"] == "passed"
+
+    checked = terminal.command("validate")
+    assert checked.status == 1
+    verdict = "row_count of public.orders: 4,000 rows in the source, 3,999 in the target"
+    assert verdict in checked.output
+    assert verdict in checked.errors
+    assert "Traceback" not in checked.output + checked.errors
+    last = here.invoke(main, ["report", "last"])
+    assert last.exit_code == 1
+    assert last.stdout.startswith("validate FAILED")
+    terminal.assert_secret(
+        *(done.output, done.errors, checked.output, checked.errors),
+        *(ended.output for ended in (shown, same, other, last)),
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Dagster home in which nothing ever ran."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path) -> CliRunner:
+    """The command in this process, on an empty Dagster home, with addresses where nobody listens."""
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.delenv("PG_MIGRATION_REPORTS", raising=False)
+    monkeypatch.setenv("PG_MIGRATION_SOURCE_URL", "postgresql://u:hidden@127.0.0.1:1/source")
+    monkeypatch.setenv("PG_MIGRATION_TARGET_URL", "postgresql://u:hidden@127.0.0.1:1/target")
+    monkeypatch.chdir(tmp_path)
+    return CliRunner()
+
+
+def misused(runner: CliRunner, *arguments: str) -> str:
+    """What the command says when it ends as one that was given wrongly."""
+    ended: Result = runner.invoke(main, arguments)
+    assert ended.exit_code == 2, ended.output
+    assert "Traceback" not in ended.output
+    assert "hidden" not in ended.output
+    return str(ended.output)
+
+
+def test_a_missing_address(typed: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PG_MIGRATION_TARGET_URL")
+    assert "PG_MIGRATION_TARGET_URL is not set" in misused(typed, "run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "--chunk-size", "0"], "chunk_size is 0, but must be at least 1"),
+        (["run", "--chunk-size", "many"], "'many' is not a valid integer"),
+        (["run", "--copy-format", "csv"], "'csv' is not one of 'auto', 'text'"),
+        (["run", "--chunk-sise", "5"], "No such option"),
+        (["run", "-c", "absent.yaml"], "does not exist"),
+        (["migrate"], "No such command"),
+        (["report", "12345678"], "run 12345678 has no report"),
+        (["report"], "there is no report in"),
+        (["compare"], "can't connect to the source database"),
+    ],
+)
+def test_wrong_usage(typed: CliRunner, arguments: list[str], told: str) -> None:
+    assert told in misused(typed, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("resources: {migration: {config: {chunk_sise: 5}}}", "chunk_sise"),
+        ("resources: {migration: {config: {chunk_size: many}}}", "chunk_size"),
+        ("resources: [", "can't be read as YAML"),
+        ("- 5", "holds no run configuration"),
+    ],
+)
+def test_a_wrong_file(typed: CliRunner, tmp_path: Path, content: str, told: str) -> None:
+    (tmp_path / "run.yaml").write_text(content)
+    assert told in misused(typed, "run", "-c", "run.yaml")
+
+
+def test_reports_switched_off(typed: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PG_MIGRATION_REPORTS", "off")
+    assert "reports are switched off" in misused(typed, "report")
+
+
+def test_every_parameter_is_an_option() -> None:
+    assert {option.name for option in resource_options()} == set(Migration.model_fields)
+    run = main.commands["run"]
+    told = " ".join(run.get_help(click.Context(run, info_name="run")).split())
+    for name in Migration.model_fields:
+        assert f"--{name.replace('_', '-')}" in told
+    assert "Rows that one COPY moves, about. [default: 100000]" in told
+
+
+def test_options_override_files(tmp_path: Path) -> None:
+    files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    files[0].write_text("resources: {migration: {config: {chunk_size: 5, workers: 3, exclude_tables: [a]}}}")
+    files[1].write_text("resources: {migration: {config: {workers: 4}}}\nexecution: {}")
+    given = dict.fromkeys(Migration.model_fields) | {"chunk_size": 7, "exclude_tables": (), "owners": False}
+    assert run_config(files, given) == {
+        "resources": {
+            "migration": {"config": {"chunk_size": 7, "workers": 4, "exclude_tables": ["a"], "owners": False}}
+        },
+        "execution": {},
+    }
+
+
+def test_every_job_of_the_location_has_a_command() -> None:
+    jobs = {job.name for job in defs.get_repository_def().get_all_jobs() if not job.name.startswith("__")}
+    assert {command.job for command in JOBS} == jobs
+    assert {command.name for command in JOBS} <= set(main.commands)
