@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from dagster._core.storage.base_storage import DagsterStorage
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import get_conn_string
+
+from pg_migration.orchestration.event_log import BATCH_SIZE, BATCH_SIZE_VARIABLE, KeptPostgresStorage, KeptSqliteStorage
 
 # SQLAlchemy 2.1 and later take a bare "postgresql" for psycopg 3, which dagster-postgres neither uses nor installs.
 SCHEME = "postgresql+psycopg2"
@@ -48,11 +48,12 @@ class DeploymentStorage(DagsterStorage, ConfigurableClass, ABC):
         Raises:
             KeyError: naming the variable that is missing, once DAGSTER_POSTGRES_HOST is set.
         """
+        os.environ.setdefault(BATCH_SIZE_VARIABLE, BATCH_SIZE)
         if os.environ.get(VARIABLES["hostname"]):
             settings = {name: os.environ[variable] for name, variable in VARIABLES.items()}
-            return DagsterPostgresStorage(_url(**settings), inst_data=inst_data)
+            return KeptPostgresStorage(_url(**settings), inst_data)
         home = Path(os.environ.get("DAGSTER_HOME") or ".dagster_home")
-        return DagsterSqliteStorage.from_local(str((home / "storage").absolute()), inst_data)
+        return KeptSqliteStorage.from_local(str((home / "storage").absolute()), inst_data)
 
 
 def _url(hostname: str, port: str, db_name: str, username: str, password: str) -> str:
