@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 
@@ -38,10 +39,18 @@ class Setting:
         }
 
 
-def _ours(setting: Setting) -> str:
-    (setting.folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+DAGSTER_YAML = """
+telemetry: {enabled: false}
+storage:
+  custom: {module: pg_migration.orchestration.storage, class: DeploymentStorage, config: {}}
+"""
+
+
+def _ours(setting: Setting, **options: object) -> str:
+    """The job `migrate` with some parameters of the resource `migration`, and the storage of our dagster.yaml."""
+    (setting.folder / "dagster.yaml").write_text(DAGSTER_YAML)
     config = setting.folder / "run.yaml"
-    config.write_text(json.dumps({"resources": {"migration": {"config": {"workers": setting.jobs}}}}))
+    config.write_text(json.dumps({"resources": {"migration": {"config": {"workers": setting.jobs, **options}}}}))
     return shlex.join(
         [
             *(sys.executable, "-m", "dagster", "job", "execute"),
@@ -93,7 +102,9 @@ def _floor(setting: Setting) -> str:
 
 
 METHODS: Mapping[str, Callable[[Setting], str]] = {
-    "pg_migration": _ours,
+    "pg_migration": partial(_ours, check_content=False),
+    "pg_migration, rows hashed": _ours,
+    "pg_migration, unlogged": partial(_ours, check_content=False, use_unlogged_tables=True),
     "pgcopydb": _pgcopydb,
     "pg_dump | psql": _dump_and_psql,
     "pg_dump -Fd, pg_restore -j": _dump_and_restore,
