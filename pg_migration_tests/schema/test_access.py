@@ -6,7 +6,7 @@ import pytest
 
 from pg_migration.postgres.catalog import discover
 from pg_migration.postgres.ddl import create_roles, missing_roles
-from pg_migration_tests.schema.round_trip import Pair, assert_identical, assert_same_dump, migrate, session
+from pg_migration_tests.schema.round_trip import Pair, assert_identical, assert_same_dump, describe, migrate, session
 
 ROLES = ('"Ow ner"', "reader", "granter")
 CASES = {
@@ -90,6 +90,22 @@ def test_default_privileges_do_not_touch_what_is_made_again(roles: Pair) -> None
     assert_identical(roles, ddl)
     assert migrate(roles, drop_existing=True).failures == []
     assert_same_dump(roles)
+
+
+def test_default_privileges_of_the_whole_database_come_with_all_its_schemas(roles: Pair) -> None:
+    roles.load(
+        "CREATE TABLE t (a int); ALTER DEFAULT PRIVILEGES FOR ROLE granter REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;"
+        "ALTER DEFAULT PRIVILEGES FOR ROLE granter GRANT SELECT ON TABLES TO reader WITH GRANT OPTION;"
+    )
+    for drop_existing in (False, True):
+        assert migrate(roles, drop_existing=drop_existing).failures == []
+        ours, theirs = roles.source.dump_schema(roles.source_url), roles.target.dump_schema(roles.target_url)
+        assert "REVOKE ALL ON FUNCTIONS FROM PUBLIC" in ours
+        assert ours == theirs
+    assert migrate(roles).plan.create == ()
+    roles.load("CREATE SCHEMA other")
+    told = describe(roles.source_url).notices
+    assert [notice.name for notice in told] == ["of granter on new functions", "of granter on new tables"]
 
 
 def test_both_can_be_left_out(roles: Pair) -> None:

@@ -32,10 +32,10 @@ def test_surroundings_are_named(upgrade: Pair) -> None:
     upgrade.load(SURROUNDINGS + "SELECT format('ALTER DATABASE %I SET app.tenant = ''x''', current_database()) \\gexec")
     catalog = describe(upgrade.source_url)
     assert [(notice.kind, notice.name) for notice in catalog.notices] == [
+        ("default privileges", "of postgres on new tables"),
         ("function", 'public.uses_hidden("hidden"."kind")'),
         ("cast", "timestamp with time zone AS interval"),
         ("database setting", "app.tenant"),
-        ("default privileges", "of postgres on new tables"),
         ("event trigger", "on_ddl"),
         ("foreign server", "elsewhere"),
         ("foreign table", "public.far"),

@@ -56,14 +56,20 @@ def _grant_statements(grants: Sequence[Grant], owner: str, on: str | None, row: 
     return statements
 
 
+def _lost(held: Sequence[Grant], by_default: Sequence[Grant]) -> list[tuple[str | None, list[str]]]:
+    """What the default gives and nobody holds, by grantee."""
+    kept = {(grantee, privilege) for _, grantee, privilege, _ in held}
+    lost = [(grantee, privilege) for _, grantee, privilege, _ in by_default if (grantee, privilege) not in kept]
+    return [
+        (grantee, [privilege for _, privilege in group]) for grantee, group in groupby(lost, key=lambda pair: pair[0])
+    ]
+
+
 def privilege_statements(row: Row) -> list[str]:
     """REVOKE what the default gives and nobody holds, then GRANT what is held beyond the default."""
     held, by_default = _grants(row["held"]), _grants(row["by_default"])
-    kept = {(grantee, privilege) for _, grantee, privilege, _ in held}
-    lost = [(grantee, privilege) for _, grantee, privilege, _ in by_default if (grantee, privilege) not in kept]
     statements = [
-        f"REVOKE {_on(row, [privilege for _, privilege in group])} FROM {_role(grantee)}"
-        for grantee, group in groupby(lost, key=lambda pair: pair[0])
+        f"REVOKE {_on(row, privileges)} FROM {_role(grantee)}" for grantee, privileges in _lost(held, by_default)
     ]
     beyond = [grant for grant in held if grant not in by_default]
     return statements + _grant_statements(beyond, row["owner"], None, row)
@@ -78,10 +84,17 @@ def revocation(row: Row) -> str:
 
 
 def default_privilege_statements(row: Row) -> tuple[tuple[str, ...], str]:
-    """ALTER DEFAULT PRIVILEGES for one owner and kind in one schema; and the statement that undoes it."""
-    head = f"ALTER DEFAULT PRIVILEGES FOR ROLE {quote(row['owner'])} IN SCHEMA {quote(row['target_schema'])}"
-    held = _grants(row["held"])
-    grants = _grant_statements(held, row["owner"], f"ON {row['word']}", None)
+    """ALTER DEFAULT PRIVILEGES for one owner and kind, in one schema or anywhere; and the statements that undo it."""
+    head = f"ALTER DEFAULT PRIVILEGES FOR ROLE {quote(row['owner'])} "
+    if row["target_schema"] is not None:
+        head += f"IN SCHEMA {quote(row['target_schema'])} "
+    held, by_default, on = _grants(row["held"]), _grants(row["by_default"]), f"ON {row['word']}"
+    revocations = [
+        f"REVOKE {', '.join(privileges)} {on} FROM {_role(grantee)}" for grantee, privileges in _lost(held, by_default)
+    ]
+    beyond = [grant for grant in held if grant not in by_default]
+    grants = revocations + _grant_statements(beyond, row["owner"], on, None)
     grantees = dict.fromkeys(grantee for _, grantee, _, _ in held)
-    undo = [f"{head} REVOKE ALL ON {row['word']} FROM {_role(grantee)}" for grantee in grantees]
-    return tuple(f"{head} {grant}" for grant in grants), ";\n".join(undo)
+    undo = [f"REVOKE ALL {on} FROM {_role(grantee)}" for grantee in grantees]
+    undo += _grant_statements(by_default, row["owner"], on, None)
+    return tuple(head + grant for grant in grants), ";\n".join(head + statement for statement in undo)

@@ -241,9 +241,12 @@ def _exclude(assembly: Assembly, tables: TableRows, excluded: set[int]) -> list[
     return notices
 
 
+_UNUSED = {"default privileges": "they hold for every schema of the database, and not every one is migrated"}
+
+
 def _unused(drafts: Sequence[Draft]) -> list[Notice]:
     return [
-        Notice(draft.kind, draft.name, "nothing in the migrated schemas uses it")
+        Notice(draft.kind, draft.name, _UNUSED.get(draft.kind, "nothing in the migrated schemas uses it"))
         for draft in drafts
         if draft.base is None
     ]

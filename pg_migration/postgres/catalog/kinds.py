@@ -148,7 +148,7 @@ def privileges(kind: "Kind", row: Row) -> Iterator[Draft]:
 
 
 def default_privileges(kind: "Kind", row: Row) -> Iterator[Draft]:
-    """ALTER DEFAULT PRIVILEGES in a schema."""
+    """ALTER DEFAULT PRIVILEGES, in a schema or in all of them."""
     made = draft(kind, {**row, "name": f"of {row['owner']} on new {row['word'].lower()}"})
     made.statements, made.drop = default_privilege_statements(row)
     made.roles = roles_of(row)

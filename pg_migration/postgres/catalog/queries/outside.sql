@@ -80,14 +80,6 @@ SELECT 'security label', i.type || ' ' || i.identity, format('labels of provider
   FROM pg_seclabel l
  CROSS JOIN LATERAL pg_identify_object(l.classoid, l.objoid, l.objsubid) AS i
  UNION ALL
-SELECT 'default privileges', format('of %s on new %s', pg_get_userbyid(d.defaclrole),
-                                    CASE d.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences'
-                                                         WHEN 'f' THEN 'functions' WHEN 'T' THEN 'types'
-                                                         WHEN 'n' THEN 'schemas' ELSE 'large objects' END),
-       'they hold for every schema of the database and are not copied'
-  FROM pg_default_acl d
- WHERE d.defaclnamespace = 0
- UNION ALL
 SELECT 'tablespace', n.nspname || '.' || c.relname,
        format('it lies in tablespace %s in the source and in the database''s own tablespace in the target', s.spcname)
   FROM pg_class c
