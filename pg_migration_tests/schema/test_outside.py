@@ -35,7 +35,6 @@ def test_surroundings_are_named(upgrade: Pair) -> None:
         ("default privileges", "of postgres on new tables"),
         ("function", 'public.uses_hidden("hidden"."kind")'),
         ("cast", "timestamp with time zone AS interval"),
-        ("database setting", "app.tenant"),
         ("event trigger", "on_ddl"),
         ("foreign server", "elsewhere"),
         ("foreign table", "public.far"),

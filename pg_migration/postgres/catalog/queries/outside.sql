@@ -87,14 +87,6 @@ SELECT 'tablespace', n.nspname || '.' || c.relname,
   JOIN pg_tablespace s ON s.oid = c.reltablespace
  WHERE c.relkind IN ('r', 'p', 'm', 'i', 'I')
  UNION ALL
-SELECT 'database setting', split_part(x.setting, '=', 1),
-       format('set to %s on the source database; it is not set on the target database',
-              substr(x.setting, strpos(x.setting, '=') + 1))
-  FROM pg_db_role_setting s
- CROSS JOIN LATERAL unnest(s.setconfig) AS x (setting)
- WHERE s.setdatabase = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-   AND s.setrole = 0
- UNION ALL
 SELECT 'large objects', 'pg_largeobject', format('%s large objects are not copied%s', count(*),
        (SELECT '; these columns may refer to them: ' || string_agg(format('%s.%s.%s', n.nspname, c.relname, a.attname), ', ')
           FROM pg_attribute a
