@@ -94,19 +94,8 @@ def assemble(drafts: Sequence[Draft], dependencies: Sequence[Row], members: Sequ
             implied.add(schemas[draft.schema])
         known = {found for needed in implied if (found := resolve.anything_of(needed)) is not None}
         result.edges[address] |= known - {address}
-    _complete(result)
     _order_refreshes(result)
     return result
-
-
-def _complete(assembly: Assembly) -> None:
-    """Whoever needs an object that is made in two parts needs both."""
-    for address, draft in assembly.drafts.items():
-        if not draft.completes:
-            continue
-        for user, needed in assembly.edges.items():
-            if user != address and user not in draft.completes and needed & draft.completes:
-                needed.add(address)
 
 
 def _order_refreshes(assembly: Assembly) -> None:

@@ -82,7 +82,7 @@ def discover(
         _demand_schemas(schemas, rows)
         version = connection.server_version
         excluded, unmatched = _excluded_tables(rows["tables"], exclude)
-        tables = TableRows(rows, target_version or version, frozenset(excluded))
+        tables = TableRows(rows, target_version or version)
         switched_off = {
             *(() if ownership else ("owner",)),
             *(() if privileges else ("privileges", "default privileges")),
@@ -95,7 +95,6 @@ def discover(
         unused = drop_unused(assembly)
         notices += [
             *_unused(unused),
-            *_out_of_order(tables),
             *_bodies_with_old_names(assembly, schemas),
             *_leaning_outside(connection, assembly),
             *(Notice(row["kind"], row["name"], row["reason"]) for row in rows["outside"]),
@@ -164,13 +163,6 @@ def _tell_aliases_from_schemas(connection: Connection, schemas: Mapping[str, str
             for statement, other in zip(draft.statements, again.statements, strict=True):
                 draft.aliases.setdefault(statement, set()).update(table_aliases(statement, other, old))
     set_locally(connection, DEPARSING)
-
-
-def _out_of_order(tables: TableRows) -> list[Notice]:
-    return [
-        Notice("column order", f"{table['schema']}.{table['name']}", "inherited columns come first in the target")
-        for table in map(tables.tables.__getitem__, tables.inheritance.hopeless)
-    ]
 
 
 def _type_names(connection: Connection, schemas: Mapping[str, str]) -> Mapping[tuple[int, int], str]:

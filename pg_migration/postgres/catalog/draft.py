@@ -22,12 +22,11 @@ class Draft:
     ``relation`` is the OID of the table or view that it hangs on, 0 for none. ``requires`` holds what it needs beyond
     what pg_depend says, ``phase`` is the earliest one. ``catalog_rows`` are other addresses that mean this object, such
     as the pg_attrdef row of a generated column. ``parts`` are made by the draft's own statements, but could be made
-    alone: defaults and checks inside CREATE TABLE. ``completes`` are objects that are whole only once this is there
-    too. ``base`` is what a comment or an owner is said of: with it, the draft comes and goes. ``shell`` makes an empty
-    object that others can refer to before the real one is made. ``only_if_used`` marks what belongs to no schema and is
-    made where something else needs it. ``roles`` are named in the statements. ``aliases`` are places, statement by
-    statement, where the name of a schema is that of a table. The last two are of functions: a search_path of
-    their own, and a body kept as text.
+    alone: defaults and checks inside CREATE TABLE. ``base`` is what a comment or an owner is said of: with it, the
+    draft comes and goes. ``shell`` makes an empty object that others can refer to before the real one is made.
+    ``only_if_used`` marks what belongs to no schema and is made where something else needs it. ``roles`` are named in
+    the statements. ``aliases`` are places, statement by statement, where the name of a schema is that of a table. The
+    last two are of functions: a search_path of their own, and a body kept as text.
     """
 
     address: Address
@@ -42,7 +41,6 @@ class Draft:
     catalog_rows: set[Address] = field(default_factory=set)
     replaceable: bool = False
     parts: list["Draft"] = field(default_factory=list)
-    completes: frozenset[Address] = frozenset()
     base: Address | None = None
     shell: str = ""
     only_if_used: bool = False

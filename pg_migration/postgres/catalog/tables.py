@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pg_migration.postgres.catalog.draft import PG_ATTRDEF, PG_CLASS, PG_CONSTRAINT, Draft
-from pg_migration.postgres.catalog.inheritance import Family, Plan, plan
 from pg_migration.postgres.catalog.keys import attachment, marks
 from pg_migration.postgres.catalog.model import Address, Phase
 from pg_migration.postgres.catalog.reading import Row, Rows
@@ -33,12 +32,10 @@ class TableRows:
     """The catalog rows of tables, their columns and their constraints, grouped for looking up.
 
     ``target_version`` (server_version_num) decides what can be said: a server before 18 has no names for NOT NULL.
-    ``excluded`` are the OIDs of tables that will be left out.
     """
 
     rows: Rows
     target_version: int
-    excluded: frozenset[int] = frozenset()
 
     @cached_property
     def tables(self) -> Mapping[int, Row]:
@@ -62,31 +59,17 @@ class TableRows:
                     found.setdefault(parent, []).append(table["oid"])
         return found
 
-    @cached_property
-    def inheritance(self) -> Plan:
-        """How inheritance children get their column order."""
-        parents = {
-            oid: table["parents"] or ()
-            for oid, table in self.tables.items()
-            if not table["is_partition"] and oid not in self.excluded
-        }
-        known = {oid: above for oid, above in parents.items() if all(parent in parents for parent in above)}
-        # A parent in a schema that is not migrated has to be there already, columns and all.
-        complete = {oid: above for oid, above in known.items() if all(parent in known for parent in above)}
-        return plan(complete, lambda oid: self.columns.get(oid, ()), self._is_all_its_own)
+    def is_out_of_order(self, table: Row) -> bool:
+        """Whether CREATE TABLE ... INHERITS, which puts the parents' columns first, would give another column order.
 
-    def _is_all_its_own(self, oid: int) -> bool:
-        inheritable = [row for row in self.constraints.get(oid, ()) if row["type"] in (CHECK, NOT_NULL)]
-        return all(row["is_local"] for row in (*self.columns.get(oid, ()), *inheritable))
-
-    @cached_property
-    def in_family(self) -> frozenset[int]:
-        """Tables that are made without columns at first."""
-        return frozenset(oid for family in self.inheritance.families for oid in family.members)
-
-    def is_made_alone(self, table: Row) -> bool:
-        """Whether the columns are told in full, since the table is put under its parents afterwards."""
-        return bool(table["is_partition"]) or table["oid"] in self.in_family | self.inheritance.adopted
+        So it is when a parent got a column later, or the table was put under a parent (ALTER TABLE ... INHERIT).
+        """
+        parents = table["parents"] or ()
+        if table["is_partition"] or not all(parent in self.tables for parent in parents):
+            return False
+        inherited = [column["name"] for parent in parents for column in self.columns.get(parent, ())]
+        own = [column["name"] for column in self.columns_of(table) if column["is_local"]]
+        return list(dict.fromkeys(inherited + own)) != [column["name"] for column in self.columns_of(table)]
 
     def columns_of(self, table: Row) -> Sequence[Row]:
         return self.columns.get(table["oid"], ())
@@ -127,8 +110,6 @@ def is_own(table: Row, constraint: Row) -> bool:
 
 def table_drafts(rows: TableRows) -> Iterator[Draft]:
     """Every table with its defaults, constraints and attachment to its parent."""
-    for family in rows.inheritance.families:
-        yield _family_columns(rows, family)
     for table in rows.tables.values():
         made = _table(rows, table)
         yield made
@@ -142,8 +123,6 @@ def table_drafts(rows: TableRows) -> Iterator[Draft]:
         yield from _foreign_keys(rows, table)
         if table["is_partition"]:
             yield _partition(rows, table, made)
-        if table["oid"] in rows.inheritance.adopted:
-            yield _adoption(rows, table, made)
 
 
 def _table(rows: TableRows, table: Row) -> Draft:
@@ -155,14 +134,13 @@ def _table(rows: TableRows, table: Row) -> Draft:
         if row["default_oid"] and not row["generated"] and _default_is_inline(rows, table, row)
     ]
     not_nulls = [row for row in rows.constraints_of(table, NOT_NULL) if row["valid"]]
-    alterations = () if table["oid"] in rows.in_family else tuple(_column_alterations(rows, table))
     return Draft(
         address=Address(PG_CLASS, table["oid"]),
         kind="table",
         schema=table["schema"],
         name=table["name"],
         phase=Phase.PRE_DATA,
-        statements=(_create(rows, table), *alterations, *_table_alterations(table)),
+        statements=(_create(rows, table), *_column_alterations(rows, table), *_table_alterations(table)),
         drop=f"DROP TABLE IF EXISTS {table['quoted']}",
         relation=table["oid"],
         catalog_rows={Address(PG_CONSTRAINT, row["oid"]) for row in not_nulls}
@@ -176,21 +154,19 @@ def _table(rows: TableRows, table: Row) -> Draft:
 
 def _create(rows: TableRows, table: Row) -> str:
     typed = table["of_type"] is not None
-    lines = []
-    if table["oid"] not in rows.in_family:
-        lines = [
-            line
-            for column in rows.columns_of(table)
-            if is_written_out(table, column) and (line := _column(rows, table, column, typed))
-        ]
-        lines += _inline_constraints(rows, table)
-    body = "(\n    " + ",\n    ".join(lines) + "\n)" if lines else "()"
+    modelled = rows.is_out_of_order(table)
+    lines = [
+        line
+        for column in rows.columns_of(table)
+        if is_written_out(table, column) and (line := _column(rows, table, column, typed, modelled))
+    ]
+    lines += _inline_constraints(rows, table)
+    body = _body(lines)
     unlogged = table["persistence"] == "u" and not (table["kind"] == "p" and rows.target_version >= 180000)
-    inherits = (
-        () if table["is_partition"] or table["oid"] in rows.inheritance.adopted else table["quoted_parents"] or ()
-    )
+    parents = () if table["is_partition"] else table["quoted_parents"] or ()
+    inherits = (_model_name(table),) if modelled else parents
     options = _options([*(table["options"] or ()), *(table["toast_options"] or ())])
-    return "".join(
+    create = "".join(
         [
             f"CREATE {'UNLOGGED ' if unlogged else ''}TABLE {table['quoted']} ",
             f"OF {table['of_type']} " if typed else "",
@@ -201,6 +177,80 @@ def _create(rows: TableRows, table: Row) -> str:
             f" WITH ({options})" if options else "",
         ]
     )
+    if not modelled:
+        return create
+    return ";\n".join(
+        [
+            f"CREATE TABLE {_model_name(table)} {_body(_model(rows, table))}",
+            create,
+            *(f"ALTER TABLE {table['quoted']} INHERIT {parent}" for parent in parents),
+            f"ALTER TABLE {table['quoted']} NO INHERIT {_model_name(table)}",
+            f"DROP TABLE {_model_name(table)}",
+        ]
+    )
+
+
+def _body(lines: Sequence[str]) -> str:
+    return "(\n    " + ",\n    ".join(lines) + "\n)" if lines else "()"
+
+
+def _model_name(table: Row) -> str:
+    return f'{quote(table["schema"])}."_pg_migration_model"'
+
+
+def _model(rows: TableRows, table: Row) -> list[str]:
+    """The columns and constraints of a parent for the time of CREATE TABLE, which has all columns in their order.
+
+    The real parents are put over the table before this one goes. What nothing inherits from then on becomes the table's
+    own, what it declares itself is its own already, and the rest is only inherited, as it should be: there is no other
+    way to say that of a column that is not where CREATE TABLE would put it.
+    """
+    lines = []
+    for column in rows.columns_of(table):
+        clauses = [column["quoted"], column["quoted_type"]]
+        if column["collation"]:
+            clauses.append(f"COLLATE {column['collation']}")
+        if column["generated"]:
+            clauses.append(_generation(column))
+        if column["not_null"] and not rows.names_not_null(table) and _not_null_above(rows, table, column):
+            clauses.append(_inherited_not_null(rows, table, column))
+        lines.append(" ".join(clauses))
+    not_nulls = rows.constraints_of(table, NOT_NULL) if rows.names_not_null(table) else []
+    return lines + [
+        _declaration(row)
+        for row in (*not_nulls, *rows.constraints_of(table, CHECK))
+        if not row["is_local"] and row["valid"] and _is_made_above(rows, table, row)
+    ]
+
+
+def _is_made_above(rows: TableRows, table: Row, constraint: Row) -> bool:
+    """Whether a parent has an inherited constraint when it is made; one that comes later reaches the children then."""
+    told_by = "columns" if constraint["type"] == NOT_NULL else "name"
+    return any(
+        _is_made_above(rows, rows.tables[parent], row) if not row["is_local"] else _is_made_at_once(rows, parent, row)
+        for parent in table["parents"] or ()
+        for row in rows.constraints.get(parent, ())
+        if row["type"] == constraint["type"] and row[told_by] == constraint[told_by] and not row["no_inherit"]
+    )
+
+
+def _is_made_at_once(rows: TableRows, oid: int, constraint: Row) -> bool:
+    return bool(
+        constraint["valid"] if constraint["type"] == NOT_NULL else _check_is_inline(rows.tables[oid], constraint)
+    )
+
+
+def _not_null_above(rows: TableRows, table: Row, column: Row) -> bool:
+    return any(parent["not_null"] for parent in rows.inherited_columns(table, column["name"]))
+
+
+def _inherited_not_null(rows: TableRows, table: Row, column: Row) -> str:
+    """NOT NULL, from 18 on under the name that a table gives it which has it from no other."""
+    if rows.target_version < NAMED_NOT_NULL_SINCE:
+        return "NOT NULL"
+    while above := next((c for c in rows.inherited_columns(table, column["name"]) if c["not_null"]), None):
+        table = rows.tables[above["relation"]]
+    return f"CONSTRAINT {quote(usual_constraint_name(table['name'], column['name'], 'not_null'))} NOT NULL"
 
 
 def _inline_constraints(rows: TableRows, table: Row) -> list[str]:
@@ -212,45 +262,12 @@ def _inline_constraints(rows: TableRows, table: Row) -> list[str]:
     ]
 
 
-def _family_columns(rows: TableRows, family: Family) -> Draft:
-    """The columns of tables that were made without, in the order that puts each where it belongs.
-
-    Constraints follow, those of children first: a parent's is then merged into the child's, under the child's name.
-    """
-    tables = [rows.tables[oid] for oid in family.members]
-    by_name = {oid: {column["name"]: column for column in rows.columns[oid]} for oid in family.members}
-    statements = [
-        f"ALTER TABLE {rows.tables[oid]['quoted']} ADD COLUMN "
-        f"{_column(rows, rows.tables[oid], by_name[oid][name], typed=False)}"
-        for oid, name in family.additions
-    ]
-    for table in reversed(tables):
-        statements += [
-            f"ALTER TABLE {table['quoted']} ADD {constraint}" for constraint in _inline_constraints(rows, table)
-        ]
-    for table in tables:
-        statements += _column_alterations(rows, table)
-    root = tables[0]
-    return Draft(
-        address=Address(PG_CLASS, root["oid"], aspect="columns"),
-        kind="inherited columns",
-        schema=root["schema"],
-        name=root["name"],
-        phase=Phase.PRE_DATA,
-        statements=tuple(statements),
-        relation=root["oid"],
-        requires={Address(PG_CLASS, oid) for oid in family.members},
-        completes=frozenset(Address(PG_CLASS, oid) for oid in family.members),
-    )
-
-
-def _column(rows: TableRows, table: Row, column: Row, typed: bool) -> str:
+def _column(rows: TableRows, table: Row, column: Row, typed: bool, modelled: bool) -> str:
     clauses = []
     if column["collation"] and not typed:
         clauses.append(f"COLLATE {column['collation']}")
-    if column["generated"] and not _generation_is_inherited(rows, table, column):
-        kept = "STORED" if column["generated"] == "s" else "VIRTUAL"
-        clauses.append(f"GENERATED ALWAYS AS ({column['default']}) {kept}")
+    if column["generated"] and not modelled and not _generation_is_inherited(rows, table, column):
+        clauses.append(_generation(column))
     elif not column["generated"] and column["default"] is not None and _default_is_inline(rows, table, column):
         clauses.append(f"DEFAULT {column['default']}")
     if _says_not_null(rows, table, column):
@@ -260,6 +277,11 @@ def _column(rows: TableRows, table: Row, column: Row, typed: bool) -> str:
     return " ".join([column["quoted"], column["quoted_type"], *clauses])
 
 
+def _generation(column: Row) -> str:
+    kept = "STORED" if column["generated"] == "s" else "VIRTUAL"
+    return f"GENERATED ALWAYS AS ({column['default']}) {kept}"
+
+
 def _says_not_null(rows: TableRows, table: Row, column: Row) -> bool:
     """Whether NOT NULL is part of the column's definition: it has no name worth keeping, and no parent brings it."""
     if rows.names_not_null(table):
@@ -267,9 +289,7 @@ def _says_not_null(rows: TableRows, table: Row, column: Row) -> bool:
             row["columns"] == [column["name"]] and is_own(table, row) and _has_usual_name(table, row)
             for row in rows.constraints_of(table, NOT_NULL)
         )
-    inherited = not rows.is_made_alone(table) and any(
-        parent["not_null"] for parent in rows.inherited_columns(table, column["name"])
-    )
+    inherited = not table["is_partition"] and _not_null_above(rows, table, column)
     return bool(column["not_null"]) and not inherited
 
 
@@ -293,7 +313,7 @@ def usual_constraint_name(table: str, column: str, label: str) -> str:
 
 def _generation_is_inherited(rows: TableRows, table: Row, column: Row) -> bool:
     """Before 16 a child may not repeat its parent's expression; what is made alone and joined later has to."""
-    return not rows.is_made_alone(table) and any(
+    return not table["is_partition"] and any(
         parent["generated"] and parent["default"] == column["default"]
         for parent in rows.inherited_columns(table, column["name"])
     )
@@ -349,7 +369,7 @@ def _is_not_null_beyond_its_parents(rows: TableRows, table: Row, column: Row) ->
         column["not_null"]
         and not is_written_out(table, column)
         and not rows.names_not_null(table)
-        and not any(parent["not_null"] for parent in rows.inherited_columns(table, column["name"]))
+        and not _not_null_above(rows, table, column)
     )
 
 
@@ -489,22 +509,6 @@ def _valid_checks(rows: TableRows, oids: Iterable[int]) -> set[Address]:
         for row in rows.constraints_of(rows.tables[oid], CHECK)
         if row["valid"]
     }
-
-
-def _adoption(rows: TableRows, table: Row, made: Draft) -> Draft:
-    """A child made alone, so that its columns keep their order, goes under its parents; checks have to match first."""
-    return Draft(
-        address=made.address._replace(aspect="inherit"),
-        kind="inheritance",
-        schema=table["schema"],
-        name=table["name"],
-        phase=Phase.PRE_DATA,
-        statements=tuple(f"ALTER TABLE {table['quoted']} INHERIT {parent}" for parent in table["quoted_parents"]),
-        drop=";\n".join(f"ALTER TABLE {table['quoted']} NO INHERIT {parent}" for parent in table["quoted_parents"]),
-        relation=table["oid"],
-        requires={Address(PG_CLASS, parent) for parent in table["parents"]}
-        | _valid_checks(rows, [table["oid"], *table["parents"]]),
-    )
 
 
 def _partition(rows: TableRows, table: Row, made: Draft) -> Draft:

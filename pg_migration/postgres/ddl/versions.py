@@ -37,7 +37,7 @@ FEATURES = (
     _feature(16, "collation rules", r"\bRULES = ", "collation"),
     _feature(17, "builtin collation provider", r"\bPROVIDER = builtin\b", "collation"),
     _feature(17, "MAINTAIN privilege", r"\bMAINTAIN\b", "privileges", "default privileges"),
-    _feature(18, "virtual generated column", r"\bVIRTUAL\b", "table", "inherited columns"),
+    _feature(18, "virtual generated column", r"\bVIRTUAL\b", "table"),
     _feature(18, "NOT ENFORCED", r"\bNOT ENFORCED\b"),
     _feature(18, "temporal constraint", r"\b(WITHOUT OVERLAPS|PERIOD)\b"),
     _feature(18, "NOT NULL constraint that is not valid", r"\bNOT NULL\b.*\bNOT VALID\b", "not null"),
