@@ -22,6 +22,12 @@ CASES = {
         CREATE TABLE c () INHERITS (a);
         ALTER TABLE c ALTER x SET DEFAULT 3;
     """,
+    "storage of the parent not taken": """
+        CREATE TABLE a (x text);
+        ALTER TABLE a ALTER x SET STORAGE EXTERNAL;
+        CREATE TABLE b () INHERITS (a);
+        ALTER TABLE b ALTER x SET STORAGE EXTENDED;
+    """,
     "generated": """
         CREATE TABLE a (x int, y int GENERATED ALWAYS AS (x * 2) STORED);
         CREATE TABLE b () INHERITS (a);

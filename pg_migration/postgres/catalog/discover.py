@@ -258,7 +258,8 @@ def _bodies_with_old_names(assembly: Assembly, schemas: Mapping[str, str]) -> li
 def _leaning_outside(connection: Connection, assembly: Assembly) -> list[Notice]:
     """Objects that need something which is neither in the chosen schemas nor in an extension."""
     outside = {
-        address: [assembly.drafts[user] for user in users if user in assembly.drafts]
+        # An extension's own schema is made with it.
+        address: [draft for user in users if (draft := assembly.drafts.get(user)) and draft.kind != "extension"]
         for address, users in assembly.outside.items()
     }
     wanted = [address for address, users in outside.items() if users]

@@ -356,12 +356,18 @@ def _column_alterations(rows: TableRows, table: Row) -> Iterator[str]:
         alter = f"ALTER TABLE ONLY {table['quoted']} ALTER COLUMN {column['quoted']} SET"
         if _is_not_null_beyond_its_parents(rows, table, column):
             yield f"{alter} NOT NULL"
-        if column["storage"]:
+        if not column["stored_as_usual"] or _is_stored_otherwise_above(rows, table, column):
             yield f"{alter} STORAGE {column['storage']}"
         if column["statistics"] is not None:
             yield f"{alter} STATISTICS {column['statistics']}"
         if column["options"]:
             yield f"{alter} ({column['options']})"
+
+
+def _is_stored_otherwise_above(rows: TableRows, table: Row, column: Row) -> bool:
+    """CREATE TABLE ... INHERITS takes the storage of a parent's column over."""
+    above = () if table["is_partition"] else rows.inherited_columns(table, column["name"])
+    return any(parent["storage"] != column["storage"] for parent in above)
 
 
 def _is_not_null_beyond_its_parents(rows: TableRows, table: Row, column: Row) -> bool:

@@ -14,9 +14,9 @@ SELECT a.attrelid AS relation,
        a.attgenerated AS generated,
        a.attislocal AS is_local,
        a.attinhcount AS inherited,
-       CASE WHEN a.attstorage <> t.typstorage
-            THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL'
-                                   WHEN 'm' THEN 'MAIN' WHEN 'x' THEN 'EXTENDED' END END AS storage,
+       CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL'
+                         WHEN 'm' THEN 'MAIN' WHEN 'x' THEN 'EXTENDED' END AS storage,
+       a.attstorage = t.typstorage AS stored_as_usual,
        CASE to_jsonb(a) ->> 'attcompression' WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END AS compression,
        nullif(a.attstattarget, -1) AS statistics,
        array_to_string(a.attoptions, ', ') AS options,
