@@ -21,10 +21,12 @@ from pg_migration.postgres.ranges import ALL
 from pg_migration.postgres.repairing import Damage, find_damage, reload_damage
 
 REPAIR = "repair"
+# Graphs and ops share one name space.
+STEP = "repair_tables"
 
 
 class RepairConfig(dg.Config):
-    """What the step ``repair`` looks at."""
+    """What the step looks at."""
 
     tables: list[str] = Field(
         default=["*"], description="Patterns (fnmatch) of tables to compare and repair, as 'table' or 'schema.table'."
@@ -34,7 +36,7 @@ class RepairConfig(dg.Config):
 def build_repair(relations: Relations) -> dg.JobDefinition:
     """One step over all tables, or those that its configuration names."""
 
-    @dg.op(name=REPAIR, description="Compares tables and reloads the key ranges that differ.")
+    @dg.op(name=STEP, description="Compares tables and reloads the key ranges that differ.")
     def repair(context: dg.OpExecutionContext, config: RepairConfig, migration: dg.ResourceParam[MigrationRun]) -> None:
         failures = migration.outcomes.failures
         with told_plainly(failures):

@@ -182,7 +182,7 @@ class Platform:
 
     def repair(self, *tables: str, **config: Any) -> Run:
         """Run the job `repair`, over everything or some tables."""
-        ops = {"repair": {"config": {"tables": list(tables)}}} if tables else {}
+        ops = {"repair_tables": {"config": {"tables": list(tables)}}} if tables else {}
         return self.run(self.definitions.resolve_job_def("repair"), config, ops)
 
     def materialize(

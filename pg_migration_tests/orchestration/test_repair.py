@@ -76,9 +76,10 @@ def test_what_can_not_be_repaired_fails(migrated: Platform) -> None:
     done = migrated.repair(**CUT)
     assert not done.success
     assert (
-        'public.notes can\'t be read on the target: relation "public.notes" does not exist' in done.failures["repair"]
+        'public.notes can\'t be read on the target: relation "public.notes" does not exist'
+        in done.failures["repair_tables"]
     )
     assert migrated.target.psql(ROWS) == migrated.source.psql(ROWS)
     unknown = migrated.repair("ordres", **CUT)
     assert not unknown.success
-    assert "no table matches the pattern 'ordres'" in unknown.failures["repair"]
+    assert "no table matches the pattern 'ordres'" in unknown.failures["repair_tables"]
