@@ -28,20 +28,24 @@ def at_end(
         log: takes a warning.
     """
     try:
+        now = instance.get_run_by_id(record.run_id)
+        # `dagster job execute` makes the resources once more when the run has ended, to read its outputs with.
+        if now is None or now.is_finished:
+            return
         failures = _step_failures(record, instance)
         if instance.run_retries_enabled and MAX_RETRIES_TAG in record.tags:
             again = any(_may_pass(failure) for failure in failures)
             instance.add_run_tags(record.run_id, {RETRY_ON_ASSET_OR_OP_FAILURE_TAG: str(again).lower()})
-        tell_of(run, record, instance, run.outcomes.failures or _reasons(record, instance, failures), log)
+        tell_of(run, record, instance, run.outcomes.failures or _reasons(now, failures), log)
     except Exception as error:  # whatever it is, the run's own outcome stands
         log(f"nobody was notified: {type(error).__name__}: {error}")
 
 
-def _reasons(record: dg.DagsterRun, instance: dg.DagsterInstance, failures: Sequence[dg.DagsterEvent]) -> list[str]:
+def _reasons(now: dg.DagsterRun, failures: Sequence[dg.DagsterEvent]) -> list[str]:
     """Why a run fails whose steps told of nothing."""
-    now = instance.get_run_by_id(record.run_id)
-    canceled = now is not None and now.status is dg.DagsterRunStatus.CANCELING
-    return ["the run was canceled"] if canceled else [failure.message or "a step failed" for failure in failures]
+    if now.status is dg.DagsterRunStatus.CANCELING:
+        return ["the run was canceled"]
+    return [failure.message or "a step failed" for failure in failures]
 
 
 def _step_failures(record: dg.DagsterRun, instance: dg.DagsterInstance) -> list[dg.DagsterEvent]:

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from pg_migration.orchestration.jobs import MIGRATE, VALIDATE
 from pg_migration.orchestration.preflight import PREFLIGHT
+from pg_migration.orchestration.repair import REPAIR
 
 PRUNE = "prune_old_runs"
 
@@ -59,7 +60,7 @@ def old_runs(instance: dg.DagsterInstance, before: datetime, repository: str | N
     """
     found: list[str] = []
     kept = _last_of_assets(instance)
-    for job in (MIGRATE, VALIDATE, PREFLIGHT, PRUNE, ASSET_JOB):
+    for job in (MIGRATE, VALIDATE, REPAIR, PREFLIGHT, PRUNE, ASSET_JOB):
         newest = instance.get_run_records(
             dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1, order_by="id"
         )

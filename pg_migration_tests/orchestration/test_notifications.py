@@ -3,6 +3,8 @@
 import json
 import shutil
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ from pg_migration_tests.orchestration.harness import Platform, Run
 # What the mail server says of itself; that clients may do without TLS is meant.
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 
+ROOT = Path(__file__).parents[2]
 USER, PASSWORD = "robot", "l0ng & secret"
 PATH = "/services/T0/B0/s3cr3t"
 
@@ -213,6 +216,19 @@ def test_the_sensor_tells_what_a_run_could_not(shop: Platform, post: Post) -> No
         sensor(context.for_run_failure())
     assert [letter["Subject"].split(": ")[1] for letter in post.letters] == ["validate FAILED", "migrate FAILED"]
     assert "the process of the run was killed" in post.messages[1]
+
+
+def test_the_command_line_tells_once(shop: Platform, post: Post, tmp_path: Path) -> None:
+    """From cron, without a daemon."""
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}")
+    program = Path(sys.executable).parent / "dagster"
+    command = [program, "job", "execute", "-m", "pg_migration.definitions", "-j", "migrate"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [letter["Subject"].split(": ")[1] for letter in post.letters] == ["migrate succeeded"]
+    assert len(post.messages) == 1
+    assert not secrets_in(done.stdout + done.stderr)
+    assert shop.target.psql("SELECT count(*) FROM orders") == "4000"
 
 
 def test_a_canceled_run_is_no_success(shop: Platform, post: Post) -> None:
