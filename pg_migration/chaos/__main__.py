@@ -51,7 +51,9 @@ class Verdict:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m pg_migration.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=20, help="how many random moments to kill a run at")
-    parser.add_argument("--only", default="", help="only accidents whose name holds this text")
+    parser.add_argument(
+        "--only", action="append", default=[], help="only accidents whose name holds this text; may be repeated"
+    )
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="to repeat the same random moments")
     options = parser.parse_args()
     random.seed(options.seed)
@@ -67,7 +69,8 @@ def main() -> int:
     try:
         for server in (source, target):
             server.start()
-        chosen = [a for a in accidents(options.kills, _run_seconds(world)) if options.only in a.name]
+        every = accidents(options.kills, _run_seconds(world) if options.kills else 0.0)
+        chosen = [a for a in every if not options.only or any(text in a.name for text in options.only)]
         print("| accident | exit status | of the next run | chunks kept | seconds | verdict |", flush=True)
         print("|---|---|---|---|---|---|", flush=True)
         verdicts = [_let_happen(world, accident) for accident in chosen]
