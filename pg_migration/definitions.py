@@ -9,6 +9,7 @@ from pg_migration.orchestration.foreign_keys import build_foreign_keys
 from pg_migration.orchestration.jobs import build_migrate, build_validate
 from pg_migration.orchestration.location import Location, load
 from pg_migration.orchestration.notifications import build_failed_runs
+from pg_migration.orchestration.planning import plan_job
 from pg_migration.orchestration.preflight import preflight_job
 from pg_migration.orchestration.pruning import prune_job
 from pg_migration.orchestration.relations import Relations
@@ -54,7 +55,7 @@ def build(location: Location) -> dg.Definitions:
     )
     migrate = build_migrate(base)
     automation = dg.Definitions(
-        jobs=[migrate, build_validate(), build_repair(relations), preflight_job, prune_job],
+        jobs=[migrate, build_validate(), build_repair(relations), preflight_job, plan_job, prune_job],
         schedules=build_schedules(),
         sensors=[
             build_planned_ranges(relations),

@@ -31,7 +31,7 @@ from pg_migration.postgres.errors import (
 )
 from pg_migration.postgres.ledger import LoadedRange, TableName, TargetLock
 from pg_migration.postgres.load import TableFailed, TableLoaded, WorkDone, is_complete
-from pg_migration.postgres.plan import LoadSettings, Planner
+from pg_migration.postgres.plan import LoadSettings, Planner, TablePlan, in_order
 from pg_migration.postgres.preflight import (
     Ends,
     Finding,
@@ -120,6 +120,7 @@ class MigrationRun:
         self.begun = False
         self._covers_everything = False
         self.reported = False
+        self._plans: dict[TableName, TablePlan] = {}
 
     @cached_property
     def source(self) -> Endpoint:
@@ -327,6 +328,12 @@ class MigrationRun:
         """Plans loads from the source to the target."""
         encoding = raw_encoding(self.source_connection, self.target_connection)
         return Planner(self.source_connection, self.options.load, encoding)
+
+    def plan(self, tables: Sequence[Table]) -> tuple[TablePlan, ...]:
+        """How whole tables are copied, the largest first; a table is planned once in a run."""
+        if unplanned := [table for table in tables if table.key not in self._plans]:
+            self._plans |= {plan.name: plan for plan in self.planner().plan(unplanned)}
+        return in_order(self._plans[table.key] for table in tables)
 
     def workers(self) -> int:
         """The configured workers, or as many as both servers have connections for; fewer are noted for the summary."""

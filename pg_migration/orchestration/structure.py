@@ -8,6 +8,7 @@ from pg_migration.orchestration.beginning import begin
 from pg_migration.orchestration.failing import fail_if, told_plainly
 from pg_migration.orchestration.location import Location
 from pg_migration.orchestration.metadata import catalog_metadata, findings_table, sql_block
+from pg_migration.orchestration.planning import look_ahead, plan_metadata
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.postgres import suspension
@@ -47,9 +48,12 @@ def build_source_schema(location: Location) -> dg.AssetsDefinition:
         for note in notes:
             context.log.warning(note)
         migration.outcomes.notes += [*notes, *(f"{n.kind} {n.name}: {n.reason}" for n in catalog.notices)]
+        with told_plainly(migration.outcomes.failures):
+            ahead = migration.call(lambda: look_ahead(migration))
         return dg.MaterializeResult(
             metadata={
                 **catalog_metadata(catalog),
+                **plan_metadata(ahead),
                 "preflight": findings_table(migration.outcomes.findings),
                 "snapshot": snapshot.name,
                 "snapshot_taken_at": dg.MetadataValue.timestamp(snapshot.taken_at),

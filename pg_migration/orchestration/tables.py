@@ -90,9 +90,9 @@ class TablesStep:
         fail_if(problems, "these tables are not complete in the target")
 
     def _plan(self, tables: Sequence[Table]) -> tuple[TablePlan, ...]:
-        planner = self._migration.planner()
         if not self._keyed:
-            return planner.plan(tables)
+            return self._migration.plan(tables)
+        planner = self._migration.planner()
         return tuple(planner.plan_ranges(table, list(self._context.partition_keys)) for table in tables)
 
     def _resume(self, context: LoadContext, plans: tuple[TablePlan, ...]) -> Resumption:

@@ -27,7 +27,7 @@ from pg_migration.postgres.ranges import KeyColumn, cover_everything, parse
 from pg_migration.postgres.resuming import Continued
 from pg_migration.postgres.schedule import Schedule
 from pg_migration.postgres.session import transaction
-from pg_migration.postgres.worker import LoadContext, Worker, empty, truncates_with_its_chunk
+from pg_migration.postgres.worker import LoadContext, Worker, empty
 
 PROGRESS_SECONDS = 5.0
 
@@ -276,7 +276,7 @@ class Load:
         """Empty what is not emptied in the transaction of its only chunk."""
         target = Worker(self._context).target
         for state in self._tables.values():
-            if state.continued or (state.plan.chunk_count == 1 and truncates_with_its_chunk(state.plan.table)):
+            if state.continued or state.plan.frozen:
                 continue
             with transaction(target):
                 empty(target, self._context, state.plan.table)

@@ -1,7 +1,8 @@
 """What a load will do, decided before it writes: ranges, chunks, the format on the wire, and the order."""
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Literal, get_args
@@ -21,6 +22,9 @@ CHUNK_BYTES = 256 * 2**20
 # pg_stats.correlation below which rows that follow each other in the key lie all over the table: to read one range of
 # the key then costs about as much as to read the table, so ranges are not cut any further.
 LEAST_CORRELATION = 0.5
+
+# How many times as many rows as planned a range may have, before the table is not cut by its key at all.
+MOST_RANGES_IN_ONE = 2
 
 CopyFormat = Literal["auto", "text"]
 
@@ -133,6 +137,22 @@ class TablePlan:
         """COPY statements in all."""
         return sum(len(r.chunks) for r in self.ranges)
 
+    @property
+    def frozen(self) -> bool:
+        """Whether the table is emptied in the transaction of its only chunk, which lets COPY FREEZE the rows.
+
+        Not where rows go through another relation, which may hold rows of other tables of the load already. PostgreSQL
+        docs: COPY, option FREEZE.
+        """
+        return self.chunk_count == 1 and self.table.kind == "r" and not self.table.through_root
+
+    @property
+    def cut_by(self) -> str:
+        """What tells one chunk's rows from another's, for people."""
+        if self.chunk_count == 1:
+            return "nothing: one COPY"
+        return "physical pages" if self.ranges[0].range == WHOLE_TABLE or self.key is None else f"key {self.key.name}"
+
 
 @dataclass(frozen=True)
 class _Size:
@@ -163,7 +183,7 @@ class Planner:
         sizes = self._sizes(tables)
         self._learn_types(tables)
         plans = [self._plan_table(table, sizes[table.oid]) for table in tables]
-        return tuple(sorted(plans, key=lambda p: (-p.bytes, p.name)))
+        return in_order(plans)
 
     def plan_ranges(self, table: Table, keys: Sequence[str]) -> TablePlan:
         """Plan only the ranges that partition keys name.
@@ -192,13 +212,16 @@ class Planner:
     def _key_ranges(self, table: Table, key: KeyColumn, size: _Size) -> tuple[RangePlan, ...]:
         """Ranges that hold about the same number of rows each, and their chunks, from one sample of the key.
 
-        Quantiles of a page sample follow any distribution (gaps, skew, negative keys) and need no ANALYZE.
+        Quantiles of a page sample follow any distribution (gaps, skew, negative keys) and need no ANALYZE. Where one
+        value of the leading column alone would make a range much larger than the others, the table is cut by pages.
         """
         per_range = max(1, math.ceil(self._chunk_total(size) / self.settings.max_partitions))
         if not self.is_stored_in_order(table, key):
             per_range = 1
         pieces = per_range * self.settings.max_partitions
         bounds = self._quantiles(table, key, size, pieces)
+        if _longest_step(bounds, pieces, key) > MOST_RANGES_IN_ONE * per_range:
+            return (RangePlan(WHOLE_TABLE, self._page_chunks(table, size)),)
         ranges = cut([bounds[i] for i in range(per_range - 1, len(bounds), per_range)], key)
         inner = cut(bounds, key)
         return tuple(RangePlan(r, _chunks_within(r, inner, key)) for r in ranges)
@@ -242,8 +265,7 @@ class Planner:
         count = self._chunk_total(size)
         if count == 1 or not size.heap or self.connection.server_version < 140000 or table.kind != "r":
             return (Chunk(1, sql.SQL("true")),)
-        step = math.ceil(size.pages / count)
-        starts = list(range(0, size.pages, step))
+        starts = [size.pages * n // count for n in range(count)]
         ends: list[int | None] = [*starts[1:], None]
         return tuple(Chunk(n, _pages(first, end)) for n, (first, end) in enumerate(zip(starts, ends, strict=True), 1))
 
@@ -303,9 +325,24 @@ class Planner:
             self._types[oid] = (base_type, bool(portable))
 
 
+def in_order(plans: Iterable[TablePlan]) -> tuple[TablePlan, ...]:
+    """The largest first, so that none is left to one worker at the end."""
+    return tuple(sorted(plans, key=lambda p: (-p.bytes, p.name)))
+
+
 def _pages(first: int, end: int | None) -> sql.Composable:
     lower = sql.SQL("ctid >= {}::tid").format(sql.Literal(f"({first},0)"))
     return lower if end is None else lower + sql.SQL(" AND ctid < {}::tid").format(sql.Literal(f"({end},0)"))
+
+
+def _longest_step(bounds: Sequence[str], pieces: int, key: KeyColumn) -> int:
+    """Of a table cut at its quantiles, the size of the largest piece, in shares of one in ``pieces``.
+
+    It is 1 where all quantiles differ; a value that fills several of them, or can't be a bound, makes it more.
+    """
+    different = {piece.upper for piece in cut(bounds, key)}
+    steps = [0, *(n for n, bound in enumerate(bounds, 1) if bound in different and bound not in bounds[n:]), pieces]
+    return max(end - begin for begin, end in itertools.pairwise(steps))
 
 
 def _chunks_within(whole: Range, pieces: Sequence[Range], key: KeyColumn) -> tuple[Chunk, ...]:

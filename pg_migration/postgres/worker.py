@@ -133,7 +133,7 @@ class Worker:
             return Copied(*done, 0.0)
         self._set_paths(table)
         with transaction(self.target):
-            empties = not replace and plan.chunk_count == 1 and truncates_with_its_chunk(table)
+            empties = not replace and plan.frozen
             if empties:
                 empty(self.target, self._context, table)
             if replace:
@@ -219,15 +219,6 @@ class Worker:
             sql.SQL("INSERT INTO {} SELECT FROM generate_series(1, {})").format(destination, sql.Literal(rows)),
         )
         return Copied(rows, 0, 0.0)
-
-
-def truncates_with_its_chunk(table: Table) -> bool:
-    """Whether a table of one chunk is emptied in the transaction of that chunk, which lets COPY FREEZE its rows.
-
-    Not where rows go through another relation, which may hold rows of other tables of the load already. PostgreSQL
-    docs: COPY, option FREEZE.
-    """
-    return table.kind == "r" and not table.through_root
 
 
 def empty(connection: Connection, context: LoadContext, table: Table) -> None:

@@ -10,7 +10,7 @@ from pg_migration.orchestration.location import Location
 from pg_migration.postgres.catalog import ListedColumn, TableListing
 from pg_migration_tests.orchestration.harness import Platform
 
-JOBS = {"migrate", "repair", "validate", "preflight", "prune_old_runs"}
+JOBS = {"migrate", "repair", "plan", "validate", "preflight", "prune_old_runs"}
 STEPS = [
     "source_schema",
     "source_schema_known_tables",

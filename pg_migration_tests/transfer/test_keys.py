@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 from psycopg2 import sql
 
+from pg_migration.postgres import plan as plan_module
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.plan import LoadSettings, TablePlan
 from pg_migration.postgres.ranges import ALL
@@ -66,6 +67,12 @@ def create(database: Database, cases: Mapping[str, tuple[str, str]], analyzed: b
     database.psql("\n".join(statements) + ("ANALYZE;" * analyzed))
 
 
+def largest_chunk(pair: Pair, table: str) -> int:
+    """Rows of the largest COPY of a table."""
+    ((rows,),) = pair.target.rows("SELECT max(row_count) FROM _pg_migration.chunk WHERE table_name = %s", (table,))
+    return int(rows)
+
+
 def demand_partition_of_all_rows(database: Database, plan: TablePlan) -> None:
     """Every row is in exactly one range, and in exactly one chunk."""
     conditions = [
@@ -114,6 +121,8 @@ CREATE TABLE mixed (code text, number int, PRIMARY KEY (number, code));
 INSERT INTO mixed SELECT 'c' || i, i FROM generate_series(1, 3000) i;
 CREATE TABLE constant (a int, b int, PRIMARY KEY (a, b));
 INSERT INTO constant SELECT 7, i FROM generate_series(1, 3000) i;
+CREATE TABLE few (a int, b int, PRIMARY KEY (a, b));
+INSERT INTO few SELECT i / 2500, i FROM generate_series(1, 3000) i;
 CREATE TABLE no_key (v int);
 INSERT INTO no_key SELECT i % 10 FROM generate_series(1, 3000) i;
 CREATE TABLE nullable (v int UNIQUE);
@@ -129,7 +138,25 @@ def test_composite_and_missing_keys(pair: Pair, analyzed: bool) -> None:
         demand_partition_of_all_rows(pair.source, plan)
     ranges = {name: len(plan.ranges) for name, plan in loaded.plans.items()}
     assert ranges["mixed"] == 4
+    assert ranges["orders"] == 4
     assert ranges["no_key"] == ranges["nullable"] == 1
+    for name in ("constant", "few"):  # one value would be most of the table: cut by pages instead
+        assert ranges[name] == 1
+        assert loaded.plans[name].chunk_count > 10
+        assert largest_chunk(pair, name) < 500
+
+
+def test_wide_tables_are_cut_by_bytes(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_module, "CHUNK_BYTES", 2**20)
+    pair.source.psql(
+        "CREATE TABLE documents (id int PRIMARY KEY, body text, pad text);"
+        "ALTER TABLE documents ALTER body SET STORAGE EXTERNAL;"
+        "INSERT INTO documents SELECT i, repeat('x', 100000), repeat('y', 1000) FROM generate_series(1, 80) i;"
+    )
+    loaded = pair.load_all(LoadSettings())
+    demand_partition_of_all_rows(pair.source, loaded.plans["documents"])
+    assert loaded.plans["documents"].chunk_count == 9  # of a little more than 8 MB
+    assert largest_chunk(pair, "documents") < 20
 
 
 def test_every_key_of_a_plan_can_be_asked_for_again(pair: Pair) -> None:

@@ -1,0 +1,77 @@
+"""Job ``plan``: how `migrate` would copy every table, without writing anything."""
+
+import dagster as dg
+
+from pg_migration.orchestration.failing import told_plainly
+from pg_migration.orchestration.metadata import Figure, markdown, markdown_text
+from pg_migration.orchestration.run import MigrationRun
+from pg_migration.postgres.capacity import affordable_workers
+from pg_migration.postgres.forecast import Forecast, forecast, usual_speed
+
+PLAN = "plan"
+
+
+@dg.op(name="copy_plan", description="Per table, in the order of the copy: rows, bytes, format, ranges, chunks, time.")
+def _copy_plan(context: dg.OpExecutionContext, migration: dg.ResourceParam[MigrationRun]) -> dg.Output[None]:
+    with told_plainly(migration.outcomes.failures):
+        migration.options.check()
+        found = migration.call(lambda: look_ahead(migration))
+    context.log.info(f"\n{markdown_text(_rows(found))}\n{_in_all(found)}")
+    return dg.Output(None, metadata=plan_metadata(found))
+
+
+@dg.job(
+    name=PLAN,
+    description="Shows how `migrate` would copy every table: in which order, format, ranges and chunks, and about how "
+    "long that takes. Writes nothing.",
+    executor_def=dg.in_process_executor,
+)
+def plan_job() -> None:
+    """The job."""
+    _copy_plan()
+
+
+def look_ahead(run: MigrationRun) -> Forecast:
+    """What `migrate` would do with the tables, at the speed of earlier runs to this target."""
+    ends = [run.source_connection, run.target_connection]
+    workers = affordable_workers(run.options.load.workers, ends)
+    return forecast(run.plan(run.catalog.tables), workers, usual_speed(run.target_connection))
+
+
+def plan_metadata(found: Forecast) -> dict[str, Figure]:
+    """The plan as asset metadata."""
+    return {
+        "plan": markdown(_rows(found)),
+        "planned_rows": found.rows,
+        "planned_bytes": found.bytes,
+        "planned_chunks": found.chunks,
+        "planned_workers": found.workers,
+        "estimated_seconds": round(found.seconds, 1),
+    }
+
+
+def _rows(found: Forecast) -> list[dict[str, object]]:
+    return [
+        {
+            "order": number,
+            "table": ".".join(table.plan.name),
+            "rows": table.plan.rows,
+            "bytes": table.plan.bytes,
+            "format": "binary" if table.plan.binary else "text",
+            "cut by": table.plan.cut_by,
+            "ranges": len(table.plan.ranges),
+            "chunks": table.plan.chunk_count,
+            "frozen": table.plan.frozen,
+            "seconds": table.seconds,
+        }
+        for number, table in enumerate(found.tables, 1)
+    ]
+
+
+def _in_all(found: Forecast) -> str:
+    return (
+        f"In all about {found.rows:,} rows, {found.bytes / 2**20:,.0f} MiB, {found.chunks:,} chunks; with "
+        f"{found.workers} workers about {found.seconds:,.0f} s for the copy, without indexes and checks, at "
+        f"{found.bytes_per_second / 2**20:,.0f} MiB/s for each worker "
+        f"({'as in earlier runs' if found.measured else 'assumed: no earlier run has left a figure in the target'})."
+    )
