@@ -19,7 +19,7 @@ from psycopg2 import sql
 from pg_migration.benchmark.datasets import DATASETS
 from pg_migration.benchmark.measuring import Cost, measure
 from pg_migration.benchmark.methods import METHODS, Setting, available
-from pg_migration.benchmark.report import OURS, Result, draw, markdown
+from pg_migration.benchmark.report import OURS, Result, draw, draw_scaling, markdown, scaling_markdown
 from pg_migration.demo.servers import Installation, Server, demolish, embedded, server_account, usable
 from pg_migration.postgres.session import execute, fetch
 
@@ -32,6 +32,11 @@ SETTINGS = {
     "autovacuum": "off",
 }
 NOTHING = "CREATE TABLE nothing (id int PRIMARY KEY);"
+SCALED = "narrow"
+STARTS = 2  # the first start of a program is slower: its files are not in memory yet
+
+SCALING_JOBS = (1, 2, 4)
+SCALING_ROWS = (1_000_000, 5_000_000, 10_000_000, 20_000_000)
 
 
 def main() -> None:
@@ -40,15 +45,21 @@ def main() -> None:
     folder.chmod(0o711)
     try:
         with _servers(folder, options.bindir) as (source, target):
-            bench = Benchmark(source, target, options.jobs, options.bindir, folder)
-            results = bench.run(options.datasets, options.methods, options.scale)
+            bench = Benchmark(source, target, options.bindir, folder, options.repeat)
+            results = bench.run(options.datasets, options.methods, options.scale, options.jobs)
+            scaling = bench.scale(SCALING_JOBS, SCALING_ROWS, options.scale, options.jobs) if options.scaling else []
     finally:
         demolish(folder)
     text = markdown(results, _conditions(options, source))
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "benchmark.md").write_text(text)
     draw(results, options.output / "benchmark.png")
-    print(f"{text}\nWritten to {options.output}/benchmark.md and benchmark.png.")
+    written = ["benchmark.md", "benchmark.png"]
+    if scaling:
+        text += "\n" + scaling_markdown(scaling)
+        draw_scaling(scaling, options.output / "scaling.png")
+        written.append("scaling.png")
+    (options.output / "benchmark.md").write_text(text)
+    print(f"{text}\nWritten to {options.output}: {', '.join(written)}.")
 
 
 def _options() -> argparse.Namespace:
@@ -57,11 +68,21 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=available())
     parser.add_argument("--scale", type=float, default=1.0, help="share of each dataset's rows, for example 0.1")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="workers of every parallel method")
+    parser.add_argument("--repeat", type=int, default=1, help="measure this many times in turn, and take the fastest")
+    parser.add_argument(
+        "--scaling",
+        action="store_true",
+        help=f"also migrate narrow rows with {_listed(SCALING_JOBS)} workers, and {_listed(SCALING_ROWS)} rows",
+    )
     parser.add_argument(
         "--bindir", type=Path, default=embedded(16).bindir, help="PostgreSQL's programs, for servers and clients"
     )
     parser.add_argument("--output", type=Path, default=Path("benchmark"), help="folder for the results")
     return parser.parse_args()
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(f"{number:,}" for number in numbers)
 
 
 def _conditions(options: argparse.Namespace, server: Server) -> str:
@@ -91,28 +112,56 @@ def _servers(folder: Path, bindir: Path) -> Iterator[tuple[Server, Server]]:
 class Benchmark:
     """Two running servers and what is done with them."""
 
-    def __init__(self, source: Server, target: Server, jobs: int, bindir: Path, folder: Path) -> None:
+    def __init__(self, source: Server, target: Server, bindir: Path, folder: Path, repeat: int) -> None:
         self._source = source
         self._target = target
-        self._jobs = jobs
         self._bindir = bindir
         self._folder = folder
+        self._repeat = repeat
+        self._startups: dict[str, float] = {}
 
-    def run(self, datasets: Sequence[str], methods: Sequence[str], scale: float) -> list[Result]:
+    def run(self, datasets: Sequence[str], methods: Sequence[str], scale: float, jobs: int) -> list[Result]:
         """Measure every method on every dataset; a line for each as it is there."""
-        self._fill("nothing", NOTHING)
-        startup = {method: self._measure("nothing", method).wall for method in methods if method == OURS}
         results = []
         for name in datasets:
-            dataset = DATASETS[name]
-            rows = max(1, round(dataset.rows * scale))
-            self._fill(name, dataset.sql(rows))
+            rows = self._fill_dataset(name, scale)
+            startups = {method: self._startup(method) for method in methods}
+            costs: dict[str, list[Cost]] = {method: [] for method in methods}
+            for _ in range(self._repeat):
+                for method in methods:  # in turn, so that what else the machine does hits all of them
+                    costs[method].append(self._measure(name, method, jobs))
+            tables = len(self._tables(self._source, name))
             for method in methods:
-                cost = self._measure(name, method)
-                results.append(Result(name, method, cost, cost.wall - startup.get(method, 0.0)))
+                cost = min(costs[method], key=lambda c: c.wall)
+                results.append(Result(name, method, rows, jobs, tables, cost, startups[method]))
                 print(f"{name}, {rows:,} rows, {method}: {cost.wall:.1f} s, CPU {cost.cpu:.1f} s", flush=True)
             _recreate(self._source, name)
         return results
+
+    def scale(self, jobs: Sequence[int], rows: Sequence[int], share: float, usual: int) -> list[Result]:
+        """Our method on narrow rows: with more and more workers, then with more and more rows."""
+        whole = DATASETS[SCALED].rows
+        cases = [(1.0, count) for count in jobs] + [(number / whole, usual) for number in rows]
+        results = []
+        for times, count in cases:
+            number = self._fill_dataset(SCALED, times * share)
+            cost = min((self._measure(SCALED, OURS, count) for _ in range(self._repeat)), key=lambda c: c.wall)
+            results.append(Result(SCALED, OURS, number, count, 1, cost, self._startup(OURS)))
+            print(f"{SCALED}, {number:,} rows, {count} workers: {cost.wall:.1f} s, CPU {cost.cpu:.1f} s", flush=True)
+        _recreate(self._source, SCALED)
+        return results
+
+    def _startup(self, method: str) -> float:
+        """Wall seconds that a method takes for a database with one empty table."""
+        if method not in self._startups:
+            self._fill("nothing", NOTHING)
+            self._startups[method] = min(self._measure("nothing", method, 1).wall for _ in range(STARTS))
+        return self._startups[method]
+
+    def _fill_dataset(self, name: str, scale: float) -> int:
+        rows = max(1, round(DATASETS[name].rows * scale))
+        self._fill(name, DATASETS[name].sql(rows))
+        return rows
 
     def _fill(self, name: str, statements: str) -> None:
         _recreate(self._source, name)
@@ -120,7 +169,7 @@ class Benchmark:
             execute(connection, statements)
             execute(connection, "VACUUM ANALYZE")
 
-    def _measure(self, name: str, method: str) -> Cost:
+    def _measure(self, name: str, method: str, jobs: int) -> Cost:
         _recreate(self._target, name)
         for server in (self._source, self._target):
             with _connection(server.url()) as connection:
@@ -128,7 +177,7 @@ class Benchmark:
         work = Path(tempfile.mkdtemp(dir=self._folder))
         setting = Setting(
             *(self._source.url(name), self._target.url(name), self._tables(self._source, name)),
-            *(self._jobs, self._bindir, work),
+            *(jobs, self._bindir, work),
         )
         cost = measure(METHODS[method](setting), setting.environment, work / "log")
         if self._counts(self._source, name) != self._counts(self._target, name):

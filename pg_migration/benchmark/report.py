@@ -1,52 +1,85 @@
-"""What the benchmark found: a table in markdown and a picture."""
+"""What the benchmark found: tables in markdown and pictures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pg_migration.benchmark.measuring import Cost
 
 OURS = "pg_migration"
+PGCOPYDB = "pgcopydb"
 BAR = "\\|"
+
+MANY_TABLES = 10  # from here on what one table costs is worth a line
 
 
 @dataclass(frozen=True)
 class Result:
-    """The cost of one method on one dataset; ``net`` is the wall time less what the method takes for nothing."""
+    """The cost of one method on one dataset; ``startup`` is the wall time that the method takes for nothing."""
 
     dataset: str
     method: str
+    rows: int
+    jobs: int
+    tables: int
     cost: Cost
-    net: float
+    startup: float
+
+    @property
+    def net(self) -> float:
+        """Wall seconds less start-up."""
+        return self.cost.wall - self.startup
 
 
 def markdown(results: Sequence[Result], conditions: str) -> str:
-    """The table: every cost, and the ratio of our wall time to the method's, start-up not counted."""
+    """The table: every cost, and the ratio of our wall time to the method's, start-up not counted on either side."""
     ours = {r.dataset: r.net for r in results if r.method == OURS}
     lines = [
         conditions,
         "",
-        "| dataset | method | seconds | less start-up | ours / theirs | client CPU s | client peak MB |",
+        "| dataset | method | seconds | start-up | ours / theirs | client CPU s | client peak MB |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for r in results:
-        ratio = f"{ours[r.dataset] / r.net:.2f}" if r.method != OURS and ours.get(r.dataset) and r.net else ""
-        method = r.method.replace("|", BAR)
+        ratio = f"{ours[r.dataset] / r.net:.2f}" if r.method != OURS and r.dataset in ours and r.net > 0 else ""
         lines.append(
-            f"| {r.dataset} | {method} | {r.cost.wall:.1f} | {r.net:.1f} | {ratio} | {r.cost.cpu:.1f} "
-            f"| {r.cost.memory / 2**20:.0f} |"
+            f"| {r.dataset} | {r.method.replace('|', BAR)} | {r.cost.wall:.1f} | {r.startup:.1f} | {ratio} "
+            f"| {r.cost.cpu:.1f} | {r.cost.memory / 2**20:.0f} |"
         )
+    return "\n".join([*lines, *_costs_of_a_table(results)]) + "\n"
+
+
+def _costs_of_a_table(results: Sequence[Result]) -> list[str]:
+    many = [r for r in results if r.tables >= MANY_TABLES]
+    theirs = {r.dataset: r for r in many if r.method == PGCOPYDB}
+    lines = []
+    for r in many:
+        line = f"- {r.dataset}, {r.method}: {1000 * r.net / r.tables:.0f} ms a table"
+        if r.dataset in theirs and r.method != PGCOPYDB:
+            beyond = (r.net - theirs[r.dataset].net) / r.tables
+            line += f", {1000 * beyond:+.0f} ms against pgcopydb"
+        lines.append(line)
+    return ["", "What a small table costs:", "", *lines] if lines else []
+
+
+def scaling_markdown(results: Sequence[Result]) -> str:
+    """Our time by workers and rows."""
+    lines = [
+        "| rows | workers | seconds | less start-up | seconds per million rows | client peak MB |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    lines += [
+        f"| {r.rows:,} | {r.jobs} | {r.cost.wall:.1f} | {r.net:.1f} | {r.net / r.rows * 1e6:.2f} "
+        f"| {r.cost.memory / 2**20:.0f} |"
+        for r in results
+    ]
     return "\n".join(lines) + "\n"
 
 
 def draw(results: Sequence[Result], path: Path) -> None:
     """Bars of wall time without start-up, by dataset and method."""
-    # Only the picture needs it, and it takes a second to import.
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
+    pyplot = _pyplot()
     datasets = list(dict.fromkeys(r.dataset for r in results))
     methods = list(dict.fromkeys(r.method for r in results))
     seconds: Mapping[tuple[str, str], float] = {(r.dataset, r.method): r.net for r in results}
@@ -60,3 +93,30 @@ def draw(results: Sequence[Result], path: Path) -> None:
     axes.legend(fontsize="small")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
+
+
+def draw_scaling(results: Sequence[Result], path: Path) -> None:
+    """Wall time without start-up: by workers with the first result's rows, by rows with the last one's workers."""
+    pyplot = _pyplot()
+    figure, (by_workers, by_rows) = pyplot.subplots(1, 2, figsize=(8, 4), layout="constrained")
+    workers = sorted({(r.jobs, r.net) for r in results if r.rows == results[0].rows})
+    by_workers.plot(*zip(*workers, strict=True), marker="o")
+    by_workers.set_xlabel("workers")
+    rows = sorted({(r.rows / 1e6, r.net) for r in results if r.jobs == results[-1].jobs})
+    by_rows.plot(*zip(*rows, strict=True), marker="o")
+    by_rows.set_xlabel("million rows")
+    for axes in (by_workers, by_rows):
+        axes.set_ylabel("seconds, without start-up")
+        axes.set_ylim(bottom=0)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def _pyplot() -> Any:
+    # Only pictures need it, and it takes a second to import.
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    return pyplot

@@ -8,18 +8,19 @@ import pytest
 
 from pg_migration.benchmark.measuring import Cost, Failed, measure
 from pg_migration.benchmark.methods import METHODS
-from pg_migration.benchmark.report import Result, markdown
+from pg_migration.benchmark.report import Result, draw_scaling, markdown, scaling_markdown
 
 WITHOUT_EXTRAS = [name for name in METHODS if name != "pgcopydb"]
 
 
 def test_a_little_by_every_method(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    chosen = ["toast", "indexed"]  # each more takes ten seconds
+    methods = ["pg_migration", *(name for name in WITHOUT_EXTRAS if not name.startswith("pg_migration"))]
+    chosen = ["indexed"]  # each more takes ten seconds
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pg_migration.benchmark", "--scale", "0.0005", "--output", str(tmp_path)),
-            *("--datasets", *chosen, "--methods", *WITHOUT_EXTRAS),
+            *("--datasets", *chosen, "--methods", *methods),
         ],
         capture_output=True,
         text=True,
@@ -28,7 +29,7 @@ def test_a_little_by_every_method(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     table = (tmp_path / "benchmark.md").read_text()
     for name in chosen:
-        assert table.count(f"| {name} |") == len(WITHOUT_EXTRAS)
+        assert table.count(f"| {name} |") == len(methods)
     assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -41,12 +42,34 @@ def test_cost_of_a_program(tmp_path: Path) -> None:
         measure("echo no such luck; false | exit 3", {"PATH": "/usr/bin:/bin"}, tmp_path / "log")
 
 
+def result(method: str, wall: float, startup: float, dataset: str = "narrow", tables: int = 1) -> Result:
+    return Result(dataset, method, 1000, 2, tables, Cost(wall, 5.0, 2**20), startup)
+
+
 def test_ratios_leave_out_the_start() -> None:
-    results = [
-        Result("narrow", "pg_migration", Cost(10.0, 5.0, 2**20), 8.0),
-        Result("narrow", "pg_dump | psql", Cost(16.0, 1.0, 2**20), 16.0),
-    ]
+    results = [result("pg_migration", 10.0, 2.0), result("pg_dump | psql", 16.5, 0.5)]
     assert markdown(results, "On a machine.").splitlines()[-2:] == [
-        "| narrow | pg_migration | 10.0 | 8.0 |  | 5.0 | 1 |",
-        r"| narrow | pg_dump \| psql | 16.0 | 16.0 | 0.50 | 1.0 | 1 |",
+        "| narrow | pg_migration | 10.0 | 2.0 |  | 5.0 | 1 |",
+        r"| narrow | pg_dump \| psql | 16.5 | 0.5 | 0.50 | 5.0 | 1 |",
     ]
+
+
+def test_the_cost_of_a_small_table() -> None:
+    results = [result("pg_migration", 14.0, 2.0, "small", 300), result("pgcopydb", 7.0, 1.0, "small", 300)]
+    assert markdown(results, "On a machine.").splitlines()[-2:] == [
+        "- small, pg_migration: 40 ms a table, +20 ms against pgcopydb",
+        "- small, pgcopydb: 20 ms a table",
+    ]
+
+
+def test_scaling_by_workers_and_by_rows(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    cases = [(1, 4_000_000, 20.0), (2, 4_000_000, 12.0), (2, 8_000_000, 22.0)]
+    results = [Result("narrow", "pg_migration", n, jobs, 1, Cost(s, 1.0, 2**27), 2.0) for jobs, n, s in cases]
+    assert scaling_markdown(results).splitlines()[2:] == [
+        "| 4,000,000 | 1 | 20.0 | 18.0 | 4.50 | 128 |",
+        "| 4,000,000 | 2 | 12.0 | 10.0 | 2.50 | 128 |",
+        "| 8,000,000 | 2 | 22.0 | 20.0 | 2.50 | 128 |",
+    ]
+    draw_scaling(results, tmp_path / "scaling.png")
+    assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
