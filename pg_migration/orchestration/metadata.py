@@ -116,7 +116,7 @@ def catalog_metadata(catalog: Catalog) -> dict[str, Figure]:
             ]
         ),
         "not_copied": markdown([{"kind": n.kind, "name": n.name, "reason": n.reason} for n in catalog.notices]),
-        "server_version": catalog.version,
+        "server_version": f"{catalog.version // 10000}.{catalog.version % 10000}",
     }
 
 

@@ -61,14 +61,16 @@ class Relations:
         return [_all_ranges(key) for key in self.keys.values()]
 
     def _table_spec(self, name: TableName, listing: TableListing, upstream: str) -> dg.AssetSpec:
-        origin = f"`{listing.schema}.{listing.name}`"
-        what = "partitioned table; its rows are in its partitions" if listing.kind == "p" else "table"
+        # The list of assets shows the beginning of this as it is, so there is no markdown in it.
+        origin, destination = f"{listing.schema}.{listing.name}", ".".join(name)
+        what = "partitioned table (its rows are in its partitions)" if listing.kind == "p" else "table"
+        copied = "" if origin == destination else f", copied into {destination}"
         description = f"{listing.comment}\n\n" if listing.comment else ""
         return dg.AssetSpec(
             self.keys[name],
             deps=[upstream],
             partitions_def=partitions_definition(name),
-            description=f"{description}Rows of {origin} ({what}), copied into `{'.'.join(name)}`.",
+            description=f"{description}Rows of {what} {origin}{copied}.",
             kinds={"postgres", "table"},
             group_name=legal(name[0]),
             skippable=True,
@@ -89,7 +91,7 @@ class Relations:
         return dg.AssetSpec(
             foreign_keys_key(self.keys[name]),
             deps=[_all_ranges(self.keys[parent]) for parent in parents],
-            description=f"Foreign keys of `{'.'.join(name)}`, created once the tables they connect are complete.",
+            description=f"Foreign keys of {'.'.join(name)}, created once the tables they connect are complete.",
             kinds={"postgres"},
             group_name=legal(name[0]),
             skippable=True,
