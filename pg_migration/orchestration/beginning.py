@@ -3,6 +3,7 @@
 import dagster as dg
 
 from pg_migration.orchestration.run import MigrationRun
+from pg_migration.orchestration.spreading import demand_queue
 from pg_migration.postgres.errors import ConfigurationError
 
 BACKFILL_TAG = "dagster/backfill"
@@ -20,6 +21,8 @@ def begin(context: dg.AssetExecutionContext, migration: MigrationRun) -> None:
         MigrationError: for everything that a user can mend; the target was not touched.
     """
     _demand_nothing_left_out(context)
+    if migration.options.spread_over:
+        demand_queue(context)
     migration.begin(exclusive=is_whole_run(context))
 
 

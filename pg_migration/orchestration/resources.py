@@ -13,6 +13,7 @@ from pg_migration.orchestration.failing import show_stacks
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.reports import file_report
 from pg_migration.orchestration.run import MigrationRun, Options, default_workers
+from pg_migration.orchestration.spreading import SNAPSHOT_OF
 from pg_migration.postgres.plan import CopyFormat, LoadSettings
 
 
@@ -63,6 +64,12 @@ class Migration(dg.ConfigurableResource[MigrationRun]):
         default_factory=default_workers, description="Connections to each side that copy and build indexes at once."
     )
 
+    spread_over: int = Field(
+        default=0,
+        ge=0,
+        description="How many further runs, launched through the instance's queue, copy the key ranges of large tables "
+        "at once, wherever the run launcher starts them. 0: this run copies everything itself.",
+    )
     copy_format: CopyFormat = Field(
         default="auto", description="'auto': binary for tables whose types allow it, which is faster; 'text': never."
     )
@@ -86,12 +93,15 @@ class Migration(dg.ConfigurableResource[MigrationRun]):
             owners=self.owners,
             privileges=self.privileges,
             create_roles=self.create_roles,
+            spread_over=self.spread_over,
         )
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[MigrationRun]:
         """One `MigrationRun` for all steps of a run; it is closed when the run ends, however it ends."""
-        run = MigrationRun(context.run.run_id if context.run else "no run", self.options())
+        started = context.run
+        owner = started.tags.get(SNAPSHOT_OF) if started else None
+        run = MigrationRun(started.run_id if started else "no run", self.options(), owner)
         try:
             yield run
         finally:

@@ -16,7 +16,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.orchestration import settings
 from pg_migration.postgres import drift, ledger
-from pg_migration.postgres.capacity import affordable_workers
+from pg_migration.postgres.capacity import affordable_runs, affordable_workers
 from pg_migration.postgres.catalog import Catalog, Table, discover, installed_extensions, list_tables
 from pg_migration.postgres.copying import raw_encoding
 from pg_migration.postgres.ddl import Outcome, create_roles, missing_roles, remember
@@ -46,7 +46,8 @@ from pg_migration.postgres.preflight.room import CONNECTIONS
 from pg_migration.postgres.schemas import map_schemas
 from pg_migration.postgres.session import Connections, execute, fetch
 from pg_migration.postgres.snapshot import Snapshot
-from pg_migration.postgres.worker import LoadContext
+from pg_migration.postgres.spreading import BorrowedLock, shared_snapshot
+from pg_migration.postgres.worker import LoadContext, Lock
 
 Result = TypeVar("Result")
 
@@ -66,6 +67,7 @@ class Options:
     owners: bool
     privileges: bool
     create_roles: bool
+    spread_over: int
 
     def check(self) -> None:
         """Reject what no run can be made with.
@@ -110,13 +112,18 @@ class Outcomes:
 class MigrationRun:
     """One run. Nothing is connected before `begin`; `close` ends everything, whatever state it is in."""
 
-    def __init__(self, run_id: str, options: Options) -> None:
+    def __init__(self, run_id: str, options: Options, owner: str | None = None) -> None:
+        """
+        Args:
+            owner: the run whose snapshot and lock this run borrows, to copy ranges for it.
+        """
         self.run_id = run_id
         self.options = options
-        self.connections = Connections(ledger.session_name(run_id))
+        self.owner = owner
+        self.connections = Connections(ledger.session_name(owner or run_id))
         self.outcomes = Outcomes()
         self._snapshot: Snapshot | None = None
-        self._lock: TargetLock | None = None
+        self._lock: Lock | None = None
         self.begun = False
         self._covers_everything = False
         self.reported = False
@@ -150,8 +157,8 @@ class MigrationRun:
             return
         self.options.check()
         self._covers_everything = exclusive
-        source, target = self.source, self.target
-        self.call(lambda: self._connect(source, target, exclusive))
+        source, target, owner = self.source, self.target, self.owner
+        self.call(lambda: self._borrow(source, target, owner) if owner else self._connect(source, target, exclusive))
         self.begun = True
 
     def _connect(self, source: Endpoint, target: Endpoint, exclusive: bool) -> None:
@@ -159,11 +166,11 @@ class MigrationRun:
         self._look(look_at_servers(self.ends))
         self._snapshot = self._protected_snapshot(source)
         self._look(look_at_contents(self.ends, self.catalog, self.intent))
-        self._lock = TargetLock(self.connections, target, self.run_id)
+        lock = self._lock = TargetLock(self.connections, target, self.run_id)
         if exclusive:
-            self._lock.acquire()
+            lock.acquire()
         else:
-            self._lock.wait()
+            lock.wait()
         if self.options.create_roles:
             create_roles(self.target_connection, missing_roles(self.target_connection, self.catalog))
         ledger.create(self.target_connection)
@@ -171,6 +178,23 @@ class MigrationRun:
         ledger.open_run(self.target_connection, self.run_id, source, self._snapshot)
         names = {table: self.target_name(table) for table in self.catalog.tables}
         drift.record(self.source_connection, self.target_connection, self.run_id, names)
+
+    def _borrow(self, source: Endpoint, target: Endpoint, owner: str) -> None:
+        """Read what another run reads, and write under its lock; it has made sure of everything else."""
+        shared = shared_snapshot(self.target_connection, owner)
+        self._lock = BorrowedLock(self.connections, target, owner, self.run_id)
+        self._lock.demand_held()
+        self._snapshot = Snapshot.borrow(self.connections, source, shared.name, shared.taken_at)
+        self._snapshot.adopt(self.source_connection)
+
+    def demand_held(self) -> None:
+        """Make sure that this run may still write to the target.
+
+        Raises:
+            LockLost: it may not.
+        """
+        assert self._lock is not None, "begin() takes the lock"
+        self._lock.demand_held()
 
     def _protected_snapshot(self, source: Endpoint) -> Snapshot:
         """A snapshot whose tables can't be emptied any more; another one when somebody was faster than the lock."""
@@ -343,6 +367,22 @@ class MigrationRun:
             self.outcomes.notes.append(f"{possible} workers instead of {wanted}: no more connections are free")
         return possible
 
+    def further_runs(self, possible: int) -> tuple[int, int]:
+        """How many further runs copy ranges, and how many workers each run has; fewer are noted for the summary.
+
+        Args:
+            possible: how many the deployment can run at once.
+        """
+        wanted = self.options.spread_over
+        ends = [self.source_connection, self.target_connection]
+        runs, workers = affordable_runs(min(wanted, possible), self.options.load.workers, ends)
+        if wanted and (runs, workers) != (wanted, self.options.load.workers):
+            self.outcomes.notes.append(
+                f"spread over {runs} runs of {workers} workers instead of {wanted} of {self.options.load.workers}: no "
+                f"more connections are free, or the queue of runs is limited"
+            )
+        return runs, workers
+
     def load_context(self, workers: int) -> LoadContext:
         """What the workers of a load need; only after `begin`."""
         assert self._snapshot is not None, "begin() takes the snapshot"
@@ -353,11 +393,12 @@ class MigrationRun:
             self.target,
             self._snapshot,
             self._lock,
-            self.run_id,
+            self.owner or self.run_id,
             self.schemas,
             self.options.load.use_unlogged_tables,
             workers,
             self.catalog.settings,
+            self.run_id if self.owner else None,
         )
 
     def call(self, work: Callable[[], Result]) -> Result:
@@ -391,7 +432,7 @@ class MigrationRun:
         outcomes = self.outcomes
         succeeded = not outcomes.failures and (outcomes.at_the_end or not self._covers_everything)
         try:
-            if self.begun and not self.target_connection.closed:
+            if self.begun and self.owner is None and not self.target_connection.closed:
                 execute(self.target_connection, "SET synchronous_commit = on")
                 ledger.forget_plans(self.target_connection, self.outcomes.differing)
                 ledger.close_run(self.target_connection, self.run_id, succeeded)

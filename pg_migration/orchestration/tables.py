@@ -1,6 +1,8 @@
 """The multi-asset of all tables: plan ranges, copy, build keys and indexes, set sequences."""
 
+import time
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 
 import dagster as dg
 
@@ -12,6 +14,7 @@ from pg_migration.orchestration.metadata import load_metadata
 from pg_migration.orchestration.naming import partitions_definition
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
+from pg_migration.orchestration.spreading import Spread, runs_at_once
 from pg_migration.orchestration.structure import lacking
 from pg_migration.postgres import suspension
 from pg_migration.postgres.catalog import Phase, SchemaObject, Table
@@ -23,6 +26,7 @@ from pg_migration.postgres.ranges import ALL
 from pg_migration.postgres.resuming import Resumption, resume
 from pg_migration.postgres.sequence_state import record_positions
 from pg_migration.postgres.sequences import read_positions, set_positions
+from pg_migration.postgres.spreading import is_worth_spreading, prepare, present, share_of
 from pg_migration.postgres.worker import LoadContext
 
 TableEvent = dg.AssetMaterialization | dg.MaterializeResult[None]
@@ -67,6 +71,7 @@ class TablesStep:
         self._relations = relations
         self._keyed = context.has_partition_key or context.has_partition_key_range
         self._whole = is_whole_run(context)
+        self._spread_seconds: float | None = None
 
     def events(self) -> Iterator[TableEvent]:
         """Load the selected tables; one materialization for each range, one result for each table."""
@@ -75,16 +80,23 @@ class TablesStep:
             names = self._relations.names(self._context.selected_asset_keys)
             tables = self._migration.loadable(names)
             plans = self._migration.call(lambda: self._plan(tables))
+            if self._migration.owner is not None:
+                problems = yield from self._copy_share(plans)
+                fail_if(problems, "these ranges are not complete in the target")
+                return
             mode = Mode.REPLACE_RANGES if self._keyed and not _is_everything(plans) else Mode.RELOAD
-            workers = self._migration.call(self._migration.workers)
+            runs, workers = self._migration.call(self._divide_work)
             context = self._migration.load_context(workers)
             resumption = self._migration.call(lambda: self._resume(context, plans))
             objects = self._migration.call(lambda: self._make_room(resumption, mode))
             if not self._keyed:
                 self._register(resumption.plans)
             self._migration.call(lambda: resumption.write(self._migration.target_connection, context))
-            load = Load(context, resumption.plans, objects, mode, resumption.continued)
-            problems = yield from self._follow(load)
+            if spread := [plan for plan in resumption.plans if runs and _is_spread(plan, resumption)]:
+                problems = yield from self._spread(context, resumption, objects, spread, runs)
+            else:
+                load = Load(context, resumption.plans, objects, mode, resumption.continued)
+                problems = yield from self._follow(load)
             self._migration.call(lambda: set_sequences(self._migration, tables, every=self._whole))
             problems += self._migration.call(lambda: self._restore(tables))
         fail_if(problems, "these tables are not complete in the target")
@@ -94,6 +106,44 @@ class TablesStep:
             return self._migration.plan(tables)
         planner = self._migration.planner()
         return tuple(planner.plan_ranges(table, list(self._context.partition_keys)) for table in tables)
+
+    def _divide_work(self) -> tuple[int, int]:
+        """How many further runs copy ranges, and how many workers each run has."""
+        wanted = self._migration.options.spread_over
+        if wanted and self._whole:
+            return self._migration.further_runs(runs_at_once(self._context, wanted))
+        return 0, self._migration.workers()
+
+    def _spread(
+        self,
+        context: LoadContext,
+        resumption: Resumption,
+        objects: Sequence[SchemaObject],
+        spread: Sequence[TablePlan],
+        runs: int,
+    ) -> Generator[TableEvent, None, list[str]]:
+        """Load all tables but these, whose ranges other runs copy meanwhile; then build the keys of these."""
+        migration = self._migration
+        migration.call(lambda: prepare(context, spread, resumption.continued))
+        keys = {plan.name: self._relations.keys[context.target_name(plan.table)] for plan in spread}
+        order = {plan.name: self._partitions(plan) for plan in spread}
+        shares, begun = Spread(self._context, migration, keys, spread, order, runs, context.workers), time.monotonic()
+        with shares.running():
+            alone = [plan for plan in resumption.plans if plan not in spread]
+            problems = yield from self._follow(Load(context, alone, objects, Mode.RELOAD, resumption.continued))
+            migration.outcomes.notes += shares.finish()
+        self._spread_seconds = time.monotonic() - begun
+        there = migration.call(lambda: present(migration.target_connection, context, spread))
+        return problems + (yield from self._follow(Load(context, spread, objects, Mode.RELOAD, there)))
+
+    def _copy_share(self, plans: Sequence[TablePlan]) -> Generator[TableEvent, None, list[str]]:
+        """Copy what the owner of the snapshot has asked this run to."""
+        migration = self._migration
+        context, target = migration.load_context(migration.call(migration.workers)), migration.target_connection
+        keys = list(self._context.partition_keys)
+        shares = migration.call(lambda: [share_of(target, context, plan, keys) for plan in plans])
+        there = migration.call(lambda: present(target, context, shares))
+        return (yield from self._follow(Load(context, shares, [], Mode.SHARE, there)))
 
     def _resume(self, context: LoadContext, plans: tuple[TablePlan, ...]) -> Resumption:
         """What to keep of tables that an earlier run has begun; whoever chooses tables wants them loaded anew."""
@@ -122,14 +172,20 @@ class TablesStep:
         """Make the planned ranges the partitions of each table, and drop those of an earlier plan."""
         instance = self._context.instance
         for plan in plans:
-            name = partitions_definition(self._migration.target_name(plan.table)).name
-            assert name is not None
+            name = self._partitions_name(plan)
             planned = [piece.range.key for piece in plan.ranges]
             known = set(instance.get_dynamic_partitions(name))
             if new := [key for key in planned if key not in known]:
                 instance.add_dynamic_partitions(name, new)
             for stale in known.difference(planned):
                 instance.delete_dynamic_partition(name, stale)
+
+    def _partitions(self, plan: TablePlan) -> Sequence[str]:
+        """The registered ranges of a table, in the order that Dagster has them in."""
+        return list(self._context.instance.get_dynamic_partitions(self._partitions_name(plan)))
+
+    def _partitions_name(self, plan: TablePlan) -> str:
+        return str(partitions_definition(self._migration.target_name(plan.table)).name)
 
     def _follow(self, load: Load) -> Generator[TableEvent, None, list[str]]:
         problems: list[str] = []
@@ -147,10 +203,13 @@ class TablesStep:
                 self._migration.outcomes.failures.append(problem)
             elif isinstance(event, Progress):
                 self._context.log.info(str(event))
+                self._migration.call(self._migration.demand_held)
         return problems
 
     def _loaded(self, event: TableLoaded) -> Iterator[TableEvent]:
         name = self._migration.target_name(event.plan.table)
+        if self._spread_seconds is not None:  # what is there was copied by this run, or by others for it
+            event = replace(event, seconds=self._spread_seconds, continued=None)
         self._migration.outcomes.loaded[name] = event
         key = self._relations.keys[name]
         if not self._keyed:  # in a run with a partition key the framework records the partitions itself
@@ -177,6 +236,12 @@ class TablesStep:
 
     def _names(self, tables: Sequence[Table]) -> list[TableName]:
         return [self._migration.target_name(table) for table in tables]
+
+
+def _is_spread(plan: TablePlan, resumption: Resumption) -> bool:
+    """Whether ranges of a table are given to other runs; one that has all its rows needs none."""
+    continued = resumption.continued.get(plan.name)
+    return is_worth_spreading(plan) and not (continued and continued.is_complete)
 
 
 def _is_everything(plans: Sequence[TablePlan]) -> bool:

@@ -33,3 +33,14 @@ def free_connections(connection: Connection) -> int:
 def affordable_workers(wanted: int, ends: Sequence[Connection]) -> int:
     """As many workers as wanted and as every server has connections for, at least one; each takes one on each side."""
     return max(1, min(wanted, *(free_connections(end) - SPARE_CONNECTIONS for end in ends)))
+
+
+def affordable_runs(runs: int, workers: int, ends: Sequence[Connection]) -> tuple[int, int]:
+    """How many further runs every server has connections for beside this one, and how many workers each, this one too.
+
+    Fewer workers come before fewer runs; with no connections to spare there are no further runs.
+    """
+    free = min(free_connections(end) for end in ends)
+    while runs and free // (runs + 1) - SPARE_CONNECTIONS < 1:
+        runs -= 1
+    return runs, max(1, min(workers, free // (runs + 1) - SPARE_CONNECTIONS))

@@ -48,6 +48,7 @@ class ChunkEntry:
     chunk: int
     chunks: int
     run_id: str
+    copied_by: str
     snapshot: str
     predicate: str
     started_at: datetime
@@ -250,7 +251,7 @@ def record(connection: Connection, entry: ChunkEntry, rows: int, size: int) -> N
         "to_regclass(format('%%I.%%I', %s, %s)), %s, %s, %s, %s, %s, %s, %s, txid_current())",
         (
             *(*entry.table, entry.range_key, entry.chunk, entry.chunks, *entry.table, entry.run_id, entry.snapshot),
-            *(entry.predicate, rows, size, entry.started_at, entry.run_id),
+            *(entry.predicate, rows, size, entry.started_at, entry.copied_by),
         ),
     )
 

@@ -38,10 +38,14 @@ _BUILDS_AN_INDEX = re.compile(r"CREATE\s+(UNIQUE\s+)?INDEX\s", re.IGNORECASE)
 
 
 class Mode(Enum):
-    """What becomes of the rows that are in the target: the whole table is emptied, or only ranges are replaced."""
+    """What becomes of the rows that are in the target.
+
+    The whole table is emptied, or only ranges are replaced, or ranges are added while other runs add theirs.
+    """
 
     RELOAD = "reload"
     REPLACE_RANGES = "replace ranges"
+    SHARE = "share"
 
 
 @dataclass(frozen=True)
@@ -276,10 +280,14 @@ class Load:
         """Empty what is not emptied in the transaction of its only chunk."""
         target = Worker(self._context).target
         for state in self._tables.values():
-            if state.continued or state.plan.frozen:
+            if state.continued or self._is_emptied_by_its_chunk(state):
                 continue
             with transaction(target):
                 empty(target, self._context, state.plan.table)
+
+    def _is_emptied_by_its_chunk(self, state: _TableState) -> bool:
+        whole = self._mode is Mode.RELOAD and state.continued is None
+        return whole and state.plan.frozen
 
     def _draw_graph(self) -> None:
         for name, state in self._tables.items():
@@ -426,7 +434,9 @@ class Load:
             state.started = state.started or time.monotonic()
         with state.meter.chunk() as on_bytes:
             replace = self._mode is Mode.REPLACE_RANGES
-            copied = worker.copy(state.plan, piece, chunk, replace, again, on_bytes)
+            copied = worker.copy(
+                state.plan, piece, chunk, replace, self._is_emptied_by_its_chunk(state), again, on_bytes
+            )
         state.meter.committed(copied.rows, copied.bytes)
         with self._lock:
             state.moved[task] = copied

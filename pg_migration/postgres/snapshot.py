@@ -16,9 +16,8 @@ from pg_migration.postgres.session import Connections, execute, fetch
 # The last column names the server's life since it last recovered: as long as it stays the same, no commit was lost and
 # no transaction id given out twice. A postmaster keeps its start time through the crash of a session, after which it
 # recovers as well; it then counts its statistics anew (PostgreSQL docs: "The Cumulative Statistics System").
-_TAKE = """
-SELECT pg_export_snapshot(), transaction_timestamp(),
-       txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot()),
+_DESCRIBE = """
+SELECT txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot()),
        format('postmaster of %s, statistics of %s, database %s', pg_postmaster_start_time(),
               (SELECT stats_reset FROM pg_stat_bgwriter),
               (SELECT oid FROM pg_database WHERE datname = current_database()))
@@ -58,7 +57,21 @@ class Snapshot:
         """
         holder = connections.open(source)
         execute(holder, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        ((name, taken_at, xmin, xmax, server),) = fetch(holder, _TAKE)
+        ((xmin, xmax, server),) = fetch(holder, _DESCRIBE)
+        ((name, taken_at),) = fetch(holder, "SELECT pg_export_snapshot(), transaction_timestamp()")
+        return cls(name, taken_at, xmin, xmax, server, holder)
+
+    @classmethod
+    def borrow(cls, connections: Connections, source: Endpoint, name: str, taken_at: datetime) -> "Snapshot":
+        """The snapshot that another process has exported, and still holds.
+
+        Raises:
+            ConnectionFailed: when the source can't be reached.
+            SnapshotLost: when it is not held any more.
+        """
+        holder = connections.open(source)
+        _adopt(holder, name, taken_at)
+        ((xmin, xmax, server),) = fetch(holder, _DESCRIBE)
         return cls(name, taken_at, xmin, xmax, server, holder)
 
     def release(self) -> None:
@@ -102,12 +115,16 @@ class Snapshot:
         Raises:
             SnapshotLost: when the holder's transaction has ended.
         """
-        execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        try:
-            execute(connection, sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self.name)))
-        except psycopg2.Error as error:
-            raise SnapshotLost(
-                f"the source's snapshot {self.name} of {self.taken_at:%Y-%m-%d %H:%M:%S} UTC can't be read any more "
-                f"({' '.join(str(error).split())}): the session that held it was ended, or the reader reached another "
-                f"server. Start the run again; it takes a new snapshot."
-            ) from None
+        _adopt(connection, self.name, self.taken_at)
+
+
+def _adopt(connection: Connection, name: str, taken_at: datetime) -> None:
+    execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        execute(connection, sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(name)))
+    except psycopg2.Error as error:
+        raise SnapshotLost(
+            f"the source's snapshot {name} of {taken_at:%Y-%m-%d %H:%M:%S} UTC can't be read any more "
+            f"({' '.join(str(error).split())}): the session that held it was ended, or the reader reached another "
+            f"server. Start the run again; it takes a new snapshot."
+        ) from None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Protocol
 
 from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
@@ -12,7 +13,7 @@ from pg_migration.postgres import ledger
 from pg_migration.postgres.catalog import Table
 from pg_migration.postgres.copying import Copied, stream
 from pg_migration.postgres.endpoint import Endpoint
-from pg_migration.postgres.ledger import ChunkEntry, TableName, TargetLock
+from pg_migration.postgres.ledger import ChunkEntry, TableName
 from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.session import Connections, execute, fetch, relied_on, take_over, transaction
 from pg_migration.postgres.snapshot import Snapshot
@@ -29,23 +30,32 @@ SELECT set_config('synchronous_commit', 'off', false),
 """
 
 
+class Lock(Protocol):
+    """The right to write to the target."""
+
+    def demand_held(self) -> None:
+        """Raise `LockLost` when it is gone."""
+
+
 @dataclass(frozen=True)
 class LoadContext:
     """What every worker needs: the two ends, the point in time, and the names on the other side.
 
     ``settings`` are those of the source's database (`Catalog.settings`).
+    ``borrower`` is the run of this process where another one, ``run_id``, owns the snapshot and the lock.
     """
 
     connections: Connections
     source: Endpoint
     target: Endpoint
     snapshot: Snapshot
-    lock: TargetLock
+    lock: Lock
     run_id: str
     schemas: Mapping[str, str]
     use_unlogged_tables: bool
     workers: int
     settings: Sequence[tuple[str, str]]
+    borrower: str | None = None
 
     def target_name(self, table: Table) -> TableName:
         """Schema and name in the target."""
@@ -85,6 +95,8 @@ class Worker:
             self._target = self._context.connections.open(self._context.target)
             execute(self._target, _TARGET_SETTINGS, {"workers": self._context.workers})
             take_over(self._target, relied_on(self._context.settings))
+            # After it is open: whoever has the lock by then has ended all sessions that he found.
+            self._context.lock.demand_held()
         return self._target
 
     @property
@@ -105,6 +117,7 @@ class Worker:
         piece: RangePlan,
         chunk: Chunk,
         replace: bool,
+        empties: bool,
         again: bool,
         on_bytes: Callable[[int], None],
     ) -> Copied:
@@ -112,6 +125,7 @@ class Worker:
 
         Args:
             replace: delete the range's rows first, in the same transaction.
+            empties: empty the table first, in the same transaction; for its only chunk.
             again: a connection was lost in an earlier attempt, which may have been committed all the same.
             on_bytes: as `copying.stream`.
 
@@ -125,6 +139,7 @@ class Worker:
             chunk.number,
             len(piece.chunks),
             self._context.run_id,
+            self._context.borrower or self._context.run_id,
             self._context.snapshot.name,
             chunk.predicate.as_string(self.target),
             datetime.now(timezone.utc),
@@ -133,7 +148,6 @@ class Worker:
             return Copied(*done, 0.0)
         self._set_paths(table)
         with transaction(self.target):
-            empties = not replace and plan.frozen
             if empties:
                 empty(self.target, self._context, table)
             if replace:

@@ -1,23 +1,42 @@
-"""`dagster dev` as people use it, through the API that its pages use: launch `migrate`, read back what it did."""
+"""`dagster dev` as people use it: its pages in a browser, and the API that they use.
+
+All tests here share one, as it takes a while to start.
+"""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psycopg2
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
 from pg_migration.demo.servers import HOST, free_port
 from pg_migration_tests.cli.conftest import PROGRAMS, ROOT, Terminal
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.orchestration.conftest import SHOP
+from pg_migration_tests.orchestration.harness import Database
 
 Found = TypeVar("Found")
+
+MODULE = "pg_migration.definitions"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER_OPTIONS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
 
 PATIENCE_SECONDS = 120
 POLL_SECONDS = 0.5
@@ -111,6 +130,20 @@ class Api:
         loaded = [entry["locationOrLoadError"] for entry in entries if entry["loadStatus"] == "LOADED"]
         return loaded[0] if loaded and loaded[0] else None
 
+    def launch(self, job: str, config: Mapping[str, object] | None = None) -> str:
+        """Launch a job with this configuration of the resource `migration`; the run's id."""
+        location = self.wait("the code location", self.location)
+        selector = {
+            "repositoryLocationName": location["name"],
+            "repositoryName": location["repositories"][0]["name"],
+            "jobName": job,
+        }
+        settings = {"resources": {"migration": {"config": config or {}}}}
+        launched = self.ask(LAUNCH, params={"selector": selector, "runConfigData": settings})["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        run: str = launched["run"]["runId"]
+        return run
+
     def ended(self, run: str) -> str | None:
         """The final status of a run, once it has one."""
         status: str = self.ask(STATUS, run=run)["runOrError"]["status"]
@@ -122,12 +155,12 @@ class Api:
         return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def api(terminal: Terminal) -> Iterator[Api]:
     """`dagster dev`, ready to be asked."""
     port = free_port()
     log = terminal.home / "dev.log"
-    command = [PROGRAMS / "dagster", "dev", "-m", "pg_migration.definitions", "-h", HOST, "-p", str(port)]
+    command = [PROGRAMS / "dagster", "dev", "-m", MODULE, "-h", HOST, "-p", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -150,7 +183,42 @@ def api(terminal: Terminal) -> Iterator[Api]:
             process.wait()
 
 
-def test_launch_migrate_and_read_back_what_it_did(api: Api, terminal: Terminal) -> None:
+@pytest.fixture(scope="module")
+def terminal(
+    postgres16: PostgresServer, postgres18: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Terminal]:
+    """As the one of all tests of commands, for all of this module."""
+    source, target = (Database(server, server.create_database()) for server in (postgres16, postgres18))
+    made = Terminal(source, target, tmp_path_factory.mktemp("home"))
+    (made.home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
+    made.source.psql(SHOP)
+    yield made
+    postgres16.drop_database(source.url)
+    postgres18.drop_database(target.url)
+
+
+@contextmanager
+def changing(source: Database) -> Iterator[None]:
+    """Somebody who gives all orders another date again and again, each time in one transaction."""
+    stop = threading.Event()
+
+    def change() -> None:
+        with psycopg2.connect(source.url) as connection, connection.cursor() as cursor:
+            while not stop.wait(0.5):
+                cursor.execute("UPDATE orders SET placed = placed + 1")
+                connection.commit()
+
+    source.psql("UPDATE orders SET placed = '2024-01-01'")
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(change)
+        try:
+            yield
+        finally:
+            stop.set()
+            writer.result()
+
+
+def test_three_runs_share_one_snapshot_of_a_changing_source(api: Api, terminal: Terminal) -> None:
     location = api.wait("the code location", api.location)
     assert location["__typename"] == "RepositoryLocation", location
     (repository,) = location["repositories"]
@@ -160,18 +228,24 @@ def test_launch_migrate_and_read_back_what_it_did(api: Api, terminal: Terminal) 
     assert orders["assetMaterializations"] == []
     assert {"path": ["target_ddl"]} in orders["dependencyKeys"]
 
-    config = {"resources": {"migration": {"config": {"partition_threshold": 1000, "max_partitions": 3}}}}
-    selector = {"repositoryLocationName": location["name"], "repositoryName": repository["name"], "jobName": "migrate"}
-    launched = api.ask(LAUNCH, params={"selector": selector, "runConfigData": config})["launchRun"]
-    assert launched["__typename"] == "LaunchRunSuccess", launched
-    run = launched["run"]["runId"]
-    assert api.wait("the run", lambda: api.ended(run)) == "SUCCESS"
+    config = {"partition_threshold": 1000, "max_partitions": 3, "spread_over": 3}
+    with changing(terminal.source):
+        run = api.launch("migrate", config)
+        assert api.wait("the run", lambda: api.ended(run)) == "SUCCESS", api.log.read_text()
+    copied_by = (
+        "SELECT copied_by, count(DISTINCT range_key) FROM _pg_migration.chunk WHERE table_name = 'orders' GROUP BY 1"
+    )
+    parts = dict(line.split("|") for line in terminal.target.psql(copied_by).splitlines())
+    assert list(parts.values()) == ["1", "1", "1"]
+    assert run not in parts
+    assert {api.ended(part) for part in parts} == {"SUCCESS"}
+    assert terminal.target.psql("SELECT count(*), sum(customer), count(DISTINCT placed) FROM orders") == "4000|202000|1"
 
     orders = api.asset("public", "orders")
     assert len(orders["partitionKeys"]) == 3
     made = orders["assetMaterializations"]
     assert {m["partition"] for m in made} == {*orders["partitionKeys"], None}
-    assert {m["runId"] for m in made} == {run}
+    assert {m["runId"] for m in made} == {run, *parts}
     (whole,) = (m for m in made if m["partition"] is None)
     assert {e["label"]: e["intValue"] for e in whole["metadataEntries"] if "intValue" in e}["dagster/row_count"] == 4000
     (check,) = (c for c in orders["assetChecksOrError"]["checks"] if c["name"] == "row_count")
@@ -181,6 +255,55 @@ def test_launch_migrate_and_read_back_what_it_did(api: Api, terminal: Terminal) 
     assert executed["evaluation"] == {"success": True, "description": "4,000 rows on both sides"}
     assert api.asset("public", "orders", "foreign_keys")["assetMaterializations"][0]["runId"] == run
     assert api.asset("summary")["assetMaterializations"][0]["runId"] == run
-
-    assert terminal.target.psql("SELECT count(*), sum(customer) FROM orders") == "4000|202000"
     terminal.assert_secret(api.log.read_text())
+
+
+@pytest.fixture
+def page(api: Api) -> Iterator[Page]:
+    """A window of a browser; what goes wrong in it is seen within seconds."""
+    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if browser is None:
+        pytest.skip(f"no Chromium here: none of {', '.join(BROWSERS)} is in PATH")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=BROWSER_OPTIONS)
+        window = chromium.new_page(base_url=api.url, viewport={"width": 1500, "height": 900})
+        window.set_default_timeout(PATIENCE_SECONDS * 1000)
+        yield window
+        chromium.close()
+
+
+def test_in_the_ui(api: Api, terminal: Terminal, page: Page) -> None:
+    """From the graph to the evidence, as people click."""
+    api.wait("the code location", api.location)
+    job = f"/locations/{MODULE}/jobs/migrate"
+
+    page.goto("/asset-groups")
+    page.get_by_text("before_rows").first.wait_for()
+
+    page.goto(job)
+    page.get_by_role("link", name="Launchpad").click()
+    page.get_by_text("partition_threshold").first.wait_for()
+    page.get_by_text("Launch Run").click()
+    page.get_by_text("RUN_SUCCESS").wait_for()
+    assert terminal.target.psql("SELECT count(*) FROM orders") == "4000"
+
+    page.goto("/assets/summary")
+    page.get_by_text("public.orders").first.wait_for()
+    page.get_by_text("2 passed").first.wait_for()
+
+    terminal.target.psql("DELETE FROM orders WHERE id = 77")
+    run = api.launch("validate")
+    assert api.wait("the run", lambda: api.ended(run)) == "FAILURE"
+    page.goto("/assets/public/orders?view=checks")
+    page.get_by_text("row_count").first.click()
+    page.get_by_text("4,000 rows in the source, 3,999 in the target").wait_for()
+
+    page.goto("/assets/public/orders")
+    page.get_by_text("Rows of table public.orders.").wait_for()
+    page.get_by_text("non-nullable").first.wait_for()
+    page.get_by_text("rows_per_second").wait_for()
+    page.goto("/assets/public/orders?view=partitions")
+    page.get_by_text("1 Partitions Selected").or_(page.get_by_text("1 Partition Selected")).wait_for()
+
+    page.goto(f"/locations/{MODULE}/schedules/nightly_migrate")
+    page.get_by_text("At 02:00 AM").first.wait_for()

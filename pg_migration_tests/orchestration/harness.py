@@ -190,11 +190,11 @@ class Platform:
         *assets: str,
         partition: str | None = None,
         partitions: tuple[str, str] | None = None,
-        backfill: str | None = None,
+        tags: Mapping[str, str] | None = None,
         **config: Any,
     ) -> Run:
         """Materialize a selection, as the UI's button does: whole, one partition, or all from one to another."""
-        tags = {"dagster/backfill": backfill} if backfill else {}
+        tags = dict(tags or {})
         if partitions is not None:
             tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"] = partitions
         job = self.definitions.resolve_implicit_global_asset_job_def()

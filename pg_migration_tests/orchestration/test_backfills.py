@@ -1,5 +1,7 @@
 """What "Materialize all" starts, a backfill worked off in several runs: it copies everything or says why not."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 import pytest
 from dagster._core.execution.backfill import PartitionBackfill
@@ -11,8 +13,8 @@ TABLES = ("public/customers", "public/orders")
 LAST = ("public/orders/foreign_keys", "post_data", "summary")
 
 
-def launch(platform: Platform, *assets: str) -> str:
-    """Launch a backfill of all partitions as the UI does; nobody works on it but the test."""
+def launch(platform: Platform, *assets: str) -> Mapping[str, str]:
+    """Launch a backfill of all partitions as the UI does, which nobody works on but the test; its runs' tags."""
     backfill = PartitionBackfill.from_asset_partitions(
         backfill_id=f"backfill{len(platform.instance.get_backfills())}",
         asset_graph=platform.definitions.resolve_asset_graph(),
@@ -27,7 +29,7 @@ def launch(platform: Platform, *assets: str) -> str:
         run_config=None,
     )
     platform.instance.add_backfill(backfill)
-    return backfill.backfill_id
+    return {"dagster/backfill": backfill.backfill_id}
 
 
 def register_ranges(platform: Platform) -> None:
@@ -42,10 +44,10 @@ def register_ranges(platform: Platform) -> None:
 def test_everything_from_an_empty_instance(shop: Platform) -> None:
     register_ranges(shop)
     backfill = launch(shop, *FIRST, *TABLES, *LAST)
-    assert shop.materialize(*FIRST, backfill=backfill).success
+    assert shop.materialize(*FIRST, tags=backfill).success
     for table in TABLES:
-        assert shop.materialize(table, partitions=("all", "all"), backfill=backfill).success
-    assert shop.materialize(*LAST, backfill=backfill).success
+        assert shop.materialize(table, partitions=("all", "all"), tags=backfill).success
+    assert shop.materialize(*LAST, tags=backfill).success
     rows = "SELECT * FROM orders ORDER BY id"
     assert shop.target.psql(rows) == shop.source.psql(rows)
 
@@ -53,7 +55,7 @@ def test_everything_from_an_empty_instance(shop: Platform) -> None:
 @pytest.mark.parametrize("selected", [FIRST, LAST], ids=["first", "last"])
 def test_no_ranges_were_registered(shop: Platform, selected: tuple[str, ...]) -> None:
     backfill = launch(shop, *FIRST, *TABLES, *LAST)
-    done = shop.materialize(*selected, backfill=backfill)
+    done = shop.materialize(*selected, tags=backfill)
     assert not done.success
     assert done.assets == set()
     for message in done.failures.values():
@@ -67,10 +69,10 @@ def test_what_an_earlier_run_copied_is_no_success_of_a_backfill_without_ranges(s
         shop.instance.delete_dynamic_partition(f"pk_ranges/{table.replace('/', '.')}", "all")
     shop.source.psql("UPDATE orders SET placed = NULL")
     before = shop.target.dump("--exclude-schema", BOOKKEEPING)
-    done = shop.materialize(*FIRST, *LAST, backfill=launch(shop, *FIRST, *TABLES, *LAST))
+    done = shop.materialize(*FIRST, *LAST, tags=launch(shop, *FIRST, *TABLES, *LAST))
     assert not done.success
     assert shop.target.dump("--exclude-schema", BOOKKEEPING) == before
 
 
 def test_a_backfill_of_no_table_needs_no_ranges(shop: Platform) -> None:
-    assert shop.materialize(*FIRST, backfill=launch(shop, *FIRST)).success
+    assert shop.materialize(*FIRST, tags=launch(shop, *FIRST)).success

@@ -1,12 +1,20 @@
 """Loads fit into the connections that the servers have left."""
 
-from pg_migration.postgres.capacity import SPARE_CONNECTIONS, affordable_workers, free_connections
+from pg_migration.postgres.capacity import (
+    SPARE_CONNECTIONS,
+    affordable_runs,
+    affordable_workers,
+    free_connections,
+)
 from pg_migration_tests.transfer.harness import Pair
 
 
 def test_limits_of_role_and_database(pair: Pair) -> None:
     with pair.target.connection() as connection:
-        assert 50 < free_connections(connection) < 100
+        free = free_connections(connection)
+        assert 50 < free < 100
+        assert affordable_runs(3, 4, [connection]) == (3, 4)
+        assert affordable_runs(3, 100, [connection]) == (3, free // 4 - SPARE_CONNECTIONS)
     pair.target.psql("CREATE ROLE limited LOGIN PASSWORD 'secret' CONNECTION LIMIT 7")
     try:
         address, _, database = pair.target.url.partition("@")[2].partition("/")
@@ -15,6 +23,7 @@ def test_limits_of_role_and_database(pair: Pair) -> None:
             assert free_connections(connection) == 6
             assert affordable_workers(8, [other, connection]) == 6 - SPARE_CONNECTIONS
             assert affordable_workers(2, [other, connection]) == 2
+            assert affordable_runs(3, 8, [other, connection]) == (0, 6 - SPARE_CONNECTIONS)
         pair.target.url = pair.target.server.url(database)
         pair.target.psql(f"ALTER ROLE limited CONNECTION LIMIT -1; ALTER DATABASE {database} CONNECTION LIMIT 3;")
         pair.target.url = f"postgresql://limited:secret@{address}/{database}"

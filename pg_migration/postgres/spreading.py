@@ -1,0 +1,168 @@
+"""Ranges of large tables copied by several runs at once, on as many machines, from one snapshot.
+
+One run owns it all: the snapshot, the target's lock, the plan, and everything before and after the rows. The others
+borrow: each reads the snapshot that the owner exported, copies the ranges it was given into tables that the owner has
+emptied, and writes its chunks into the ledger as the owner's, cut as the owner has planned. So the ledger looks as if
+one run had done it, and what one of them can't finish is continued by the next run.
+
+Whoever takes the target's lock after an owner was lost ends the sessions of the owner's run, and those of its borrowers
+have the same name. A borrower makes sure after every new connection that the owner still has the lock.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.endpoint import Endpoint
+from pg_migration.postgres.errors import ConfigurationError, LockLost
+from pg_migration.postgres.ledger import LOCK_KEY, TableName
+from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
+from pg_migration.postgres.ranges import parse
+from pg_migration.postgres.resuming import Continued
+from pg_migration.postgres.session import Connections, execute, fetch, transaction
+from pg_migration.postgres.worker import LoadContext, Worker, empty
+
+
+@dataclass(frozen=True)
+class SharedSnapshot:
+    """What the ledger says of the snapshot that a run holds."""
+
+    name: str
+    taken_at: datetime
+
+
+class BorrowedLock:
+    """The right to write to a target for as long as another run holds its lock."""
+
+    def __init__(self, connections: Connections, target: Endpoint, owner: str, borrower: str) -> None:
+        self._owner = owner
+        self._connection = connections.open(target)
+        execute(self._connection, "SELECT set_config('application_name', %s, false)", (borrower_session(borrower),))
+
+    def demand_held(self) -> None:
+        """Make sure that the owner is there.
+
+        Raises:
+            LockLost: it is not.
+        """
+        found = fetch(
+            self._connection,
+            "SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted "
+            "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+            "AND (l.classid::bigint << 32 | l.objid::bigint) = %s AND a.application_name = %s",
+            (LOCK_KEY, f"pg_migration run {self._owner}"),
+        )
+        if not found:
+            raise LockLost(
+                f"run {self._owner}, whose snapshot and lock this run uses, has ended or lost the target's lock. What "
+                f"was copied stays in the ledger; start the migration again, and it goes on from there."
+            )
+
+
+def borrower_session(run_id: str) -> str:
+    """The application_name of the session by which the owner sees that a borrower lives."""
+    return f"pg_migration share {run_id}"
+
+
+def shared_snapshot(connection: Connection, owner: str) -> SharedSnapshot:
+    """The snapshot that another run holds.
+
+    Raises:
+        ConfigurationError: the target's ledger does not know that run, or it has ended.
+    """
+    known = fetch(connection, "SELECT to_regclass('_pg_migration.run') IS NOT NULL") == [(True,)]
+    found = known and fetch(
+        connection,
+        "SELECT snapshot, snapshot_at FROM _pg_migration.run WHERE run_id = %s AND finished_at IS NULL",
+        (owner,),
+    )
+    if not found:
+        raise ConfigurationError(f"the target's ledger has no run {owner} that holds a snapshot: it has ended")
+    return SharedSnapshot(*found[0])
+
+
+def is_worth_spreading(plan: TablePlan) -> bool:
+    """Whether a table has ranges that can be given away; where its rows go through another table it has not."""
+    return plan.table.kind == "r" and not plan.table.through_root and len(plan.ranges) > 1
+
+
+def divide(ranges: Mapping[str, int], shares: int) -> list[tuple[str, ...]]:
+    """Neighbouring ranges in at most so many groups, of about as many chunks each.
+
+    Args:
+        ranges: the number of chunks of each range, by key, in the order that neighbours are told by.
+    """
+    total, seen = sum(ranges.values()), 0
+    groups: list[list[str]] = [[] for _ in range(min(shares, len(ranges)))]
+    for key, chunks in ranges.items():
+        # The group that the middle of the range falls into.
+        groups[(2 * seen + chunks) * len(groups) // (2 * total)].append(key)
+        seen += chunks
+    return [tuple(group) for group in groups if group]
+
+
+def prepare(context: LoadContext, plans: Collection[TablePlan], continued: Collection[TableName]) -> None:
+    """Empty the tables that are spread, but those that are continued."""
+    worker = Worker(context)
+    try:
+        for plan in plans:
+            if plan.name not in continued:
+                with transaction(worker.target):
+                    empty(worker.target, context, plan.table)
+    finally:
+        worker.abandon()
+
+
+def share_of(connection: Connection, context: LoadContext, plan: TablePlan, keys: Sequence[str]) -> TablePlan:
+    """Some ranges of a table, cut into the chunks that the owner has planned; ``context`` is that of a borrower.
+
+    Raises:
+        ConfigurationError: the owner has planned no such range.
+    """
+    name, label = context.target_name(plan.table), ".".join(context.target_name(plan.table))
+    found = fetch(
+        connection,
+        "SELECT ranges FROM _pg_migration.plan WHERE (schema_name, table_name, run_id) = (%s, %s, %s)",
+        (*name, context.run_id),
+    )
+    cut = dict(found[0][0]) if found else {}
+    if missing := [key for key in keys if key not in cut]:
+        raise ConfigurationError(f"run {context.run_id} has planned no range {', '.join(missing)} of {label}")
+    pieces = tuple(
+        RangePlan(parse(key, plan.key, label), tuple(Chunk(n, sql.SQL(p)) for n, p in enumerate(cut[key], 1)))
+        for key in keys
+    )
+    return replace(plan, ranges=pieces)
+
+
+def present(connection: Connection, context: LoadContext, plans: Sequence[TablePlan]) -> Mapping[TableName, Continued]:
+    """What the owner and those who borrow from it have copied of the ranges of some plans; by source name."""
+    return {plan.name: _present(connection, context, plan) for plan in plans}
+
+
+def _present(connection: Connection, context: LoadContext, plan: TablePlan) -> Continued:
+    keys = [piece.range.key for piece in plan.ranges]
+    rows = fetch(
+        connection,
+        "SELECT range_key, chunk, row_count, byte_count, copied_by FROM _pg_migration.chunk "
+        "WHERE (schema_name, table_name, run_id) = (%s, %s, %s) AND range_key = ANY (%s)",
+        (*context.target_name(plan.table), context.run_id, keys),
+    )
+    return Continued(
+        {(key, chunk): (count, size) for key, chunk, count, size, _ in rows},
+        Counter(run for *_, run in rows),
+        plan.chunk_count,
+    )
+
+
+def borrowers_alive(connection: Connection, runs: Collection[str]) -> set[str]:
+    """Of some runs, those that have a session in the target."""
+    names = {borrower_session(run): run for run in runs}
+    found = fetch(
+        connection, "SELECT application_name FROM pg_stat_activity WHERE application_name = ANY (%s)", (list(names),)
+    )
+    return {names[name] for (name,) in found}
