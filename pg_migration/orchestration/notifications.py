@@ -18,6 +18,7 @@ from pg_migration.orchestration.metadata import cell, markdown_text, rows_per_se
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConfigurationError
+from pg_migration.reporting.filing import PAGE
 
 NOTIFY_ON = "PG_MIGRATION_NOTIFY_ON"
 UI_URL = "PG_MIGRATION_UI_URL"
@@ -138,6 +139,7 @@ def _message(record: dg.DagsterRun, failures: Sequence[str], notes: Sequence[str
         "source": _address(Side.SOURCE),
         "target": _address(Side.TARGET),
         "run": _link(record.run_id),
+        **_report(record.run_id),
         "tables": f"{len(rows):,}",
         "rows": f"{sum(map(_rows_of, rows)):,}",
     }
@@ -187,6 +189,12 @@ def _endpoint(side: Side) -> Endpoint | None:
         return settings.endpoint(side)
     except ConfigurationError:
         return None
+
+
+def _report(run_id: str) -> dict[str, str]:
+    folder = settings.reports_folder()
+    page = folder / run_id / PAGE if folder is not None else None
+    return {"report": str(page)} if page is not None and page.exists() else {}
 
 
 def _address(side: Side) -> str:

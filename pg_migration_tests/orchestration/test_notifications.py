@@ -132,7 +132,8 @@ def failed_run(shop: Platform) -> Run:
     return shop.migrate()
 
 
-def test_success_and_failure_reach_both_channels(shop: Platform, post: Post) -> None:
+def test_success_and_failure_reach_both_channels(shop: Platform, post: Post, tmp_path: Path) -> None:
+    shop.set(REPORTS=str(tmp_path))
     done = shop.migrate()
     assert done.success
     (letter,), (message,) = post.letters, post.messages
@@ -145,6 +146,7 @@ def test_success_and_failure_reach_both_channels(shop: Platform, post: Post) -> 
         assert "4,000" in text
         assert "row_count passed" in text
         assert f"http://dagster.example.org/runs/{done.result.run_id}" in text
+        assert str(tmp_path / done.result.run_id / "report.html") in text
     assert message.startswith(f"*{letter['Subject']}*\n```")
     assert "<td>public.customers</td>" in page
 
