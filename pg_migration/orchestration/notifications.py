@@ -16,6 +16,7 @@ from pg_migration.orchestration import settings
 from pg_migration.orchestration.channels import Channel, Message, NotSent, channels
 from pg_migration.orchestration.metadata import cell, markdown_text, rows_per_second
 from pg_migration.orchestration.run import MigrationRun
+from pg_migration.orchestration.spreading import SNAPSHOT_OF
 from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.reporting.filing import PAGE
@@ -45,6 +46,8 @@ def tell_of(
         log: takes a warning.
     """
     ways = list(channels())
+    if SNAPSHOT_OF in record.tags:  # it is part of another one, which tells
+        return
     if not ways or not _is_wanted(record.job_name, bool(failures), log):
         return
     _send(_of_run(run, record, failures), ways, log)
@@ -69,7 +72,7 @@ def build_failed_runs() -> dg.SensorDefinition:
     )
     def failed_runs(context: dg.RunFailureSensorContext) -> None:
         run = context.instance.get_run_by_id(context.dagster_run.run_id) or context.dagster_run
-        if run.tags.get(NOTIFIED_TAG) == _told(run.run_id):
+        if SNAPSHOT_OF in run.tags or run.tags.get(NOTIFIED_TAG) == _told(run.run_id):
             return
         reasons = [event.message for event in context.get_step_failure_events() if event.message]
         _send(_of_record(run, reasons or [context.failure_event.message or ""]), list(channels()), context.log.warning)

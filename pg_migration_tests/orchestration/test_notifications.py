@@ -202,14 +202,16 @@ def test_a_broken_channel_breaks_nothing(shop: Platform, post: Post, broken: str
 
 
 def test_the_sensor_tells_what_a_run_could_not(shop: Platform, post: Post) -> None:
-    """A run whose process died told nobody; one that failed by itself has told."""
+    """A run whose process died told nobody; one that failed by itself has told, and the owner tells of its parts."""
     done = shop.validate()
     assert len(post.letters) == 1
     job = shop.definitions.resolve_job_def("migrate")
     killed = shop.instance.create_run_for_job(job, tags={"pg_migration/notified": f"{done.result.run_id} failed"})
     shop.instance.report_run_failed(killed, "the process of the run was killed")
+    part = shop.instance.create_run_for_job(job, tags={"pg_migration/snapshot_of": killed.run_id})
+    shop.instance.report_run_failed(part, "the owner has ended")
     sensor: Any = shop.definitions.get_repository_def().get_sensor_def("failed_runs")
-    for run_id in (done.result.run_id, killed.run_id):
+    for run_id in (done.result.run_id, part.run_id, killed.run_id):
         run = shop.instance.get_run_by_id(run_id)
         (entry,) = shop.instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
         assert run is not None
