@@ -9,8 +9,8 @@ import psycopg2
 import pytest
 
 from pg_migration.orchestration.preflight import look
-from pg_migration.orchestration.run import MigrationRun, Options
-from pg_migration.postgres.plan import LoadSettings
+from pg_migration.orchestration.resources import Migration
+from pg_migration.orchestration.run import MigrationRun
 from pg_migration.postgres.preflight import Finding, Severity, room, servers, traffic
 from pg_migration.postgres.preflight.contents import is_older
 from pg_migration_tests.conftest import PostgresServer
@@ -49,16 +49,7 @@ CHECKS = {
 
 def findings(*, workers: int = 2, threshold: int = 1_000_000, create_roles: bool = False) -> list[Finding]:
     """Everything that preflight says of the databases that the environment names."""
-    options = Options(
-        load=LoadSettings(workers=workers, partition_threshold=threshold),
-        exclude_tables=(),
-        drop_existing_tables=False,
-        check_content=True,
-        content_sample_percent=100,
-        owners=True,
-        privileges=True,
-        create_roles=create_roles,
-    )
+    options = Migration(workers=workers, partition_threshold=threshold, create_roles=create_roles).options()
     run = MigrationRun("preflight", options)
     try:
         return list(look(run))
