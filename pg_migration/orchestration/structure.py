@@ -164,7 +164,8 @@ def lost_with(source: Catalog, target: Catalog, plan: Reconciliation) -> list[st
 def _drop(migration: MigrationRun, plan: Reconciliation) -> list[str]:
     """Drop what reconciliation decided, all or nothing; what went with it although the source knows nothing of it."""
     connection = migration.target_connection
-    suspension.suspend(connection, [migration.target_name(t) for t in migration.catalog.tables], keys=False)
+    names = [migration.target_name(table) for table in migration.catalog.tables]
+    suspension.suspend(connection, names, keys=False, unchecked=False)
     del connection.notices[:]
     with transaction(connection):
         for statement in plan.drop:

@@ -56,7 +56,8 @@ CREATE TABLE IF NOT EXISTS _pg_migration.suspended (
     kind           text NOT NULL,
     name           text NOT NULL,
     restore        text NOT NULL,
-    referenced_schema text,                     -- of a foreign key: the table that it points to
+    referenced_schema text,                     -- of a foreign key: the table that it points to; of a parent's
+                                                -- constraint: the table that it was set aside for
     referenced_table  text,
     PRIMARY KEY (schema_name, table_name, kind, name)
 );

@@ -1,4 +1,4 @@
-"""Foreign keys, triggers and indexes of an existing target table, set aside while its rows are replaced.
+"""Foreign keys, triggers, indexes and more of an existing target table, set aside while its rows are replaced.
 
 Each is written to the ledger in the transaction that takes it away, together with the statement that brings it back: a
 run that is killed in between leaves nothing behind that the next one does not restore.
@@ -17,7 +17,7 @@ from pg_migration.postgres.session import execute, fetch, transaction
 
 WRITES = ("trigger", "row security")
 # In the order in which they come back: a foreign key may lean on a unique index that is no constraint.
-EVERYTHING = ("constraint", "index", "foreign key", *WRITES)
+EVERYTHING = ("constraint", "constraint not validated", "index", "foreign key", *WRITES)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class NotRestored:
     error: str
 
 
-def suspend(connection: Connection, tables: Iterable[TableName], keys: bool) -> tuple[str, ...]:
+def suspend(connection: Connection, tables: Iterable[TableName], keys: bool, unchecked: bool = True) -> tuple[str, ...]:
     """Take away what stands in the way of replacing the rows of existing tables.
 
     Foreign keys from and to the tables, enabled triggers and forced row security always; primary keys, unique and
@@ -56,7 +56,7 @@ def suspend(connection: Connection, tables: Iterable[TableName], keys: bool) -> 
     oids = [row[0] for row in fetch(connection, _EXISTING, ([t[0] for t in tables], [t[1] for t in tables]))]
     statement = files("pg_migration.postgres").joinpath("suspension.sql").read_text(encoding="utf-8")
     stayed = []
-    for row in fetch(connection, statement, {"tables": oids, "keys": keys}):
+    for row in fetch(connection, statement, {"tables": oids, "keys": keys, "unchecked": unchecked}):
         schema, table, kind, name, _, remove, restore, *referenced = row
         found = Suspended((schema, table), kind, name, restore)
         try:
@@ -87,7 +87,9 @@ SELECT CASE
     WHEN %(kind)s = 'index' THEN NOT EXISTS (
         SELECT FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
         WHERE i.indrelid = relation AND x.relname = %(name)s)
-    ELSE NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = relation AND conname = %(name)s)
+    ELSE NOT EXISTS (SELECT FROM pg_constraint
+                     WHERE conrelid = relation AND conname = %(name)s
+                       AND (conislocal OR %(kind)s <> 'constraint not validated'))
 END
 FROM (SELECT to_regclass(%(table)s)::oid AS relation) AS wanted
 """
@@ -100,7 +102,8 @@ def restore(
 
     Args:
         kinds: of `EVERYTHING`.
-        tables: only what hangs on these, and foreign keys that point to them; None for all.
+        tables: only what hangs on these, and foreign keys that point to them, and what was taken from parents for their
+            sake; None for all.
 
     Returns:
         What could not be restored, with the server's reason.

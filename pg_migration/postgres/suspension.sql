@@ -1,5 +1,9 @@
 -- Whatever on some tables (an array of oids) would refuse, repeat or slow a load, in the order in which it can be
 -- taken away: what it is, how to take it away, how to bring it back. Names come out qualified: search_path is pg_catalog.
+WITH RECURSIVE family AS (
+    SELECT t.oid AS loaded, t.oid AS relation FROM unnest(%(tables)s::oid[]) AS t (oid)
+    UNION
+    SELECT f.loaded, i.inhparent FROM family f JOIN pg_inherits i ON i.inhrelid = f.relation)
 SELECT n.nspname, c.relname, 'foreign key' AS kind, k.conname AS name, 1 AS step,
        format('ALTER TABLE %%I.%%I DROP CONSTRAINT %%I', n.nspname, c.relname, k.conname) AS remove,
        format('ALTER TABLE %%s%%I.%%I ADD CONSTRAINT %%I %%s', CASE c.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END,
@@ -51,4 +55,24 @@ JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE %(keys)s AND i.indrelid = ANY (%(tables)s::oid[])
   AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid)
   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
+UNION ALL
+-- Rows that are there may violate a constraint that is not validated, and so may the same rows when they come again. One
+-- that a parent has refuses a child's rows too. It goes from the parent first: a child can't drop what it inherits.
+SELECT n.nspname, c.relname, 'constraint not validated', k.conname,
+       6 + (WITH RECURSIVE above AS (
+                SELECT c.oid AS relation
+                UNION
+                SELECT i.inhparent FROM above a JOIN pg_inherits i ON i.inhrelid = a.relation)
+            SELECT count(*) FROM above),
+       format('ALTER TABLE %%I.%%I DROP CONSTRAINT %%I', n.nspname, c.relname, k.conname),
+       format('ALTER TABLE %%I.%%I ADD CONSTRAINT %%I %%s', n.nspname, c.relname, k.conname, pg_get_constraintdef(k.oid)),
+       ln.nspname, l.relname
+FROM (SELECT f.relation, min(f.loaded) AS loaded FROM family f GROUP BY f.relation) AS f
+JOIN pg_constraint k ON k.conrelid = f.relation
+JOIN pg_class c ON c.oid = f.relation
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_class l ON l.oid = f.loaded
+JOIN pg_namespace ln ON ln.oid = l.relnamespace
+WHERE %(unchecked)s AND k.contype IN ('c', 'n') AND NOT k.convalidated AND k.conislocal
+  AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
 ORDER BY step, 1, 2, 4
