@@ -77,10 +77,11 @@ def discover(
         ConfigurationError: a schema does not exist.
         NotPermitted: the role may not read a table that is to be copied.
     """
+    version = connection.server_version
     with catalog_session(connection, schemas):
+        set_locally(connection, {"pg_migration.target_version": str(target_version or version)})
         rows = _read_all(connection)
         _demand_schemas(schemas, rows)
-        version = connection.server_version
         excluded, unmatched = _excluded_tables(rows["tables"], exclude)
         tables = TableRows(rows, target_version or version)
         switched_off = {

@@ -1,4 +1,5 @@
--- Identity columns: the sequence inside is part of the column and keeps its name and every property.
+-- Identity columns: the sequence inside is part of the column and keeps its name and every property. Before 15 it is
+-- logged, whatever the table is, and no statement says so.
 SELECT 'pg_class'::regclass::oid AS classid,
        c.oid AS objid,
        n.nspname AS schema,
@@ -13,6 +14,7 @@ SELECT 'pg_class'::regclass::oid AS classid,
                     c.oid::regclass, s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache,
                     CASE WHEN s.seqcycle THEN ' CYCLE' ELSE ' NO CYCLE' END)]
        || CASE WHEN c.relpersistence <> t.relpersistence AND t.relkind = 'r'
+                    AND current_setting('pg_migration.target_version')::int >= 150000
                THEN ARRAY[format('ALTER SEQUENCE %s SET %s', c.oid::regclass,
                                  CASE c.relpersistence WHEN 'u' THEN 'UNLOGGED' ELSE 'LOGGED' END)]
                ELSE ARRAY[]::text[] END AS statements

@@ -1,5 +1,6 @@
 -- Triggers with their state. The copies that partitions hold come with the partitioned table's trigger (tgparentid from 13
--- on, a dependency of type P before); of those only a state of their own is told.
+-- on, a dependency of type P before); of those only a state of their own is told. Before 15 they count as internal, as do
+-- the triggers of a constraint always.
 SELECT 'pg_trigger'::regclass::oid AS classid,
        t.oid AS objid,
        n.nspname AS schema,
@@ -19,7 +20,9 @@ SELECT 'pg_trigger'::regclass::oid AS classid,
   LEFT JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid AND d.deptype = 'P'
                        AND d.refclassid = 'pg_trigger'::regclass
   LEFT JOIN pg_trigger parent ON parent.oid = coalesce(nullif((to_jsonb(t) ->> 'tgparentid')::oid, 0), d.refobjid)
- WHERE (NOT t.tgisinternal OR parent.oid IS NOT NULL AND NOT parent.tgisinternal)
+ WHERE (NOT t.tgisinternal
+        OR parent.oid IS NOT NULL AND NOT EXISTS (SELECT FROM pg_constraint k
+                                                   WHERE k.oid = t.tgconstraint AND k.contype <> 't'))
    AND (parent.oid IS NULL OR t.tgenabled <> parent.tgenabled)
    AND c.relkind IN ('r', 'p', 'v')
    AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
