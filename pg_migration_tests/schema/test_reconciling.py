@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import psycopg2
 import pytest
 
 from pg_migration.postgres.catalog import Phase, discover
@@ -157,3 +158,27 @@ def test_functions_that_rely_on_the_search_path(older: Pair) -> None:
             cursor.execute("SHOW search_path")
             assert cursor.fetchone() == ("pg_catalog",)
     assert [outcome.error for outcome in outcomes if not outcome.made] == []
+
+
+OTHERS = """
+    CREATE TABLE others (m mood, n int); INSERT INTO others VALUES ('sad', 1);
+    CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.others (m public.mood); INSERT INTO elsewhere.others VALUES ('sad');
+"""
+
+
+def test_dropping_tables_keeps_the_rows_of_others(upgrade: Pair) -> None:
+    upgrade.load("CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE t (m mood); CREATE VIEW v AS SELECT m FROM t;")
+    assert migrate(upgrade).failures == []
+    upgrade.prepare(OTHERS + "CREATE TABLE heirs () INHERITS (t);")
+    with pytest.raises(StructureConflict, match=r"with their rows: public\.heirs\."):
+        migrate(upgrade, drop_existing=True)
+    upgrade.prepare("DROP TABLE heirs")
+    assert migrate(upgrade, drop_existing=True).failures == []
+    assert upgrade.query("SELECT m FROM others UNION ALL SELECT m FROM elsewhere.others").split() == ["sad", "sad"]
+    upgrade.load("ALTER TYPE mood ADD VALUE 'glad'")
+    with pytest.raises(StructureConflict, match=r"with their rows: public\.others\."):
+        migrate(upgrade, drop_existing=True)
+    upgrade.prepare("DROP TABLE others")
+    with pytest.raises(psycopg2.errors.DependentObjectsStillExist, match=r"elsewhere\.others"):
+        migrate(upgrade, drop_existing=True)
+    assert upgrade.query("SELECT m FROM elsewhere.others") == "sad"

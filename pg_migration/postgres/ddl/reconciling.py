@@ -11,6 +11,8 @@ from pg_migration.postgres.errors import StructureConflict
 
 # Rows are stored as what these say: a difference can't be mended under the rows.
 STORED_KINDS = frozenset({"type", "domain"})
+# Dropping one of these drops the columns that it is built into, in other tables too.
+BUILT_IN_KINDS = STORED_KINDS | {"collation"}
 # What belongs to the whole database, or holds more than the source's objects.
 NEVER_DROPPED = frozenset({"schema", "extension", "language", "access method"})
 # What hangs on a table, and goes from a table that is kept when the source does not have it.
@@ -80,7 +82,7 @@ def reconcile(source: Catalog, target: Catalog, drop_existing: bool = False) -> 
 
     Raises:
         StructureConflict: a table that is there has other columns, or uses a type that is defined otherwise; the
-            message lists every difference. Never with ``drop_existing``.
+            message lists every difference. With ``drop_existing`` only where tables would go that the source lacks.
     """
     theirs = there(target)
     kept_tables: set[TableName] = set()
@@ -95,7 +97,9 @@ def reconcile(source: Catalog, target: Catalog, drop_existing: bool = False) -> 
     dependents = _dependents(target)
     doomed = reachable(doomed, dependents)
     doomed = reachable(doomed | _shells(target, doomed), dependents)
-    if not drop_existing:
+    if drop_existing:
+        _demand_no_other_table(source, target, doomed)
+    else:
         _demand_no_table(target, doomed)
     create: list[SchemaObject] = []
     keep: list[SchemaObject] = []
@@ -127,11 +131,15 @@ def _wanted(source: Catalog, kept_tables: set[TableName]) -> Sequence[SchemaObje
 
 
 def _everything_in_both(source: Catalog, target: Catalog) -> set[Address]:
+    """What other tables may be built on, and functions, only where it differs."""
     ours = by_identity(source)
     return {
         item.address
         for item in target.objects
-        if item.kind not in NEVER_DROPPED and identity_of(target, item) in ours and _is_dropped_by_name(item)
+        if item.kind not in NEVER_DROPPED
+        and (found := ours.get(identity_of(target, item))) is not None
+        and _is_dropped_by_name(item)
+        and not (item.kind in BUILT_IN_KINDS | {"function"} and is_same(source, target, found, item))
     }
 
 
@@ -198,6 +206,19 @@ def _demand_no_table(target: Catalog, doomed: set[Address]) -> None:
         )
 
 
+def _demand_no_other_table(source: Catalog, target: Catalog, doomed: set[Address]) -> None:
+    """Rows that the source can't give back stay, unless they are those of a partition."""
+    ours = {source.target_name(table.key) for table in source.tables}
+    others = [t for t in target.tables if t.key not in ours and not t.is_partition]
+    lost = {item.table for item in target.objects if item.kind == "table" and item.address in doomed}
+    if named := ", ".join(".".join(table.key) for table in others if table.key in lost):
+        raise StructureConflict(
+            f"drop_existing_tables would drop tables of the target that the source does not have, with their rows: "
+            f"{named}. They are built on something that has to be dropped: a type that differs, or a table that they "
+            f"inherit from. Nothing was changed. Change them, or move them out of the way, and start again."
+        )
+
+
 def _drops(target: Catalog, doomed: set[Address], cascade: bool) -> Iterator[str]:
     """Statements, dependents first; nothing for what goes with a table anyway."""
     gone = {item.table for item in target.objects if item.kind == "table" and item.address in doomed}
@@ -206,8 +227,8 @@ def _drops(target: Catalog, doomed: set[Address], cascade: bool) -> Iterator[str
             continue
         if item.table in gone and item.kind != "table":
             continue
-        by_name = cascade and _is_dropped_by_name(item) and not item.drop.endswith(" CASCADE")
-        yield f"{item.drop} CASCADE" if by_name else item.drop
+        with_users = cascade and _is_dropped_by_name(item) and item.kind not in BUILT_IN_KINDS
+        yield f"{item.drop} CASCADE" if with_users and not item.drop.endswith(" CASCADE") else item.drop
 
 
 def _alterations(ours: SchemaObject, theirs: SchemaObject) -> Iterator[str]:
