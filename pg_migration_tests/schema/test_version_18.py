@@ -53,6 +53,26 @@ def test_dumps_alike(newest: Pair, ddl: str) -> None:
         ("CREATE TABLE t (a int, v int GENERATED ALWAYS AS (a * 2));", "table public.t: virtual generated column"),
         ("CREATE TABLE t (a int CHECK (a > 0) NOT ENFORCED);", "table public.t: NOT ENFORCED"),
         (CASES["temporal constraints"], "primary key t_pkey on public.t: temporal constraint"),
+        (
+            "CREATE VIEW v AS SELECT * FROM json_table(jsonb '[1]', '$[*]' COLUMNS (x int PATH '$'));",
+            "view public.v: SQL/JSON function",
+        ),
+        (
+            """
+            CREATE TABLE t (a int);
+            CREATE FUNCTION f() RETURNS void LANGUAGE sql BEGIN ATOMIC
+                MERGE INTO t USING (VALUES (1)) s (b) ON a = b WHEN NOT MATCHED BY SOURCE THEN DELETE; END;
+            """,
+            "function public.f(): MERGE ... WHEN NOT MATCHED BY SOURCE",
+        ),
+        (
+            """
+            CREATE TABLE t (a int);
+            CREATE FUNCTION f() RETURNS SETOF int LANGUAGE sql BEGIN ATOMIC
+                UPDATE t SET a = 1 RETURNING WITH (OLD AS o) o.a; END;
+            """,
+            "function public.f(): OLD or NEW in RETURNING",
+        ),
         (CASES["maintain"], 'privileges of table "public"."t": MAINTAIN privilege'),
     ],
 )
@@ -70,6 +90,9 @@ def test_without_new_features_a_downgrade_goes_through(downgrade: Pair) -> None:
         CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a e NOT NULL, b text DEFAULT 'VIRTUAL');
         CREATE INDEX ON t (b);
         CREATE VIEW v AS SELECT id, b FROM t;
+        CREATE VIEW w AS SELECT JSON_OBJECT('a': id) AS o, '{}' IS JSON AS j, '{}'::json AS c FROM t;
+        CREATE FUNCTION f() RETURNS void LANGUAGE sql BEGIN ATOMIC MERGE INTO t USING v ON t.id = v.id
+            WHEN NOT MATCHED THEN INSERT (b) VALUES ('MERGE INTO'); END;
         """
     )
     assert unsupported(describe(downgrade.source_url), 160000) == ()

@@ -22,6 +22,8 @@ def _feature(since: int, name: str, pattern: str, *kinds: str) -> Feature:
     return Feature(since * 10000, name, re.compile(pattern), frozenset(kinds))
 
 
+_QUERIES = ("view", "materialized view", "function", "rule")
+
 # Release notes of PostgreSQL 14 to 18, "Migration" and "Utility Commands".
 FEATURES = (
     _feature(14, "multirange type", r"\bMULTIRANGE_TYPE_NAME\b", "type"),
@@ -30,14 +32,20 @@ FEATURES = (
     _feature(14, "statistics on an expression", r"ON \(+[^)]", "statistics"),
     _feature(14, "compression method", r"", "compression"),
     _feature(14, "subscripting of a base type", r"\bSUBSCRIPT = ", "type"),
+    _feature(14, "SEARCH or CYCLE of a recursive query", r"\) (SEARCH (DEPTH|BREADTH) FIRST BY|CYCLE) ", *_QUERIES),
+    _feature(15, "MERGE", r"\bMERGE INTO ", *_QUERIES),
     _feature(15, "NULLS NOT DISTINCT", r"\bNULLS NOT DISTINCT\b", "unique", "index"),
     _feature(15, "security_invoker", r"\bsecurity_invoker=", "view"),
     _feature(15, "unlogged sequence", r"\bUNLOGGED SEQUENCE\b", "sequence"),
     _feature(15, "foreign key that sets only some columns", r"ON DELETE SET (NULL|DEFAULT) \(", "foreign key"),
     _feature(16, "collation rules", r"\bRULES = ", "collation"),
+    _feature(16, "JSON constructor or IS JSON", r"\bJSON_(ARRAY|OBJECT)(AGG)?\(|\bIS (NOT )?JSON\b"),
+    _feature(17, "SQL/JSON function", r"\bJSON_(EXISTS|QUERY|SCALAR|SERIALIZE|TABLE|VALUE)\(|\bJSON\("),
+    _feature(17, "MERGE ... WHEN NOT MATCHED BY SOURCE", r"\bWHEN NOT MATCHED BY SOURCE\b", *_QUERIES),
     _feature(17, "builtin collation provider", r"\bPROVIDER = builtin\b", "collation"),
     _feature(17, "MAINTAIN privilege", r"\bMAINTAIN\b", "privileges", "default privileges"),
     _feature(18, "virtual generated column", r"\bVIRTUAL\b", "table"),
+    _feature(18, "OLD or NEW in RETURNING", r"\bRETURNING WITH \(", *_QUERIES),
     _feature(18, "NOT ENFORCED", r"\bNOT ENFORCED\b"),
     _feature(18, "temporal constraint", r"\b(WITHOUT OVERLAPS|PERIOD)\b"),
     _feature(18, "NOT NULL constraint that is not valid", r"\bNOT NULL\b.*\bNOT VALID\b", "not null"),
