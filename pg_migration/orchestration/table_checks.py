@@ -28,7 +28,8 @@ MOST_RANGES_SHOWN = 20
 _DESCRIPTIONS = {
     ROW_COUNT: "Exact count(*) of both sides, in the run's snapshot when the run copied the rows, else as of now.",
     CONTENT: "A hash over all rows of both sides, whatever their order. Part of `validate`, and of a run that copies "
-    "whole tables unless `check_content` is off. Where it differs, the first rows that do are listed.",
+    "whole tables unless `check_content` is off. Where it differs, the first rows that do are listed; the job `repair` "
+    "reloads the ranges that they are in.",
 }
 
 Metadata = Mapping[str, dg.MetadataValue[Any]]

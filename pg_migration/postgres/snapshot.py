@@ -9,7 +9,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table
-from pg_migration.postgres.endpoint import Endpoint
+from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import SnapshotLost, SourceChanged, SourceUnprotected, server_message
 from pg_migration.postgres.session import Connections, execute, fetch
 
@@ -47,19 +47,20 @@ class Snapshot:
     xmax: int
     server: str
     holder: Connection
+    side: Side = Side.SOURCE
 
     @classmethod
-    def take(cls, connections: Connections, source: Endpoint) -> "Snapshot":
-        """Export a snapshot of the source; it lives as long as ``connections``.
+    def take(cls, connections: Connections, end: Endpoint) -> "Snapshot":
+        """Export a snapshot of one side; it lives as long as ``connections``.
 
         Raises:
-            ConnectionFailed: when the source can't be reached.
+            ConnectionFailed: when that side can't be reached.
         """
-        holder = connections.open(source)
+        holder = connections.open(end)
         execute(holder, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         ((xmin, xmax, server),) = fetch(holder, _DESCRIBE)
         ((name, taken_at),) = fetch(holder, "SELECT pg_export_snapshot(), transaction_timestamp()")
-        return cls(name, taken_at, xmin, xmax, server, holder)
+        return cls(name, taken_at, xmin, xmax, server, holder, end.side)
 
     @classmethod
     def borrow(cls, connections: Connections, source: Endpoint, name: str, taken_at: datetime) -> "Snapshot":
@@ -70,7 +71,7 @@ class Snapshot:
             SnapshotLost: when it is not held any more.
         """
         holder = connections.open(source)
-        _adopt(holder, name, taken_at)
+        _adopt(holder, name, taken_at, source.side)
         ((xmin, xmax, server),) = fetch(holder, _DESCRIBE)
         return cls(name, taken_at, xmin, xmax, server, holder)
 
@@ -115,16 +116,16 @@ class Snapshot:
         Raises:
             SnapshotLost: when the holder's transaction has ended.
         """
-        _adopt(connection, self.name, self.taken_at)
+        _adopt(connection, self.name, self.taken_at, self.side)
 
 
-def _adopt(connection: Connection, name: str, taken_at: datetime) -> None:
+def _adopt(connection: Connection, name: str, taken_at: datetime, side: Side) -> None:
     execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
         execute(connection, sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(name)))
     except psycopg2.Error as error:
         raise SnapshotLost(
-            f"the source's snapshot {name} of {taken_at:%Y-%m-%d %H:%M:%S} UTC can't be read any more "
+            f"the {side.value}'s snapshot {name} of {taken_at:%Y-%m-%d %H:%M:%S} UTC can't be read any more "
             f"({' '.join(str(error).split())}): the session that held it was ended, or the reader reached another "
             f"server. Start the run again; it takes a new snapshot."
         ) from None
