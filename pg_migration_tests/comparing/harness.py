@@ -39,8 +39,7 @@ class Pair:
 
     @property
     def table(self) -> Table:
-        (table,) = discover(self.links.open(self.ends[Side.SOURCE]), {"public": "public"}).tables
-        return table
+        return discover(self.links.open(self.ends[Side.SOURCE]), {"public": "public"}).tables_by_name["public", "t"]
 
     @property
     def sides(self) -> BothSides:
