@@ -15,17 +15,24 @@ from pg_migration.cli.ending import FAILED, SUCCEEDED
 
 @dataclass(frozen=True)
 class JobCommand:
-    """A command that runs a job."""
+    """A command that runs a job. ``tables_of`` is the op that takes patterns of tables, which are arguments then."""
 
     name: str
     job: str
     help: str
+    tables_of: str | None = None
 
 
 JOBS = (
     JobCommand("preflight", "preflight", "Look whether a migration can go ahead, and say what to do about what can't."),
     JobCommand("run", "migrate", "Copy everything from the source to the target in one run, and prove it."),
     JobCommand("validate", "validate", "Compare source and target as they are now; copies nothing."),
+    JobCommand(
+        "repair",
+        "repair",
+        "Compare the rows of all tables, or of those that match a PATTERN, and load anew what differs.",
+        tables_of="repair",
+    ),
 )
 
 
@@ -33,11 +40,13 @@ class _JobCommand(click.Command):
     """Takes every parameter of the resource ``migration`` as an option."""
 
     def __init__(self, spec: JobCommand) -> None:
+        arguments = [click.Argument(["patterns"], nargs=-1, metavar="[PATTERN]...")] if spec.tables_of else []
         super().__init__(
             spec.name,
             help=f"{spec.help} The job '{spec.job}' of Dagster, run in this process.",
             callback=self._execute,
             params=[
+                *arguments,
                 click.Option(
                     ["-c", "--config", "files"],
                     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -55,11 +64,15 @@ class _JobCommand(click.Command):
 
         return [*resource_options(), *super().get_params(ctx)]
 
-    def _execute(self, files: tuple[Path, ...], as_json: bool, verbose: bool, **settings: Any) -> None:
-        from pg_migration.cli.options import run_config
+    def _execute(
+        self, files: tuple[Path, ...], as_json: bool, verbose: bool, patterns: tuple[str, ...] = (), **settings: Any
+    ) -> None:
+        from pg_migration.cli.options import merged, run_config
         from pg_migration.cli.running import run_job
 
         config = run_config(files, settings)
+        if patterns:
+            config = merged(config, {"ops": {self._spec.tables_of: {"config": {"tables": list(patterns)}}}})
         succeeded = run_job(self._spec.job, config, as_json, verbose)
         click.get_current_context().exit(SUCCEEDED if succeeded else FAILED)
 

@@ -59,10 +59,10 @@ class Follower(ABC):
         """An event of the load."""
 
 
-def follower(stream: TextIO) -> Follower:
-    """What fits the stream."""
+def follower(stream: TextIO, lines: bool = False) -> Follower:
+    """What fits the stream; lines where others write to it, too, or nobody watches."""
     console = Console(file=stream, highlight=False, markup=False, soft_wrap=True)
-    watched = console.is_terminal and not console.is_dumb_terminal
+    watched = console.is_terminal and not console.is_dumb_terminal and not lines
     return Bars(console) if watched else Lines(console)
 
 

@@ -33,7 +33,7 @@ def run_job(job: str, config: Mapping[str, Any], as_json: bool, verbose: bool) -
         if not os.environ.get("DAGSTER_HOME") and not Path("dagster.yaml").exists():
             stream.write("DAGSTER_HOME is not set: Dagster's UI will not show this run.\n")
             stream.flush()
-        ended = execute(instance, job, config, follower(stream), verbose)
+        ended = execute(instance, job, config, follower(stream, lines=verbose), verbose)
     _print(ended, as_json)
     return ended.succeeded
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 from pydantic import Field
 
+from pg_migration.orchestration import watching
 from pg_migration.orchestration.comparison import both_sides, tell
 from pg_migration.orchestration.failing import fail_if, told_plainly
 from pg_migration.orchestration.jobs import run_tags
@@ -16,7 +17,7 @@ from pg_migration.orchestration.table_checks import compare_again
 from pg_migration.orchestration.tables import set_sequences
 from pg_migration.postgres import ledger, suspension
 from pg_migration.postgres.catalog import Phase, Table, matches
-from pg_migration.postgres.load import ObjectFailed, TableFailed, TableLoaded
+from pg_migration.postgres.load import ObjectFailed, TableFailed, TableLoaded, WorkDone
 from pg_migration.postgres.progress import Progress
 from pg_migration.postgres.ranges import ALL
 from pg_migration.postgres.repairing import Damage, find_damage, reload_damage
@@ -84,7 +85,9 @@ class _Repair:
         for evaluation in compare_again(self._context, run, self._relations, [d.table for d in damages]):
             self._context.log_event(evaluation)  # type: ignore[arg-type]
         same = len(tables) - len(damages) - len(broken)
-        self._context.log.info(f"{len(tables):,} tables compared, {same:,} were the same, {len(damages):,} reloaded")
+        told = f"{len(tables):,} tables compared, {same:,} were the same, {len(damages):,} reloaded"
+        self._context.log.info(told)
+        run.outcomes.notes.append(told)
 
     def _chosen(self, patterns: Sequence[str]) -> list[Table]:
         run = self._run
@@ -109,8 +112,11 @@ class _Repair:
         context = run.load_context(run.call(run.workers))
         events = reload_damage(context, run.planner(), run.target_connection, damages, lambda: lacking(run, Phase.KEYS))
         for event in events:
+            watching.tell(event)
             if isinstance(event, TableLoaded):
                 self._loaded(event)
+            elif isinstance(event, WorkDone):
+                run.outcomes.work.append(event)
             elif isinstance(event, TableFailed):
                 name = run.target_name(event.plan.table)
                 run.outcomes.failed[name] = event

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pg_migration.reporting import figures
-from pg_migration.reporting.model import CheckReport, Database, FindingReport, Report, TableReport
+from pg_migration.reporting.model import Database, FindingReport, Report, TableReport
 
 NARROW = 110
 
@@ -39,7 +39,7 @@ def show(report: Report, console: Console, place: str | None = None) -> None:
         console.print(_findings(telling))
     if report.checks_planned:
         _line(console, _text(report.checks_told))
-    _checks(report.checks, console)
+    _checks(report, console)
     for item in report.left_out:
         _line(console, _text(f"not migrated: {item.kind} {item.name}: {item.reason}"))
     for note in report.notes:
@@ -110,10 +110,12 @@ def _findings(findings: Iterable[FindingReport]) -> Table:
     return drawn
 
 
-def _checks(checks: Iterable[CheckReport], console: Console) -> None:
-    for check in [check for check in checks if not check.passed]:
-        style = _STYLES.get(check.outcome, "")
-        _line(console, _text(f"{check.outcome}: {check.name} of {check.subject}: {check.verdict}", style))
+def _checks(report: Report, console: Console) -> None:
+    """The checks that did not pass, less those whose verdict is among the failures that follow."""
+    for check in report.checks:
+        if not check.passed and not any(check.verdict in failure for failure in report.failures):
+            told = f"{check.outcome}: {check.name} of {check.subject}: {check.verdict}"
+            _line(console, _text(told, _STYLES.get(check.outcome, "")))
 
 
 def _text(content: str, style: str = "") -> Text:

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from pg_migration.cli.commands import JOBS, main
 from pg_migration.cli.options import resource_options, run_config
 from pg_migration.definitions import defs
+from pg_migration.orchestration.pruning import PRUNE
 from pg_migration.orchestration.resources import Migration
 from pg_migration_tests.cli.conftest import Terminal
 
@@ -66,8 +67,13 @@ def test_run_report_compare_validate(terminal: Terminal, monkeypatch: pytest.Mon
     last = here.invoke(main, ["report", "last"])
     assert last.exit_code == 1
     assert last.stdout.startswith("validate FAILED")
+
+    mended = terminal.command("repair", "ord*")
+    assert mended.status == 0, mended.errors
+    assert terminal.target.psql(rows) == terminal.source.psql(rows)
+    assert "note: 1 tables compared, 0 were the same, 1 reloaded" in mended.output
     terminal.assert_secret(
-        *(done.output, done.errors, checked.output, checked.errors),
+        *(done.output, done.errors, checked.output, checked.errors, mended.output, mended.errors),
         *(ended.output for ended in (shown, same, other, last)),
     )
 
@@ -162,7 +168,7 @@ def test_options_override_files(tmp_path: Path) -> None:
     }
 
 
-def test_every_job_of_the_location_has_a_command() -> None:
+def test_every_job_about_the_databases_has_a_command() -> None:
     jobs = {job.name for job in defs.get_repository_def().get_all_jobs() if not job.name.startswith("__")}
-    assert {command.job for command in JOBS} == jobs
+    assert {command.job for command in JOBS} == jobs - {PRUNE}
     assert {command.name for command in JOBS} <= set(main.commands)

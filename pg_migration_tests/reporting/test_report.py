@@ -219,6 +219,12 @@ def test_validating_leaves_a_report_too(filed: Filed) -> None:
     assert ("public.orders", "content") in {(check.subject, check.name) for check in found.checks}
 
 
+def test_one_table_alone_leaves_a_report_of_it(filed: Filed) -> None:
+    report = Filed(filed.platform, filed.platform.materialize("public/customers", **CONFIG), filed.folder).report
+    assert report.succeeded
+    assert [(table.title, table.state, table.rows) for table in report.tables] == [("public.customers", "copied", 100)]
+
+
 def test_a_failed_run_leaves_one_that_begins_with_what_failed(filed: Filed) -> None:
     shop = filed.platform
     shop.after("tables", lambda: shop.target.psql("DELETE FROM orders WHERE id = 7"))
