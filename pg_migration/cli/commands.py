@@ -25,13 +25,14 @@ class JobCommand:
 
 JOBS = (
     JobCommand("preflight", "preflight", "Look whether a migration can go ahead, and say what to do about what can't."),
+    JobCommand("plan", "plan", "Show how every table would be copied, and about how long that takes; writes nothing."),
     JobCommand("run", "migrate", "Copy everything from the source to the target in one run, and prove it."),
     JobCommand("validate", "validate", "Compare source and target as they are now; copies nothing."),
     JobCommand(
         "repair",
         "repair",
         "Compare the rows of all tables, or of those that match a PATTERN, and load anew what differs.",
-        tables_of="repair",
+        tables_of="repair_tables",
     ),
 )
 

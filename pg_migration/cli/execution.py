@@ -106,7 +106,7 @@ def _check(config: Mapping[str, Any]) -> None:
             migration = Migration(**chosen)
         except (ValidationError, TypeError):
             return  # Dagster tells what is wrong, in the terms of the run configuration
-        migration.options().load.check()
+        migration.options().check()
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:

@@ -16,6 +16,7 @@ def _copy_plan(context: dg.OpExecutionContext, migration: dg.ResourceParam[Migra
     with told_plainly(migration.outcomes.failures):
         migration.options.check()
         found = migration.call(lambda: look_ahead(migration))
+        migration.outcomes.forecast = found
     context.log.info(f"\n{markdown_text(_rows(found))}\n{_in_all(found)}")
     return dg.Output(None, metadata=plan_metadata(found))
 

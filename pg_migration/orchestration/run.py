@@ -29,6 +29,7 @@ from pg_migration.postgres.errors import (
     SourceChanged,
     server_message,
 )
+from pg_migration.postgres.forecast import Forecast
 from pg_migration.postgres.ledger import LoadedRange, TableName, TargetLock
 from pg_migration.postgres.load import TableFailed, TableLoaded, WorkDone, is_complete
 from pg_migration.postgres.plan import LoadSettings, Planner, TablePlan, in_order
@@ -106,6 +107,7 @@ class Outcomes:
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    forecast: Forecast | None = None
     at_the_end: bool = False  # the summary was reached, and found nothing wrong
 
 

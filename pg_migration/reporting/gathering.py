@@ -21,6 +21,7 @@ from pg_migration.orchestration.run import MigrationRun, Options
 from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.endpoint import Side
 from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.forecast import Forecast
 from pg_migration.postgres.ledger import TableName
 from pg_migration.postgres.load import WorkDone
 from pg_migration.postgres.preflight import Finding, Severity
@@ -31,6 +32,8 @@ from pg_migration.reporting.model import (
     FindingReport,
     KindReport,
     LeftOut,
+    PlannedTable,
+    PlanReport,
     Report,
     State,
     StepReport,
@@ -83,6 +86,7 @@ def gather(
         notes=tuple(outcomes.notes),
         left_out=tuple(LeftOut(n.kind, n.name, n.reason) for n in catalog.notices) if catalog else (),
         findings=_findings(outcomes.findings),
+        plan=_plan(outcomes.forecast) if outcomes.forecast else None,
         tables=_tables(migration, relations, told),
         checks=checks,
         checks_planned=len(
@@ -141,6 +145,32 @@ def _findings(findings: Iterable[Finding]) -> tuple[FindingReport, ...]:
     order = [Severity.ERROR, Severity.WARNING, Severity.PASSED]
     ordered = sorted(findings, key=lambda finding: order.index(finding.severity))
     return tuple(FindingReport(f.check, f.severity.value, f.verdict, f.advice) for f in ordered)
+
+
+def _plan(found: Forecast) -> PlanReport:
+    tables = tuple(
+        PlannedTable(
+            table=".".join(table.plan.name),
+            rows=table.plan.rows,
+            bytes=table.plan.bytes,
+            wire_format="binary" if table.plan.binary else "text",
+            cut_by=table.plan.cut_by,
+            ranges=tuple(piece.range.key for piece in table.plan.ranges),
+            chunks=table.plan.chunk_count,
+            seconds=table.seconds,
+        )
+        for table in found.tables
+    )
+    return PlanReport(
+        tables=tables,
+        workers=found.workers,
+        rows=found.rows,
+        bytes=found.bytes,
+        chunks=found.chunks,
+        seconds=found.seconds,
+        bytes_per_second=found.bytes_per_second,
+        measured=found.measured,
+    )
 
 
 def _tables(

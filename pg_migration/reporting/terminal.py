@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pg_migration.reporting import figures
-from pg_migration.reporting.model import Database, FindingReport, Report, TableReport
+from pg_migration.reporting.model import Database, FindingReport, PlanReport, Report, TableReport
 
 NARROW = 110
 
@@ -37,6 +37,9 @@ def show(report: Report, console: Console, place: str | None = None) -> None:
     telling = [found for found in report.findings if found.severity != "passed" or not report.tables]
     if telling:
         console.print(_findings(telling))
+    if report.plan is not None:
+        console.print(_plan(report.plan))
+        _line(console, _text(report.plan.told))
     if report.checks_planned:
         _line(console, _text(report.checks_told))
     _checks(report, console)
@@ -107,6 +110,26 @@ def _findings(findings: Iterable[FindingReport]) -> Table:
     for found in findings:
         outcome = _text(found.severity, _STYLES.get(found.severity, ""))
         drawn.add_row(_text(found.check), outcome, _text(found.verdict), _text(found.advice))
+    return drawn
+
+
+def _plan(plan: PlanReport) -> Table:
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("table", "format", "cut by"):
+        drawn.add_column(title, overflow="fold")
+    for title in ("rows", "size", "ranges", "chunks", "time"):
+        drawn.add_column(title, justify="right", no_wrap=True)
+    for table in plan.tables:
+        drawn.add_row(
+            _text(table.table),
+            _text(table.wire_format),
+            _text(table.cut_by),
+            figures.count(table.rows),
+            figures.size(table.bytes),
+            figures.count(len(table.ranges)),
+            figures.count(table.chunks),
+            figures.duration(table.seconds),
+        )
     return drawn
 
 

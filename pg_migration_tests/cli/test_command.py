@@ -53,6 +53,11 @@ def test_run_report_compare_validate(terminal: Terminal, monkeypatch: pytest.Mon
     assert other.exit_code == 1
     assert [d["identity"] for d in json.loads(other.stdout)["differences"]] == ["index mine on public.orders"]
 
+    planned = terminal.command("plan", "--json")
+    assert planned.status == 0, planned.errors
+    plan = {table["table"]: table for table in json.loads(planned.output)["plan"]["tables"]}
+    assert plan["public.orders"]["rows"] == 4000
+
     ready = terminal.command("preflight", "--json")
     assert ready.status == 0, ready.errors
     findings = {found["check"]: found["severity"] for found in json.loads(ready.output)["findings"]}
