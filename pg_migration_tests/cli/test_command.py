@@ -33,7 +33,7 @@ def test_run_report_compare_validate(terminal: Terminal, monkeypatch: pytest.Mon
     rows = "SELECT * FROM orders ORDER BY id"
     assert terminal.target.psql(rows) == terminal.source.psql(rows)
 
-    # What asks no code location needs no process of its own.
+    # What needs to know no table beforehand needs no process of its own.
     for name, value in terminal.environment(PG_MIGRATION_REPORTS="").items():
         monkeypatch.setenv(name, value)
     here = CliRunner()
@@ -53,14 +53,14 @@ def test_run_report_compare_validate(terminal: Terminal, monkeypatch: pytest.Mon
     assert other.exit_code == 1
     assert [d["identity"] for d in json.loads(other.stdout)["differences"]] == ["index mine on public.orders"]
 
-    planned = terminal.command("plan", "--json")
-    assert planned.status == 0, planned.errors
-    plan = {table["table"]: table for table in json.loads(planned.output)["plan"]["tables"]}
+    planned = here.invoke(main, ["plan", "--json"])
+    assert planned.exit_code == 0, planned.output
+    plan = {table["table"]: table for table in json.loads(planned.stdout)["plan"]["tables"]}
     assert plan["public.orders"]["rows"] == 4000
 
-    ready = terminal.command("preflight", "--json")
-    assert ready.status == 0, ready.errors
-    findings = {found["check"]: found["severity"] for found in json.loads(ready.output)["findings"]}
+    ready = here.invoke(main, ["preflight", "--json"])
+    assert ready.exit_code == 0, ready.output
+    findings = {found["check"]: found["severity"] for found in json.loads(ready.stdout)["findings"]}
     assert findings["target can be written"] == "passed"
 
     checked = terminal.command("validate")
@@ -79,7 +79,7 @@ def test_run_report_compare_validate(terminal: Terminal, monkeypatch: pytest.Mon
     assert "note: 1 tables compared, 0 were the same, 1 reloaded" in mended.output
     terminal.assert_secret(
         *(done.output, done.errors, checked.output, checked.errors, mended.output, mended.errors),
-        *(ended.output for ended in (shown, same, other, last)),
+        *(ended.output for ended in (shown, same, other, last, planned, ready)),
     )
 
 
