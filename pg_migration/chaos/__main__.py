@@ -7,6 +7,7 @@ the same structure on both sides; what was there of unchanged tables, it keeps.
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -57,6 +58,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="to repeat the same random moments")
     options = parser.parse_args()
     random.seed(options.seed)
+    # A shell that starts this in the background has it ignore Ctrl-C, and every run would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(f"seed {options.seed}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="pg_migration-chaos-"))
     folder.chmod(0o711)
@@ -145,7 +148,7 @@ def _judge(world: World, accident: Accident, verdict: Verdict) -> None:
     if not accident.at_once and not _is_left_alone(world):
         problems.append("sessions are left behind")
     accident.repair(world)
-    there = world.chunks()
+    there, begins_anew = world.chunks(), world.succeeded() or not accident.keeps
     verdict.next_status = world.finish(world.start())
     if verdict.next_status != 0:
         problems.append(f"the next run failed: {_end_of(world)}")
@@ -153,7 +156,7 @@ def _judge(world: World, accident: Accident, verdict: Verdict) -> None:
         problems += [f"after the next run {difference}" for difference in world.differences()]
     now = world.chunks()
     verdict.kept, verdict.chunks = len(there & now), len(now)
-    if accident.keeps and verdict.status != 0 and not there <= now:
+    if not begins_anew and not there <= now:
         problems.append(f"{len(there - now)} chunks that were there were copied again")
     if not _is_left_alone(world):
         problems.append("sessions are left behind by the next run")

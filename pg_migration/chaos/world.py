@@ -51,6 +51,7 @@ SIZE = """
 SELECT sum(pg_table_size(oid) * %s + pg_indexes_size(oid) * %s)::float8 FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
 """
+LAST_RUN = "SELECT succeeded FROM _pg_migration.run ORDER BY started_at DESC LIMIT 1"
 CHUNKS = "SELECT schema_name, table_name, range_key, chunk, target_xid FROM _pg_migration.chunk"
 CONFIG = """
 resources: {migration: {config: {chunk_size: 10000, partition_threshold: 100000, max_partitions: 4, workers: 2}}}
@@ -162,6 +163,14 @@ class World:
         """Whether the target is of one moment, whatever was written to the source since."""
         with closing(self.connect(self.target)) as connection:
             return not fetch(connection, UNBALANCED)
+
+    def succeeded(self) -> bool:
+        """Whether the last run wrote down that it succeeded, whatever became of its process then."""
+        with closing(self.connect(self.target)) as connection:
+            try:
+                return fetch(connection, LAST_RUN) == [(True,)]
+            except psycopg2.errors.UndefinedTable:
+                return False
 
     def chunks(self) -> Chunks:
         """The chunks that are in the target, by the transactions that wrote them."""

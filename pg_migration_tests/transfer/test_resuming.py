@@ -1,17 +1,18 @@
 """A run after one that failed goes on with what is there and unchanged, and loads the rest."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 
+from pg_migration.postgres import worker
 from pg_migration.postgres.copying import Copied
 from pg_migration.postgres.plan import LoadSettings
 from pg_migration.postgres.session import execute
 from pg_migration.postgres.worker import Worker
-from pg_migration_tests.transfer.harness import Loaded, Pair
+from pg_migration_tests.transfer.harness import Database, Loaded, Pair
 
 # ``big`` is cut into ranges of its key, ``heap`` into pages, and ``small`` not at all.
 SHOP = """
@@ -40,10 +41,10 @@ def killed_after(chunks: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     """Let a run end before it copies one chunk more."""
     count, copy = itertools.count(), Worker.copy
 
-    def dying(worker: Worker, *arguments: Any) -> Copied:
+    def dying(mine: Worker, *arguments: Any) -> Copied:
         if next(count) == chunks:
             raise Killed
-        return copy(worker, *arguments)
+        return copy(mine, *arguments)
 
     with monkeypatch.context() as patched, suppress(Killed):
         patched.setattr(Worker, "copy", dying)
@@ -60,6 +61,11 @@ def interrupt(pair: Pair, monkeypatch: pytest.MonkeyPatch, chunks: int = 10) -> 
 
 def committed(pair: Pair) -> int:
     return int(pair.target.rows("SELECT count(*) FROM _pg_migration.chunk")[0][0])
+
+
+def structure(end: Database) -> str:
+    """What pg_dump says of one side."""
+    return end.server.dump_schema(end.url, "public")
 
 
 def continued(loaded: Loaded) -> dict[str, tuple[int, int]]:
@@ -80,8 +86,35 @@ def test_only_missing_chunks_are_copied(pair: Pair, monkeypatch: pytest.MonkeyPa
     later = dict(pair.target.rows("SELECT (table_name, range_key, chunk)::text, finished_at FROM _pg_migration.chunk"))
     assert {name: later[name] for name in first} == first
     assert pair.target.rows("SELECT count(DISTINCT (run_id, snapshot)) FROM _pg_migration.chunk") == [(1,)]
-    ends = (pair.source, pair.target)
-    assert ends[0].server.dump_schema(ends[0].url, "public") == ends[1].server.dump_schema(ends[1].url, "public")
+    assert structure(pair.target) == structure(pair.source)
+
+
+def test_indexes_half_done(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows are there, and an index whose constraint is not: that is made, and no row is copied."""
+    pair.source.psql(SHOP)
+    run = Worker.run
+
+    def dying(mine: Worker, statements: Sequence[str], *arguments: Any) -> None:
+        if any("small_pkey" in statement for statement in statements):
+            raise Killed
+        run(mine, statements, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Worker, "run", dying)
+        with pytest.raises(Killed):
+            pair.load(CUT)
+    pair.target.psql("CREATE UNIQUE INDEX IF NOT EXISTS small_pkey ON small (id)")
+    keys = "SELECT relname::text, relfilenode FROM pg_class WHERE relname ~ '^(big|small)_'"
+    there = dict(pair.target.rows(keys))
+    with monkeypatch.context() as patched:
+        patched.setattr(worker, "stream", lambda *_: pytest.fail("rows were copied"))
+        loaded = pair.load(CUT)
+    assert continued(loaded) == {"big": (16, 16), "heap": (4, 4), "small": (1, 1), "part": (1, 1)}
+    assert not loaded.problems
+    pair.demand_equal()
+    now = dict(pair.target.rows(keys))
+    assert {name for name in now if now[name] == there.get(name)} == now.keys() - {"small_pkey"}
+    assert structure(pair.target) == structure(pair.source)
 
 
 # Tables of equal size, each with something done to it between the two runs: on which side, what, and why it is reloaded
