@@ -118,7 +118,7 @@ class Benchmark:
         self._bindir = bindir
         self._folder = folder
         self._repeat = repeat
-        self._startups: dict[str, float] = {}
+        self._startups: dict[str, Cost] = {}
 
     def run(self, datasets: Sequence[str], methods: Sequence[str], scale: float, jobs: int) -> list[Result]:
         """Measure every method on every dataset; a line for each as it is there."""
@@ -132,7 +132,7 @@ class Benchmark:
                     costs[method].append(self._measure(name, method, jobs))
             tables = len(self._tables(self._source, name))
             for method in methods:
-                cost = min(costs[method], key=lambda c: c.wall)
+                cost = min(costs[method], key=_wall)
                 results.append(Result(name, method, rows, jobs, tables, cost, startups[method]))
                 print(f"{name}, {rows:,} rows, {method}: {cost.wall:.1f} s, CPU {cost.cpu:.1f} s", flush=True)
             _recreate(self._source, name)
@@ -145,17 +145,17 @@ class Benchmark:
         results = []
         for times, count in cases:
             number = self._fill_dataset(SCALED, times * share)
-            cost = min((self._measure(SCALED, OURS, count) for _ in range(self._repeat)), key=lambda c: c.wall)
+            cost = min((self._measure(SCALED, OURS, count) for _ in range(self._repeat)), key=_wall)
             results.append(Result(SCALED, OURS, number, count, 1, cost, self._startup(OURS)))
             print(f"{SCALED}, {number:,} rows, {count} workers: {cost.wall:.1f} s, CPU {cost.cpu:.1f} s", flush=True)
         _recreate(self._source, SCALED)
         return results
 
-    def _startup(self, method: str) -> float:
-        """Wall seconds that a method takes for a database with one empty table."""
+    def _startup(self, method: str) -> Cost:
+        """What a method costs for a database with one empty table."""
         if method not in self._startups:
             self._fill("nothing", NOTHING)
-            self._startups[method] = min(self._measure("nothing", method, 1).wall for _ in range(STARTS))
+            self._startups[method] = min((self._measure("nothing", method, 1) for _ in range(STARTS)), key=_wall)
         return self._startups[method]
 
     def _fill_dataset(self, name: str, scale: float) -> int:
@@ -179,7 +179,8 @@ class Benchmark:
             *(self._source.url(name), self._target.url(name), self._tables(self._source, name)),
             *(jobs, self._bindir, work),
         )
-        cost = measure(METHODS[method](setting), setting.environment, work / "log")
+        servers = [server.pid for server in (self._source, self._target)]
+        cost = measure(METHODS[method](setting), setting.environment, work / "log", servers)
         if self._counts(self._source, name) != self._counts(self._target, name):
             raise SystemExit(f"{method} did not copy {name} whole")
         shutil.rmtree(work)
@@ -196,6 +197,10 @@ class Benchmark:
                 fetch(connection, sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table)))[0][0]
                 for table in self._tables(server, name)
             ]
+
+
+def _wall(cost: Cost) -> float:
+    return cost.wall
 
 
 def _recreate(server: Server, name: str) -> None:

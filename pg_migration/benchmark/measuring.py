@@ -3,30 +3,51 @@
 import os
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall seconds; CPU seconds of the program and all it started; peak memory in bytes of the largest of these."""
+    """What one run of a program cost.
+
+    Args:
+        wall: seconds.
+        cpu: seconds of the program and all it started.
+        servers: CPU seconds of the servers that it used meanwhile. The sum of both does not depend on what else the
+            machine does, as wall time does.
+        memory: bytes, the peak of the largest process.
+    """
 
     wall: float
     cpu: float
+    servers: float
     memory: int
+
+    @property
+    def all_cpu(self) -> float:
+        """CPU seconds of everything."""
+        return self.cpu + self.servers
 
 
 class Failed(Exception):
     """A measured program ended with an error; the message is the end of what it said."""
 
 
-def measure(command: str, environment: Mapping[str, str], log: Path) -> Cost:
+def measure(command: str, environment: Mapping[str, str], log: Path, servers: Sequence[int] = ()) -> Cost:
     """Run a shell command; its output goes to a file. POSIX only.
+
+    Args:
+        servers: process ids of the servers that it uses.
 
     Raises:
         Failed: its exit status was not 0.
     """
+    used_before = sum(map(_used, servers))
     with log.open("wb") as output:
         started = time.monotonic()
         process = subprocess.Popen(
@@ -41,4 +62,15 @@ def measure(command: str, environment: Mapping[str, str], log: Path) -> Cost:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise Failed(f"{command}\nended with {process.returncode}:\n{log.read_text(errors='replace')[-2000:]}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    used = sum(map(_used, servers)) - used_before
+    return Cost(wall, usage.ru_utime + usage.ru_stime, used, usage.ru_maxrss * 1024)
+
+
+def _used(server: int) -> float:
+    """CPU seconds of a process, of its children and of those that have ended."""
+    process = psutil.Process(server)
+    seconds = sum(process.cpu_times()[:4])
+    for child in process.children():
+        with suppress(psutil.NoSuchProcess):
+            seconds += sum(child.cpu_times()[:2])
+    return seconds

@@ -16,7 +16,7 @@ MANY_TABLES = 10  # from here on what one table costs is worth a line
 
 @dataclass(frozen=True)
 class Result:
-    """The cost of one method on one dataset; ``startup`` is the wall time that the method takes for nothing."""
+    """The cost of one method on one dataset; ``startup`` is what the method costs for nothing."""
 
     dataset: str
     method: str
@@ -24,30 +24,40 @@ class Result:
     jobs: int
     tables: int
     cost: Cost
-    startup: float
+    startup: Cost
 
     @property
     def net(self) -> float:
         """Wall seconds less start-up."""
-        return self.cost.wall - self.startup
+        return self.cost.wall - self.startup.wall
+
+    @property
+    def work(self) -> float:
+        """CPU seconds of client and servers less start-up."""
+        return self.cost.all_cpu - self.startup.all_cpu
 
 
 def markdown(results: Sequence[Result], conditions: str) -> str:
-    """The table: every cost, and the ratio of our wall time to the method's, start-up not counted on either side."""
-    ours = {r.dataset: r.net for r in results if r.method == OURS}
+    """The table: every cost, and the ratio of ours to the method's, start-up not counted on either side."""
+    ours = {r.dataset: r for r in results if r.method == OURS}
     lines = [
         conditions,
         "",
-        "| dataset | method | seconds | start-up | ours / theirs | client CPU s | client peak MB |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| dataset | method | seconds | start-up | ours / theirs | CPU s | ours / theirs | client's | peak MB |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for r in results:
-        ratio = f"{ours[r.dataset] / r.net:.2f}" if r.method != OURS and r.dataset in ours and r.net > 0 else ""
+        mine = ours.get(r.dataset) if r.method != OURS else None
+        wall, work = (_ratio(mine.net, r.net), _ratio(mine.work, r.work)) if mine else ("", "")
         lines.append(
-            f"| {r.dataset} | {r.method.replace('|', BAR)} | {r.cost.wall:.1f} | {r.startup:.1f} | {ratio} "
-            f"| {r.cost.cpu:.1f} | {r.cost.memory / 2**20:.0f} |"
+            f"| {r.dataset} | {r.method.replace('|', BAR)} | {r.cost.wall:.1f} | {r.startup.wall:.1f} | {wall} "
+            f"| {r.work:.1f} | {work} | {r.cost.cpu - r.startup.cpu:.1f} | {r.cost.memory / 2**20:.0f} |"
         )
     return "\n".join([*lines, *_costs_of_a_table(results)]) + "\n"
+
+
+def _ratio(ours: float, theirs: float) -> str:
+    return f"{ours / theirs:.2f}" if theirs > 0 else ""
 
 
 def _costs_of_a_table(results: Sequence[Result]) -> list[str]:
@@ -55,23 +65,28 @@ def _costs_of_a_table(results: Sequence[Result]) -> list[str]:
     theirs = {r.dataset: r for r in many if r.method == PGCOPYDB}
     lines = []
     for r in many:
-        line = f"- {r.dataset}, {r.method}: {1000 * r.net / r.tables:.0f} ms a table"
+        line = f"- {r.dataset}, {r.method}: {1000 * r.net / r.tables:.0f} ms a table ({_cpu(r):.0f} of CPU time)"
         if r.dataset in theirs and r.method != PGCOPYDB:
-            beyond = (r.net - theirs[r.dataset].net) / r.tables
-            line += f", {1000 * beyond:+.0f} ms against pgcopydb"
+            pgcopydb = theirs[r.dataset]
+            beyond = 1000 * (r.net - pgcopydb.net) / r.tables
+            line += f", {beyond:+.0f} ms ({_cpu(r) - _cpu(pgcopydb):+.0f}) against pgcopydb"
         lines.append(line)
     return ["", "What a small table costs:", "", *lines] if lines else []
+
+
+def _cpu(result: Result) -> float:
+    return 1000 * result.work / result.tables
 
 
 def scaling_markdown(results: Sequence[Result]) -> str:
     """Our time by workers and rows."""
     lines = [
-        "| rows | workers | seconds | less start-up | seconds per million rows | client peak MB |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| rows | workers | seconds | less start-up | seconds a million rows | CPU s a million rows | peak MB |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     lines += [
         f"| {r.rows:,} | {r.jobs} | {r.cost.wall:.1f} | {r.net:.1f} | {r.net / r.rows * 1e6:.2f} "
-        f"| {r.cost.memory / 2**20:.0f} |"
+        f"| {r.work / r.rows * 1e6:.2f} | {r.cost.memory / 2**20:.0f} |"
         for r in results
     ]
     return "\n".join(lines) + "\n"

@@ -194,6 +194,11 @@ class Server:
         return self.folder / "log"
 
     @property
+    def pid(self) -> int:
+        """The number of the server's first process; only while it runs."""
+        return int(self._pid_lines()[0])
+
+    @property
     def port(self) -> int:
         """The port that the running server listens on.
 
