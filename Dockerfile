@@ -9,7 +9,9 @@ COPY pyproject.toml LICENSE ./
 
 # Dependencies change less often than the code, so they get a layer of their own.
 COPY pg_migration/__init__.py pg_migration/
-RUN pip install --no-cache-dir .
+# What runs in containers of their own need as well: docker or kubernetes, see the folder deploy.
+ARG EXTRAS=
+RUN pip install --no-cache-dir ".[${EXTRAS}]"
 COPY pg_migration pg_migration
 RUN pip install --no-cache-dir --no-deps --force-reinstall .
 

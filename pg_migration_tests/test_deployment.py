@@ -113,6 +113,41 @@ def test_workspace_and_image_match_the_services() -> None:
             assert f"!{path.split('/')[0]}\n" in ignored
 
 
+def settings_of(path: str) -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((ROOT / path).read_text())
+    return read
+
+
+def test_run_containers_get_what_a_run_needs() -> None:
+    plain, launching = settings_of("dagster.yaml"), settings_of("deploy/docker/dagster.yaml")
+    launcher = launching.pop("run_launcher")["config"]
+    assert launching == {name: value for name, value in plain.items() if name != "run_launcher"}
+    override = settings_of("deploy/docker/docker-compose.launcher.yml")
+    known = {**SERVICES["daemon"]["environment"], **override["services"]["daemon"]["environment"]}
+    assert set(launcher["env_vars"]) == set(SERVICES["code-location"]["environment"]) == set(known)
+    for name, value in override["services"]["daemon"]["environment"].items():
+        assert value == SERVICES["code-location"]["environment"][name]
+    assert launcher["image"] == SERVICES["code-location"]["image"]
+    assert launcher["network"] == override["networks"]["default"]["name"]
+    named = {volume["name"]: name for name, volume in override["volumes"].items()}
+    kept = [volume.partition(":") for volume in launcher["container_kwargs"]["volumes"]]
+    assert {f"{named[name]}:{path}" for name, _, path in kept} == set(SERVICES["code-location"]["volumes"])
+    for service in override["services"].values():
+        assert service["build"]["args"]["EXTRAS"] == "docker"
+
+
+def test_kubernetes_has_the_limits_of_the_other_deployments() -> None:
+    values, limits = settings_of("deploy/kubernetes/values.yaml"), settings_of("dagster.yaml")["concurrency"]
+    assert values["concurrency"]["runs"]["tagConcurrencyLimits"] == limits["runs"]["tag_concurrency_limits"]
+    assert values["concurrency"]["pools"]["defaultLimit"] == limits["pools"]["default_limit"]
+    assert values["concurrency"]["pools"]["granularity"] == limits["pools"]["granularity"]
+    (location,) = values["dagster-user-deployments"]["deployments"]
+    command = SERVICES["code-location"]["command"].split()
+    assert location["codeServerArgs"] == command[command.index("--module-name") :]
+    assert location["includeConfigInLaunchedRuns"] == {"enabled": True}
+    assert f"DAGSTER_HOME={values['global']['dagsterHome']} " in (ROOT / "Dockerfile").read_text()
+
+
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="no docker-compose client")
 def test_docker_compose_accepts_the_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text((ROOT / ".env.example").read_text().replace("PASSWORD=", "PASSWORD=x"))
