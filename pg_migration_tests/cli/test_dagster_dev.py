@@ -38,7 +38,7 @@ BROWSER_OPTIONS = [
     *("--disable-component-update", "--disable-sync"),
 ]
 
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 300
 POLL_SECONDS = 0.5
 
 LOCATIONS = """
@@ -190,7 +190,9 @@ def terminal(
     """As the one of all tests of commands, for all of this module."""
     source, target = (Database(server, server.create_database()) for server in (postgres16, postgres18))
     made = Terminal(source, target, tmp_path_factory.mktemp("home"))
-    (made.home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
+    coordinator = "  class: QueuedRunCoordinator\n"
+    quick = f"{coordinator}  config: {{dequeue_interval_seconds: 1}}\n"
+    (made.home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text().replace(coordinator, quick))
     made.source.psql(SHOP)
     yield made
     postgres16.drop_database(source.url)
