@@ -27,6 +27,7 @@ from pg_migration.postgres.ranges import KeyColumn, cover_everything, parse
 from pg_migration.postgres.resuming import Continued
 from pg_migration.postgres.schedule import Schedule
 from pg_migration.postgres.session import transaction
+from pg_migration.postgres.wide_rows import RowMemory
 from pg_migration.postgres.worker import LoadContext, Worker, empty
 
 PROGRESS_SECONDS = 5.0
@@ -227,6 +228,7 @@ class Load:
         self._lock = threading.Lock()
         self._schedule: Schedule[_Task] = Schedule(self._skip)
         self._stopping = threading.Event()
+        self._row_memory = RowMemory(self._stopping.is_set)
 
     def events(self) -> Iterator[Event]:
         """Run the load; what happened, as it happens. Leaving the iterator early stops the workers.
@@ -432,11 +434,13 @@ class Load:
             if state.error is not None:
                 raise MigrationError(state.error)
             state.started = state.started or time.monotonic()
-        with state.meter.chunk() as on_bytes:
+        with self._row_memory.reserve(state.plan.row_bytes) as wide, state.meter.chunk() as on_bytes:
             replace = self._mode is Mode.REPLACE_RANGES
             copied = worker.copy(
                 state.plan, piece, chunk, replace, self._is_emptied_by_its_chunk(state), again, on_bytes
             )
+            if wide:
+                worker.leave_source()
         state.meter.committed(copied.rows, copied.bytes)
         with self._lock:
             state.moved[task] = copied

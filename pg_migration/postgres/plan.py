@@ -14,10 +14,15 @@ from pg_migration.postgres.catalog import Table
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.ranges import CUTTABLE_TYPES, WHOLE_TABLE, KeyColumn, Range, cut, parse
 from pg_migration.postgres.session import fetch
+from pg_migration.postgres.wide_rows import widest_row
 
 SAMPLED_ROWS_PER_CHUNK = 100
 LEAST_SAMPLED_PAGES = 500
 CHUNK_BYTES = 256 * 2**20
+
+# Values out of line are looked at for their width where they are more than this and than the rest of the table. Even a
+# value that compresses as well as any, a hundredfold, is then no wider than a few megabytes.
+LEAST_TOAST_BYTES = 64 * 2**10
 
 # pg_stats.correlation below which rows that follow each other in the key lie all over the table: to read one range of
 # the key then costs about as much as to read the table, so ranges are not cut any further.
@@ -115,7 +120,8 @@ class TablePlan:
     """How one table is copied.
 
     ``rows`` and ``bytes`` are estimates; ``pages`` is exact. ``encoding`` is the one that text travels in, where that
-    must not be UTF8. ``key`` is the column that ranges are cut on, if any.
+    must not be UTF8. ``key`` is the column that ranges are cut on, if any. ``row_bytes`` is the width of the widest row
+    in tables whose rows may be so wide that memory has to be shared out, else 0.
     """
 
     table: Table
@@ -126,6 +132,7 @@ class TablePlan:
     encoding: str | None
     key: KeyColumn | None
     ranges: tuple[RangePlan, ...]
+    row_bytes: int = 0
 
     @property
     def name(self) -> tuple[str, str]:
@@ -160,6 +167,7 @@ class _Size:
     bytes: int
     pages: int
     heap: bool
+    main_bytes: int
 
 
 @dataclass(frozen=True)
@@ -199,7 +207,7 @@ class Planner:
             ranges: tuple[RangePlan, ...] = (RangePlan(WHOLE_TABLE, self._page_chunks(table, size)),)
         else:
             ranges = tuple(RangePlan(r, (Chunk(1, r.predicate(key)),)) for r in wanted)
-        return TablePlan(table, size.rows, size.bytes, size.pages, self._binary(table), self.encoding, key, ranges)
+        return self._table_plan(table, size, key, ranges)
 
     def _plan_table(self, table: Table, size: _Size) -> TablePlan:
         key = self.key_column(table)
@@ -207,7 +215,15 @@ class Planner:
             ranges = self._key_ranges(table, key, size)
         else:
             ranges = (RangePlan(WHOLE_TABLE, self._page_chunks(table, size)),)
-        return TablePlan(table, size.rows, size.bytes, size.pages, self._binary(table), self.encoding, key, ranges)
+        return self._table_plan(table, size, key, ranges)
+
+    def _table_plan(self, table: Table, size: _Size, key: KeyColumn | None, ranges: tuple[RangePlan, ...]) -> TablePlan:
+        binary = self._binary(table)
+        row_bytes = 0
+        if size.bytes > 2 * size.main_bytes + LEAST_TOAST_BYTES:
+            types = {column.name: self._types[column.type_oid][0] for column in table.stored_columns}
+            row_bytes = widest_row(self.connection, table, types, binary)
+        return TablePlan(table, size.rows, size.bytes, size.pages, binary, self.encoding, key, ranges, row_bytes)
 
     def _key_ranges(self, table: Table, key: KeyColumn, size: _Size) -> tuple[RangePlan, ...]:
         """Ranges that hold about the same number of rows each, and their chunks, from one sample of the key.
@@ -278,12 +294,13 @@ class Planner:
         statement = files("pg_migration.postgres").joinpath("plan.sql").read_text(encoding="utf-8")
         names = {table.oid: table for table in tables}
         sizes = {}
-        for oid, reltuples, relpages, size, pages, heap in fetch(self.connection, statement, {"tables": list(names)}):
+        for row in fetch(self.connection, statement, {"tables": list(names)}):
+            oid, reltuples, relpages, size, pages, heap, main_bytes = row
             if reltuples >= 0 and relpages > 0:
                 rows = round(reltuples * pages / relpages)
             else:
                 rows = self._sampled_rows(names[oid], pages)
-            sizes[oid] = _Size(rows, size, pages, heap)
+            sizes[oid] = _Size(rows, size, pages, heap, main_bytes)
         return sizes
 
     def _sampled_rows(self, table: Table, pages: int) -> int:

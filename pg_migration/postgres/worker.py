@@ -104,6 +104,12 @@ class Worker:
         """Whether a server or the network ended one of the two."""
         return any(c is not None and c.closed for c in (self._source, self._target))
 
+    def leave_source(self) -> None:
+        """Close the reader: libpq keeps its buffer as large as the widest row that it read."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
     def abandon(self) -> None:
         """Give both connections up after an error left their state unknown; the next use opens new ones."""
         for connection in (self._source, self._target):
