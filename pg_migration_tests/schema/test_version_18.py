@@ -26,6 +26,9 @@ CASES = {
     "not enforced": """
         CREATE TABLE t (a int PRIMARY KEY, CONSTRAINT c CHECK (a > 0) NOT ENFORCED);
         CREATE TABLE u (a int REFERENCES t NOT ENFORCED);
+        CREATE TABLE above (a int, CONSTRAINT c CHECK (a > 0) NOT ENFORCED);
+        CREATE TABLE below (own int) INHERITS (above);
+        ALTER TABLE above ADD COLUMN late int;
     """,
     "virtual generated columns": "CREATE TABLE t (a int, v int GENERATED ALWAYS AS (a * 2) VIRTUAL NOT NULL);",
     "temporal constraints": """

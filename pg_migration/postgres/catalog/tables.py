@@ -219,7 +219,7 @@ def _model(rows: TableRows, table: Row) -> list[str]:
     return lines + [
         _declaration(row)
         for row in (*not_nulls, *rows.constraints_of(table, CHECK))
-        if not row["is_local"] and row["valid"] and _is_made_above(rows, table, row)
+        if not row["is_local"] and (row["valid"] or not row["enforced"]) and _is_made_above(rows, table, row)
     ]
 
 
