@@ -110,3 +110,21 @@ def test_what_is_the_target_s_own_affair(ends: Pair) -> None:
 def test_a_foreign_key_that_does_not_fire(ends: Pair) -> None:
     ends.target("ALTER TABLE b DISABLE TRIGGER ALL")
     assert leftovers(ends) == ["b_a on public.b: disabled, which it is not in the source"]
+
+
+def test_a_not_null_that_a_partition_only_inherits_is_its_parents(pair: Pair) -> None:
+    late = "ADD CONSTRAINT late NOT NULL a NOT VALID"
+    pair.target(
+        f"CREATE SCHEMA one; CREATE TABLE one.p (a int) PARTITION BY LIST (a); ALTER TABLE one.p {late};"
+        "CREATE TABLE one.p1 (a int); ALTER TABLE one.p1 ADD CONSTRAINT other NOT NULL a NOT VALID;"
+        "ALTER TABLE one.p ATTACH PARTITION one.p1 FOR VALUES IN (1);"
+        "CREATE SCHEMA two; CREATE TABLE two.p (a int) PARTITION BY LIST (a);"
+        f"CREATE TABLE two.p1 PARTITION OF two.p FOR VALUES IN (1); ALTER TABLE two.p {late};"
+    )
+    newest = pair.links.open(pair.ends[Side.TARGET])
+    count, found = compare_constraints(newest, newest, {"one": "two"}, {("one", "p"), ("one", "p1")})
+    pair.target("DROP SCHEMA one, two CASCADE")
+    assert [(str(finding), finding.wrong) for finding in found] == [
+        ("constraint late on two.p: NOT VALID on both sides", False)
+    ]
+    assert count == 1
