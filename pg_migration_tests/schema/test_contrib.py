@@ -58,8 +58,8 @@ def test_missing_compression_method_falls_back_with_a_note(
         done = migrate(pair)
         assert done.failures == []
         assert [notice.name for notice in done.plan.notices] == [
-            "compression a lz4 on public.t",
-            "compression public.a lz4",
+            "a lz4 on public.t",
+            "a lz4 on public.m",
         ]
         assert migrate(pair).plan.create == ()
 

@@ -38,6 +38,18 @@ CASES = {
         CREATE VIEW v AS SELECT 1 AS a;
         CREATE TABLE t (x v);
     """,
+    "with rules, triggers and defaults of one name": """
+        CREATE TABLE t (a int);
+        CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+        CREATE VIEW v AS SELECT a FROM t;
+        CREATE VIEW w AS SELECT a FROM t;
+        CREATE TRIGGER tr INSTEAD OF INSERT ON v FOR EACH ROW EXECUTE FUNCTION f();
+        CREATE TRIGGER tr INSTEAD OF UPDATE ON w FOR EACH ROW EXECUTE FUNCTION f();
+        CREATE RULE r AS ON DELETE TO v DO INSTEAD NOTHING;
+        CREATE RULE r AS ON DELETE TO w DO INSTEAD UPDATE t SET a = 1;
+        ALTER VIEW v ALTER a SET DEFAULT 1;
+        ALTER VIEW w ALTER a SET DEFAULT 2;
+    """,
     "no columns": """
         CREATE VIEW nothing AS SELECT;
     """,

@@ -334,13 +334,12 @@ class _Finisher:
         )
 
     def _object(self, draft: Draft, phase: Phase, needed: frozenset[Address], rename: Renaming) -> SchemaObject:
-        table = self.tables.tables.get(draft.relation)
         return SchemaObject(
             address=draft.address,
             kind=draft.kind,
             schema=draft.schema,
             name=rename(draft.name),
-            table=(table["schema"], table["name"]) if table else None,
+            table=self._relation(draft),
             phase=phase,
             statements=tuple(self._statement(draft, text) for text in draft.statements),
             drop=rename(draft.drop),
@@ -348,6 +347,13 @@ class _Finisher:
             depends_on=needed,
             replaceable=draft.replaceable,
         )
+
+    def _relation(self, draft: Draft) -> TableName | None:
+        """The table or view that an object hangs on; two views may have rules or triggers of one name."""
+        if table := self.tables.tables.get(draft.relation):
+            return table["schema"], table["name"]
+        view = self.assembly.drafts.get(Address(PG_CLASS, draft.relation))
+        return (view.schema, view.name) if view else None
 
     def _statement(self, draft: Draft, text: str) -> str:
         """A statement under the schemas' new names, those in a function's own search_path included."""

@@ -130,7 +130,7 @@ class ForeignKey:
 class SchemaObject:
     """Something that DDL makes.
 
-    ``kind``, ``schema`` (in the discovered database), ``table`` and ``name`` identify it among all others.
+    ``kind``, ``schema`` (in the discovered database), ``table`` (or view) and ``name`` identify it among all others.
     ``statements`` make it in the target: every name in them is qualified with the target's schema names.
     ``drop`` undoes them; it is empty where dropping the thing that this hangs on does. ``search_path`` is the schema
     that a session may need on its search_path for functions whose bodies name things without a schema.

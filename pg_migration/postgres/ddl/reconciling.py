@@ -257,7 +257,9 @@ _RESETS = (
 
 def _impossible(item: SchemaObject) -> Notice:
     return Notice(
-        item.kind, item.identity, "the target's server was built without this method; its default is used instead"
+        item.kind,
+        item.identity.removeprefix(f"{item.kind} "),
+        "the target's server was built without this method; its default is used instead",
     )
 
 
