@@ -33,7 +33,17 @@ def record(pair: Pair) -> None:
     ledger.create(target)
     ledger.open_run(target, "run", pair.ends[Side.SOURCE], snapshot)
     drift.record(source, target, "run", {pair.table: ("public", "t")})
-    entry = ChunkEntry(("public", "t"), "all", 1, 1, "run", snapshot.name, "true", datetime.now(timezone.utc))
+    entry = ChunkEntry(
+        table=("public", "t"),
+        range_key="all",
+        chunk=1,
+        chunks=1,
+        run_id="run",
+        copied_by="run",
+        snapshot=snapshot.name,
+        predicate="true",
+        started_at=datetime.now(timezone.utc),
+    )
     ledger.record(target, entry, 100, 1000)
     snapshot.holder.close()
     source.close()
