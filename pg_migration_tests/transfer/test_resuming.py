@@ -118,8 +118,8 @@ def test_indexes_half_done(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # Tables of equal size, each with something done to it between the two runs: on which side, what, and why it is reloaded
-# (None: it is continued). Where rows come and go, as many go as come.
-SWAP = "DELETE FROM {t} WHERE id = 7; INSERT INTO {t} VALUES (7, 'other');"
+# (None: it is continued). Where rows come and go, as many go as come, and in the same chunk: the last one.
+SWAP = "DELETE FROM {t} WHERE id = 400; INSERT INTO {t} VALUES (400, 'other');"
 IN_SOURCE, IN_TARGET = "its rows were changed in the source", "its rows were changed in the target"
 REWRITTEN = "the source's table was truncated, rewritten or made anew"
 CASES = {
@@ -130,11 +130,11 @@ CASES = {
     "locked": ("source", "BEGIN; SELECT count(*) FROM (SELECT 1 FROM {t} FOR UPDATE) AS l; COMMIT;", None),
     "indexed": ("source", "CREATE INDEX ON {t} (v);", None),
     "inserted": ("source", "INSERT INTO {t} VALUES (0, 'new');", IN_SOURCE),
-    "updated": ("source", "UPDATE {t} SET v = 'other' WHERE id = 7;", IN_SOURCE),
-    "deleted": ("source", "DELETE FROM {t} WHERE id = 7;", IN_SOURCE),
+    "updated": ("source", "UPDATE {t} SET v = 'other' WHERE id = 400;", IN_SOURCE),
+    "deleted": ("source", "DELETE FROM {t} WHERE id = 400;", IN_SOURCE),
     "swapped": ("source", SWAP, IN_SOURCE),
     "swapped_in_savepoint": ("source", "BEGIN; SAVEPOINT a; SAVEPOINT b; " + SWAP + " RELEASE a; COMMIT;", IN_SOURCE),
-    "swapped_for_nothing": ("source", "UPDATE {t} SET v = v WHERE id = 7;", IN_SOURCE),
+    "swapped_for_nothing": ("source", "UPDATE {t} SET v = v WHERE id = 400;", IN_SOURCE),
     "truncated": (
         "source",
         "CREATE TEMP TABLE kept AS TABLE {t}; BEGIN; TRUNCATE {t}; INSERT INTO {t} TABLE kept; COMMIT;",
@@ -149,8 +149,8 @@ CASES = {
     ),
     "frozen_in_target": ("target", "VACUUM FREEZE {t};", None),
     "inserted_in_target": ("target", "INSERT INTO {t} VALUES (0, 'new');", IN_TARGET),
-    "updated_in_target": ("target", "UPDATE {t} SET v = 'other' WHERE id = 7;", IN_TARGET),
-    "deleted_in_target": ("target", "DELETE FROM {t} WHERE id = 7;", IN_TARGET),
+    "updated_in_target": ("target", "UPDATE {t} SET v = 'other' WHERE id = 400;", IN_TARGET),
+    "deleted_in_target": ("target", "DELETE FROM {t} WHERE id = 400;", IN_TARGET),
     "swapped_in_target": ("target", SWAP, IN_TARGET),
     "rewritten_in_target": ("target", "ALTER TABLE {t} SET UNLOGGED; ALTER TABLE {t} SET LOGGED;", IN_TARGET),
     "column_made_anew_in_target": (
