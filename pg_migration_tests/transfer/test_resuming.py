@@ -188,6 +188,7 @@ def test_what_was_done_between_the_runs(pair: Pair, monkeypatch: pytest.MonkeyPa
         for name, (when, what, _) in CASES.items():
             if when == "before":
                 execute(early, what.format(t=name))
+        pair.source.psql("SELECT txid_current()")  # a later transaction that ends before the snapshot
         with killed_after((len(CASES) + 3) * 2, monkeypatch):
             pair.load(CASE_CUT)
         execute(early, "COMMIT")
