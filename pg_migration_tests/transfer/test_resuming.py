@@ -1,10 +1,14 @@
 """A run after one that failed goes on with what is there and unchanged, and loads the rest."""
 
 import itertools
+import os
+import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import psycopg2
 import pytest
 
 from pg_migration.postgres import worker
@@ -235,3 +239,27 @@ def test_pages_of_a_table_without_a_key(pair: Pair, monkeypatch: pytest.MonkeyPa
     assert continued(loaded) == {"heap": (6, 8)}
     assert "5 since run test " in str(loaded.loaded["heap"].continued)
     assert "and 1 since run test " in str(loaded.loaded["heap"].continued)
+
+
+def test_source_that_recovered(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that crashes makes the server recover: commits may be lost, and ids of transactions given out again."""
+    pair.source.psql(CASE.format(t="first") + LAST)
+    with killed_after(2, monkeypatch):
+        pair.load(CASE_CUT)
+    with pair.source.connection() as doomed, pair.source.connection() as other:
+        os.kill(doomed.info.backend_pid, signal.SIGKILL)
+        with pytest.raises(psycopg2.OperationalError):  # which the server ends
+            execute(other, "SELECT pg_sleep(30)")
+    deadline = time.monotonic() + 30
+    while not answers(pair.source):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert pair.load_all(CASE_CUT).reloaded == {"first": "the source's server was restarted"}
+
+
+def answers(end: Database) -> bool:
+    """Whether the server takes connections."""
+    try:
+        return end.rows("SELECT 1") == [(1,)]
+    except psycopg2.OperationalError:
+        return False
