@@ -134,7 +134,7 @@ class Benchmark:
             for method in methods:
                 cost = min(costs[method], key=_wall)
                 results.append(Result(name, method, rows, jobs, tables, cost, startups[method]))
-                print(f"{name}, {rows:,} rows, {method}: {cost.wall:.1f} s, CPU {cost.cpu:.1f} s", flush=True)
+                print(f"{name}, {rows:,} rows, {method}: {cost.wall:.1f} s, CPU {cost.all_cpu:.1f} s", flush=True)
             _recreate(self._source, name)
         return results
 
@@ -147,7 +147,9 @@ class Benchmark:
             number = self._fill_dataset(SCALED, times * share)
             cost = min((self._measure(SCALED, OURS, count) for _ in range(self._repeat)), key=_wall)
             results.append(Result(SCALED, OURS, number, count, 1, cost, self._startup(OURS)))
-            print(f"{SCALED}, {number:,} rows, {count} workers: {cost.wall:.1f} s, CPU {cost.cpu:.1f} s", flush=True)
+            print(
+                f"{SCALED}, {number:,} rows, {count} workers: {cost.wall:.1f} s, CPU {cost.all_cpu:.1f} s", flush=True
+            )
         _recreate(self._source, SCALED)
         return results
 

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from pg_migration.postgres import forecast
 from pg_migration_tests.orchestration.harness import Platform, Run
 
 MORE = """
@@ -41,7 +44,7 @@ def test_the_plan_is_shown_and_nothing_is_written(shop: Platform) -> None:
     assert (planned["public.odd"]["chunks"], planned["public.odd"]["frozen"]) == ("1", "yes")
 
 
-def test_a_run_shows_its_plan_and_follows_it(shop: Platform) -> None:
+def test_a_run_shows_its_plan_and_follows_it(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.source.psql(MORE)
     shop.reload()
     done = shop.migrate(**CUT)
@@ -51,6 +54,9 @@ def test_a_run_shows_its_plan_and_follows_it(shop: Platform) -> None:
     chunks = shop.target.psql("SELECT count(*) FROM _pg_migration.chunk")
     assert first["planned_chunks"] == int(chunks)
     assert first["planned_workers"] == 2
+    monkeypatch.setattr(forecast, "LEAST_BYTES_MEASURED", 1)
+    (shown,) = [line for line in plan(shop, **CUT).log if "| public.readings" in line]
+    assert "for each worker (as in earlier runs)" in shown
 
 
 def test_what_stops_a_migration_stops_the_plan(shop: Platform) -> None:
