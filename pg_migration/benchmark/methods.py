@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from psycopg2.extensions import parse_dsn
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -39,6 +41,8 @@ class Setting:
         }
 
 
+RECORDS = "dagster_records"
+
 DAGSTER_YAML = """
 telemetry: {enabled: false}
 storage:
@@ -57,6 +61,22 @@ def _ours(setting: Setting, **options: object) -> str:
             *("-m", "pg_migration.definitions", "-j", "migrate", "-c", str(config)),
         ]
     )
+
+
+def _ours_on_postgres(setting: Setting) -> str:
+    """With Dagster's records in a new database of the target's server."""
+    server = parse_dsn(setting.target)
+    variables = {
+        "DAGSTER_POSTGRES_HOST": server["host"],
+        "DAGSTER_POSTGRES_PORT": server["port"],
+        "DAGSTER_POSTGRES_USER": server["user"],
+        "DAGSTER_POSTGRES_PASSWORD": server["password"],
+        "DAGSTER_POSTGRES_DB": RECORDS,
+    }
+    commands = [f"DROP DATABASE IF EXISTS {RECORDS} WITH (FORCE)", f"CREATE DATABASE {RECORDS}"]
+    create = setting.program("psql", "-X", "-q", "-d", setting.target, *(part for c in commands for part in ("-c", c)))
+    environment = shlex.join(["env", *(f"{name}={value}" for name, value in variables.items())])
+    return f"{create} && {environment} {_ours(setting, check_content=False)}"
 
 
 def _pgcopydb(setting: Setting) -> str:
@@ -104,6 +124,7 @@ def _floor(setting: Setting) -> str:
 METHODS: Mapping[str, Callable[[Setting], str]] = {
     "pg_migration": partial(_ours, check_content=False),
     "pg_migration, rows hashed": _ours,
+    "pg_migration, records in PostgreSQL": _ours_on_postgres,
     "pg_migration, unlogged": partial(_ours, check_content=False, use_unlogged_tables=True),
     "pgcopydb": _pgcopydb,
     "pg_dump | psql": _dump_and_psql,
