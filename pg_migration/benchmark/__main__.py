@@ -33,7 +33,6 @@ SETTINGS = {
 }
 NOTHING = "CREATE TABLE nothing (id int PRIMARY KEY);"
 SCALED = "narrow"
-STARTS = 2  # the first start of a program is slower: its files are not in memory yet
 
 SCALING_JOBS = (1, 2, 4)
 SCALING_ROWS = (1_000_000, 5_000_000, 10_000_000, 20_000_000)
@@ -118,22 +117,26 @@ class Benchmark:
         self._bindir = bindir
         self._folder = folder
         self._repeat = repeat
-        self._startups: dict[str, Cost] = {}
 
     def run(self, datasets: Sequence[str], methods: Sequence[str], scale: float, jobs: int) -> list[Result]:
         """Measure every method on every dataset; a line for each as it is there."""
         results = []
+        self._fill("nothing", NOTHING)
+        for method in methods:
+            self._measure("nothing", method, jobs)  # the first start is slower: its files are not in memory yet
         for name in datasets:
             rows = self._fill_dataset(name, scale)
-            startups = {method: self._startup(method) for method in methods}
             costs: dict[str, list[Cost]] = {method: [] for method in methods}
+            starts: dict[str, list[Cost]] = {method: [] for method in methods}
             for _ in range(self._repeat):
                 for method in methods:  # in turn, so that what else the machine does hits all of them
+                    starts[method].append(self._measure("nothing", method, jobs))
                     costs[method].append(self._measure(name, method, jobs))
             tables = len(self._tables(self._source, name))
             for method in methods:
                 cost = min(costs[method], key=_wall)
-                results.append(Result(name, method, rows, jobs, tables, cost, startups[method]))
+                start = min(starts[method], key=_wall)
+                results.append(Result(name, method, rows, jobs, tables, cost, start))
                 print(f"{name}, {rows:,} rows, {method}: {cost.wall:.1f} s, CPU {cost.all_cpu:.1f} s", flush=True)
             _recreate(self._source, name)
         return results
@@ -145,20 +148,14 @@ class Benchmark:
         results = []
         for times, count in cases:
             number = self._fill_dataset(SCALED, times * share)
+            start = min((self._measure("nothing", OURS, count) for _ in range(self._repeat)), key=_wall)
             cost = min((self._measure(SCALED, OURS, count) for _ in range(self._repeat)), key=_wall)
-            results.append(Result(SCALED, OURS, number, count, 1, cost, self._startup(OURS)))
+            results.append(Result(SCALED, OURS, number, count, 1, cost, start))
             print(
                 f"{SCALED}, {number:,} rows, {count} workers: {cost.wall:.1f} s, CPU {cost.all_cpu:.1f} s", flush=True
             )
         _recreate(self._source, SCALED)
         return results
-
-    def _startup(self, method: str) -> Cost:
-        """What a method costs for a database with one empty table."""
-        if method not in self._startups:
-            self._fill("nothing", NOTHING)
-            self._startups[method] = min((self._measure("nothing", method, 1) for _ in range(STARTS)), key=_wall)
-        return self._startups[method]
 
     def _fill_dataset(self, name: str, scale: float) -> int:
         rows = max(1, round(DATASETS[name].rows * scale))
