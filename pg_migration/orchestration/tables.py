@@ -1,7 +1,7 @@
 """The multi-asset of all tables: plan ranges, copy, build keys and indexes, set sequences."""
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import dagster as dg
@@ -23,7 +23,7 @@ from pg_migration.postgres.load import Load, Mode, ObjectFailed, TableFailed, Ta
 from pg_migration.postgres.plan import TablePlan
 from pg_migration.postgres.progress import Progress
 from pg_migration.postgres.ranges import ALL
-from pg_migration.postgres.resuming import Resumption, resume
+from pg_migration.postgres.resuming import Continued, Resumption, resume
 from pg_migration.postgres.sequence_state import record_positions
 from pg_migration.postgres.sequences import read_positions, set_positions
 from pg_migration.postgres.spreading import is_worth_spreading, prepare, present, share_of
@@ -72,6 +72,7 @@ class TablesStep:
         self._keyed = context.has_partition_key or context.has_partition_key_range
         self._whole = is_whole_run(context)
         self._spread_seconds: float | None = None
+        self._continued: Mapping[TableName, Continued] = {}
 
     def events(self) -> Iterator[TableEvent]:
         """Load the selected tables; one materialization for each range, one result for each table."""
@@ -132,7 +133,7 @@ class TablesStep:
             alone = [plan for plan in resumption.plans if plan not in spread]
             problems = yield from self._follow(Load(context, alone, objects, Mode.RELOAD, resumption.continued))
             migration.outcomes.notes += shares.finish()
-        self._spread_seconds = time.monotonic() - begun
+        self._spread_seconds, self._continued = time.monotonic() - begun, resumption.continued
         there = migration.call(lambda: present(migration.target_connection, context, spread))
         return problems + (yield from self._follow(Load(context, spread, objects, Mode.RELOAD, there)))
 
@@ -208,8 +209,8 @@ class TablesStep:
 
     def _loaded(self, event: TableLoaded) -> Iterator[TableEvent]:
         name = self._migration.target_name(event.plan.table)
-        if self._spread_seconds is not None:  # what is there was copied by this run, or by others for it
-            event = replace(event, seconds=self._spread_seconds, continued=None)
+        if self._spread_seconds is not None:  # what is there was copied by others for this run, or before it
+            event = replace(event, seconds=self._spread_seconds, continued=self._continued.get(event.plan.name))
         self._migration.outcomes.loaded[name] = event
         key = self._relations.keys[name]
         if not self._keyed:  # in a run with a partition key the framework records the partitions itself
