@@ -143,7 +143,8 @@ def _text(rows: Sequence[Row], migration: MigrationRun, failures: Sequence[str])
     parts = [markdown_text(rows)]
     if (snapshot := migration.snapshot) is not None and migration.outcomes.loaded:
         parts.append(
-            f"All that is copied or continued is of snapshot {snapshot.name} of {snapshot.taken_at} of the source"
+            f"All that is copied or continued is of the source's snapshot of "
+            f"{snapshot.taken_at:%Y-%m-%d %H:%M:%S} UTC ({snapshot.name})"
         )
     if migration.outcomes.notes:
         parts += ["Notes", _listed(migration.outcomes.notes)]

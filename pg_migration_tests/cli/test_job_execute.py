@@ -14,9 +14,10 @@ def test_migrate_then_validate(terminal: Terminal) -> None:
     assert done.status == 0, done.output
     assert terminal.target.psql(ROWS) == terminal.source.psql(ROWS)
     assert terminal.target.psql("SELECT conname FROM pg_constraint WHERE contype = 'f'") == "orders_customer_fkey"
-    closing = [line for line in done.output.splitlines() if line.strip()][-1]
+    *_, closing, last = [line for line in done.output.splitlines() if line.strip()]
     assert closing.startswith("| public.orders")
     assert [cell.strip() for cell in closing.split("|")][2] == "4,000"
+    assert last.startswith("All that is copied or continued is of the source's snapshot of")
     assert "ERROR" not in done.output
 
     terminal.target.psql("DELETE FROM orders WHERE id = 3999")

@@ -18,7 +18,7 @@ def states(done: Run) -> dict[str, str]:
     """The last column of the summary's table, by table."""
     (table,) = (line for line in done.log if "| table" in line)
     rows = [[cell.strip() for cell in line.split("|")] for line in table.splitlines() if line.startswith("| public.")]
-    return {row[1]: row[-2] for row in rows}
+    return {row[1]: row[3] for row in rows}
 
 
 @contextmanager
