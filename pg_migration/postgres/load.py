@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum
 
@@ -34,6 +34,9 @@ PROGRESS_SECONDS = 5.0
 
 # Pauses before each further attempt of a task whose connection was lost: half a minute in all, for a failover's worth.
 RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+
+# Below this the way of a key by an index of its own costs more in statements than it saves in waiting.
+LEAST_BYTES_OF_PARALLEL_KEYS = 8 * 2**20
 
 _BUILDS_AN_INDEX = re.compile(r"CREATE\s+(UNIQUE\s+)?INDEX\s", re.IGNORECASE)
 
@@ -217,10 +220,11 @@ class Load:
         self._mode = mode
         self._tables = {p.name: _begin(context, p, continued.get(p.name)) for p in plans}
         self._objects: dict[Address, SchemaObject] = {}
-        for made in objects:
-            if made.table in self._tables:
-                self._objects[made.address] = made
-                self._tables[made.table].objects.append(made)
+        for item in objects:
+            if item.table in self._tables:
+                state = self._tables[item.table]
+                made = self._objects[item.address] = _beside_others(item, state.plan)
+                state.objects.append(made)
         self._chunks: dict[_Copy, tuple[RangePlan, Chunk]] = {
             _Copy(p.name, r.range.key, c.number): (r, c) for p in plans for r in p.ranges for c in r.chunks
         }
@@ -511,6 +515,12 @@ def _begin(context: LoadContext, plan: TablePlan, continued: Continued | None) -
 def is_complete(loaded: Sequence[LoadedRange], key: KeyColumn | None) -> bool:
     """Whether ranges in the ledger leave no row of their table out."""
     return cover_everything((parse(r.key, key, "") for r in loaded), key)
+
+
+def _beside_others(made: SchemaObject, plan: TablePlan) -> SchemaObject:
+    """A key of a table that is not small, made in the way that lets other indexes be built meanwhile."""
+    in_parallel = made.parallel and plan.bytes >= LEAST_BYTES_OF_PARALLEL_KEYS
+    return replace(made, statements=made.parallel) if in_parallel else made
 
 
 def _build_statements(made: SchemaObject) -> tuple[str, ...]:

@@ -169,7 +169,9 @@ class Worker:
             again: a connection was lost in an earlier attempt, so what is there already was made by it.
         """
         self._set_target_path(search_path)
-        tolerated = (errors.DuplicateTable, errors.DuplicateObject) if again else ()
+        # The last is said of an index that a key has been made of already.
+        there = (errors.DuplicateTable, errors.DuplicateObject, errors.ObjectNotInPrerequisiteState)
+        tolerated = there if again else ()
         for statement in statements:
             with suppress(*tolerated):
                 execute(self.target, statement)

@@ -346,6 +346,7 @@ class _Finisher:
             search_path=self.schemas.get(draft.schema, ""),
             depends_on=needed,
             replaceable=draft.replaceable,
+            parallel=tuple(rename(text) for text in draft.parallel),
         )
 
     def _relation(self, draft: Draft) -> TableName | None:

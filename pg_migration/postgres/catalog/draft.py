@@ -22,9 +22,10 @@ class Draft:
     as the pg_attrdef row of a generated column. ``parts`` are made by the draft's own statements, but could be made
     alone: defaults and checks inside CREATE TABLE. ``base`` is what a comment or an owner is said of: with it, the
     draft comes and goes. ``shell`` makes an empty object that others can refer to before the real one is made.
-    ``only_if_used`` marks what belongs to no schema and is made where something else needs it. ``roles`` are named in
-    the statements. ``aliases`` are places, statement by statement, where the name of a schema is that of a table. The
-    last two are of functions: a search_path of their own, and a body kept as text.
+    ``parallel`` is another way to make the object, as in `SchemaObject`. ``only_if_used`` marks what belongs to no
+    schema and is made where something else needs it. ``roles`` are named in the statements. ``aliases`` are places,
+    statement by statement, where the name of a schema is that of a table. The last two are of functions: a search_path
+    of their own, and a body kept as text.
     """
 
     address: Address
@@ -41,6 +42,7 @@ class Draft:
     parts: list["Draft"] = field(default_factory=list)
     base: Address | None = None
     shell: str = ""
+    parallel: tuple[str, ...] = ()
     only_if_used: bool = False
     roles: frozenset[str] = frozenset()
     aliases: dict[str, set[int]] = field(default_factory=dict)

@@ -135,6 +135,8 @@ class SchemaObject:
     ``drop`` undoes them; it is empty where dropping the thing that this hangs on does. ``search_path`` is the schema
     that a session may need on its search_path for functions whose bodies name things without a schema.
     ``replaceable`` says that running ``statements`` over an existing object of the same identity replaces it.
+    ``parallel`` are other statements that make the same key, first its index, which does not keep others from being
+    built on the table meanwhile; empty where PostgreSQL has no such way.
     """
 
     address: Address
@@ -148,6 +150,7 @@ class SchemaObject:
     search_path: str
     depends_on: frozenset[Address]
     replaceable: bool = False
+    parallel: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:

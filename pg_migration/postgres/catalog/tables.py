@@ -394,9 +394,13 @@ def _declaration(constraint: Row) -> str:
     """``CONSTRAINT name definition``; the server leaves out the storage parameters of a key's index."""
     definition, deferred = constraint["definition"], ""
     if constraint["index_options"]:
-        deferred = next((words for words in _DEFERRED if definition.endswith(words)), "")
+        deferred = _deferral(constraint)
         definition = definition.removesuffix(deferred) + f" WITH ({_options(constraint['index_options'])})"
     return f"CONSTRAINT {quote(constraint['name'])} {definition}{deferred}"
+
+
+def _deferral(constraint: Row) -> str:
+    return next((words for words in _DEFERRED if constraint["definition"].endswith(words)), "")
 
 
 _DEFERRED = (" DEFERRABLE INITIALLY DEFERRED", " DEFERRABLE")
@@ -461,12 +465,22 @@ def _keys(rows: TableRows, table: Row) -> Iterator[Draft]:
     for kind in (PRIMARY_KEY, UNIQUE, EXCLUSION):
         for row in rows.constraints_of(table, kind):
             made = _constraint(table, row, Phase.KEYS, only=True)
+            made.parallel = _key_by_index(table, row)
             yield made
             yield from marks(row, table, made)
             if row["parent_index_oid"]:
                 parent = row["parent_constraint"]
                 above = Address(PG_CONSTRAINT, parent) if parent else Address(PG_CLASS, row["parent_index_oid"])
                 yield attachment(row, made, above)
+
+
+def _key_by_index(table: Row, key: Row) -> tuple[str, ...]:
+    """A key in two steps: while ADD CONSTRAINT builds an index, nobody else can build one on the table."""
+    if key["index_definition"] is None:
+        return ()
+    words = "PRIMARY KEY" if key["type"] == PRIMARY_KEY else "UNIQUE"
+    adopted = f"{words} USING INDEX {quote(key['index_name'])}{_deferral(key)}"
+    return key["index_definition"], f"ALTER TABLE ONLY {table['quoted']} ADD CONSTRAINT {quote(key['name'])} {adopted}"
 
 
 def _foreign_keys(rows: TableRows, table: Row) -> Iterator[Draft]:

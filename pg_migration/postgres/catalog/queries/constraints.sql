@@ -4,6 +4,10 @@ SELECT k.oid,
        k.conname AS name,
        k.contype AS type,
        pg_get_constraintdef(k.oid) AS definition,
+       -- PostgreSQL docs, ALTER TABLE: ADD table_constraint_using_index is not for partitioned tables.
+       CASE WHEN k.contype IN ('p', 'u') AND c.relkind = 'r'
+                 AND NOT coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false)
+            THEN pg_get_indexdef(k.conindid) END AS index_definition,
        k.convalidated AS valid,
        coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true) AS enforced,
        k.conislocal AS is_local,
