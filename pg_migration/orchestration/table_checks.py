@@ -1,7 +1,7 @@
 """The checks of every table, ``row_count`` and ``content``: the evidence that its rows are the source's."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -132,10 +132,8 @@ class _TableChecks:
 
     def _compared(self, sides: BothSides, tables: Sequence[Table]) -> Iterator[dg.AssetCheckResult]:
         run = self._run
-        names = {table: run.target_name(table) for table in tables}
-        slicings = run.call(lambda: slice_tables(run.planner(), run.target_connection, names))
-        hashed = [s for s in slicings if CONTENT in self._wanted[names[s.table]]]
-        counted = [s for s in slicings if s not in hashed]
+        hashed = self._sliced((t for t in tables if self._is_hashed(t)), by_key=True)
+        counted = self._sliced((t for t in tables if not self._is_hashed(t)), by_key=False)
         workers = run.call(run.workers)
         for counts in sides.ask(count_rows, counted, workers):
             source, target = (a if isinstance(a, Unanswered) else sum(a) for a in (counts.source, counts.target))
@@ -151,6 +149,14 @@ class _TableChecks:
         hashing = hashing.for_large_rows()
         for found in sides.ask(hashing, too_large, workers):
             yield from self._digested(sides, found, hashing)
+
+    def _is_hashed(self, table: Table) -> bool:
+        return CONTENT in self._wanted[self._run.target_name(table)]
+
+    def _sliced(self, tables: Iterable[Table], by_key: bool) -> list[Slicing]:
+        run = self._run
+        names = {table: run.target_name(table) for table in tables}
+        return run.call(lambda: slice_tables(run.planner(), run.target_connection, names, by_key))
 
     def _digested(self, sides: BothSides, found: Answers[Digest], hashing: Hashing) -> Iterator[dg.AssetCheckResult]:
         name = self._run.target_name(found.table)

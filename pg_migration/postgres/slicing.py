@@ -62,13 +62,16 @@ class Slicing:
         return cls(table, rows, dict.fromkeys(Side, predicates), key, tuple(ranges))
 
 
-def slice_tables(planner: Planner, target: Connection, tables: Mapping[Table, TableName]) -> list[Slicing]:
+def slice_tables(
+    planner: Planner, target: Connection, tables: Mapping[Table, TableName], by_key: bool = True
+) -> list[Slicing]:
     """Slices of about ``chunk_size`` rows; the tables with the most bytes first.
 
     Args:
         planner: reads the source.
         target: a connection to the target.
         tables: with their names in the target.
+        by_key: cut by the key where that can be done. Pages are read faster, but say nothing about where rows differ.
 
     Raises:
         psycopg2.Error: when a side can't be asked for sizes.
@@ -76,7 +79,7 @@ def slice_tables(planner: Planner, target: Connection, tables: Mapping[Table, Ta
     small = [table for table in tables if _is_small(table, planner.settings)]
     settings = replace(planner.settings, partition_threshold=sys.maxsize, chunk_size=sys.maxsize)
     plans = Planner(planner.connection, settings).plan([table for table in tables if table not in set(small)])
-    slicer = _Slicer(planner, target, tables)
+    slicer = _Slicer(planner, target, tables, by_key)
     slicings = [
         *(slicer.cut(plan) for plan in plans),
         *(Slicing.whole(table, max(0, round(table.reltuples))) for table in small),
@@ -94,6 +97,7 @@ class _Slicer:
     planner: Planner
     target: Connection
     names: Mapping[Table, TableName]
+    by_key: bool
 
     def cut(self, plan: TablePlan) -> Slicing:
         """The slices of one table."""
@@ -102,7 +106,7 @@ class _Slicer:
         wanted = max(1, min(by_size, plan.pages))
         if wanted == 1 or table.kind != "r" or table.through_root:
             return Slicing.whole(table, plan.rows)
-        if plan.key is not None and self.planner.is_stored_in_order(table, plan.key):
+        if self.by_key and plan.key is not None and self.planner.is_stored_in_order(table, plan.key):
             settings = replace(
                 self.planner.settings, partition_threshold=0, max_partitions=wanted, chunk_size=sys.maxsize
             )
