@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-import pandas as pd
+from tabulate import tabulate
 
 from pg_migration.postgres.catalog import Catalog, Column
 from pg_migration.postgres.load import TableLoaded
@@ -22,9 +22,9 @@ def markdown_text(rows: Sequence[Mapping[str, object]]) -> str:
     """As `markdown`, as plain text."""
     if not rows:
         return "none"
-    frame = pd.DataFrame([{name: cell(value) for name, value in row.items()} for row in rows])
-    aligned = ["right" if all(_is_number(row[name]) for row in rows) else "left" for name in frame.columns]
-    return frame.to_markdown(index=False, disable_numparse=True, colalign=aligned)
+    cells = [{name: cell(value) for name, value in row.items()} for row in rows]
+    aligned = ["right" if all(_is_number(row[name]) for row in rows) else "left" for name in rows[0]]
+    return str(tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True, colalign=aligned))
 
 
 def _is_number(value: object) -> bool:

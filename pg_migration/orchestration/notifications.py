@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 
 import dagster as dg
-import pandas as pd
+from tabulate import tabulate
 
 from pg_migration.orchestration import settings
 from pg_migration.orchestration.channels import Channel, Message, NotSent, channels
@@ -178,8 +178,8 @@ def _html_list(title: str, lines: Sequence[str]) -> str:
 
 def _html_table(rows: Sequence[Row]) -> str:
     # A bar needs no escaping here.
-    frame = pd.DataFrame([{name: cell(value).replace("\\|", "|") for name, value in row.items()} for row in rows])
-    return str(frame.to_html(index=False, border=1, justify="left"))
+    cells = [{name: cell(value).replace("\\|", "|") for name, value in row.items()} for row in rows]
+    return str(tabulate(cells, headers="keys", tablefmt="html", disable_numparse=True))
 
 
 def _link(run_id: str) -> str:

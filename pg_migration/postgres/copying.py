@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import psycopg2
 from psycopg2 import sql
@@ -18,6 +19,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.endpoint import Side
 from pg_migration.postgres.errors import CopyFailed, CopyMismatch, server_message
+from pg_migration.postgres.wide_copy import copy_wide_rows
 
 PIPE_BYTES = 1 << 20
 
@@ -61,26 +63,33 @@ class _CountingReader(io.RawIOBase):
 class _Sender(threading.Thread):
     """Runs COPY TO STDOUT into the pipe, and remembers how that ended."""
 
-    def __init__(self, connection: Connection, statement: sql.Composable, descriptor: int) -> None:
+    def __init__(self, connection: Connection, statement: sql.Composable, descriptor: int, wide: bool) -> None:
         super().__init__(name="pg_migration COPY TO", daemon=True)
         self._connection = connection
         self._statement = statement
         self._descriptor = descriptor
+        self._copy = self._wide_rows if wide else self._rows
         self.rows = 0
         self.error: BaseException | None = None
 
     def run(self) -> None:
         pipe = os.fdopen(self._descriptor, "wb", buffering=PIPE_BYTES)
         try:
-            with self._connection.cursor() as cursor:
-                cursor.copy_expert(self._statement, pipe)
-                self.rows = cursor.rowcount
+            self.rows = self._copy(pipe)
             pipe.flush()
         except BaseException as error:  # handed to the receiving thread, which decides; set before the pipe ends
             self.error = error
         finally:
             with suppress(OSError):
                 pipe.close()
+
+    def _rows(self, pipe: BinaryIO) -> int:
+        with self._connection.cursor() as cursor:
+            cursor.copy_expert(self._statement, pipe)
+            return cursor.rowcount
+
+    def _wide_rows(self, pipe: BinaryIO) -> int:
+        return copy_wide_rows(self._connection, self._statement, pipe.fileno())
 
 
 def stream(
@@ -89,6 +98,7 @@ def stream(
     target: Connection,
     copy_in: sql.Composable,
     on_bytes: Callable[[int], None],
+    wide: bool = False,
 ) -> Copied:
     """Stream one COPY TO STDOUT into one COPY FROM STDIN inside the transactions that are open on the two connections.
 
@@ -97,6 +107,7 @@ def stream(
 
     Args:
         on_bytes: called with the size of every buffer that passes, from this thread.
+        wide: rows may have many megabytes each, so that memory counts for more than speed.
 
     Raises:
         CopyFailed: what either server said; where both did, the source's error, of which the target's is the echo.
@@ -107,7 +118,7 @@ def stream(
     # Other systems have no such call, and /proc/sys/fs/pipe-max-size may be lower: slower, not wrong.
     with suppress(AttributeError, OSError):
         fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    sender = _Sender(source, copy_out, write_end)
+    sender = _Sender(source, copy_out, write_end, wide)
     sender.start()
     reader = _CountingReader(read_end, on_bytes)
     try:

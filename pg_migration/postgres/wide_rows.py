@@ -9,9 +9,8 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table
 from pg_migration.postgres.session import fetch
+from pg_migration.postgres.wide_copy import COPIES_OF_A_ROW
 
-# libpq's buffer, which doubles until a row fits, a copy of the row for psycopg2, and psycopg2's for us.
-COPIES_OF_A_ROW = 4
 NARROW_BYTES = 2**20
 MOST_BYTES = 200 * 2**20
 STOP_POLL_SECONDS = 0.2

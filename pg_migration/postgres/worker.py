@@ -229,6 +229,7 @@ class Worker:
             self.target,
             copy_in.format(destination, columns, options, sql.SQL(", FREEZE" if frozen else "")),
             on_bytes,
+            plan.has_wide_rows,
         )
 
     def _rows_without_columns(self, origin: sql.Composable, chunk: Chunk, destination: sql.Composable) -> Copied:

@@ -1,13 +1,18 @@
-"""Where reports are kept: a folder for each run, with the page, the data as JSON, and its tables as CSV."""
+"""Where reports are kept: a folder for each run, with the page, the data as JSON, and its tables as CSV.
+
+pandas takes half a second and 40 MB to import, so it is imported when the first report is written.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from pg_migration.reporting.model import CheckReport, Report, TableReport, WorkReport
 from pg_migration.reporting.page import render
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 PAGE = "report.html"
 DATA = "report.json"
@@ -56,7 +61,7 @@ def matching(folder: Path, beginning: str) -> list[str]:
     return sorted(path.parent.name for path in folder.glob(f"*/{DATA}") if path.parent.name.startswith(beginning))
 
 
-def _frames(report: Report) -> Mapping[str, pd.DataFrame]:
+def _frames(report: Report) -> Mapping[str, "DataFrame"]:
     tables = _frame(TableReport, report.tables)
     tables["rows_per_second"] = [table.rows_per_second for table in report.tables]
     tables["bytes_per_second"] = [table.bytes_per_second for table in report.tables]
@@ -77,8 +82,10 @@ def _frames(report: Report) -> Mapping[str, pd.DataFrame]:
 
 def _frame(
     kind: type[TableReport | CheckReport | WorkReport], lines: Sequence[TableReport | CheckReport | WorkReport]
-) -> pd.DataFrame:
-    return pd.DataFrame([asdict(line) for line in lines], columns=[column.name for column in fields(kind)])
+) -> "DataFrame":
+    from pandas import DataFrame
+
+    return DataFrame([asdict(line) for line in lines], columns=[column.name for column in fields(kind)])
 
 
 def _replace(path: Path, content: bytes) -> None:

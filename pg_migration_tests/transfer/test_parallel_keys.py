@@ -1,4 +1,4 @@
-"""Keys of tables that are not small: their indexes are built beside the others, and nobody sees that from the result."""
+"""Keys of tables that are not small: their indexes are built beside the others; the result is the same."""
 
 import pytest
 
@@ -46,7 +46,8 @@ def demand_same_structure(pair: Pair) -> None:
     assert theirs == ours
 
 
-def test_index_first(pair: Pair, at_any_size: None) -> None:
+@pytest.mark.usefixtures("at_any_size")
+def test_index_first(pair: Pair) -> None:
     pair.source.psql(KEYED)
     pair.target.psql(RECORDER)
     pair.load_all(LoadSettings(workers=3))
@@ -66,7 +67,8 @@ def test_small_tables_in_one_statement(pair: Pair) -> None:
     assert not [text for text in commands(pair) if "USING INDEX" in text and "ADD CONSTRAINT" in text]
 
 
-def test_index_that_a_killed_run_left(pair: Pair, at_any_size: None) -> None:
+@pytest.mark.usefixtures("at_any_size")
+def test_index_that_a_killed_run_left(pair: Pair) -> None:
     """Its key was not made of it any more; the next run makes both anew."""
     pair.source.psql(KEYED)
     pair.load_all()
@@ -80,7 +82,8 @@ def test_index_that_a_killed_run_left(pair: Pair, at_any_size: None) -> None:
     demand_same_structure(pair)
 
 
-def test_rows_that_violate_a_key(pair: Pair, at_any_size: None) -> None:
+@pytest.mark.usefixtures("at_any_size")
+def test_rows_that_violate_a_key(pair: Pair) -> None:
     """The source can't have such rows, unless its index is broken; the key is told, and the rows stay."""
     pair.source.psql(KEYED)
     pair.source.psql("""UPDATE pg_index SET indisready = false WHERE indexrelid = 'late'::regclass""")
