@@ -142,7 +142,7 @@ def _examined(
     try:
         run.options.check()
         with both_sides(run) as sides:
-            examined, found = run.call(lambda: check.examine(run, sides.open(Side.SOURCE), sides.open(Side.TARGET)))
+            examined, found = run.call(lambda: sides.on(list(Side), lambda ends: check.examine(run, *ends)))
     except MigrationError as error:
         examined, found = "nothing could be compared", [Finding(check.name, str(error))]
     wrong = [str(finding) for finding in found if finding.wrong]

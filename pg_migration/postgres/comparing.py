@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -16,13 +16,16 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.catalog import Table
 from pg_migration.postgres.catalog.renaming import quote
 from pg_migration.postgres.endpoint import Endpoint, Side
-from pg_migration.postgres.errors import MigrationError, server_message
+from pg_migration.postgres.errors import ConnectionFailed, MigrationError, server_message
 from pg_migration.postgres.ledger import TableName
-from pg_migration.postgres.session import Connections
+from pg_migration.postgres.session import RETRY_SECONDS, Connections
 from pg_migration.postgres.slicing import Slicing
 from pg_migration.postgres.snapshot import Snapshot
 
 Answer = TypeVar("Answer")
+Result = TypeVar("Result")
+
+POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,34 @@ class BothSides:
         """
         connection = self.connections.open(self.source if side is Side.SOURCE else self.target)
         if side in self.snapshots:
-            self.snapshots[side].adopt(connection)
+            try:
+                self.snapshots[side].adopt(connection)
+            except MigrationError:
+                connection.close()
+                raise
         return connection
+
+    def on(self, sides: Sequence[Side], work: Callable[[Sequence[Connection]], Result]) -> Result:
+        """Do something that reads some sides, with a connection to each; all of it again when one is lost.
+
+        Raises:
+            ConnectionFailed, SnapshotLost: as `open`.
+            psycopg2.Error: as ``work``, and when connections were lost too often.
+        """
+        stopped, pauses = self.connections.stopped(), iter(RETRY_SECONDS)
+        while True:
+            connections: list[Connection] = []
+            try:
+                for side in sides:
+                    connections.append(self.open(side))  # noqa: PERF401  (those that are open are closed, in any case)
+                return work(connections)
+            except (ConnectionFailed, psycopg2.Error) as error:
+                pause = next(pauses, None) if is_lost(error, connections) else None
+                if pause is None or stopped.wait(pause):
+                    raise
+            finally:
+                for connection in connections:
+                    connection.close()
 
     def name(self, side: Side, table: Table) -> TableName:
         """What to read for a table on one side (see `compared_relation`)."""
@@ -135,6 +164,9 @@ class BothSides:
     def ask(self, question: Question[Answer], slicings: Sequence[Slicing], workers: int) -> Iterator[Answers[Answer]]:
         """Ask a question of every slice on both sides; a failure is one table's answer, not an exception.
 
+        A slice whose connection was lost is asked again on a new one, a few times, as long as the snapshot lives. A
+        side that can't be reached any more is waited for once, not for each slice.
+
         Args:
             question: is given a connection and some rows of a table.
             slicings: the tables, those that take longest first.
@@ -144,11 +176,10 @@ class BothSides:
         work = {side: deque((a, n) for a in tables for n in range(len(a.answers[side]))) for side in Side}
         done: queue.SimpleQueue[Answers[Answer] | BaseException] = queue.SimpleQueue()
         left = len(tables)
-        crews = [_Crew(self, question, side, work[side], done, min(workers, len(work[side]))) for side in Side]
+        stopped = self.connections.stopped()
+        crews = [_Crew(self, question, s, work[s], done, stopped, min(workers, len(work[s]))) for s in Side]
         with ThreadPoolExecutor(max_workers=max(1, 2 * workers), thread_name_prefix="pg_migration compare") as pool:
-            for crew in crews:
-                for _ in range(crew.size):
-                    pool.submit(crew.work)
+            working = [pool.submit(crew.work) for crew in crews for _ in range(crew.size)]
             try:
                 while left:
                     answers = done.get()
@@ -156,10 +187,11 @@ class BothSides:
                         raise answers
                     left -= 1
                     yield answers
+                stopped.set()  # who is waiting for a server need not any more
             except BaseException:
-                for tasks in work.values():
-                    tasks.clear()
                 self.connections.cancel()
+                while wait(working, timeout=POLL_SECONDS).not_done:
+                    self.connections.cancel()
                 raise
 
 
@@ -198,7 +230,12 @@ class _Asked(Generic[Answer]):
 
 
 class _Crew(Generic[Answer]):
-    """The workers of one side."""
+    """The workers of one side.
+
+    Args:
+        tasks: the slices; workers take from it what comes next, and put back what they could not ask.
+        stopped: is set when no more answers are wanted.
+    """
 
     def __init__(
         self,
@@ -207,13 +244,15 @@ class _Crew(Generic[Answer]):
         side: Side,
         tasks: deque[tuple[_Asked[Answer], int]],
         done: "queue.SimpleQueue[Answers[Answer] | BaseException]",
+        stopped: threading.Event,
         size: int,
     ) -> None:
         self.size = size
         self._sides, self._question, self._side, self._tasks, self._done = sides, question, side, tasks, done
+        self._stopped = stopped
         self._lock = threading.Lock()
         self._working = size
-        self._refusal = ""
+        self._refusal = f"the {side.value} was not read to the end: the comparison was stopped"
 
     def work(self) -> None:
         """Answer slices until none is left. A worker without a connection leaves its share to the others."""
@@ -229,16 +268,34 @@ class _Crew(Generic[Answer]):
 
     def _answer_all(self) -> None:
         connection: Connection | None = None
+        # Renewed by every answer, so that a side which is gone for good costs them once.
+        pauses = iter(RETRY_SECONDS)
         try:
-            while (task := self._next()) is not None:
+            while not self._stopped.is_set() and (task := self._next()) is not None:
+                asked, number = task
+                if (refused := asked.refused(self._side)) is not None:
+                    self._settle(task, refused)
+                    continue
                 try:
                     if connection is None or connection.closed:
                         connection = self._sides.open(self._side)
                 except (MigrationError, psycopg2.Error) as error:
                     self._refusal = str(error)
                     self._tasks.appendleft(task)
-                    return
-                self._settle(task, self._answer(connection, *task))
+                    if not is_lost(error, ()) or (pause := next(pauses, None)) is None:
+                        return
+                    self._stopped.wait(pause)
+                    continue
+                answer = self._answer(connection, asked, number)
+                if not connection.closed:
+                    pauses = iter(RETRY_SECONDS)
+                elif (pause := next(pauses, None)) is not None:
+                    self._tasks.appendleft(task)
+                    self._stopped.wait(pause)
+                    continue
+                if isinstance(answer, Unanswered) and self._side in self._sides.snapshots:
+                    connection.close()  # its transaction is aborted; the next slice gets a new one
+                self._settle(task, answer)
         finally:
             if connection is not None:
                 connection.close()
@@ -251,25 +308,24 @@ class _Crew(Generic[Answer]):
 
     def _answer(self, connection: Connection, asked: _Asked[Answer], number: int) -> Answer | Unanswered:
         asked.begin()
-        refused = asked.refused(self._side)
-        if refused is not None:
-            return refused
         slicing = asked.slicing
         part = self._sides.part(self._side, slicing.table, slicing.slices[self._side][number])
         try:
             return self._question(connection, part)
         except psycopg2.Error as error:
-            too_large = is_too_large(error)
             reason = f"{'.'.join(part.name)} can't be read on the {self._side.value}: {server_message(error)}"
-            if not connection.closed and self._side in self._sides.snapshots:
-                connection.close()  # its transaction is aborted; the next slice gets a new one
-            return Unanswered(reason, too_large)
+            return Unanswered(reason, is_too_large(error))
 
     def _settle(self, task: tuple[_Asked[Answer], int], answer: Answer | Unanswered) -> None:
         asked, number = task
         answers = asked.settle(self._side, number, answer)
         if answers is not None:
             self._done.put(answers)
+
+
+def is_lost(error: Exception, connections: Sequence[Connection]) -> bool:
+    """Whether work failed because a connection was lost or could not be made, and may succeed on new ones."""
+    return any(c.closed for c in connections) or (isinstance(error, ConnectionFailed) and error.passing)
 
 
 def is_too_large(error: psycopg2.Error) -> bool:

@@ -153,11 +153,8 @@ def describe_drift(
     state = state_at_copy(target, name)
     if state is None:
         return "whether the source changed is not known: the target has no record of what it was when it was copied"
-    source = sides.open(Side.SOURCE)
-    try:
-        return str(drift_since(source, sides.part(Side.SOURCE, table, WHOLE), state, rows, hashing))
-    finally:
-        source.close()
+    part = sides.part(Side.SOURCE, table, WHOLE)
+    return str(sides.on([Side.SOURCE], lambda ends: drift_since(ends[0], part, state, rows, hashing)))
 
 
 def drift_since(

@@ -26,14 +26,11 @@ from pg_migration.postgres.progress import Progress, TableMeter
 from pg_migration.postgres.ranges import KeyColumn, cover_everything, parse
 from pg_migration.postgres.resuming import Continued
 from pg_migration.postgres.schedule import Schedule
-from pg_migration.postgres.session import transaction
+from pg_migration.postgres.session import RETRY_SECONDS, transaction
 from pg_migration.postgres.wide_rows import RowMemory
 from pg_migration.postgres.worker import LoadContext, Worker, empty
 
 PROGRESS_SECONDS = 5.0
-
-# Pauses before each further attempt of a task whose connection was lost: half a minute in all, for a failover's worth.
-RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 
 # Below this the way of a key by an index of its own costs more in statements than it saves in waiting.
 LEAST_BYTES_OF_PARALLEL_KEYS = 8 * 2**20

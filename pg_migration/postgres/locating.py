@@ -53,13 +53,11 @@ def differences(sides: BothSides, answers: Answers[Digest], hashing: Hashing) ->
         hashing: how they were made.
 
     Raises:
-        ConnectionFailed, psycopg2.Error: when a side can't be read.
+        ConnectionFailed, SnapshotLost, psycopg2.Error: when a side can't be read.
     """
-    connections: list[Connection] = []
-    try:
-        for side in Side:
-            connections.append(sides.open(side))  # noqa: PERF401  (those that are open are closed, whatever happens)
-        parts = [sides.part(side, answers.table, WHOLE) for side in Side]
+    parts = [sides.part(side, answers.table, WHOLE) for side in Side]
+
+    def look(connections: Sequence[Connection]) -> tuple[RowDifference, ...]:
         ends = [_End(connection, part, hashing) for connection, part in zip(connections, parts, strict=True)]
         found: list[RowDifference] = []
         for predicate in _unequal_slices(answers):
@@ -67,9 +65,8 @@ def differences(sides: BothSides, answers: Answers[Digest], hashing: Hashing) ->
             if len(found) >= MOST_ROWS_SHOWN:
                 break
         return tuple(found[:MOST_ROWS_SHOWN])
-    finally:
-        for connection in connections:
-            connection.close()
+
+    return sides.on(list(Side), look)
 
 
 def key_text(connection: Connection, part: Part, hashing: Hashing) -> sql.Composable:

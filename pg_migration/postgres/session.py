@@ -6,14 +6,15 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn, quote_ident
 
-from pg_migration.postgres.endpoint import Endpoint
-from pg_migration.postgres.errors import ConnectionFailed
+from pg_migration.postgres.endpoint import Endpoint, Side
+from pg_migration.postgres.errors import ConnectionFailed, server_message
 
 Result = TypeVar("Result")
 Parameters = Sequence[Any] | Mapping[str, Any] | None
@@ -21,9 +22,15 @@ Parameters = Sequence[Any] | Mapping[str, Any] | None
 CONNECT_TIMEOUT_SECONDS = 15
 INTERRUPT_POLL_SECONDS = 0.2
 
-# What libpq and servers say when nobody listens, while they start or stop, and when they are full.
+# Pauses before each further attempt of work whose connection was lost: half a minute in all, for a failover's worth.
+RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+
+# What libpq and servers say when nobody listens, while they start or stop, when they are full, or the network fails.
 PASSING_REFUSALS = (
     "Connection refused",
+    "Connection reset",
+    "Connection timed out",
+    "No route to host",
     "No such file or directory",
     "timeout expired",
     "server closed the connection",
@@ -87,6 +94,7 @@ class Connections:
         self._open: list[Connection] = []
         self._lock = threading.Lock()
         self._closed = False
+        self._stopped_by_cancel: WeakSet[threading.Event] = WeakSet()
 
     def __enter__(self) -> "Connections":
         return self
@@ -110,9 +118,15 @@ class Connections:
         with self._lock:
             if self._closed:
                 connection.close()
-                raise ConnectionFailed(f"the work that wanted a connection to the {endpoint.side.value} was stopped")
+                reason = f"the work that wanted a connection to the {endpoint.side.value} was stopped"
+                raise ConnectionFailed(reason, passing=False)
             self._open.append(connection)
-        pin(connection, search_path)
+        try:
+            pin(connection, search_path)
+        except psycopg2.Error as error:
+            if not connection.closed:
+                raise
+            raise lost_at_once(endpoint.side, error) from None
         return connection
 
     def run(self, work: Callable[[], Result]) -> Result:
@@ -128,10 +142,21 @@ class Connections:
                     self.cancel()
                 raise
 
+    def stopped(self) -> threading.Event:
+        """A new event, which the next `cancel` sets: for work that would otherwise begin a further statement."""
+        event = threading.Event()
+        with self._lock:
+            self._stopped_by_cancel.add(event)
+        return event
+
     def cancel(self) -> None:
         """Ask the servers to stop whatever statement runs on any of the connections."""
         with self._lock:
             connections = [c for c in self._open if not c.closed]
+            stopped = list(self._stopped_by_cancel)
+            self._stopped_by_cancel.clear()
+        for event in stopped:
+            event.set()
         for connection in connections:
             # A backend that is gone needs no cancelling.
             with suppress(psycopg2.Error):
@@ -174,6 +199,11 @@ def connect(endpoint: Endpoint, application_name: str) -> Connection:
         ) from None
     connection.autocommit = True
     return connection
+
+
+def lost_at_once(side: Side, error: psycopg2.Error) -> ConnectionFailed:
+    """That a connection was lost before it could be used."""
+    return ConnectionFailed(f"the {side.value} ended a connection that had just been made: {server_message(error)}")
 
 
 def pin(connection: Connection, search_path: str | None = None) -> None:

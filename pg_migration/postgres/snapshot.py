@@ -11,7 +11,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.catalog import Table
 from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import SnapshotLost, SourceChanged, SourceUnprotected, server_message
-from pg_migration.postgres.session import Connections, execute, fetch
+from pg_migration.postgres.session import Connections, execute, fetch, lost_at_once
 
 # The last column names the server's life since it last recovered: as long as it stays the same, no commit was lost and
 # no transaction id given out twice. A postmaster keeps its start time through the crash of a session, after which it
@@ -114,16 +114,19 @@ class Snapshot:
         """Begin a read-only transaction on ``connection`` that sees exactly this snapshot.
 
         Raises:
+            ConnectionFailed: when ``connection`` is lost.
             SnapshotLost: when the holder's transaction has ended.
         """
         _adopt(connection, self.name, self.taken_at, self.side)
 
 
 def _adopt(connection: Connection, name: str, taken_at: datetime, side: Side) -> None:
-    execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
+        execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         execute(connection, sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(name)))
     except psycopg2.Error as error:
+        if connection.closed:
+            raise lost_at_once(side, error) from None
         raise SnapshotLost(
             f"the {side.value}'s snapshot {name} of {taken_at:%Y-%m-%d %H:%M:%S} UTC can't be read any more "
             f"({' '.join(str(error).split())}): the session that held it was ended, or the reader reached another "
