@@ -24,6 +24,8 @@ from pg_migration.postgres.endpoint import Side
 
 MIGRATE = "migrate"
 VALIDATE = "validate"
+FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+
 TARGET_TAG = "pg_migration/target"
 
 # Dagster shows no tab for the Launchpad of a job whose assets have different partitions, but the page is there. The

@@ -3,10 +3,13 @@
 pandas takes half a second and 40 MB to import, so it is imported when the first report is written.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from pg_migration.reporting.model import CheckReport, Report, TableReport, WorkReport
 from pg_migration.reporting.page import render
@@ -19,6 +22,9 @@ DATA = "report.json"
 TABLES = "tables.csv"
 CHECKS = "checks.csv"
 WORK = "timeline.csv"
+DRAFT = ".draft"
+
+_FILES = frozenset(name + end for name in (PAGE, DATA, TABLES, CHECKS, WORK) for end in ("", DRAFT))
 
 
 def write(report: Report, folder: Path) -> Path:
@@ -61,6 +67,65 @@ def matching(folder: Path, beginning: str) -> list[str]:
     return sorted(path.parent.name for path in folder.glob(f"*/{DATA}") if path.parent.name.startswith(beginning))
 
 
+def runs(folder: Path) -> list[str]:
+    """The runs that have a folder here. What is a link is none of ours, nor what is not called like a run.
+
+    Raises:
+        OSError: when the folder is there and can't be read.
+    """
+    if not folder.exists():
+        return []
+    with os.scandir(folder) as found:
+        return sorted(e.name for e in found if _is_called_like_a_run(e.name) and e.is_dir(follow_symlinks=False))
+
+
+def _is_called_like_a_run(name: str) -> bool:
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False
+
+
+def written_at(folder: Path, run_id: str) -> datetime:
+    """When the report of a run was written, in UTC.
+
+    Raises:
+        OSError: when that can't be told: there is neither page nor data, or they can't be looked at.
+    """
+    place = folder / run_id
+    found = [entry for entry in _entries(place) if entry.name in (PAGE, DATA)]
+    if not found:
+        raise FileNotFoundError(f"{place} has no {PAGE} and no {DATA}")
+    return datetime.fromtimestamp(max(e.stat(follow_symlinks=False).st_mtime for e in found), timezone.utc)
+
+
+def remove(folder: Path, run_id: str) -> None:
+    """Delete the report of a run, if there is nothing else in its folder.
+
+    Raises:
+        OSError: when it can't be deleted; nothing was, where the folder holds something else.
+    """
+    place = folder / run_id
+    entries = _entries(place)
+    if others := sorted(e.name for e in entries if e.name not in _FILES or not e.is_file(follow_symlinks=False)):
+        raise FileExistsError(f"{place} holds more than a report: {', '.join(others)}")
+    for entry in entries:
+        Path(entry.path).unlink()
+    place.rmdir()
+
+
+def _entries(place: Path) -> "list[os.DirEntry[str]]":
+    """What is in a folder.
+
+    Raises:
+        OSError: when it can't be read, or is a link.
+    """
+    if place.is_symlink():
+        raise NotADirectoryError(f"{place} is a link")
+    with os.scandir(place) as found:
+        return list(found)
+
+
 def _frames(report: Report) -> Mapping[str, "DataFrame"]:
     tables = _frame(TableReport, report.tables)
     tables["rows_per_second"] = [table.rows_per_second for table in report.tables]
@@ -89,6 +154,6 @@ def _frame(
 
 
 def _replace(path: Path, content: bytes) -> None:
-    draft = path.with_suffix(f"{path.suffix}.draft")
+    draft = path.with_suffix(path.suffix + DRAFT)
     draft.write_bytes(content)
     draft.replace(path)

@@ -1,9 +1,13 @@
 """Retries, the queue, old runs, owners and freshness: what keeps the platform running by itself."""
 
+import logging
+import os
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pytest
@@ -104,8 +108,24 @@ def test_steps_that_read_the_source_are_in_its_pool(shop: Platform) -> None:
     assert len(set(pools.values())) == 1
 
 
-def test_old_runs_go_and_what_people_look_at_stays(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def filed(place: Path, *files: str, days: int = 0) -> Path:
+    """A folder with some files that were written so many days ago."""
+    place.mkdir(parents=True)
+    written = time.time() - days * 86400
+    for name in files:
+        (place / name).write_text("x")
+        os.utime(place / name, (written, written))
+    return place
+
+
+def test_old_runs_go_and_what_people_look_at_stays(
+    shop: Platform, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     first, second, table = shop.migrate(), shop.migrate(), shop.materialize("public/orders")
+    reports = tmp_path / "reports"
+    shop.set(REPORTS=str(reports))
+    for run in (first, second):
+        filed(reports / run.result.run_id, "report.html", "report.json", "tables.csv", "checks.csv", "timeline.csv")
     change_the_target(shop)
     failed = shop.validate()
     assert [run.success for run in (first, second, table, failed)] == [True, True, True, False]
@@ -117,8 +137,39 @@ def test_old_runs_go_and_what_people_look_at_stays(shop: Platform, monkeypatch: 
     assert pruned.success
     left = {run.run_id for run in shop.instance.get_runs()}
     assert left == {second.result.run_id, table.result.run_id, pruned.run_id}
+    assert [path.name for path in reports.iterdir()] == [second.result.run_id]
     assert not list(shop.instance.all_logs(first.result.run_id))
     assert shop.instance.get_latest_materialization_event(dg.AssetKey(["public", "customers"])) is not None
+
+
+def test_reports_of_forgotten_runs_go_when_they_are_old(shop: Platform, tmp_path: Path) -> None:
+    """And nothing else goes: no link is followed, and what is not wholly a report stays."""
+    reports, elsewhere = tmp_path / "reports", tmp_path / "elsewhere"
+    shop.set(REPORTS=str(reports))
+    known = shop.instance.create_run_for_job(shop.definitions.resolve_job_def("migrate")).run_id
+    old, half, young, annotated, empty, linking, link = (str(uuid4()) for _ in range(7))
+    filed(reports / old, "report.html", "report.json", "tables.csv", days=31)
+    filed(reports / half, "report.json", "report.html.draft", days=31)
+    filed(reports / young, "report.html", "report.json", days=29)
+    filed(reports / known, "report.html", "report.json", days=31)
+    filed(reports / "by-hand", "report.html", "report.json", days=31)
+    filed(reports / annotated, "report.html", "report.json", "signed.pdf", days=31)
+    filed(reports / empty)
+    filed(elsewhere / link, "report.html", "report.json", days=31)
+    (reports / link).symlink_to(elsewhere / link)
+    filed(reports / linking, "report.html", days=31)
+    (reports / linking / "report.json").symlink_to(elsewhere / link / "report.json")
+    os.utime(reports / linking / "report.json", (0, 0), follow_symlinks=False)
+    pruned = shop.definitions.resolve_job_def("prune_old_runs").execute_in_process(instance=shop.instance)
+    assert pruned.success
+    assert {path.name for path in reports.iterdir()} == {young, known, "by-hand", annotated, empty, link, linking}
+    assert len(list(elsewhere.rglob("report.*"))) == 2
+    assert len(list((reports / annotated).iterdir())) == 3
+    warnings = [e.user_message for e in shop.instance.all_logs(pruned.run_id) if e.level == logging.WARNING]
+    assert sorted(warning.partition(" stays: ")[0] for warning in warnings) == sorted(
+        f"the report of run {name}" for name in (annotated, empty, linking)
+    )
+    assert "holds more than a report: signed.pdf" in "".join(warnings)
 
 
 def test_runs_of_other_code_locations_stay(shop: Platform) -> None:
