@@ -11,6 +11,7 @@ import click
 
 from pg_migration.cli.comparing import compare
 from pg_migration.cli.ending import FAILED, SUCCEEDED
+from pg_migration.cli.environment import local_environment
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,16 @@ class _JobCommand(click.Command):
 
 @click.group(
     help="Moves one PostgreSQL database into another, and proves that the copy is right. PG_MIGRATION_SOURCE_URL says "
-    "where from, PG_MIGRATION_TARGET_URL where to. Ends with status 0 on full success only, 1 when something failed or "
-    "differs, 2 when the command or the configuration is wrong.",
+    "where from, PG_MIGRATION_TARGET_URL where to, in the environment or in a file .env in this folder. Ends with "
+    "status 0 on full success only, 1 when something failed or differs, 2 when the command or the configuration is "
+    "wrong.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="pg_migration", prog_name="pg_migration")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """The program."""
+    context.with_resource(local_environment())
 
 
 main.add_command(compare)

@@ -34,7 +34,7 @@ class Ended:
 
 @contextmanager
 def user_instance() -> Iterator[dg.DagsterInstance]:
-    """The instance that every command of Dagster's would use in this place; a .env file here is read as there.
+    """The instance that every command of Dagster's would use in this place.
 
     Raises:
         Misused: when there is none, and none can be made.

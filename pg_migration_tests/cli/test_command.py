@@ -1,13 +1,16 @@
 """The command `pg_migration`: what it prints, where, and with which status it ends."""
 
 import json
+import os
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
+from dagster._core.secrets.env_file import get_env_var_dict
 
 from pg_migration.cli.commands import JOBS, main
+from pg_migration.cli.environment import local_environment
 from pg_migration.cli.options import resource_options, run_config
 from pg_migration.definitions import defs
 from pg_migration.orchestration.pruning import PRUNE
@@ -18,6 +21,8 @@ RANGES = ("--partition-threshold", "1000", "--max-partitions", "3")
 
 
 def test_run_report_compare_validate(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(terminal.home)
+    (terminal.home / ".env").write_text(f"PG_MIGRATION_REPORTS={terminal.home}/filed\n")
     done = terminal.command("run", *RANGES, "--json")
     assert done.status == 0, done.errors
     told = json.loads(done.output)
@@ -43,6 +48,7 @@ def test_run_report_compare_validate(terminal: Terminal, monkeypatch: pytest.Mon
     (row,) = (line.split() for line in shown.stdout.splitlines() if line.strip().startswith("public.orders"))
     assert row[:3] == ["public.orders", "copied", "4,000"]
     page = shown.stdout.splitlines()[-1].removeprefix("report: ")
+    assert page == f"{terminal.home}/filed/{told['run_id']}/report.html"
     assert Path(page).read_text(encoding="utf-8").startswith("<!doctype html>")
     same = here.invoke(main, ["compare"])
     assert (same.exit_code, same.stderr) == (0, "")
@@ -112,6 +118,36 @@ def misused(runner: CliRunner, *arguments: str) -> str:
 def test_a_missing_address(typed: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PG_MIGRATION_TARGET_URL")
     assert "PG_MIGRATION_TARGET_URL is not set" in misused(typed, "run")
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_takes_what_a_dotenv_file_sets(typed: CliRunner, tmp_path: Path, command: str) -> None:
+    (tmp_path / ".env").write_text("PG_MIGRATION_SOURCE_URL=nonsense\nPG_MIGRATION_REPORTS=off")
+    before = dict(os.environ)
+    told = "reports are switched off" if command == "report" else "PG_MIGRATION_SOURCE_URL"
+    assert told in misused(typed, command)
+    assert dict(os.environ) == before
+
+
+def test_a_dotenv_file_is_read_as_dagster_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PG_MIGRATION_SOURCE_URL", "host=here")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(
+        "# where from\nexport PG_MIGRATION_SOURCE_URL='host=there password=\"a#b\"' # the old one\n"
+        'PG_MIGRATION_TARGET_URL="${PG_MIGRATION_SOURCE_URL} dbname=x"\nPG_MIGRATION_NOTHING\nEMPTY=\n'
+    )
+    expected = get_env_var_dict(str(tmp_path))
+    assert expected["PG_MIGRATION_SOURCE_URL"] == 'host=there password="a#b"'
+    with local_environment():
+        assert os.environ.items() >= expected.items()
+        assert "PG_MIGRATION_NOTHING" not in os.environ
+    assert os.environ["PG_MIGRATION_SOURCE_URL"] == "host=here"
+    assert "EMPTY" not in os.environ
+
+
+def test_a_dotenv_file_that_can_not_be_read(typed: CliRunner, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"PG_MIGRATION_SOURCE_URL=\xff")
+    assert ".env can't be used" in misused(typed, "compare")
 
 
 @pytest.mark.parametrize(
