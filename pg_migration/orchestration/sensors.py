@@ -3,17 +3,19 @@
 import base64
 import hashlib
 import json
+import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 import dagster as dg
 import psycopg2
 
 from pg_migration.orchestration import settings
-from pg_migration.orchestration.jobs import MIGRATE
+from pg_migration.orchestration.jobs import FINISHED, MIGRATE
 from pg_migration.orchestration.naming import partitions_definition
 from pg_migration.orchestration.notifications import tell
 from pg_migration.orchestration.relations import Relations
@@ -29,6 +31,10 @@ from pg_migration.postgres.session import Connections, execute
 
 PLAN_INTERVAL_SECONDS = 60
 WATCH_INTERVAL_SECONDS = 600
+
+# After a migration that failed the next one is asked for one interval later, then after twice as long each time.
+MOST_WAITING_SECONDS = 6 * 3600
+MOST_FAILURES_COUNTED = 10
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -120,7 +126,8 @@ def build_source_rows_changed(relations: Relations, job: dg.JobDefinition) -> dg
         minimum_interval_seconds=WATCH_INTERVAL_SECONDS,
         job=job,
         description="Starts `migrate` for the tables of the source that were written to since they were copied, as the "
-        "source's statistics tell without reading them.",
+        "source's statistics tell without reading them. When it fails, it is started again, each time after twice as "
+        "long.",
     )
     def source_rows_changed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         running = context.instance.get_runs(dg.RunsFilter(job_name=MIGRATE, statuses=UNFINISHED), limit=1)
@@ -137,16 +144,52 @@ def build_source_rows_changed(relations: Relations, job: dg.JobDefinition) -> dg
             return dg.SensorResult(skip_reason=f"{len(marks):,} tables; they are watched from now on", cursor=cursor)
         if not written:
             return dg.SensorResult(skip_reason="no table was written to since it was copied", cursor=cursor)
+        failures = _failures(context.instance)
+        if failures and (left := failures.seconds_left()) > 0:
+            return dg.SensorResult(skip_reason=f"{failures}: the next one is started in {left:,.0f} s", cursor=cursor)
         # All of them, without a selection, is the whole migration: objects without rows come along as well.
         selection = [relations.keys[name] for name in written] if len(written) < len(marks) else None
         request = dg.RunRequest(
-            run_key=_digest([(*name, marks[name]) for name in written]),
+            # A key is used once: after a failure the same tables need another one.
+            run_key=_digest([*((*name, marks[name]) for name in written), *([failures.newest] if failures else [])]),
             run_config=settings.run_config(),
             asset_selection=selection,
         )
         return dg.SensorResult(run_requests=[request], cursor=cursor)
 
     return source_rows_changed
+
+
+@dataclass(frozen=True)
+class _Failures:
+    """How many migrations have failed since the last one that did not, which was the newest, and when it ended."""
+
+    number: int
+    newest: str
+    ended_at: float
+
+    def __str__(self) -> str:
+        return f"run {self.newest} failed" + (f", as did the {self.number - 1} before it" if self.number > 1 else "")
+
+    def seconds_left(self) -> float:
+        """How long to wait until the next one is started."""
+        pause = min(WATCH_INTERVAL_SECONDS << (self.number - 1), MOST_WAITING_SECONDS)
+        return self.ended_at + pause - time.time()
+
+
+def _failures(instance: dg.DagsterInstance) -> _Failures | None:
+    """What went wrong last; None when the last migration succeeded or was canceled."""
+    ended = dg.RunsFilter(job_name=MIGRATE, statuses=FINISHED)
+    failed = list(takewhile(_has_failed, instance.get_run_records(ended, limit=MOST_FAILURES_COUNTED)))
+    if not failed:
+        return None
+    newest = failed[0]
+    ended_at = newest.end_time if newest.end_time is not None else newest.update_timestamp.timestamp()
+    return _Failures(len(failed), newest.dagster_run.run_id, ended_at)
+
+
+def _has_failed(record: dg.RunRecord) -> bool:
+    return record.dagster_run.status is dg.DagsterRunStatus.FAILURE
 
 
 @dataclass(frozen=True)

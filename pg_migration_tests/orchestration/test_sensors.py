@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from pg_migration.orchestration import notifications
+from pg_migration.orchestration import notifications, sensors
 from pg_migration.postgres.fingerprint import changes
 from pg_migration_tests.orchestration.harness import Platform, Run
 
@@ -91,7 +91,8 @@ def test_what_statistics_do_not_count(shop: Platform, rows: Watcher) -> None:
     assert selected(rows.tick()[1]) is None
 
 
-def test_a_copy_that_failed_is_no_copy(shop: Platform, rows: Watcher) -> None:
+def test_a_copy_that_failed_is_no_copy(shop: Platform, rows: Watcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensors, "WATCH_INTERVAL_SECONDS", 0)
     rows.tick()
     shop.after("tables", lambda: shop.target.psql("DELETE FROM orders WHERE id = 7"))
     assert not shop.migrate().success
@@ -99,6 +100,37 @@ def test_a_copy_that_failed_is_no_copy(shop: Platform, rows: Watcher) -> None:
     assert selected(requests) is None
     _, again = rows.tick()
     assert [request.run_key for request in again] == [request.run_key for request in requests], "asked for once"
+
+
+def test_what_failed_is_tried_again_later_and_later(
+    shop: Platform, rows: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = shop.definitions.resolve_job_def("migrate")
+
+    def end(failed: bool) -> str:
+        run = shop.instance.create_run_for_job(job)
+        (shop.instance.report_run_failed if failed else shop.instance.report_run_canceled)(run)
+        return run.run_id
+
+    rows.tick()
+    _, (first,) = rows.tick()
+    failed = end(failed=True)
+    message, requests = rows.tick()
+    assert f"run {failed} failed: the next one is started in" in (message or "")
+    assert requests == []
+    monkeypatch.setattr(sensors, "WATCH_INTERVAL_SECONDS", 0)  # as if it were later
+    _, (second,) = rows.tick()
+    assert second.run_key != first.run_key
+    end(failed=True)
+    _, (third,) = rows.tick()
+    assert third.run_key not in (first.run_key, second.run_key)
+    monkeypatch.setattr(sensors, "WATCH_INTERVAL_SECONDS", 10**6)
+    assert "failed, as did the 1 before it: the next" in (rows.tick()[0] or "")
+    monkeypatch.setattr(sensors, "MOST_WAITING_SECONDS", 0)
+    assert rows.tick()[1], "there is an end to waiting longer and longer"
+    end(failed=False)
+    _, (canceled,) = rows.tick()
+    assert canceled.run_key == first.run_key, "the daemon starts no key twice, so what somebody has stopped stays so"
 
 
 def test_a_run_that_has_not_ended(shop: Platform, rows: Watcher) -> None:
