@@ -7,10 +7,13 @@ from pg_migration.cli.ending import FAILED, SUCCEEDED, Misused
 from pg_migration.cli.execution import user_instance
 from pg_migration.cli.printing import print_report
 from pg_migration.orchestration import settings
+from pg_migration.orchestration.jobs import FINISHED
+from pg_migration.orchestration.pruning import PRUNE
+from pg_migration.orchestration.spreading import SNAPSHOT_OF
 from pg_migration.reporting import filing
 
 LAST = "last"
-ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+RUNS_AT_ONCE = 20
 
 
 def report(context: click.Context, run: str, as_json: bool) -> None:
@@ -43,13 +46,23 @@ def report(context: click.Context, run: str, as_json: bool) -> None:
 
 
 def _last(instance: dg.DagsterInstance) -> str | None:
-    """The last run that ended, whether it left a report or not: that an older one did well says nothing of it."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=ENDED), limit=1)
-    return runs[0].run_id if runs else None
+    """The last run that ended, whether it left a report or not: that an older one did well says nothing of it.
+
+    Of those that leave one: what a run copies for another one is in that one's, and deleting old runs leaves none.
+    """
+    cursor = None
+    while runs := instance.get_runs(dg.RunsFilter(statuses=FINISHED), limit=RUNS_AT_ONCE, cursor=cursor):
+        for run in runs:
+            if run.job_name != PRUNE and SNAPSHOT_OF not in run.tags:
+                return run.run_id
+        cursor = runs[-1].run_id
+    return None
 
 
 def _missing(instance: dg.DagsterInstance, run_id: str, folder: str, newest: str | None) -> str:
     run = instance.get_run_by_id(run_id)
+    if run is not None and (owner := run.tags.get(SNAPSHOT_OF)):
+        return f"run {run_id} copied ranges for run {owner}, whose report tells of them."
     what = f"run {run_id} ({run.job_name}, {run.status.value})" if run else f"run {run_id}"
     told = f"{what} has no report in {folder} that can be read."
     if run is not None:

@@ -113,8 +113,11 @@ class Migration(dg.ConfigurableResource[MigrationRun]):
 
 
 def _report(context: dg.InitResourceContext, migration: MigrationRun) -> None:
-    """Leave the report of a run that has no summary to do it, or did not get there."""
-    if migration.reported or context.run is None or context.instance is None:
+    """Leave the report of a run that has no summary to do it, or did not get there.
+
+    A run that copies ranges for another one is part of that one's.
+    """
+    if migration.reported or migration.owner is not None or context.run is None or context.instance is None:
         return
     # `dagster job execute` makes the resources once more when the run has ended, to read its outputs with.
     if context.instance.get_run_by_id(context.run.run_id).is_finished:  # type: ignore[union-attr]

@@ -22,8 +22,9 @@ from dagster._core.workspace.context import BaseWorkspaceRequestContext
 
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.postgres.errors import ConfigurationError, MigrationError
+from pg_migration.postgres.load import WorkDone
 from pg_migration.postgres.plan import TablePlan
-from pg_migration.postgres.spreading import borrowers_alive, divide
+from pg_migration.postgres.spreading import borrowers_alive, divide, work_of
 
 SNAPSHOT_OF = "pg_migration/snapshot_of"
 
@@ -120,6 +121,11 @@ class Spread:
         finally:
             for run in self._running:
                 self._context.instance.run_coordinator.cancel_run(run)
+
+    def work(self) -> list[WorkDone]:
+        """What the runs have copied until now."""
+        target, owner = self._migration.target_connection, self._context.run.run_id
+        return self._migration.call(lambda: work_of(target, owner, self._borrowers, self._workers))
 
     def finish(self) -> list[str]:
         """Wait until every share was copied; what each run did, for the summary.

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import dagster as dg
@@ -18,6 +19,7 @@ from pg_migration.orchestration.spreading import Spread, runs_at_once
 from pg_migration.orchestration.structure import lacking
 from pg_migration.postgres import suspension
 from pg_migration.postgres.catalog import Phase, SchemaObject, Table
+from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.ledger import TableName
 from pg_migration.postgres.load import Load, Mode, ObjectFailed, TableFailed, TableLoaded, WorkDone
 from pg_migration.postgres.plan import TablePlan
@@ -129,10 +131,14 @@ class TablesStep:
         keys = {plan.name: self._relations.keys[context.target_name(plan.table)] for plan in spread}
         order = {plan.name: self._partitions(plan) for plan in spread}
         shares, begun = Spread(self._context, migration, keys, spread, order, runs, context.workers), time.monotonic()
-        with shares.running():
-            alone = [plan for plan in resumption.plans if plan not in spread]
-            problems = yield from self._follow(Load(context, alone, objects, Mode.RELOAD, resumption.continued))
-            migration.outcomes.notes += shares.finish()
+        try:
+            with shares.running():
+                alone = [plan for plan in resumption.plans if plan not in spread]
+                problems = yield from self._follow(Load(context, alone, objects, Mode.RELOAD, resumption.continued))
+                migration.outcomes.notes += shares.finish()
+        finally:
+            with suppress(MigrationError):  # the target is gone, which is told of otherwise
+                migration.outcomes.work += shares.work()
         self._spread_seconds, self._continued = time.monotonic() - begun, resumption.continued
         there = migration.call(lambda: present(migration.target_connection, context, spread))
         return problems + (yield from self._follow(Load(context, spread, objects, Mode.RELOAD, there)))

@@ -119,7 +119,8 @@ class WorkDone:
     """What one worker did from when to when.
 
     ``activity`` is ``copy``, ``set logged``, ``analyze`` or the kind of the object that was built; ``detail`` is the
-    chunk's range or the object's name. ``rows`` and ``bytes`` are those that a copy moved.
+    chunk's range or the object's name. ``rows`` and ``bytes`` are those that a copy moved. ``run`` is the run that the
+    worker was of, where that was not the one which tells.
     """
 
     worker: int
@@ -131,6 +132,7 @@ class WorkDone:
     succeeded: bool
     rows: int = 0
     bytes: int = 0
+    run: str | None = None
 
     @property
     def seconds(self) -> float:

@@ -20,6 +20,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.endpoint import Endpoint
 from pg_migration.postgres.errors import ConfigurationError, LockLost
 from pg_migration.postgres.ledger import LOCK_KEY, TableName
+from pg_migration.postgres.load import WorkDone
 from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.ranges import parse
 from pg_migration.postgres.resuming import Continued
@@ -157,6 +158,32 @@ def _present(connection: Connection, context: LoadContext, plan: TablePlan) -> C
         Counter(run for *_, run in rows),
         plan.chunk_count,
     )
+
+
+def work_of(connection: Connection, owner: str, borrowers: Collection[str], workers: int) -> list[WorkDone]:
+    """What borrowers have copied, as far as the ledger has it.
+
+    It does not know which of a borrower's workers copied a chunk: chunks that were under way at one time are of
+    different ones, as few as that takes. Begins are of the borrower's clock, ends of the target's.
+
+    Args:
+        workers: of the owner; those of borrowers are numbered after them.
+    """
+    found = fetch(
+        connection,
+        "SELECT copied_by, schema_name, table_name, range_key, started_at, greatest(started_at, finished_at), "
+        "row_count, byte_count FROM _pg_migration.chunk WHERE run_id = %s AND copied_by = ANY (%s) "
+        "ORDER BY copied_by, started_at",
+        (owner, list(borrowers)),
+    )
+    busy: dict[int, tuple[str, datetime]] = {}
+    work = []
+    for run, schema, table, key, started_at, finished_at, rows, size in found:
+        free = (n for n, (other, until) in busy.items() if other == run and until <= started_at)
+        number = next(free, workers + len(busy) + 1)
+        busy[number] = run, finished_at
+        work.append(WorkDone(number, "copy", (schema, table), key, started_at, finished_at, True, rows, size, run))
+    return work
 
 
 def borrowers_alive(connection: Connection, runs: Collection[str]) -> set[str]:

@@ -114,7 +114,8 @@ def _timeline(report: Report) -> str:
                 edgecolor=FAILED if failed else "white",
                 linewidth=1.4 if failed else 0.3 if len(bars) < SLOTS / 4 else 0.0,
             )
-    axes.set_yticks(range(len(rows) + 1), ["steps", *(f"worker {worker}" for worker in rows)])
+    names = {done.worker: done.who for done in report.work}
+    axes.set_yticks(range(len(rows) + 1), ["steps", *(names[worker] for worker in rows)])
     axes.invert_yaxis()
     axes.set_xlim(0, report.seconds / seconds)
     axes.set_xlabel(f"{unit} since the run began")

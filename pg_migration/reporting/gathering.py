@@ -281,4 +281,5 @@ def _work(done: WorkDone) -> WorkReport:
         done.succeeded,
         done.rows,
         done.bytes,
+        done.run,
     )

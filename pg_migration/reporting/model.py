@@ -206,6 +206,12 @@ class WorkReport:
     succeeded: bool
     rows: int
     bytes: int
+    run: str | None = None
+
+    @property
+    def who(self) -> str:
+        """The worker, for people."""
+        return f"worker {self.worker}" + (f" (run {self.run[:8]})" if self.run else "")
 
     @property
     def seconds(self) -> float:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from pg_migration.demo.servers import HOST, free_port
+from pg_migration.reporting import filing
 from pg_migration_tests.cli.conftest import PROGRAMS, ROOT, Terminal
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.orchestration.conftest import SHOP
@@ -156,16 +158,39 @@ class Api:
 
 
 @pytest.fixture(scope="module")
-def api(terminal: Terminal) -> Iterator[Api]:
-    """`dagster dev`, ready to be asked."""
+def told() -> Iterator[list[str]]:
+    """What came to the webhook whose port is the first of it."""
+    messages: list[str] = []
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer((HOST, 0), Webhook) as web:
+        messages.append(str(web.server_port))
+        threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        yield messages
+        web.shutdown()
+
+
+@pytest.fixture(scope="module")
+def api(terminal: Terminal, told: list[str]) -> Iterator[Api]:
+    """`dagster dev`, ready to be asked; its runs leave reports and notify."""
     port = free_port()
+    webhook = f"http://{HOST}:{told.pop()}/"
     log = terminal.home / "dev.log"
     command = [PROGRAMS / "dagster", "dev", "-m", MODULE, "-h", HOST, "-p", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=terminal.environment(),
+            env=terminal.environment(PG_MIGRATION_REPORTS="", PG_MIGRATION_SLACK_WEBHOOK_URL=webhook),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -220,7 +245,7 @@ def changing(source: Database) -> Iterator[None]:
             writer.result()
 
 
-def test_three_runs_share_one_snapshot_of_a_changing_source(api: Api, terminal: Terminal) -> None:
+def test_three_runs_share_one_snapshot_of_a_changing_source(api: Api, terminal: Terminal, told: list[str]) -> None:
     location = api.wait("the code location", api.location)
     assert location["__typename"] == "RepositoryLocation", location
     (repository,) = location["repositories"]
@@ -239,6 +264,8 @@ def test_three_runs_share_one_snapshot_of_a_changing_source(api: Api, terminal: 
     )
     parts = dict(line.split("|") for line in terminal.target.psql(copied_by).splitlines())
     assert list(parts.values()) == ["1", "1", "1"]
+    range_of = "SELECT copied_by, range_key FROM _pg_migration.chunk WHERE table_name = 'orders'"
+    ranges = dict(line.split("|") for line in terminal.target.psql(range_of).splitlines())
     assert run not in parts
     assert {api.ended(part) for part in parts} == {"SUCCESS"}
     assert terminal.target.psql("SELECT count(*), sum(customer), count(DISTINCT placed) FROM orders") == "4000|202000|1"
@@ -257,6 +284,20 @@ def test_three_runs_share_one_snapshot_of_a_changing_source(api: Api, terminal: 
     assert executed["evaluation"] == {"success": True, "description": "4,000 rows on both sides"}
     assert api.asset("public", "orders", "foreign_keys")["assetMaterializations"][0]["runId"] == run
     assert api.asset("summary")["assetMaterializations"][0]["runId"] == run
+
+    reports = terminal.home / "pg_migration" / "reports"
+    assert filing.runs(reports) == [run]
+    report = filing.read(reports, run)
+    assert report is not None
+    (table,) = (table for table in report.tables if table.name == "orders")
+    assert (table.state, table.rows, table.moved_rows) == ("copied", 4000, 4000)
+    copies = [work for work in report.work if work.table == table.title and work.activity == "copy"]
+    assert {(work.run, work.detail) for work in copies} == set(ranges.items())
+    assert len({work.worker for work in copies}) == 3
+    assert all(report.started_at <= work.started_at <= work.finished_at <= report.finished_at for work in report.work)
+    (message,) = told
+    assert "migrate succeeded" in message
+    assert run in message
     terminal.assert_secret(api.log.read_text())
 
 

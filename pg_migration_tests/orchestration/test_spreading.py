@@ -4,11 +4,15 @@ How one run launches others, through the queue, is in cli/test_dagster_dev.py.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
+import psycopg2
 import pytest
 
 from pg_migration.orchestration.resources import Migration
 from pg_migration.orchestration.run import MigrationRun
+from pg_migration.postgres.spreading import work_of
 from pg_migration_tests.orchestration.harness import BOOKKEEPING, Platform, Run
 
 CUT = {"partition_threshold": 1000, "max_partitions": 4}
@@ -52,7 +56,8 @@ def ranges(platform: Platform) -> list[str]:
     return list(platform.instance.get_dynamic_partitions("pk_ranges/public.orders"))
 
 
-def test_shares_make_one_table_of_one_snapshot(owned: Platform) -> None:
+def test_shares_make_one_table_of_one_snapshot(owned: Platform, tmp_path: Path) -> None:
+    owned.set(REPORTS=str(tmp_path / "reports"))
     first, *others = ranges(owned)
     owned.source.psql("UPDATE orders SET placed = '2000-01-01'")
     done = borrow(owned, first)
@@ -64,12 +69,35 @@ def test_shares_make_one_table_of_one_snapshot(owned: Platform) -> None:
     assert owned.target.psql("SELECT count(*), min(placed) FROM orders") == "4000|2024-01-01"
     copied_by = f"SELECT DISTINCT run_id, copied_by FROM {BOOKKEEPING}.chunk WHERE table_name = 'orders'"
     assert set(owned.target.psql(copied_by).splitlines()) == {f"{OWNER}|{run.result.run_id}" for run in (done, second)}
+    assert not (tmp_path / "reports").exists()  # the owner's tells
     assert owned.target.psql("SELECT count(*) FROM pg_constraint WHERE conname = 'orders_pkey'") == "0"
     assert borrow(owned, first).success
     assert owned.target.psql(COUNT) == "4000"  # what is there is not copied twice
     owned.instance.add_dynamic_partitions("pk_ranges/public.orders", ["..7"])
     unplanned = borrow(owned, "..7")
     assert f"run {OWNER} has planned no range ..7 of public.orders" in unplanned.failures["tables"]
+
+
+def test_who_copied_what_when_is_read_from_the_ledger(emptied: Platform) -> None:
+    """What overlaps was done by different workers, each of one run."""
+    entry = "('public', 'orders', '{key}', 1, 1, 0, '{owner}', 's', 'true', 10, 20, '{begin}', '{end}', 1, '{run}')"
+    times = [("a", "00:00", "00:10"), ("a", "00:05", "00:20"), ("a", "00:15", "00:15"), ("a", "00:20", "00:19")]
+    times += [("b", "00:30", "00:40"), ("else", "00:30", "00:40")]
+    rows = [
+        entry.format(key=n, owner=OWNER, run=run, begin=f"2024-01-01 {begin}Z", end=f"2024-01-01 {end}Z")
+        for n, (run, begin, end) in enumerate(times)
+    ]
+    emptied.target.psql(f"INSERT INTO {BOOKKEEPING}.chunk VALUES {', '.join(rows)}")
+    with closing(psycopg2.connect(emptied.target.url)) as connection:
+        work = work_of(connection, OWNER, ["a", "b"], workers=2)
+    assert [(done.detail, done.worker, done.run) for done in work] == [
+        *(("0", 3, "a"), ("1", 4, "a"), ("2", 3, "a"), ("3", 3, "a")),
+        ("4", 5, "b"),
+    ]
+    assert all(done.seconds >= 0 for done in work)
+    assert {(done.activity, done.table, done.rows, done.bytes) for done in work} == {
+        ("copy", ("public", "orders"), 10, 20)
+    }
 
 
 def test_without_its_owner_a_share_is_not_copied(emptied: Platform) -> None:
