@@ -12,6 +12,7 @@ from importlib.resources import files
 
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.ledger import TableName
 from pg_migration.postgres.session import fetch
 
@@ -28,8 +29,16 @@ def read_marks(source: Connection, schemas: Collection[str]) -> Marks:
     """The marks of all tables in some schemas, now. Partitioned tables have none: their partitions do.
 
     The connection must not be in a transaction, in which statistics stand still.
+
+    Raises:
+        ConfigurationError: the source is a standby, which counts nothing of what its primary writes.
     """
-    ((now,),) = fetch(source, "SELECT clock_timestamp()")
+    ((now, standby),) = fetch(source, "SELECT clock_timestamp(), pg_is_in_recovery()")
+    if standby:
+        raise ConfigurationError(
+            "the source is a standby, whose statistics do not count what its primary writes: which tables changed "
+            "can't be told. Migrate by a schedule instead, or give the primary as the source"
+        )
     statement = files("pg_migration.postgres").joinpath("changes.sql").read_text(encoding="utf-8")
     rows = fetch(source, statement, {"schemas": list(schemas)})
     return Marks(now, {(schema, name): mark for schema, name, mark in rows})

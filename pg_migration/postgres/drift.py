@@ -30,9 +30,22 @@ _NEWER = (
 )
 
 
+# A standby's snapshot does not list the transactions that were under way (PostgreSQL keeps them elsewhere in recovery),
+# so all from the oldest of them on count as newer, although rows of some may have been copied.
+_SNAPSHOT = """
+SELECT CASE WHEN standby THEN format('%1$s:%1$s:', txid_snapshot_xmin(seen)) ELSE seen::text END, standby
+FROM (SELECT txid_current_snapshot() AS seen, pg_is_in_recovery() AS standby) AS now
+"""
+
+UNCOUNTED = -1
+
+
 @dataclass(frozen=True)
 class SourceState:
-    """What a table of the source looked like in the snapshot of the run that copied it."""
+    """What a table of the source looked like in the snapshot of the run that copied it.
+
+    The counts are `UNCOUNTED` where the source was a standby.
+    """
 
     snapshot_at: datetime
     relation: int
@@ -47,8 +60,8 @@ class SourceState:
 class Drift:
     """What happened to a table of the source since its copy.
 
-    ``newer`` counts the rows that are there now and were written since; ``deleted`` is what the statistics count.
-    ``unexplained`` are differences that none of it accounts for.
+    ``newer`` counts the rows that are there now and were written since; ``deleted`` is what the statistics count, if
+    they are ``counted``: those of a standby are not. ``unexplained`` are differences that none of it accounts for.
     """
 
     since: datetime
@@ -56,6 +69,7 @@ class Drift:
     deleted: int
     rewritten: bool
     unexplained: tuple[RowDifference, ...]
+    counted: bool
 
     @property
     def changed(self) -> bool:
@@ -72,14 +86,23 @@ class Drift:
         ]
         if self.changed:
             return f"the source changed since the copy of {at}: {'; '.join(traces)}"
+        uncounted = (
+            "" if self.counted else "; rows that were deleted since are not known, as a standby does not count them"
+        )
+        if not traces and not self.counted:
+            return (
+                f"whether the source changed since the copy of {at} can't be told: none of its rows is newer than that "
+                f"snapshot (by xmin){uncounted}"
+            )
         if not traces:
             return (
                 f"rows differ although the source did not change since the copy of {at}: none of its rows is newer "
                 f"than that snapshot (by xmin), and its statistics count no deleted rows since"
             )
+        examples = ", ".join(difference.row for difference in self.unexplained[:3])
         return (
             f"the source changed since the copy of {at} ({'; '.join(traces)}), but that does not explain "
-            f"{len(self.unexplained)} of the differing rows: {', '.join(d.row for d in self.unexplained[:3])}"
+            f"{len(self.unexplained)} of the differing rows: {examples}{uncounted}"
         )
 
 
@@ -95,10 +118,10 @@ def record(source: Connection, target: Connection, run_id: str, tables: Mapping[
         return
     if fetch(target, "SELECT to_regclass('_pg_migration.source_state') IS NULL") == [(True,)]:
         execute(target, _text("drift.sql"))
-    ((transactions,),) = fetch(source, "SELECT txid_current_snapshot()::text")
+    ((transactions, standby),) = fetch(source, _SNAPSHOT)
     names = {table.oid: name for table, name in tables.items()}
     rows = [
-        (run_id, *names[oid], oid, file, transactions, *counters)
+        (run_id, *names[oid], oid, file, transactions, *([UNCOUNTED] * len(counters) if standby else counters))
         for oid, file, *counters in fetch(source, _text("drift_record.sql"), {"tables": list(names)})
     ]
     with transaction(target):
@@ -170,12 +193,14 @@ def drift_since(
     """
     hashing.prepare(source, part)
     ((oid, file, _, updates, deletes),) = fetch(source, _text("drift_record.sql"), {"tables": [part.table.oid]})
-    deleted, updated = _since(state.deleted, deletes), _since(state.updated, updates)
+    ((standby,),) = fetch(source, "SELECT pg_is_in_recovery()")
+    counted = not standby and state.deleted != UNCOUNTED
+    deleted, updated = (_since(state.deleted, deletes), _since(state.updated, updates)) if counted else (0, 0)
     rewritten = (oid, file) != (state.relation, state.file)
     newer, found = _newer_rows(source, part, state, [d.row for d in rows if d.kind != "extra"], hashing)
     explained = {"extra": bool(deleted or updated or rewritten)}
     unexplained = tuple(d for d in rows if not explained.get(d.kind, d.row in found))
-    return Drift(state.snapshot_at, newer, deleted, rewritten, unexplained)
+    return Drift(state.snapshot_at, newer, deleted, rewritten, unexplained, counted)
 
 
 def _since(recorded: int, now: int) -> int:

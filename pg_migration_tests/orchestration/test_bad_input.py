@@ -7,13 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import dagster as dg
-import psycopg2
 import pytest
 
-from pg_migration.demo import servers
-from pg_migration.postgres.endpoint import Endpoint, Side
-from pg_migration.postgres.preflight import Ends
-from pg_migration.postgres.preflight.traffic import replication
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.orchestration.conftest import SHOP, serve
 from pg_migration_tests.orchestration.harness import Database, Platform, Role, Run
@@ -76,21 +71,6 @@ def platform(
 @pytest.fixture
 def guarded(platform: Platform) -> Guarded:
     return Guarded(platform)
-
-
-@pytest.fixture(scope="module")
-def standby(servers_folder: Path) -> Iterator[str]:
-    """URL of a server in recovery: one that waits for a primary which never speaks."""
-    account = servers.server_account()
-    server = servers.Server(
-        servers.usable(servers.embedded(18), account, servers_folder), servers_folder / "standby", account
-    )
-    server.start()
-    server.stop()
-    (server.data / "standby.signal").touch()
-    server.start()
-    yield server.url()
-    server.stop("immediate")
 
 
 def variable(side: str) -> str:
@@ -271,21 +251,6 @@ def test_a_target_that_is_read_only(guarded: Guarded) -> None:
     assert "the target" in message
     assert "is read only" in message
     assert "default_transaction_read_only" in message
-
-
-def test_a_target_in_recovery(guarded: Guarded, standby: str) -> None:
-    guarded.platform.set(TARGET_URL=standby)
-    assert "is a standby in recovery. Give its primary instead" in guarded.message()
-
-
-def test_a_source_in_recovery_may_cancel_queries(guarded: Guarded, standby: str) -> None:
-    source, target = (psycopg2.connect(url) for url in (standby, guarded.platform.target.url))
-    ends = Ends(source, target, Endpoint.parse(Side.TARGET, standby, ""), {})
-    (found,) = replication(ends)
-    for connection in (source, target):
-        connection.close()
-    assert "the source is a standby whose recovery may cancel the long queries" in found.verdict
-    assert "hot_standby_feedback = on" in found.advice
 
 
 @pytest.mark.parametrize(

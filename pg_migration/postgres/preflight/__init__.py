@@ -56,7 +56,7 @@ def look_at_contents(ends: Ends, catalog: Catalog, intent: Intent) -> Iterator[F
     yield from room.connections(ends, intent)
     yield room.disk_space(ends, catalog)
     yield from traffic.transactions(ends)
-    yield from traffic.replication(ends)
+    yield from traffic.replication(ends, catalog)
     yield contents.primary_keys(catalog, intent)
     yield contents.event_triggers(ends)
     yield contents.not_copied(catalog)

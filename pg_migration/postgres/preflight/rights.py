@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterator
 
+import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog
@@ -19,20 +20,47 @@ OWNERSHIP = "owners in the target"
 SEQUENCES = "sequences can be read"
 ROW_SECURITY = "row-level security"
 
+ANOTHER_TARGET = "Set another target URL, or another PG_MIGRATION_TARGET_SCHEMA"
+
 
 def different(ends: Ends) -> Finding:
     """That no schema is migrated onto itself.
 
-    Two sessions are in the same database when they contend for the same advisory lock, whatever their URLs say.
+    Two sessions are in the same database when they contend for the same advisory lock, whatever their URLs say. A
+    standby has its primary's files, but not its locks.
     """
     same = sorted(set(ends.schemas) & set(ends.schemas.values()))
-    if not same or not _one_database(ends.source, ends.target):
+    if not same:
         return passed(DIFFERENT, "two different places")
+    if _one_database(ends.source, ends.target):
+        return error(
+            DIFFERENT,
+            f"source and target are the same database, and the same schema {', '.join(same)}: the rows would be copied "
+            f"onto themselves",
+            ANOTHER_TARGET,
+        )
+    return _standby_of_target(ends, same) or passed(DIFFERENT, "two different places")
+
+
+def _standby_of_target(ends: Ends, same: list[str]) -> Finding | None:
+    """That the source does not repeat what the migration does to the target, which empties its tables first."""
+    if fetch(ends.source, "SELECT pg_is_in_recovery()") != [(True,)]:
+        return None
+    try:
+        if ask(ends.source, "cluster") != ask(ends.target, "cluster"):
+            return None
+    except psycopg2.errors.InsufficientPrivilege:
+        return error(
+            DIFFERENT,
+            f"the source is a standby, and the roles may not ask whether it is one of the target: tables of schema "
+            f"{', '.join(same)} would be emptied in it, too",
+            "As a superuser run in both: GRANT EXECUTE ON FUNCTION pg_control_system() TO the role that connects",
+        )
     return error(
         DIFFERENT,
-        f"source and target are the same database, and the same schema {', '.join(same)}: the rows would be copied "
-        f"onto themselves",
-        "Set another target URL, or another PG_MIGRATION_TARGET_SCHEMA",
+        f"the source is a standby of the target, and the same schema {', '.join(same)}: what the migration empties in "
+        f"the target would be empty in the source, too",
+        ANOTHER_TARGET,
     )
 
 

@@ -2,9 +2,10 @@
 
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.endpoint import Side
 from pg_migration.postgres.preflight.asking import Ends, ask
-from pg_migration.postgres.preflight.finding import Finding, listed, passed, warning
+from pg_migration.postgres.preflight.finding import Finding, error, listed, passed, warning
 
 TRANSACTIONS = "long transactions"
 LOCKS = "locks"
@@ -50,9 +51,10 @@ def locks(ends: Ends) -> list[Finding]:
     return found or [passed(LOCKS, "no table is locked for long")]
 
 
-def replication(ends: Ends) -> list[Finding]:
-    """That a source that is a standby is up to date and lets long queries be, and that no slot fills a disk."""
-    found = _standby(ends.source)
+def replication(ends: Ends, catalog: Catalog) -> list[Finding]:
+    """That a source that is a standby has everything, is up to date and lets long queries be, and that no slot fills a
+    disk."""
+    found = _standby(ends.source, catalog)
     for side, end, limit in ((Side.SOURCE, ends.source, SLOT_BYTES), (Side.TARGET, ends.target, 0)):
         for name, kept in ask(end, "slots"):
             if kept >= limit:
@@ -67,9 +69,18 @@ def replication(ends: Ends) -> list[Finding]:
     return found or [passed(REPLICATION, "nothing lags")]
 
 
-def _standby(source: Connection) -> list[Finding]:
+def _standby(source: Connection, catalog: Catalog) -> list[Finding]:
     ((standby, lag, may_cancel),) = ask(source, "recovery")
+    relations = [*(table.oid for table in catalog.tables), *(sequence.oid for sequence in catalog.sequences)]
     found = []
+    if standby and (unlogged := [name for (name,) in ask(source, "unlogged", relations=relations)]):
+        found.append(
+            error(
+                REPLICATION,
+                f"the source is a standby, where what is UNLOGGED can't be read: {listed(unlogged)}",
+                "Leave it out (exclude_tables), or read from the primary",
+            )
+        )
     if standby and lag is not None and lag > STANDBY_LAG_SECONDS:
         found.append(
             warning(
