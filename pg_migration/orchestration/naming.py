@@ -9,6 +9,11 @@ import dagster as dg
 
 TableName = tuple[str, str]
 
+# The UI lists groups by name, so each begins with its place in a run: what is made before the rows, the tables of each
+# schema, what is made after them.
+BEFORE_ROWS = "1_before_rows"
+AFTER_ROWS = "3_after_rows"
+
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_]")
 LONGEST_READABLE = 50
 
@@ -19,6 +24,11 @@ def legal(name: str) -> str:
     if readable == name and name:
         return name
     return f"{readable[:LONGEST_READABLE]}_{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+def schema_group(schema: str) -> str:
+    """The group of the tables of a target schema."""
+    return f"2_{legal(schema)}"
 
 
 def asset_keys(tables: Iterable[TableName]) -> Mapping[TableName, dg.AssetKey]:

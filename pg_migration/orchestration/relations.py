@@ -7,7 +7,7 @@ from functools import cached_property
 import dagster as dg
 
 from pg_migration.orchestration.location import Location
-from pg_migration.orchestration.naming import asset_keys, foreign_keys_key, legal, partitions_definition
+from pg_migration.orchestration.naming import asset_keys, foreign_keys_key, partitions_definition, schema_group
 from pg_migration.postgres.catalog import TableListing
 from pg_migration.postgres.ledger import TableName
 
@@ -65,14 +65,15 @@ class Relations:
         origin, destination = f"{listing.schema}.{listing.name}", ".".join(name)
         what = "partitioned table (its rows are in its partitions)" if listing.kind == "p" else "table"
         copied = "" if origin == destination else f", copied into {destination}"
-        description = f"{listing.comment}\n\n" if listing.comment else ""
+        comment = (listing.comment or "").strip()
+        description = f"{comment}{'' if comment[-1] in '.!?:' else '.'}\n\n" if comment else ""
         return dg.AssetSpec(
             self.keys[name],
             deps=[upstream],
             partitions_def=partitions_definition(name),
             description=f"{description}Rows of {what} {origin}{copied}.",
             kinds={"postgres", "table"},
-            group_name=legal(name[0]),
+            group_name=schema_group(name[0]),
             skippable=True,
             metadata={
                 "dagster/table_name": ".".join(name),
@@ -93,7 +94,7 @@ class Relations:
             deps=[_all_ranges(self.keys[parent]) for parent in parents],
             description=f"Foreign keys of {'.'.join(name)}, created once the tables they connect are complete.",
             kinds={"postgres"},
-            group_name=legal(name[0]),
+            group_name=schema_group(name[0]),
             skippable=True,
         )
 

@@ -8,6 +8,7 @@ from pg_migration.orchestration.beginning import begin
 from pg_migration.orchestration.failing import fail_if, told_plainly
 from pg_migration.orchestration.location import Location
 from pg_migration.orchestration.metadata import catalog_metadata, findings_table, sql_block
+from pg_migration.orchestration.naming import AFTER_ROWS, BEFORE_ROWS
 from pg_migration.orchestration.planning import look_ahead, plan_metadata
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
@@ -16,10 +17,6 @@ from pg_migration.postgres.catalog import Catalog, Phase, SchemaObject
 from pg_migration.postgres.ddl import Outcome, Reconciliation, apply, missing, reconcile
 from pg_migration.postgres.ddl.identity import by_identity, identity_of
 from pg_migration.postgres.session import execute, transaction
-
-# Groups order the graph from left to right: what comes before the rows, the tables by schema, what comes after.
-BEFORE_ROWS = "before_rows"
-AFTER_ROWS = "after_rows"
 
 
 def build_source_schema(location: Location) -> dg.AssetsDefinition:

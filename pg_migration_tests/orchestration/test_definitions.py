@@ -23,20 +23,20 @@ CREATE VIEW totals AS SELECT order_id, sum(amount) FROM lines GROUP BY order_id;
 
 GRAPH = {
     # asset: (group, what it depends on)
-    "source_schema": ("before_rows", set()),
-    "target_ddl": ("before_rows", {"source_schema"}),
-    "public/customers": ("public", {"target_ddl"}),
-    "public/lines": ("public", {"target_ddl"}),
-    "public/orders": ("public", {"target_ddl"}),
-    "public/readings": ("public", {"target_ddl"}),
-    "public/readings_2024": ("public", {"target_ddl"}),
-    "public/lines/foreign_keys": ("public", {"public/lines", "public/orders"}),
-    "public/orders/foreign_keys": ("public", {"public/orders", "public/customers"}),
+    "source_schema": ("1_before_rows", set()),
+    "target_ddl": ("1_before_rows", {"source_schema"}),
+    "public/customers": ("2_public", {"target_ddl"}),
+    "public/lines": ("2_public", {"target_ddl"}),
+    "public/orders": ("2_public", {"target_ddl"}),
+    "public/readings": ("2_public", {"target_ddl"}),
+    "public/readings_2024": ("2_public", {"target_ddl"}),
+    "public/lines/foreign_keys": ("2_public", {"public/lines", "public/orders"}),
+    "public/orders/foreign_keys": ("2_public", {"public/orders", "public/customers"}),
     "post_data": (
-        "after_rows",
+        "3_after_rows",
         {"target_ddl", "public/customers", "public/lines", "public/orders", "public/readings", "public/readings_2024"},
     ),
-    "summary": ("after_rows", {"post_data", "public/lines/foreign_keys", "public/orders/foreign_keys"}),
+    "summary": ("3_after_rows", {"post_data", "public/lines/foreign_keys", "public/orders/foreign_keys"}),
 }
 TABLES = {asset for asset in GRAPH if asset.startswith("public/") and asset.count("/") == 1}
 
