@@ -63,8 +63,9 @@ def build_table_checks(relations: Relations) -> dg.AssetChecksDefinition | None:
         wanted: dict[TableName, set[str]] = {}
         for check in context.selected_asset_check_keys:
             wanted.setdefault(relations.tables_by_key[check.asset_key], set()).add(check.name)
-        if migration.snapshot is not None and (_is_keyed(context) or not migration.options.check_content):
-            wanted = {name: checks - {CONTENT} for name, checks in wanted.items()}
+        if migration.snapshot is not None:
+            hashed = _hashable(context, migration, wanted)
+            wanted = {name: checks if name in hashed else checks - {CONTENT} for name, checks in wanted.items()}
         yield from _TableChecks(context, migration, relations, wanted).results()
 
     return table_checks
@@ -88,9 +89,16 @@ def compare_again(
         )
 
 
-def _is_keyed(context: dg.AssetCheckExecutionContext) -> bool:
-    """Whether the run replaced some ranges only: what else is in the table is of an earlier snapshot."""
-    return any(tag in context.run.tags for tag in ("dagster/partition", "dagster/asset_partition_range_start"))
+def _hashable(context: dg.AssetCheckExecutionContext, run: MigrationRun, names: Iterable[TableName]) -> set[TableName]:
+    """The tables whose rows a run that copied them may hash: not where it replaced some ranges only.
+
+    What else is in such a table is of an earlier snapshot.
+    """
+    if not run.options.check_content:
+        return set()
+    if not any(tag in context.run.tags for tag in ("dagster/partition", "dagster/asset_partition_range_start")):
+        return set(names)
+    return {name for name in names if name in run.outcomes.loaded and run.outcomes.loaded[name].is_whole}
 
 
 class _TableChecks:
