@@ -8,10 +8,10 @@ import dagster as dg
 from pg_migration.orchestration.beginning import begin, is_whole_run
 from pg_migration.orchestration.failing import fail_if, told_plainly
 from pg_migration.orchestration.metadata import Figure, markdown, markdown_text, rows_per_second
+from pg_migration.orchestration.naming import AFTER_ROWS
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.reports import file_report
 from pg_migration.orchestration.run import MigrationRun
-from pg_migration.orchestration.structure import AFTER_ROWS
 from pg_migration.postgres.catalog import Phase, Table
 from pg_migration.postgres.ddl import missing
 from pg_migration.postgres.errors import MigrationError
@@ -165,8 +165,13 @@ def _metadata(rows: Sequence[Row], migration: MigrationRun, page: Path | None) -
         **report,
         "tables": markdown(rows),
         **({"snapshot": snapshot.name} if snapshot is not None else {}),
-        "rows": sum(done.rows for done in outcomes.loaded.values()),
-        "bytes": sum(done.bytes for done in outcomes.loaded.values()),
+        # Of every table, whichever run copied it.
+        "rows": _total(rows, "rows"),
+        "bytes": _total(rows, "bytes"),
         "notes": dg.MetadataValue.md(_listed(outcomes.notes)),
         "failures": dg.MetadataValue.md(_listed(outcomes.failures)),
     }
+
+
+def _total(rows: Sequence[Row], column: str) -> int:
+    return sum(value for row in rows if isinstance(value := row[column], int))

@@ -44,10 +44,17 @@ def register_ranges(platform: Platform) -> None:
 def test_everything_from_an_empty_instance(shop: Platform) -> None:
     register_ranges(shop)
     backfill = launch(shop, *FIRST, *TABLES, *LAST)
-    assert shop.materialize(*FIRST, tags=backfill).success
+    first = shop.materialize(*FIRST, tags=backfill)
+    assert first.success
+    assert all(check.passed for check in first.every_check.values())
     for table in TABLES:
-        assert shop.materialize(table, partitions=("all", "all"), tags=backfill).success
-    assert shop.materialize(*LAST, tags=backfill).success
+        copied = shop.materialize(table, partitions=("all", "all"), tags=backfill)
+        assert copied.success
+        assert {name for (_, name), check in copied.every_check.items() if check.passed} == {"row_count", "content"}
+    last = shop.materialize(*LAST, tags=backfill)
+    assert last.success
+    assert last.every_check["post_data", "structure"].passed
+    assert last.metadata("summary")["rows"] == 4100
     rows = "SELECT * FROM orders ORDER BY id"
     assert shop.target.psql(rows) == shop.source.psql(rows)
 

@@ -34,7 +34,7 @@ def test_a_right_copy_passes_and_a_spoilt_one_fails(migrated: Platform) -> None:
     assert "next value 6 in the target, but public.customers.id already holds 100" in told["sequences"]
     assert "constraint orders_customer_fkey on public.orders: missing in the target" in told["constraints"]
     assert "orders_placed on public.orders: not valid" in told["no_leftovers"]
-    assert not done.every_check["target_ddl", "structure"].passed
+    assert not done.every_check["post_data", "structure"].passed
     assert done.passed == {"public/customers": True, "public/orders": True}
 
 
