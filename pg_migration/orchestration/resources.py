@@ -60,8 +60,9 @@ class Migration(dg.ConfigurableResource[MigrationRun]):
         default=1_000_000, description="Tables with more rows than this are cut into primary key ranges."
     )
     max_partitions: int = Field(default=8, description="Into how many ranges a table is cut.")
+    # Not a default_factory: the Launchpad fills in defaults, and leaves out what has none in the definitions.
     workers: int = Field(
-        default_factory=default_workers, description="Connections to each side that copy and build indexes at once."
+        default=default_workers(), description="Connections to each side that copy and build indexes at once."
     )
 
     spread_over: int = Field(
