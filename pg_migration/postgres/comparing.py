@@ -18,14 +18,12 @@ from pg_migration.postgres.catalog.renaming import quote
 from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConnectionFailed, MigrationError, server_message
 from pg_migration.postgres.ledger import TableName
-from pg_migration.postgres.session import RETRY_SECONDS, Connections
+from pg_migration.postgres.session import CANCEL_AGAIN_SECONDS, RETRY_SECONDS, Connections
 from pg_migration.postgres.slicing import Slicing
 from pg_migration.postgres.snapshot import Snapshot
 
 Answer = TypeVar("Answer")
 Result = TypeVar("Result")
-
-POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -190,7 +188,7 @@ class BothSides:
                 stopped.set()  # who is waiting for a server need not any more
             except BaseException:
                 self.connections.cancel()
-                while wait(working, timeout=POLL_SECONDS).not_done:
+                while wait(working, timeout=CANCEL_AGAIN_SECONDS).not_done:
                     self.connections.cancel()
                 raise
 

@@ -21,6 +21,7 @@ Parameters = Sequence[Any] | Mapping[str, Any] | None
 
 CONNECT_TIMEOUT_SECONDS = 15
 INTERRUPT_POLL_SECONDS = 0.2
+CANCEL_AGAIN_SECONDS = 1.0
 
 # Pauses before each further attempt of work whose connection was lost: half a minute in all, for a failover's worth.
 RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -138,8 +139,9 @@ class Connections:
                     wait([pending], timeout=INTERRUPT_POLL_SECONDS)
                 return pending.result()
             except BaseException:
-                if not pending.done():
+                while not pending.done():  # again, for what has begun its next statement meanwhile
                     self.cancel()
+                    wait([pending], timeout=CANCEL_AGAIN_SECONDS)
                 raise
 
     def stopped(self) -> threading.Event:

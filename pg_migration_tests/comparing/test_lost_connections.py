@@ -1,5 +1,6 @@
 """Connections that are lost while two sides are compared: the slice is asked again, within limits."""
 
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -148,6 +149,23 @@ def test_nobody_waits_for_a_server_after_a_cancel(pair: Pair, monkeypatch: pytes
     counting = Counting("source", 1, before=threading.Timer(0.2, pair.links.cancel).start)
     found = compare(pair, counting, workers=1)
     assert "the source was not read to the end: the comparison was stopped" in (found["t"].error or "")
+
+
+def test_an_interrupt_ends_the_slices_that_are_asked_and_begins_no_others(pair: Pair) -> None:
+    pair.both(TABLES)
+    asked: list[Part] = []
+
+    def sleep(connection: Connection, part: Part) -> int:
+        asked.append(part)
+        if len(asked) == 2:
+            threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
+        execute(connection, "SELECT pg_sleep(600)")
+        return 0
+
+    sides, wanted = pair.sides, slicings(pair, 5)
+    with pytest.raises(KeyboardInterrupt):
+        pair.links.run(lambda: list(sides.ask(sleep, wanted, 1)))
+    assert len(asked) == 2
 
 
 class Losing(Hashing):
