@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import dagster as dg
 
-TableName = tuple[str, str]
+from pg_migration.postgres.catalog import TableName
 
 # The UI lists groups by name, so each begins with its place in a run: what is made before the rows, the tables of each
 # schema, what is made after them.

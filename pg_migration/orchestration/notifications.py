@@ -17,6 +17,7 @@ from pg_migration.orchestration.channels import Channel, Message, NotSent, chann
 from pg_migration.orchestration.metadata import cell, markdown_text, rows_per_second
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.orchestration.spreading import SNAPSHOT_OF
+from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.reporting.filing import PAGE
@@ -116,7 +117,7 @@ def _of_record(record: dg.DagsterRun, reasons: Sequence[str]) -> Message:
     return _message(record, reasons, [], [])
 
 
-def _row(run: MigrationRun, name: tuple[str, str]) -> dict[str, object]:
+def _row(run: MigrationRun, name: TableName) -> dict[str, object]:
     outcomes = run.outcomes
     loaded, checks = outcomes.loaded.get(name), outcomes.checks.get(name, {})
     bad = name in outcomes.failed or not all(checks.values())

@@ -8,8 +8,7 @@ import dagster as dg
 
 from pg_migration.orchestration.location import Location
 from pg_migration.orchestration.naming import asset_keys, foreign_keys_key, partitions_definition, schema_group
-from pg_migration.postgres.catalog import TableListing
-from pg_migration.postgres.ledger import TableName
+from pg_migration.postgres.catalog import TableListing, TableName
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import dagster as dg
 from pg_migration.orchestration import settings
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
-from pg_migration.postgres.ledger import TableName
+from pg_migration.postgres.catalog import TableName
 from pg_migration.reporting import filing
 from pg_migration.reporting.gathering import gather
 

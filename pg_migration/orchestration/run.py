@@ -17,7 +17,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.orchestration import settings
 from pg_migration.postgres import drift, ledger
 from pg_migration.postgres.capacity import affordable_runs, affordable_workers
-from pg_migration.postgres.catalog import Catalog, Table, discover, installed_extensions, list_tables
+from pg_migration.postgres.catalog import Catalog, Table, TableName, discover, installed_extensions, list_tables
 from pg_migration.postgres.copying import raw_encoding
 from pg_migration.postgres.ddl import Outcome, create_roles, missing_roles, remember
 from pg_migration.postgres.endpoint import Endpoint, Side
@@ -30,7 +30,7 @@ from pg_migration.postgres.errors import (
     server_message,
 )
 from pg_migration.postgres.forecast import Forecast
-from pg_migration.postgres.ledger import LoadedRange, TableName, TargetLock
+from pg_migration.postgres.ledger import LoadedRange, TargetLock
 from pg_migration.postgres.load import TableFailed, TableLoaded, WorkDone, is_complete
 from pg_migration.postgres.plan import LoadSettings, Planner, TablePlan, in_order
 from pg_migration.postgres.preflight import (

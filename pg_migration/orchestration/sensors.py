@@ -19,13 +19,12 @@ from pg_migration.orchestration.jobs import FINISHED, MIGRATE
 from pg_migration.orchestration.naming import partitions_definition
 from pg_migration.orchestration.notifications import tell
 from pg_migration.orchestration.relations import Relations
-from pg_migration.postgres.catalog import discover
+from pg_migration.postgres.catalog import TableName, discover
 from pg_migration.postgres.catalog.patterns import is_excluded
 from pg_migration.postgres.changes import copied_at, read_marks
 from pg_migration.postgres.endpoint import Side
 from pg_migration.postgres.errors import MigrationError, server_message
 from pg_migration.postgres.fingerprint import changes, fingerprint
-from pg_migration.postgres.ledger import TableName
 from pg_migration.postgres.plan import LoadSettings, Planner
 from pg_migration.postgres.session import Connections, execute
 

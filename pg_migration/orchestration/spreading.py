@@ -21,6 +21,7 @@ from dagster._core.snap import ExecutionPlanSnapshot, snapshot_from_execution_pl
 from dagster._core.workspace.context import BaseWorkspaceRequestContext
 
 from pg_migration.orchestration.run import MigrationRun
+from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.errors import ConfigurationError, MigrationError
 from pg_migration.postgres.load import WorkDone
 from pg_migration.postgres.plan import TablePlan
@@ -94,9 +95,9 @@ class Spread:
         self,
         context: dg.AssetExecutionContext,
         migration: MigrationRun,
-        assets: Mapping[tuple[str, str], dg.AssetKey],
+        assets: Mapping[TableName, dg.AssetKey],
         plans: Sequence[TablePlan],
-        order: Mapping[tuple[str, str], Sequence[str]],
+        order: Mapping[TableName, Sequence[str]],
         runs: int,
         workers: int,
     ) -> None:

@@ -12,10 +12,10 @@ from pg_migration.orchestration.naming import AFTER_ROWS
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.reports import file_report
 from pg_migration.orchestration.run import MigrationRun
-from pg_migration.postgres.catalog import Phase, Table
+from pg_migration.postgres.catalog import Phase, Table, TableName
 from pg_migration.postgres.ddl import missing
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.ledger import LoadedRange, TableName
+from pg_migration.postgres.ledger import LoadedRange
 
 SUMMARY = "summary"
 

@@ -11,13 +11,12 @@ from pg_migration.orchestration.comparison import both_sides, tell
 from pg_migration.orchestration.metadata import markdown
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
-from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.comparing import Answers, BothSides, Unanswered
 from pg_migration.postgres.content import Digest, Hashing
 from pg_migration.postgres.counting import count_rows
 from pg_migration.postgres.drift import describe_drift
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.ledger import TableName
 from pg_migration.postgres.locating import RowDifference, differences, ranges_that_differ
 from pg_migration.postgres.slicing import Slicing, slice_tables
 

@@ -18,9 +18,8 @@ from pg_migration.orchestration.run import MigrationRun
 from pg_migration.orchestration.spreading import Spread, runs_at_once
 from pg_migration.orchestration.structure import lacking
 from pg_migration.postgres import suspension
-from pg_migration.postgres.catalog import Phase, SchemaObject, Table
+from pg_migration.postgres.catalog import Phase, SchemaObject, Table, TableName
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.ledger import TableName
 from pg_migration.postgres.load import Load, Mode, ObjectFailed, TableFailed, TableLoaded, WorkDone
 from pg_migration.postgres.plan import TablePlan
 from pg_migration.postgres.progress import Progress

@@ -12,8 +12,8 @@ from importlib.resources import files
 
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.errors import ConfigurationError
-from pg_migration.postgres.ledger import TableName
 from pg_migration.postgres.session import fetch
 
 

@@ -13,11 +13,10 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.catalog.renaming import quote
 from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConnectionFailed, MigrationError, server_message
-from pg_migration.postgres.ledger import TableName
 from pg_migration.postgres.session import CANCEL_AGAIN_SECONDS, RETRY_SECONDS, Connections
 from pg_migration.postgres.slicing import Slicing
 from pg_migration.postgres.snapshot import Snapshot

@@ -12,9 +12,8 @@ from importlib.resources import files
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.comparing import Part
-from pg_migration.postgres.ledger import TableName
 from pg_migration.postgres.plan import PORTABLE_TYPES
 from pg_migration.postgres.session import execute, fetch
 from pg_migration.postgres.slicing import Slicing

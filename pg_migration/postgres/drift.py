@@ -14,11 +14,10 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extras import execute_values
 
-from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.comparing import BothSides, Part
 from pg_migration.postgres.content import Hashing
 from pg_migration.postgres.endpoint import Side
-from pg_migration.postgres.ledger import TableName
 from pg_migration.postgres.locating import RowDifference, key_text
 from pg_migration.postgres.session import execute, fetch, transaction
 from pg_migration.postgres.slicing import WHOLE

@@ -10,6 +10,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extras import Json, execute_values
 
+from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.endpoint import Endpoint
 from pg_migration.postgres.errors import AnotherRunActive, LockLost, NotPermitted, server_message
 from pg_migration.postgres.session import Connections, execute, fetch, transaction
@@ -21,7 +22,6 @@ LOCK_KEY = 0x70675F6D6967  # "pg_mig"; advisory locks are per database, so one n
 
 ORPHAN_SECONDS = 30  # how long sessions of a run that is dead may take to end
 
-TableName = tuple[str, str]
 Cut = Sequence[tuple[str, list[str]]]
 """The ranges of a table by their keys, each with the predicates of its chunks in order."""
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.findings import Finding
-from pg_migration.postgres.ledger import TableName
 from pg_migration.postgres.session import fetch
 
 _INVALID = "not valid"

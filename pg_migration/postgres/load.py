@@ -17,10 +17,10 @@ from enum import Enum
 import psycopg2
 
 from pg_migration.postgres import ledger
-from pg_migration.postgres.catalog import Address, SchemaObject
+from pg_migration.postgres.catalog import Address, SchemaObject, TableName
 from pg_migration.postgres.copying import Copied
 from pg_migration.postgres.errors import ConnectionFailed, LockLost, MigrationError, SnapshotLost, server_message
-from pg_migration.postgres.ledger import LoadedRange, TableName
+from pg_migration.postgres.ledger import LoadedRange
 from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.progress import Progress, TableMeter
 from pg_migration.postgres.ranges import KeyColumn, cover_everything, parse

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.ranges import CUTTABLE_TYPES, WHOLE_TABLE, KeyColumn, Range, cut, parse
 from pg_migration.postgres.session import fetch
@@ -135,9 +135,9 @@ class TablePlan:
     row_bytes: int = 0
 
     @property
-    def name(self) -> tuple[str, str]:
+    def name(self) -> TableName:
         """Schema and name in the source."""
-        return self.table.schema, self.table.name
+        return self.table.key
 
     @property
     def chunk_count(self) -> int:

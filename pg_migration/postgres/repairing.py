@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres import suspension
-from pg_migration.postgres.catalog import SchemaObject, Table
+from pg_migration.postgres.catalog import SchemaObject, Table, TableName
 from pg_migration.postgres.comparing import Answers, BothSides
 from pg_migration.postgres.content import Digest, Hashing
-from pg_migration.postgres.ledger import LoadedRange, TableName
+from pg_migration.postgres.ledger import LoadedRange
 from pg_migration.postgres.load import Event, Load, Mode, is_complete
 from pg_migration.postgres.locating import ranges_that_differ
 from pg_migration.postgres.plan import Planner

@@ -29,8 +29,9 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres import ledger
+from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.errors import server_message
-from pg_migration.postgres.ledger import CommittedChunk, Interrupted, StoredPlan, TableName
+from pg_migration.postgres.ledger import CommittedChunk, Interrupted, StoredPlan
 from pg_migration.postgres.plan import Chunk, LoadSettings, RangePlan, TablePlan
 from pg_migration.postgres.ranges import parse
 from pg_migration.postgres.session import fetch, transaction

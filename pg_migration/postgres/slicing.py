@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.endpoint import Side
-from pg_migration.postgres.ledger import TableName
 from pg_migration.postgres.plan import CHUNK_BYTES, LoadSettings, Planner, TablePlan
 from pg_migration.postgres.ranges import KeyColumn, Range
 from pg_migration.postgres.session import fetch

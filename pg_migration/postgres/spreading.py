@@ -17,9 +17,10 @@ from datetime import datetime
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.endpoint import Endpoint
 from pg_migration.postgres.errors import ConfigurationError, LockLost
-from pg_migration.postgres.ledger import LOCK_KEY, TableName
+from pg_migration.postgres.ledger import LOCK_KEY
 from pg_migration.postgres.load import WorkDone
 from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.ranges import parse

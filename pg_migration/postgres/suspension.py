@@ -12,7 +12,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.ledger import TableName
+from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.session import execute, fetch, transaction
 
 WRITES = ("trigger", "row security")

@@ -10,10 +10,10 @@ from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres import ledger
-from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.copying import Copied, stream
 from pg_migration.postgres.endpoint import Endpoint
-from pg_migration.postgres.ledger import ChunkEntry, TableName
+from pg_migration.postgres.ledger import ChunkEntry
 from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.session import Connections, execute, fetch, relied_on, take_over, transaction
 from pg_migration.postgres.snapshot import Snapshot

@@ -18,11 +18,10 @@ from dagster._core.execution.stats import RunStepKeyStatsSnapshot, StepEventStat
 
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun, Options
-from pg_migration.postgres.catalog import Catalog
+from pg_migration.postgres.catalog import Catalog, TableName
 from pg_migration.postgres.endpoint import Side
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.forecast import Forecast
-from pg_migration.postgres.ledger import TableName
 from pg_migration.postgres.load import WorkDone
 from pg_migration.postgres.preflight import Finding, Severity
 from pg_migration.reporting.model import (

@@ -31,7 +31,7 @@ class Phase(IntEnum):
 
 
 TableName = tuple[str, str]
-"""Schema (its name in the database that was discovered) and table."""
+"""Schema and table. The schema is named as in the source where nothing else is said."""
 
 
 @dataclass(frozen=True)
