@@ -205,10 +205,6 @@ class Catalog:
         """Tables by schema and name."""
         return {table.key: table for table in self.tables}
 
-    def objects_in(self, phase: Phase) -> tuple[SchemaObject, ...]:
-        """The objects of one phase, in order."""
-        return tuple(item for item in self.objects if item.phase == phase)
-
     def target_name(self, table: TableName) -> TableName:
         """The table's schema and name in the target."""
         return self.schemas[table[0]], table[1]
