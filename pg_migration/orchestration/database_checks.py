@@ -16,7 +16,7 @@ from pg_migration.postgres.ddl import Difference
 from pg_migration.postgres.ddl import differences as structural_differences
 from pg_migration.postgres.endpoint import Side
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.findings import Finding
+from pg_migration.postgres.observations import Observation
 from pg_migration.postgres.leftovers import find_leftovers
 from pg_migration.postgres.sequence_state import compare_sequences
 
@@ -28,7 +28,7 @@ NO_LEFTOVERS = "no_leftovers"
 STEP = "database_checks"
 CHECKED = dg.AssetKey("post_data")
 
-MOST_FINDINGS_TOLD = 20
+MOST_PROBLEMS_TOLD = 20
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class _StateCheck:
 
     name: str
     description: str
-    examine: Callable[[MigrationRun, Connection, Connection], tuple[str, list[Finding]]]
+    examine: Callable[[MigrationRun, Connection, Connection], tuple[str, list[Observation]]]
 
     @property
     def spec(self) -> dg.AssetCheckSpec:
@@ -45,18 +45,18 @@ class _StateCheck:
         return dg.AssetCheckSpec(self.name, asset=CHECKED, blocking=True, description=self.description)
 
 
-def _sequences(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Finding]]:
+def _sequences(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Observation]]:
     names = [sequence.key for sequence in run.catalog.sequences]
     found = compare_sequences(source, target, names, run.schemas, drift_is_wrong=run.snapshot is None)
     return f"{len(names):,} sequences", found
 
 
-def _constraints(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Finding]]:
+def _constraints(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Observation]]:
     count, found = compare_constraints(source, target, run.schemas, {table.key for table in run.catalog.tables})
     return f"{count:,} constraints", found
 
 
-def _leftovers(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Finding]]:
+def _leftovers(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Observation]]:
     tables = {table.key for table in run.catalog.tables}
     return f"{len(tables):,} tables", find_leftovers(source, target, run.schemas, tables)
 
@@ -147,8 +147,8 @@ def _examined(
         with both_sides(run) as sides:
             examined, found = run.call(lambda: sides.on(list(Side), lambda ends: check.examine(run, *ends)))
     except MigrationError as error:
-        examined, found = "nothing could be compared", [Finding(check.name, str(error))]
-    wrong = [str(finding) for finding in found if finding.wrong]
+        examined, found = "nothing could be compared", [Observation(check.name, str(error))]
+    wrong = [str(seen) for seen in found if seen.wrong]
     for problem in wrong:
         tell(context, run, problem)
     problems += wrong
@@ -165,8 +165,8 @@ def _examined(
 
 
 def _few(problems: Sequence[str]) -> list[str]:
-    more = len(problems) - MOST_FINDINGS_TOLD
-    return [*problems[:MOST_FINDINGS_TOLD], *([f"and {more:,} more"] if more > 0 else [])]
+    more = len(problems) - MOST_PROBLEMS_TOLD
+    return [*problems[:MOST_PROBLEMS_TOLD], *([f"and {more:,} more"] if more > 0 else [])]
 
 
 def build_known_tables(relations: Relations) -> dg.AssetChecksDefinition:

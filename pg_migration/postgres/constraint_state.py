@@ -6,7 +6,7 @@ from importlib.resources import files
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import TableName
-from pg_migration.postgres.findings import Finding
+from pg_migration.postgres.observations import Observation
 from pg_migration.postgres.session import fetch
 
 State = tuple[bool, bool]
@@ -20,7 +20,7 @@ _WORDS: Mapping[State, str] = {
 
 def compare_constraints(
     source: Connection, target: Connection, schemas: Mapping[str, str], tables: Collection[TableName]
-) -> tuple[int, list[Finding]]:
+) -> tuple[int, list[Observation]]:
     """How many constraints of the source's tables there are, and what is to be told of them.
 
     Args:
@@ -37,18 +37,18 @@ def compare_constraints(
     }
     theirs = {key: state for key, (state, _) in _states(target, list(schemas.values())).items()}
     migrated = {(schemas[schema], table) for schema, table in tables}
-    found: list[Finding] = []
+    found: list[Observation] = []
     for key, state in ours.items():
         name, other = _name(key), theirs.get(key)
         if other is None:
-            found.append(Finding(name, "missing in the target"))
+            found.append(Observation(name, "missing in the target"))
         elif other != state:
-            found.append(Finding(name, f"{_WORDS[other]} in the target, {_WORDS[state]} in the source"))
+            found.append(Observation(name, f"{_WORDS[other]} in the target, {_WORDS[state]} in the source"))
         elif state != (True, True):
-            found.append(Finding(name, f"{_WORDS[state]} on both sides", wrong=False))
+            found.append(Observation(name, f"{_WORDS[state]} on both sides", wrong=False))
     for key, state in theirs.items():
         if key not in ours and key[:2] in migrated and state != (True, True):
-            found.append(Finding(_name(key), f"{_WORDS[state]}, in the target only", wrong=False))
+            found.append(Observation(_name(key), f"{_WORDS[state]}, in the target only", wrong=False))
     return len(ours), found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import TableName
-from pg_migration.postgres.findings import Finding
+from pg_migration.postgres.observations import Observation
 from pg_migration.postgres.session import fetch
 
 _INVALID = "not valid"
@@ -18,7 +18,7 @@ Place = tuple[str, str, str, str]
 
 def find_leftovers(
     source: Connection, target: Connection, schemas: Mapping[str, str], tables: Collection[TableName]
-) -> list[Finding]:
+) -> list[Observation]:
     """What is in such a state in the target alone, what is still set aside, and what is called like our bookkeeping.
 
     Args:
@@ -36,10 +36,10 @@ def find_leftovers(
         # What only the target has may be as it likes, but an index that is not valid is of no use to anybody.
         if is_so and (schema, table) in migrated and ours.get(place, state != _INVALID) is False:
             what = f"{name} on {schema}.{table}" if name else f"{schema}.{table}"
-            found.append(Finding(what, f"{state}, which it is not in the source"))
+            found.append(Observation(what, f"{state}, which it is not in the source"))
     if fetch(target, "SELECT to_regclass('_pg_migration.suspended') IS NOT NULL") == [(True,)]:
         found += [
-            Finding(f'{kind} "{name}" on {schema}.{table}', "set aside for a load, and not brought back")
+            Observation(f'{kind} "{name}" on {schema}.{table}', "set aside for a load, and not brought back")
             for kind, name, schema, table in fetch(
                 target,
                 "SELECT kind, name, schema_name, table_name FROM _pg_migration.suspended "
@@ -48,7 +48,7 @@ def find_leftovers(
         ]
     strays = set(_read(target, "leftovers_bookkeeping.sql")) - set(_read(source, "leftovers_bookkeeping.sql"))
     found += [
-        Finding(f"{kind} {name}", "called like our bookkeeping, outside schema _pg_migration")
+        Observation(f"{kind} {name}", "called like our bookkeeping, outside schema _pg_migration")
         for kind, name in sorted(strays)
     ]
     return found

@@ -8,7 +8,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extras import execute_values
 
-from pg_migration.postgres.findings import Finding
+from pg_migration.postgres.observations import Observation
 from pg_migration.postgres.sequences import SEQUENCES_PER_QUERY, Position, SequenceName, read_positions
 from pg_migration.postgres.session import execute, fetch
 
@@ -77,7 +77,7 @@ def compare_sequences(
     sequences: Sequence[SequenceName],
     schemas: Mapping[str, str],
     drift_is_wrong: bool,
-) -> list[Finding]:
+) -> list[Observation]:
     """What is to be told of the source's sequences.
 
     Args:
@@ -91,7 +91,7 @@ def compare_sequences(
     ours = read_states(source, sequences)
     theirs = read_states(target, [(schemas[schema], name) for schema, name in sequences])
     recorded = _recorded(target)
-    found: list[Finding] = []
+    found: list[Observation] = []
     for (schema, name), state in ours.items():
         key = (schemas[schema], name)
         found += _compare(f"sequence {'.'.join(key)}", state, theirs.get(key), recorded.get(key), drift_is_wrong)
@@ -104,23 +104,23 @@ def _compare(
     target: SequenceState | None,
     copied: tuple[str, Position] | None,
     drift_is_wrong: bool,
-) -> list[Finding]:
+) -> list[Observation]:
     if target is None:
-        return [Finding(name, "missing in the target")]
+        return [Observation(name, "missing in the target")]
     found = []
     if target.collides:
         column = ".".join(target.column or ())
         what = f"{target} in the target, but {column} already holds {target.outermost:,}"
         as_in_source = source.collides and source.position == target.position
-        found.append(Finding(name, what + (", as in the source" if as_in_source else ""), wrong=not as_in_source))
+        found.append(Observation(name, what + (", as in the source" if as_in_source else ""), wrong=not as_in_source))
     if target.position == source.position:
         return found
     places = f"{target} in the target, {source} in the source"
     if copied is None or target.position != copied[1]:
-        found.append(Finding(name, places))
+        found.append(Observation(name, places))
         return found
     drift = f"the source moved on since its position was copied at {copied[0]} UTC: {places}"
-    found.append(Finding(name, drift, wrong=drift_is_wrong))
+    found.append(Observation(name, drift, wrong=drift_is_wrong))
     return found
 
 

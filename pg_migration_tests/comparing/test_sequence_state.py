@@ -5,7 +5,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres import ledger
 from pg_migration.postgres.endpoint import Side
-from pg_migration.postgres.findings import Finding
+from pg_migration.postgres.observations import Observation
 from pg_migration.postgres.sequence_state import compare_sequences, read_states, record_positions
 from pg_migration.postgres.sequences import read_positions
 from pg_migration_tests.comparing.harness import Pair
@@ -32,12 +32,12 @@ def ends(pair: Pair) -> tuple[Connection, Connection]:
     return source, target
 
 
-def findings(ends: tuple[Connection, Connection], drift_is_wrong: bool = True) -> list[Finding]:
+def observations(ends: tuple[Connection, Connection], drift_is_wrong: bool = True) -> list[Observation]:
     return compare_sequences(*ends, NAMES, {"public": "public"}, drift_is_wrong)
 
 
 def test_the_same_on_both_sides(ends: tuple[Connection, Connection]) -> None:
-    assert not findings(ends)
+    assert not observations(ends)
     states = read_states(ends[0], NAMES)
     assert {name: state.next_value for (_, name), state in states.items()} == {
         "up_id_seq": 3,
@@ -63,28 +63,28 @@ def test_the_same_on_both_sides(ends: tuple[Connection, Connection]) -> None:
 )
 def test_wrong_in_the_target(pair: Pair, ends: tuple[Connection, Connection], change: str, told: str) -> None:
     pair.target(change)
-    (found,) = findings(ends)
+    (found,) = observations(ends)
     assert found.wrong
     assert str(found).startswith(told)
 
 
 def test_a_source_that_moves_on_is_drift(pair: Pair, ends: tuple[Connection, Connection]) -> None:
     pair.source("INSERT INTO up (n) VALUES (5); SELECT nextval('alone')")
-    told = findings(ends)
-    assert [finding.wrong for finding in told] == [True, True]
-    for finding in told:
-        assert finding.what.startswith("the source moved on since its position was copied at 20")
-    assert [finding.wrong for finding in findings(ends, drift_is_wrong=False)] == [False, False]
+    told = observations(ends)
+    assert [seen.wrong for seen in told] == [True, True]
+    for seen in told:
+        assert seen.what.startswith("the source moved on since its position was copied at 20")
+    assert [seen.wrong for seen in observations(ends, drift_is_wrong=False)] == [False, False]
     # A target that is not where it was put is no drift, whatever the source has done.
     pair.target("SELECT setval('alone', 77)")
-    wrong = [finding for finding in findings(ends, drift_is_wrong=False) if finding.wrong]
-    assert [finding.object for finding in wrong] == ["sequence public.alone"]
+    wrong = [seen for seen in observations(ends, drift_is_wrong=False) if seen.wrong]
+    assert [seen.object for seen in wrong] == ["sequence public.alone"]
 
 
 def test_a_source_that_collides_itself_is_told_and_not_the_copy_s_fault(
     pair: Pair, ends: tuple[Connection, Connection]
 ) -> None:
     pair.both("INSERT INTO up (id) VALUES (1000)")
-    (found,) = findings(ends)
+    (found,) = observations(ends)
     assert not found.wrong
     assert found.what.endswith("already holds 1,000, as in the source")

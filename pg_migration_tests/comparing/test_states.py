@@ -38,15 +38,15 @@ def constraints(pair: Pair) -> tuple[int, list[tuple[str, bool]]]:
     source, target = (pair.links.open(pair.ends[side]) for side in Side)
     names = {("public", "a"), ("public", "b"), ("public", "scratch")}
     count, found = compare_constraints(source, target, SCHEMA, names)
-    return count, [(str(finding), finding.wrong) for finding in found]
+    return count, [(str(seen), seen.wrong) for seen in found]
 
 
 def leftovers(pair: Pair) -> list[str]:
     source, target = (pair.links.open(pair.ends[side]) for side in Side)
     tables = {("public", name) for name in ("a", "b", "scratch", "parts", "part")}
     found = find_leftovers(source, target, SCHEMA, tables)
-    assert all(finding.wrong for finding in found)
-    return [str(finding) for finding in found]
+    assert all(seen.wrong for seen in found)
+    return [str(seen) for seen in found]
 
 
 def test_constraints_of_both_sides(ends: Pair) -> None:
@@ -124,7 +124,5 @@ def test_a_not_null_that_a_partition_only_inherits_is_its_parents(pair: Pair) ->
     newest = pair.links.open(pair.ends[Side.TARGET])
     count, found = compare_constraints(newest, newest, {"one": "two"}, {("one", "p"), ("one", "p1")})
     pair.target("DROP SCHEMA one, two CASCADE")
-    assert [(str(finding), finding.wrong) for finding in found] == [
-        ("constraint late on two.p: NOT VALID on both sides", False)
-    ]
+    assert [(str(seen), seen.wrong) for seen in found] == [("constraint late on two.p: NOT VALID on both sides", False)]
     assert count == 1

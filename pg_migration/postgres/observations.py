@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Finding:
+class Observation:
     """One object, and what about it is worth telling. ``wrong`` is what makes the check fail."""
 
     object: str
