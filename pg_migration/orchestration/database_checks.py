@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import dagster as dg
 from psycopg2.extensions import connection as Connection
@@ -16,8 +17,8 @@ from pg_migration.postgres.ddl import Difference
 from pg_migration.postgres.ddl import differences as structural_differences
 from pg_migration.postgres.endpoint import Side
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.observations import Observation
 from pg_migration.postgres.leftovers import find_leftovers
+from pg_migration.postgres.observations import Observation
 from pg_migration.postgres.sequence_state import compare_sequences
 
 KNOWN_TABLES = "known_tables"
@@ -105,9 +106,8 @@ def build_database_checks(after: Sequence[dg.AssetKey]) -> dg.AssetChecksDefinit
         problems: list[str] = []
         if STRUCTURE in wanted:
             yield _structure(context, migration, after, problems)
-        for check in _STATE_CHECKS:
-            if check.name in wanted:
-                yield _examined(context, migration, check, problems)
+        for check, examined, found in _examined(migration, [c for c in _STATE_CHECKS if c.name in wanted]):
+            yield _judged(context, migration, check, examined, found, problems)
         fail_if(problems, "the target is not what the source is")
 
     return database_checks
@@ -140,14 +140,30 @@ def _structure(
 
 
 def _examined(
-    context: dg.AssetCheckExecutionContext, run: MigrationRun, check: _StateCheck, problems: list[str]
-) -> dg.AssetCheckResult:
+    run: MigrationRun, checks: Sequence[_StateCheck]
+) -> Iterator[tuple[_StateCheck, str, Sequence[Observation]]]:
+    """What each check sees: together over one connection to each side; where one fails, each by itself."""
     try:
         run.options.check()
         with both_sides(run) as sides:
-            examined, found = run.call(lambda: sides.on(list(Side), lambda ends: check.examine(run, *ends)))
+            seen = run.call(lambda: sides.on(list(Side), lambda ends: [c.examine(run, *ends) for c in checks]))
     except MigrationError as error:
-        examined, found = "nothing could be compared", [Observation(check.name, str(error))]
+        if len(checks) == 1:
+            yield checks[0], "nothing could be compared", [Observation(checks[0].name, str(error))]
+        else:
+            yield from chain.from_iterable(_examined(run, [check]) for check in checks)
+        return
+    yield from ((check, examined, found) for check, (examined, found) in zip(checks, seen, strict=True))
+
+
+def _judged(
+    context: dg.AssetCheckExecutionContext,
+    run: MigrationRun,
+    check: _StateCheck,
+    examined: str,
+    found: Sequence[Observation],
+    problems: list[str],
+) -> dg.AssetCheckResult:
     wrong = [str(seen) for seen in found if seen.wrong]
     for problem in wrong:
         tell(context, run, problem)

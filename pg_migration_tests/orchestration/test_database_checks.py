@@ -71,6 +71,17 @@ def test_one_check_can_be_run_alone(migrated: Platform) -> None:
     assert set(done.every_check) == {("post_data", "constraints")}
 
 
+def test_a_check_that_can_not_be_made_costs_the_others_nothing(migrated: Platform) -> None:
+    migrated.target.psql("ALTER TABLE _pg_migration.sequence_position RENAME last_value TO lost")
+    done = migrated.validate()
+    assert {name: done.every_check["post_data", name].passed for name in STATES} == {
+        "sequences": False,
+        "constraints": True,
+        "no_leftovers": True,
+    }
+    assert 'column "last_value" does not exist' in (done.every_check["post_data", "sequences"].description or "")
+
+
 @pytest.mark.parametrize("side", ["SOURCE", "TARGET"])
 def test_a_server_that_can_not_be_reached_fails_every_check(migrated: Platform, side: str) -> None:
     definitions = migrated.definitions
