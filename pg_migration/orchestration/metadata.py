@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from pg_migration.postgres.catalog import Catalog, Column
 from pg_migration.postgres.load import TableLoaded
-from pg_migration.postgres.preflight import Finding, Severity
+from pg_migration.postgres.preflight import Finding, Severity, worst_first
 
 Figure = dg.MetadataValue[Any] | dg.TableSchema | int | float | str
 
@@ -52,8 +52,6 @@ def findings_table(findings: Sequence[Finding]) -> dg.MarkdownMetadataValue:
 
 def findings_text(findings: Sequence[Finding]) -> str:
     """As `findings_table`, as plain text."""
-    order = [Severity.ERROR, Severity.WARNING, Severity.PASSED]
-    ordered = sorted(findings, key=lambda finding: order.index(finding.severity))
     return markdown_text(
         [
             {
@@ -62,7 +60,7 @@ def findings_text(findings: Sequence[Finding]) -> str:
                 "verdict": found.verdict,
                 "what to do": found.advice,
             }
-            for found in ordered
+            for found in worst_first(findings)
         ]
     )
 
@@ -132,7 +130,7 @@ def load_metadata(done: TableLoaded) -> dict[str, Figure]:
         "rows_per_second": rows_per_second(done),
         "ranges": len(done.ranges),
         "chunks": done.plan.chunk_count,
-        "wire_format": "binary" if done.plan.binary else "text",
+        "wire_format": done.plan.wire_format,
     }
 
 

@@ -7,6 +7,7 @@ from pg_migration.orchestration.metadata import Figure, markdown, markdown_text
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.postgres.capacity import affordable_workers
 from pg_migration.postgres.forecast import Forecast, forecast, usual_speed
+from pg_migration.reporting import figures
 
 PLAN = "plan"
 
@@ -17,7 +18,7 @@ def _copy_plan(context: dg.OpExecutionContext, migration: dg.ResourceParam[Migra
         migration.options.check()
         found = migration.call(lambda: look_ahead(migration))
         migration.outcomes.forecast = found
-    context.log.info(f"\n{markdown_text(_rows(found))}\n{_in_all(found)}")
+    context.log.info(f"\n{markdown_text(_rows(found))}\n{figures.forecast(found)}")
     return dg.Output(None, metadata=plan_metadata(found))
 
 
@@ -55,24 +56,15 @@ def _rows(found: Forecast) -> list[dict[str, object]]:
     return [
         {
             "order": number,
-            "table": ".".join(table.plan.name),
-            "rows": table.plan.rows,
-            "bytes": table.plan.bytes,
-            "format": "binary" if table.plan.binary else "text",
-            "cut by": table.plan.cut_by,
-            "ranges": len(table.plan.ranges),
-            "chunks": table.plan.chunk_count,
-            "frozen": table.plan.frozen,
+            "table": table.table,
+            "rows": table.rows,
+            "bytes": table.bytes,
+            "format": table.wire_format,
+            "cut by": table.cut_by,
+            "ranges": len(table.ranges),
+            "chunks": table.chunks,
+            "frozen": table.frozen,
             "seconds": table.seconds,
         }
         for number, table in enumerate(found.tables, 1)
     ]
-
-
-def _in_all(found: Forecast) -> str:
-    return (
-        f"In all about {found.rows:,} rows, {found.bytes / 2**20:,.0f} MiB, {found.chunks:,} chunks; with "
-        f"{found.workers} workers about {found.seconds:,.0f} s for the copy, without indexes and checks, at "
-        f"{found.bytes_per_second / 2**20:,.0f} MiB/s for each worker "
-        f"({'as in earlier runs' if found.measured else 'assumed: no earlier run has left a figure in the target'})."
-    )

@@ -23,54 +23,73 @@ FROM _pg_migration.chunk WHERE byte_count >= %s AND finished_at > started_at
 
 @dataclass(frozen=True)
 class TableForecast:
-    """One table and the seconds that its copy takes while all workers that it has chunks for are with it."""
+    """How one table would be copied, by its name in the source.
 
-    plan: TablePlan
+    ``rows`` is an estimate; ``bytes`` are those in the source, out-of-line values included. ``seconds`` is the time of
+    its copy while all workers that it has chunks for are with it.
+    """
+
+    table: str
+    rows: int
+    bytes: int
+    wire_format: str
+    cut_by: str
+    ranges: tuple[str, ...]
+    chunks: int
+    frozen: bool
     seconds: float
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """All tables in the order of the copy. ``seconds`` is wall time, without indexes, keys and checks.
+    """What a run would copy, in that order, and in all. ``seconds`` is wall time, without indexes, keys and checks.
 
     ``bytes_per_second`` is the speed of one worker; ``measured`` tells whether earlier runs had it.
     """
 
     tables: tuple[TableForecast, ...]
     workers: int
+    rows: int
+    bytes: int
+    chunks: int
+    seconds: float
     bytes_per_second: float
     measured: bool
 
-    @property
-    def rows(self) -> int:
-        """Estimated rows in all."""
-        return sum(table.plan.rows for table in self.tables)
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of all tables in the source, out-of-line values included."""
-        return sum(table.plan.bytes for table in self.tables)
-
-    @property
-    def chunks(self) -> int:
-        """COPY statements in all."""
-        return sum(table.plan.chunk_count for table in self.tables)
-
-    @property
-    def seconds(self) -> float:
-        """All workers busy to the end, but no faster than the table that takes longest by itself."""
-        return max([self.bytes / self.bytes_per_second / self.workers, *(table.seconds for table in self.tables)])
-
 
 def forecast(plans: Sequence[TablePlan], workers: int, bytes_per_second: float | None) -> Forecast:
-    """The time that plans take.
+    """The time that plans take: all workers busy to the end, but no less than the longest table by itself.
 
     Args:
         bytes_per_second: of one worker, as `usual_speed` found it; None takes `ASSUMED_BYTES_PER_SECOND`.
     """
     speed = bytes_per_second or ASSUMED_BYTES_PER_SECOND
-    tables = [TableForecast(p, p.bytes / speed / max(1, min(workers, p.chunk_count))) for p in plans]
-    return Forecast(tuple(tables), workers, speed, bytes_per_second is not None)
+    tables = tuple(_table(plan, workers, speed) for plan in plans)
+    total = sum(table.bytes for table in tables)
+    return Forecast(
+        tables,
+        workers,
+        rows=sum(table.rows for table in tables),
+        bytes=total,
+        chunks=sum(table.chunks for table in tables),
+        seconds=max([total / speed / workers, *(table.seconds for table in tables)]),
+        bytes_per_second=speed,
+        measured=bytes_per_second is not None,
+    )
+
+
+def _table(plan: TablePlan, workers: int, speed: float) -> TableForecast:
+    return TableForecast(
+        ".".join(plan.name),
+        plan.rows,
+        plan.bytes,
+        plan.wire_format,
+        plan.cut_by,
+        tuple(piece.range.key for piece in plan.ranges),
+        plan.chunk_count,
+        plan.frozen,
+        plan.bytes / speed / max(1, min(workers, plan.chunk_count)),
+    )
 
 
 def usual_speed(target: Connection) -> float | None:

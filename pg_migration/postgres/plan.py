@@ -145,6 +145,11 @@ class TablePlan:
         return sum(len(r.chunks) for r in self.ranges)
 
     @property
+    def wire_format(self) -> Literal["binary", "text"]:
+        """The format of its COPY."""
+        return "binary" if self.binary else "text"
+
+    @property
     def frozen(self) -> bool:
         """Whether the table is emptied in the transaction of its only chunk, which lets COPY FREEZE the rows.
 

@@ -218,7 +218,7 @@ class Worker:
         if not table.stored_columns:
             return self._rows_without_columns(origin, chunk, destination)
         columns = sql.SQL(", ").join(sql.Identifier(c.name) for c in table.stored_columns)
-        options = sql.SQL("FORMAT {}").format(sql.SQL("binary" if plan.binary else "text"))
+        options = sql.SQL("FORMAT {}").format(sql.SQL(plan.wire_format))
         if plan.encoding is not None:
             options += sql.SQL(", ENCODING {}").format(sql.Literal(plan.encoding))
         copy_out = sql.SQL("COPY (SELECT {} FROM ONLY {} WHERE {}) TO STDOUT ({})")

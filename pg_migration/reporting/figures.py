@@ -1,5 +1,7 @@
 """Figures as people read them."""
 
+from pg_migration.postgres.forecast import Forecast
+
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -27,6 +29,16 @@ def duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def forecast(found: Forecast) -> str:
+    """What a run would copy, and about how long that takes, in a sentence."""
+    return (
+        f"In all about {count(found.rows)} rows, {size(found.bytes)}, in {found.chunks:,} chunks; with {found.workers} "
+        f"workers about {duration(found.seconds)} for the copy, without indexes and checks, at "
+        f"{size(found.bytes_per_second)}/s for each worker "
+        f"({'as in earlier runs' if found.measured else 'assumed: no earlier run has left a figure in the target'})."
+    )
 
 
 def readable(text: str) -> str:

@@ -21,18 +21,13 @@ from pg_migration.orchestration.run import MigrationRun, Options
 from pg_migration.postgres.catalog import Catalog, TableName
 from pg_migration.postgres.endpoint import Side
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.forecast import Forecast
 from pg_migration.postgres.load import WorkDone
-from pg_migration.postgres.preflight import Finding, Severity
+from pg_migration.postgres.preflight import worst_first
 from pg_migration.reporting.model import (
     CheckReport,
     Database,
     Figure,
-    FindingReport,
     KindReport,
-    LeftOut,
-    PlannedTable,
-    PlanReport,
     Report,
     State,
     StepReport,
@@ -83,9 +78,9 @@ def gather(
         options=_options(migration.options),
         failures=tuple(failures),
         notes=tuple(outcomes.notes),
-        left_out=tuple(LeftOut(n.kind, n.name, n.reason) for n in catalog.notices) if catalog else (),
-        findings=_findings(outcomes.findings),
-        plan=_plan(outcomes.forecast) if outcomes.forecast else None,
+        left_out=catalog.notices if catalog else (),
+        findings=tuple(worst_first(outcomes.findings)),
+        plan=outcomes.forecast,
         tables=_tables(migration, relations, told),
         checks=checks,
         checks_planned=len(
@@ -139,39 +134,6 @@ def _options(options: Options) -> dict[str, int | float | bool | str | list[str]
     return {name: list(value) if isinstance(value, tuple) else value for name, value in flat.items()}
 
 
-def _findings(findings: Iterable[Finding]) -> tuple[FindingReport, ...]:
-    """What preflight found, what stops the migration first."""
-    order = [Severity.ERROR, Severity.WARNING, Severity.PASSED]
-    ordered = sorted(findings, key=lambda finding: order.index(finding.severity))
-    return tuple(FindingReport(f.check, f.severity.value, f.verdict, f.advice) for f in ordered)
-
-
-def _plan(found: Forecast) -> PlanReport:
-    tables = tuple(
-        PlannedTable(
-            table=".".join(table.plan.name),
-            rows=table.plan.rows,
-            bytes=table.plan.bytes,
-            wire_format="binary" if table.plan.binary else "text",
-            cut_by=table.plan.cut_by,
-            ranges=tuple(piece.range.key for piece in table.plan.ranges),
-            chunks=table.plan.chunk_count,
-            seconds=table.seconds,
-        )
-        for table in found.tables
-    )
-    return PlanReport(
-        tables=tables,
-        workers=found.workers,
-        rows=found.rows,
-        bytes=found.bytes,
-        chunks=found.chunks,
-        seconds=found.seconds,
-        bytes_per_second=found.bytes_per_second,
-        measured=found.measured,
-    )
-
-
 def _tables(
     migration: MigrationRun, relations: Relations, told: Mapping[TableName, Mapping[str, object]] | None
 ) -> tuple[TableReport, ...]:
@@ -217,7 +179,7 @@ def _table(
         build_seconds=loaded.build_seconds if loaded else None,
         ranges=len(loaded.ranges) if loaded else _whole(told.get("ranges")),
         chunks=plan.chunk_count if plan else None,
-        wire_format=("binary" if plan.binary else "text") if plan else None,
+        wire_format=plan.wire_format if plan else None,
         started_at=min((done.started_at for done in work), default=None),
         finished_at=max((done.finished_at for done in work), default=None),
         workers=tuple(sorted({done.worker for done in work})),

@@ -8,7 +8,9 @@ from functools import cached_property
 
 from pydantic import TypeAdapter
 
-from pg_migration.reporting import figures
+from pg_migration.postgres.catalog import Notice
+from pg_migration.postgres.forecast import Forecast
+from pg_migration.postgres.preflight import Finding
 
 Figure = int | float | str
 
@@ -137,63 +139,6 @@ class KindReport:
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """Something that is not migrated, and why."""
-
-    kind: str
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class FindingReport:
-    """What preflight says of one thing: ``severity`` is ``passed``, ``warning`` or ``error``."""
-
-    check: str
-    severity: str
-    verdict: str
-    advice: str
-
-
-@dataclass(frozen=True)
-class PlannedTable:
-    """How one table would be copied; ``rows`` and ``bytes`` are estimates, ``seconds`` of its copy alone."""
-
-    table: str
-    rows: int
-    bytes: int
-    wire_format: str
-    cut_by: str
-    ranges: tuple[str, ...]
-    chunks: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class PlanReport:
-    """What a run would copy, in that order. ``bytes_per_second`` is one worker's speed, ``measured`` or assumed."""
-
-    tables: tuple[PlannedTable, ...]
-    workers: int
-    rows: int
-    bytes: int
-    chunks: int
-    seconds: float
-    bytes_per_second: float
-    measured: bool
-
-    @property
-    def told(self) -> str:
-        """In a sentence."""
-        return (
-            f"about {figures.count(self.rows)} rows, {figures.size(self.bytes)}, in {self.chunks:,} chunks; with "
-            f"{self.workers} workers about {figures.duration(self.seconds)} for the copy, without indexes and checks, "
-            f"at {figures.size(self.bytes_per_second)}/s for each worker "
-            f"({'as in earlier runs' if self.measured else 'assumed: no earlier run left a figure in the target'})"
-        )
-
-
-@dataclass(frozen=True)
 class WorkReport:
     """What one worker did from when to when: see `pg_migration.postgres.load.WorkDone`."""
 
@@ -234,9 +179,9 @@ class Report:
     options: dict[str, int | float | bool | str | list[str] | None]
     failures: tuple[str, ...]
     notes: tuple[str, ...]
-    left_out: tuple[LeftOut, ...]
-    findings: tuple[FindingReport, ...]
-    plan: PlanReport | None
+    left_out: tuple[Notice, ...]
+    findings: tuple[Finding, ...]
+    plan: Forecast | None
     tables: tuple[TableReport, ...]
     checks: tuple[CheckReport, ...]
     checks_planned: int

@@ -56,7 +56,12 @@ def _template() -> Template:
         finalize=lambda value: figures.readable(value) if type(value) is str else value,
     )
     environment.filters.update(
-        count=figures.count, size=figures.size, duration=figures.duration, moment=_moment, scalar=_scalar
+        count=figures.count,
+        size=figures.size,
+        duration=figures.duration,
+        forecast=figures.forecast,
+        moment=_moment,
+        scalar=_scalar,
     )
     return environment.get_template("page.html")
 

@@ -7,8 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pg_migration.postgres.forecast import Forecast
+from pg_migration.postgres.preflight import Finding, Severity
 from pg_migration.reporting import figures
-from pg_migration.reporting.model import Database, FindingReport, PlanReport, Report, TableReport
+from pg_migration.reporting.model import Database, Report, TableReport
 
 NARROW = 110
 
@@ -34,12 +36,12 @@ def show(report: Report, console: Console, place: str | None = None) -> None:
     if report.tables:
         console.print(_tables(report.tables, narrow=console.width < NARROW))
     # Where rows were copied, what was in order beforehand is no news.
-    telling = [found for found in report.findings if found.severity != "passed" or not report.tables]
+    telling = [found for found in report.findings if found.severity is not Severity.PASSED or not report.tables]
     if telling:
         console.print(_findings(telling))
     if report.plan is not None:
         console.print(_plan(report.plan))
-        _line(console, _text(report.plan.told))
+        _line(console, _text(figures.forecast(report.plan)))
     if report.checks_planned:
         _line(console, _text(report.checks_told))
     _checks(report, console)
@@ -103,17 +105,17 @@ def _tables(tables: Sequence[TableReport], narrow: bool) -> Table:
     return drawn
 
 
-def _findings(findings: Iterable[FindingReport]) -> Table:
+def _findings(findings: Iterable[Finding]) -> Table:
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("looked at", "outcome", "verdict", "what to do"):
         drawn.add_column(title, overflow="fold")
     for found in findings:
-        outcome = _text(found.severity, _STYLES.get(found.severity, ""))
+        outcome = _text(found.severity.value, _STYLES.get(found.severity.value, ""))
         drawn.add_row(_text(found.check), outcome, _text(found.verdict), _text(found.advice))
     return drawn
 
 
-def _plan(plan: PlanReport) -> Table:
+def _plan(plan: Forecast) -> Table:
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("table", "format", "cut by"):
         drawn.add_column(title, overflow="fold")

@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.preflight import contents, rights, room, servers, traffic
 from pg_migration.postgres.preflight.asking import Ends, Intent
-from pg_migration.postgres.preflight.finding import Finding, NotReady, Severity, demand, error, passed, warning
+from pg_migration.postgres.preflight.finding import (
+    Finding,
+    NotReady,
+    Severity,
+    demand,
+    error,
+    passed,
+    warning,
+    worst_first,
+)
 
 __all__ = [
     "Ends",
@@ -22,6 +31,7 @@ __all__ = [
     "look_at_servers",
     "passed",
     "warning",
+    "worst_first",
 ]
 
 

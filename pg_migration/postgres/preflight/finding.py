@@ -61,6 +61,14 @@ def demand(findings: Iterable[Finding]) -> None:
         raise NotReady(f"{len(errors)} things stand in the way; nothing was changed:\n{listed}")
 
 
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """What stops the migration before what only warns, and that before what is in order."""
+    return sorted(findings, key=lambda finding: _RANKS.index(finding.severity))
+
+
+_RANKS = (Severity.ERROR, Severity.WARNING, Severity.PASSED)
+
+
 def listed(names: Iterable[str], most: int = 10) -> str:
     """Names in a row, the last of many left out."""
     every = list(names)
