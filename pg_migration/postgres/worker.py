@@ -20,13 +20,21 @@ from pg_migration.postgres.snapshot import Snapshot
 
 # Commits do not wait for the disk: the end of the load does. The memory of an index build is the server's own setting
 # or, where that is more, a worker's share of shared_buffers, the only measure of the machine that SQL can see; at most
-# 1 GB, beyond which sorts gain little.
+# 1 GB, beyond which sorts gain little. Its parallel processes are the server's own number or, where that is more, a
+# worker's share of max_parallel_workers, if somebody has set that: the default says nothing of the machine. They share
+# the memory of the build (PostgreSQL docs: CREATE INDEX, "Building Indexes in Parallel").
 _TARGET_SETTINGS = """
 SELECT set_config('synchronous_commit', 'off', false),
        set_config('maintenance_work_mem', greatest(
            pg_size_bytes(current_setting('maintenance_work_mem')),
            least(pg_size_bytes(current_setting('shared_buffers')) / %(workers)s, 1024 ^ 3)
-       )::bigint / 1024 || 'kB', false)
+       )::bigint / 1024 || 'kB', false),
+       set_config('max_parallel_maintenance_workers', greatest(
+           current_setting('max_parallel_maintenance_workers')::int,
+           (SELECT setting::int / %(workers)s FROM pg_settings
+             WHERE name = 'max_parallel_workers' AND source <> 'default'
+               AND current_setting('max_parallel_maintenance_workers') <> '0')
+       )::text, false)
 """
 
 

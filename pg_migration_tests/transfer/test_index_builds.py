@@ -1,0 +1,58 @@
+"""How much of the target's machine an index build takes."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pg_migration.postgres.ledger import TargetLock
+from pg_migration.postgres.session import Connections, fetch
+from pg_migration.postgres.snapshot import Snapshot
+from pg_migration.postgres.worker import LoadContext, Worker
+from pg_migration_tests.transfer.harness import Pair
+
+Processes = Callable[[int], int]
+
+
+@pytest.fixture
+def processes(pair: Pair) -> Iterator[Processes]:
+    """The parallel processes that one of so many workers lets an index build have."""
+    source, target = pair.source.endpoint, pair.target.endpoint
+    with Connections("pg_migration test") as connections:
+        lock = TargetLock(connections, target, "test")
+        lock.acquire()
+        snapshot = Snapshot.take(connections, source)
+
+        def allowed(workers: int) -> int:
+            context = LoadContext(connections, source, target, snapshot, lock, "test", pair.schemas, False, workers, ())
+            ((found,),) = fetch(Worker(context).target, "SHOW max_parallel_maintenance_workers")
+            return int(found)
+
+        yield allowed
+
+
+def change(pair: Pair, *settings: str) -> None:
+    """Set what sessions of the target begin with."""
+    for scope, setting in (text.split(": ") for text in settings):
+        of = {"role": "ROLE postgres IN DATABASE", "database": "DATABASE"}[scope]
+        pair.target.psql(f"SELECT format('ALTER {of} %I SET {setting}', current_database()) \\gexec")
+
+
+def test_a_server_that_nobody_sized(pair: Pair, processes: Processes) -> None:
+    assert pair.target.psql("SELECT source FROM pg_settings WHERE name = 'max_parallel_workers'") == "default\n"
+    assert processes(1) == 2
+
+
+@pytest.mark.parametrize("scope", ["role", "database"])
+def test_a_share_of_what_somebody_set(pair: Pair, processes: Processes, scope: str) -> None:
+    change(pair, f"{scope}: max_parallel_workers = 12")
+    assert [processes(workers) for workers in (1, 2, 3, 8)] == [12, 6, 4, 2]
+
+
+def test_what_the_server_has_is_never_made_less(pair: Pair, processes: Processes) -> None:
+    change(pair, "database: max_parallel_workers = 12", "role: max_parallel_maintenance_workers = 5")
+    assert [processes(workers) for workers in (2, 3)] == [6, 5]
+
+
+def test_parallel_builds_that_are_switched_off_stay_off(pair: Pair, processes: Processes) -> None:
+    change(pair, "database: max_parallel_workers = 12", "database: max_parallel_maintenance_workers = 0")
+    assert processes(1) == 0
