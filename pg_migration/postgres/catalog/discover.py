@@ -370,7 +370,7 @@ class _Finisher:
         keys = self.tables.constraints_of(row, PRIMARY_KEY)
         ancestors = self._ancestors(row)
         root = ancestors[-1] if ancestors else None
-        through_root = row["kind"] == "r" and any(ancestor["hashes_differ"] for ancestor in ancestors)
+        through_root = any(ancestor["hashes_differ"] for ancestor in ancestors)
         return Table(
             oid=row["oid"],
             schema=row["schema"],

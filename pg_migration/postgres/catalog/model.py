@@ -61,9 +61,9 @@ class Table:
 
     ``reltuples`` is -1 where the table was never analyzed (0 before 14). ``bytes`` is pg_table_size, TOAST included;
     ``pages`` counts the blocks of the main fork now. ``root`` is the topmost partitioned table of a partition.
-    ``through_root`` marks a leaf whose rows must be loaded through ``root``: its hash partition key hashes differently
-    on another cluster. ``left_out`` are partitions, at any depth below a partitioned table (of ``through_root`` leaves:
-    below the root), that are not migrated: excluded, foreign or in another schema.
+    ``through_root`` marks a partition whose rows must be loaded through ``root``: a hash partition key above it hashes
+    differently on another cluster. ``left_out`` are partitions, at any depth below a partitioned table (where
+    ``through_root`` is set: below the root), that are not migrated: excluded, foreign or in another schema.
     """
 
     oid: int
