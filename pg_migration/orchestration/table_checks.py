@@ -13,11 +13,12 @@ from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.comparing import Answers, BothSides, Unanswered
-from pg_migration.postgres.content import Digest, Hashing
+from pg_migration.postgres.content import Digest, Hashing, digest_tables
 from pg_migration.postgres.counting import count_rows
 from pg_migration.postgres.drift import describe_drift
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.locating import RowDifference, differences, ranges_that_differ
+from pg_migration.postgres.partition_trees import ask_once, find_origins
 from pg_migration.postgres.slicing import Slicing, slice_tables
 
 ROW_COUNT = "row_count"
@@ -139,23 +140,17 @@ class _TableChecks:
 
     def _compared(self, sides: BothSides, tables: Sequence[Table]) -> Iterator[dg.AssetCheckResult]:
         run = self._run
+        origins = run.call(lambda: find_origins(sides, tables))
         hashed = self._sliced((t for t in tables if self._is_hashed(t)), by_key=True)
         counted = self._sliced((t for t in tables if not self._is_hashed(t)), by_key=False)
         workers = run.call(run.workers)
-        for counts in sides.ask(count_rows, counted, workers):
+        for counts in ask_once(sides, count_rows, counted, origins, workers):
             source, target = (a if isinstance(a, Unanswered) else sum(a) for a in (counts.source, counts.target))
             drift = self._drift(sides, counts, []) if source != target else ""
             yield self._row_count(counts, source, target, drift)
         hashing = Hashing.of_sample(run.options.content_sample_percent, hashed, run.options.load.partition_threshold)
-        too_large: list[Slicing] = []
-        for found in sides.ask(hashing, hashed, workers):
-            if found.too_large:
-                too_large.append(found.slicing)
-            else:
-                yield from self._digested(sides, found, hashing)
-        hashing = hashing.for_large_rows()
-        for found in sides.ask(hashing, too_large, workers):
-            yield from self._digested(sides, found, hashing)
+        for found, hashed_by in digest_tables(sides, hashed, hashing, origins, workers):
+            yield from self._digested(sides, found, hashed_by)
 
     def _is_hashed(self, table: Table) -> bool:
         return CONTENT in self._wanted[self._run.target_name(table)]
@@ -262,7 +257,7 @@ def _content_metadata(
             shown[f"hash_in_{side}"] = dg.MetadataValue.text(str(digest))
     if isinstance(source, Digest):
         shown["rows_hashed"] = dg.MetadataValue.int(source.hashed)
-        shown["sampled_percent"] = dg.MetadataValue.float(hashing.percent_of(found.table))
+        shown["sampled_percent"] = dg.MetadataValue.float(_percent(found, source, hashing))
         shown["bytes"] = dg.MetadataValue.int(found.table.bytes)
         if found.seconds > 0:
             shown["rows_per_second"] = dg.MetadataValue.int(round(source.rows / found.seconds))
@@ -276,5 +271,14 @@ def _content_metadata(
     return {**shown, **_cost(found)}
 
 
+def _percent(found: Answers[Digest], digest: Digest, hashing: Hashing) -> float:
+    """The share of the rows that was hashed, about; all, where partitions that add up to a sampled table are small."""
+    return hashing.percent_of(found.table) if digest.hashed < digest.rows else 100.0
+
+
 def _cost(found: Answers[Any]) -> Metadata:
-    return {"seconds": dg.MetadataValue.float(round(found.seconds, 3))}
+    """How long it took, or what saved it."""
+    names = [".".join(name) for name in found.taken_from]
+    if not names:
+        return {"seconds": dg.MetadataValue.float(round(found.seconds, 3))}
+    return {"taken_from": dg.MetadataValue.text(names[0] if len(names) == 1 else f"its {len(names):,} partitions")}

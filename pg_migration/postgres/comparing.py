@@ -70,13 +70,15 @@ class Unanswered:
 class Answers(Generic[Answer]):
     """What the two sides said of one table: an answer for each of its slices, or why there is none.
 
-    ``seconds`` is the wall time from the first slice's begin to the last one's end.
+    ``seconds`` is the wall time from the first slice's begin to the last one's end. ``taken_from`` are
+    the tables that hold the same rows, where the table itself was not read: its partitions, say.
     """
 
     slicing: Slicing
     source: tuple[Answer, ...] | Unanswered
     target: tuple[Answer, ...] | Unanswered
     seconds: float
+    taken_from: tuple[TableName, ...] = ()
 
     @property
     def table(self) -> Table:

@@ -5,7 +5,7 @@ server's version (12 and later) or on how values are stored. PostgreSQL's hash f
 today, not to keep a fingerprint: their results may change between major versions on other hardware.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 
@@ -13,7 +13,8 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table, TableName
-from pg_migration.postgres.comparing import Part
+from pg_migration.postgres.comparing import Answers, BothSides, Part, compared_relation
+from pg_migration.postgres.partition_trees import Origins, ask_once
 from pg_migration.postgres.plan import PORTABLE_TYPES
 from pg_migration.postgres.session import execute, fetch
 from pg_migration.postgres.slicing import Slicing
@@ -119,6 +120,43 @@ class Hashing:
             column, sender = sql.Identifier(name), senders.get(name)
             found[name] = sql.SQL("sha256({}({}))").format(sql.SQL(sender), column) if sender else column
         return found
+
+
+def digest_tables(
+    sides: BothSides, slicings: Sequence[Slicing], hashing: Hashing, origins: Origins, workers: int
+) -> Iterator[tuple[Answers[Digest], Hashing]]:
+    """The digests of tables, each with how its rows were hashed: other than asked for where they are too large.
+
+    Args:
+        slicings: as for `BothSides.ask`.
+        origins: of tables, which are read only where the digests of those do not add up to theirs.
+        workers: connections to each side.
+    """
+    tables = {slicing.table.key: slicing.table for slicing in slicings}
+    adding_up = {n: found for n, found in origins.items() if n in tables and _add_up(found, tables[n], hashing)}
+    too_large: list[Slicing] = []
+    for found in ask_once(sides, hashing, slicings, adding_up, workers):
+        if found.too_large:
+            too_large.append(found.slicing)
+        else:
+            yield found, hashing
+    hashing = hashing.for_large_rows()
+    for found in ask_once(sides, hashing, too_large, adding_up, workers):
+        yield found, hashing
+
+
+def _add_up(origins: Iterable[Table], table: Table, hashing: Hashing) -> bool:
+    """Whether digests of tables that hold a table's rows are together what its own would be, of no fewer of the rows.
+
+    They are where a row's text is the same: its columns have the same order, and names in values the same schema.
+    """
+    columns = [column.name for column in table.stored_columns]
+    return all(
+        [column.name for column in origin.stored_columns] == columns
+        and compared_relation(origin)[0][0] == compared_relation(table)[0][0]
+        and hashing.percent_of(origin) >= hashing.percent_of(table)
+        for origin in origins
+    )
 
 
 def hash_of(connection: Connection, values: Sequence[sql.Composable]) -> sql.Composable:

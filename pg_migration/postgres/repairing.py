@@ -8,7 +8,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres import suspension
 from pg_migration.postgres.catalog import SchemaObject, Table, TableName
 from pg_migration.postgres.comparing import Answers, BothSides
-from pg_migration.postgres.content import Digest, Hashing
+from pg_migration.postgres.content import Digest, Hashing, digest_tables
 from pg_migration.postgres.ledger import LoadedRange
 from pg_migration.postgres.load import Event, Load, Mode, is_complete
 from pg_migration.postgres.locating import ranges_that_differ
@@ -53,14 +53,7 @@ def find_damage(
     by_range = [s for t, name in holding.items() if (s := _by_range(planner, t, loaded.get(name, ()))) is not None]
     cut = {slicing.table for slicing in by_range}
     others = slice_tables(planner, target, {table: name for table, name in holding.items() if table not in cut})
-    too_large: list[Slicing] = []
-    hashing = Hashing()
-    for answers in sides.ask(hashing, [*by_range, *others], workers):
-        if answers.too_large:
-            too_large.append(answers.slicing)
-        else:
-            yield from _damage(answers, cut)
-    for answers in sides.ask(hashing.for_large_rows(), too_large, workers):
+    for answers, _ in digest_tables(sides, [*by_range, *others], Hashing(), {}, workers):
         yield from _damage(answers, cut)
 
 

@@ -11,7 +11,7 @@ from pg_migration_tests.conftest import PostgresServer
 # What tests may leave behind: to drop it takes much less time than to make a database.
 CLEAN = """
     SET client_min_messages = warning;
-    DROP SCHEMA IF EXISTS public, _pg_migration, _pg_migration_shadow CASCADE;
+    DROP SCHEMA IF EXISTS public, other, _pg_migration, _pg_migration_shadow CASCADE;
     CREATE SCHEMA public
 """
 

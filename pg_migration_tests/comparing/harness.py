@@ -25,6 +25,7 @@ class Pair:
         self._servers, self._urls, self.links = servers, urls, links
         self.settings = settings or LoadSettings()
         self.hashing = Hashing()
+        self.schemas = {"public": "public"}
         self.ends = {side: Endpoint.parse(side, url, "URL") for side, url in zip(Side, urls, strict=True)}
 
     def both(self, text: str) -> None:
@@ -39,14 +40,14 @@ class Pair:
 
     @property
     def table(self) -> Table:
-        return discover(self.links.open(self.ends[Side.SOURCE]), {"public": "public"}).tables_by_name["public", "t"]
+        return discover(self.links.open(self.ends[Side.SOURCE]), self.schemas).tables_by_name["public", "t"]
 
     @property
     def sides(self) -> BothSides:
         """Both sides as they are now."""
         snapshots = {side: Snapshot.take(self.links, end) for side, end in self.ends.items()}
         source, target = self.ends[Side.SOURCE], self.ends[Side.TARGET]
-        return BothSides(self.links, source, target, {"public": "public"}, snapshots)
+        return BothSides(self.links, source, target, self.schemas, snapshots)
 
     def answers(self) -> Answers[Digest]:
         """The digests of every slice."""
