@@ -1,6 +1,6 @@
 """The checks of the whole database: structure, sequences, constraints, leftovers, and that every table is known."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -9,7 +9,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.orchestration.comparison import both_sides, tell
 from pg_migration.orchestration.failing import fail_if
-from pg_migration.orchestration.metadata import markdown
+from pg_migration.orchestration.metadata import Figure, markdown
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.postgres.constraint_state import compare_constraints
@@ -136,7 +136,7 @@ def _structure(
         passed=not wrong,
         severity=dg.AssetCheckSeverity.ERROR if missing else dg.AssetCheckSeverity.WARN,
         description=f"{len(wrong)} differences" if wrong else "the same structure",
-        metadata={"differences": markdown([{"object": d.identity, "what": d.what} for d in found])},
+        metadata=_listed("differences", [{"object": d.identity, "what": d.what} for d in found]),
     )
 
 
@@ -175,10 +175,15 @@ def _judged(
         passed=not wrong,
         description="; ".join([examined, *_few(wrong)] if wrong else [f"{examined}, all as they should be"]),
         metadata={
-            "findings": markdown([{"object": f.object, "what": f.what, "wrong": f.wrong} for f in found]),
+            **_listed("findings", [{"object": f.object, "what": f.what, "wrong": f.wrong} for f in found]),
             "wrong": len(wrong),
         },
     )
+
+
+def _listed(name: str, rows: Sequence[Mapping[str, object]]) -> dict[str, Figure]:
+    """A table, where there is something in it: the UI shows a button even for an empty one."""
+    return {name: markdown(rows)} if rows else {}
 
 
 def _few(problems: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ import dagster as dg
 from tabulate import tabulate
 
 from pg_migration.postgres.catalog import Catalog, Column
-from pg_migration.postgres.load import TableLoaded
+from pg_migration.postgres.load import RangeLoaded, TableLoaded
 from pg_migration.postgres.preflight import Finding, Severity, worst_first
 
 Figure = dg.MetadataValue[Any] | dg.TableSchema | int | float | str
@@ -119,12 +119,20 @@ def catalog_metadata(catalog: Catalog) -> dict[str, Figure]:
 
 
 def load_metadata(done: TableLoaded) -> dict[str, Figure]:
-    """The figures of one table's load."""
+    """The figures of one table's load.
+
+    Those of ranges have other names than those of a whole table, as the UI plots all that have one name in one line.
+    """
+    size: dict[str, Figure]
+    if done.covers_table:
+        size = {"dagster/row_count": done.rows, "rows": done.rows, "bytes": done.bytes}
+    elif len(done.ranges) == 1:
+        size = range_metadata(done.ranges[0])
+    else:
+        size = {"range_rows": done.rows, "range_bytes": done.bytes}
     return {
-        "dagster/row_count": done.rows,
+        **size,
         "dagster/column_schema": column_schema(done.plan.table.columns),
-        "rows": done.rows,
-        "bytes": done.bytes,
         "seconds": round(done.seconds, 3),
         "build_seconds": round(done.build_seconds, 3),
         "rows_per_second": rows_per_second(done),
@@ -132,6 +140,11 @@ def load_metadata(done: TableLoaded) -> dict[str, Figure]:
         "chunks": done.plan.chunk_count,
         "wire_format": done.plan.wire_format,
     }
+
+
+def range_metadata(done: RangeLoaded) -> dict[str, Figure]:
+    """The figures of one key range, in a run that loads several."""
+    return {"dagster/partition_row_count": done.rows, "range_bytes": done.bytes}
 
 
 def rows_per_second(done: TableLoaded) -> int:

@@ -9,7 +9,7 @@ from pg_migration.orchestration import watching
 from pg_migration.orchestration.comparison import both_sides, tell
 from pg_migration.orchestration.failing import fail_if, told_plainly
 from pg_migration.orchestration.jobs import run_tags
-from pg_migration.orchestration.metadata import load_metadata
+from pg_migration.orchestration.metadata import load_metadata, range_metadata
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.orchestration.structure import lacking
@@ -19,7 +19,6 @@ from pg_migration.postgres import ledger, suspension
 from pg_migration.postgres.catalog import Phase, Table, matches
 from pg_migration.postgres.load import ObjectFailed, TableFailed, TableLoaded, WorkDone
 from pg_migration.postgres.progress import Progress
-from pg_migration.postgres.ranges import ALL
 from pg_migration.postgres.repairing import Damage, find_damage, reload_damage
 
 REPAIR = "repair"
@@ -132,9 +131,5 @@ class _Repair:
         self._run.outcomes.loaded[name] = event
         key = self._relations.keys[name]
         for piece in event.ranges:
-            figures = {"dagster/partition_row_count": piece.rows, "rows": piece.rows, "bytes": piece.bytes}
-            self._context.log_event(dg.AssetMaterialization(key, partition=piece.key, metadata=figures))
-        shown = load_metadata(event)
-        if [piece.key for piece in event.ranges] != [ALL]:
-            del shown["dagster/row_count"]  # it is of these ranges, not of the table
-        self._context.log_event(dg.AssetMaterialization(key, metadata=shown))
+            self._context.log_event(dg.AssetMaterialization(key, partition=piece.key, metadata=range_metadata(piece)))
+        self._context.log_event(dg.AssetMaterialization(key, metadata=load_metadata(event)))

@@ -1,13 +1,14 @@
 """The checks of every table, ``row_count`` and ``content``: the evidence that its rows are the source's."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from pg_migration.orchestration.attendance import source_pool
 from pg_migration.orchestration.comparison import both_sides, tell
+from pg_migration.orchestration.failing import fail_if
 from pg_migration.orchestration.metadata import markdown
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
@@ -66,7 +67,10 @@ def build_table_checks(relations: Relations) -> dg.AssetChecksDefinition | None:
         if migration.snapshot is not None:
             hashed = _hashable(context, migration, wanted)
             wanted = {name: checks if name in hashed else checks - {CONTENT} for name, checks in wanted.items()}
+        told = len(migration.outcomes.failures)
         yield from _TableChecks(context, migration, relations, wanted).results()
+        # Else Dagster fails the step, with the names of the checks and its own stack.
+        fail_if(migration.outcomes.failures[told:], "the target does not hold what the source holds")
 
     return table_checks
 
@@ -89,16 +93,19 @@ def compare_again(
         )
 
 
-def _hashable(context: dg.AssetCheckExecutionContext, run: MigrationRun, names: Iterable[TableName]) -> set[TableName]:
-    """The tables whose rows a run that copied them may hash: not where it replaced some ranges only.
+def _hashable(
+    context: dg.AssetCheckExecutionContext, run: MigrationRun, names: Collection[TableName]
+) -> set[TableName]:
+    """The tables whose rows a run that copied them may hash: those that hold nothing of an earlier snapshot.
 
-    What else is in such a table is of an earlier snapshot.
+    Not where it replaced some ranges only; nor a partitioned table, as other runs copied its partitions.
     """
     if not run.options.check_content:
         return set()
     if not any(tag in context.run.tags for tag in ("dagster/partition", "dagster/asset_partition_range_start")):
         return set(names)
-    return {name for name in names if name in run.outcomes.loaded and run.outcomes.loaded[name].is_whole}
+    loaded = {name: done for name, done in run.outcomes.loaded.items() if name in names}
+    return {name for name, done in loaded.items() if done.covers_table and done.plan.table.kind == "r"}
 
 
 class _TableChecks:
@@ -257,7 +264,8 @@ def _content_metadata(
             shown[f"hash_in_{side}"] = dg.MetadataValue.text(str(digest))
     if isinstance(source, Digest):
         shown["rows_hashed"] = dg.MetadataValue.int(source.hashed)
-        shown["sampled_percent"] = dg.MetadataValue.float(_percent(found, source, hashing))
+        if source.hashed != source.rows:
+            shown["sampled_percent"] = dg.MetadataValue.float(_percent(found, source, hashing))
         shown["bytes"] = dg.MetadataValue.int(found.table.bytes)
         if found.seconds > 0:
             shown["rows_per_second"] = dg.MetadataValue.int(round(source.rows / found.seconds))

@@ -11,7 +11,7 @@ from pg_migration.orchestration import watching
 from pg_migration.orchestration.attendance import source_pool
 from pg_migration.orchestration.beginning import begin, is_whole_run
 from pg_migration.orchestration.failing import fail_if, told_plainly
-from pg_migration.orchestration.metadata import load_metadata
+from pg_migration.orchestration.metadata import load_metadata, range_metadata
 from pg_migration.orchestration.naming import partitions_definition
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
@@ -220,8 +220,7 @@ class TablesStep:
         key = self._relations.keys[name]
         if not self._keyed:  # in a run with a partition key the framework records the partitions itself
             for piece in event.ranges:
-                metadata = {"dagster/partition_row_count": piece.rows, "rows": piece.rows, "bytes": piece.bytes}
-                yield dg.AssetMaterialization(key, partition=piece.key, metadata=metadata)
+                yield dg.AssetMaterialization(key, partition=piece.key, metadata=range_metadata(piece))
         yield dg.MaterializeResult(key, metadata=load_metadata(event))
 
     def _failed(self, event: TableFailed) -> str:

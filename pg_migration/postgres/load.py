@@ -85,10 +85,9 @@ class TableLoaded:
         return sum(r.bytes for r in self.ranges)
 
     @property
-    def is_whole(self) -> bool:
-        """Whether the ranges leave no row of the table out, so that all of it is of one snapshot."""
-        key = self.plan.key
-        return self.plan.table.kind == "r" and cover_everything((parse(r.key, key, "") for r in self.ranges), key)
+    def covers_table(self) -> bool:
+        """Whether the ranges leave no row of the table out."""
+        return cover_everything((parse(r.key, self.plan.key, "") for r in self.ranges), self.plan.key)
 
     @property
     def copied_rows(self) -> int:

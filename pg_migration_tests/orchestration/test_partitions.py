@@ -51,7 +51,7 @@ def test_one_partition_replaces_exactly_its_rows(migrated: Platform) -> None:
     migrated.target.psql(SPOIL)
     done = migrated.materialize("public/orders", partition=keys[1], **CUT)
     assert done.success
-    assert done.metadata("public/orders", keys[1])["dagster/row_count"] == upper - lower + 1
+    assert done.metadata("public/orders", keys[1])["dagster/partition_row_count"] == upper - lower + 1
     inside = f"SELECT * FROM orders WHERE id BETWEEN {lower} AND {upper} ORDER BY id"
     assert migrated.target.psql(inside) == migrated.source.psql(inside)
     assert int(migrated.target.psql(SPOILED)) == 4000 - (upper - lower + 1)
