@@ -8,13 +8,13 @@ has, and of one that was rolled back. Then a table is copied once more than it h
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.resources import files
 
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.session import fetch
+from pg_migration.postgres.sql_files import sql_file
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def read_marks(source: Connection, schemas: Collection[str]) -> Marks:
             "the source is a standby, whose statistics do not count what its primary writes: which tables changed "
             "can't be told. Migrate by a schedule instead, or give the primary as the source"
         )
-    statement = files("pg_migration.postgres").joinpath("changes.sql").read_text(encoding="utf-8")
+    statement = sql_file("changes.sql")
     rows = fetch(source, statement, {"schemas": list(schemas)})
     return Marks(now, {(schema, name): mark for schema, name, mark in rows})
 

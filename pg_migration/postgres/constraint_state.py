@@ -1,13 +1,13 @@
 """Whether the target's constraints are there and as valid as the source's."""
 
 from collections.abc import Collection, Mapping
-from importlib.resources import files
 
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.observations import Observation
 from pg_migration.postgres.session import fetch
+from pg_migration.postgres.sql_files import sql_file
 
 State = tuple[bool, bool]
 _WORDS: Mapping[State, str] = {
@@ -60,7 +60,7 @@ def _states(
     connection: Connection, schemas: list[str]
 ) -> Mapping[tuple[str, str, str], tuple[State, frozenset[TableName]]]:
     """Of each constraint its state, and the tables that it is about."""
-    statement = files("pg_migration.postgres").joinpath("constraint_state.sql").read_text(encoding="utf-8")
+    statement = sql_file("constraint_state.sql")
     rows = fetch(connection, statement, {"schemas": schemas})
     return {
         (schema, table, name): (

@@ -7,7 +7,6 @@ today, not to keep a fingerprint: their results may change between major version
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
@@ -18,6 +17,7 @@ from pg_migration.postgres.partition_trees import Origins, ask_once
 from pg_migration.postgres.plan import PORTABLE_TYPES
 from pg_migration.postgres.session import execute, fetch
 from pg_migration.postgres.slicing import Slicing
+from pg_migration.postgres.sql_files import sql_file
 
 # How fine a share of the rows can be chosen.
 _SAMPLE_UNITS = 2**20
@@ -179,7 +179,7 @@ def key_hash(connection: Connection, table: Table) -> sql.Composable:
 
 def _senders(connection: Connection, part: Part) -> Mapping[str, str]:
     """The send functions of the columns that have a portable binary form."""
-    statement = files("pg_migration.postgres").joinpath("content_digests.sql").read_text(encoding="utf-8")
+    statement = sql_file("content_digests.sql")
     relation = sql.Identifier(*part.name).as_string(connection)
     rows = fetch(connection, statement, {"relation": relation, "portable": list(PORTABLE_TYPES)})
     return {name: send for name, send in rows if send is not None}

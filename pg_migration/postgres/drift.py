@@ -8,7 +8,6 @@ TRUNCATE in the file that the table is stored in.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib.resources import files
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
@@ -21,6 +20,7 @@ from pg_migration.postgres.endpoint import Side
 from pg_migration.postgres.locating import RowDifference, key_text
 from pg_migration.postgres.session import execute, fetch, transaction
 from pg_migration.postgres.slicing import WHOLE
+from pg_migration.postgres.sql_files import sql_file
 
 # A row's xmin has 32 bits: it is the latest transaction with these bits that had begun. Those below 3 are none.
 _NEWER = (
@@ -116,12 +116,12 @@ def record(source: Connection, target: Connection, run_id: str, tables: Mapping[
     if not tables:
         return
     if fetch(target, "SELECT to_regclass('_pg_migration.source_state') IS NULL") == [(True,)]:
-        execute(target, _text("drift.sql"))
+        execute(target, sql_file("drift.sql"))
     ((transactions, standby),) = fetch(source, _SNAPSHOT)
     names = {table.oid: name for table, name in tables.items()}
     rows = [
         (run_id, *names[oid], oid, file, transactions, *([UNCOUNTED] * len(counters) if standby else counters))
-        for oid, file, *counters in fetch(source, _text("drift_record.sql"), {"tables": list(names)})
+        for oid, file, *counters in fetch(source, sql_file("drift_record.sql"), {"tables": list(names)})
     ]
     with transaction(target):
         execute(
@@ -191,7 +191,7 @@ def drift_since(
         hashing: as they were found with.
     """
     hashing.prepare(source, part)
-    ((oid, file, _, updates, deletes),) = fetch(source, _text("drift_record.sql"), {"tables": [part.table.oid]})
+    ((oid, file, _, updates, deletes),) = fetch(source, sql_file("drift_record.sql"), {"tables": [part.table.oid]})
     ((standby,),) = fetch(source, "SELECT pg_is_in_recovery()")
     counted = not standby and state.deleted != UNCOUNTED
     deleted, updated = (_since(state.deleted, deletes), _since(state.updated, updates)) if counted else (0, 0)
@@ -218,7 +218,3 @@ def _newer_rows(
     ).format(sql.Literal(list(keys)), key_text(source, part, hashing), replace(part, predicate=predicate).rows)
     ((count, found),) = fetch(source, statement)
     return count, set(found or ())
-
-
-def _text(name: str) -> str:
-    return files("pg_migration.postgres").joinpath(name).read_text(encoding="utf-8")

@@ -4,7 +4,6 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.resources import files
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
@@ -15,6 +14,7 @@ from pg_migration.postgres.endpoint import Endpoint
 from pg_migration.postgres.errors import AnotherRunActive, LockLost, NotPermitted, server_message
 from pg_migration.postgres.session import Connections, execute, fetch, transaction
 from pg_migration.postgres.snapshot import Snapshot
+from pg_migration.postgres.sql_files import sql_file
 
 # PostgreSQL reserves schema names that begin with pg_ (docs: CREATE SCHEMA), hence the underscore.
 SCHEMA = "_pg_migration"
@@ -106,7 +106,7 @@ def create(connection: Connection) -> None:
     present = fetch(connection, "SELECT to_regclass('_pg_migration.plan') IS NOT NULL")
     if present == [(True,)]:
         return
-    statements = files("pg_migration.postgres").joinpath("ledger.sql").read_text(encoding="utf-8")
+    statements = sql_file("ledger.sql")
     try:
         with transaction(connection):
             execute(connection, statements)

@@ -1,7 +1,6 @@
 """Whether a migration left anything in the target that was for its own time only."""
 
 from collections.abc import Collection, Mapping
-from importlib.resources import files
 from typing import Any
 
 from psycopg2.extensions import connection as Connection
@@ -9,6 +8,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.observations import Observation
 from pg_migration.postgres.session import fetch
+from pg_migration.postgres.sql_files import sql_file
 
 _INVALID = "not valid"
 
@@ -60,5 +60,4 @@ def _states(connection: Connection, schemas: Mapping[str, str]) -> Mapping[Place
 
 
 def _read(connection: Connection, name: str, schemas: list[str] | None = None) -> list[tuple[Any, ...]]:
-    statement = files("pg_migration.postgres").joinpath(name).read_text(encoding="utf-8")
-    return fetch(connection, statement, {"schemas": schemas})
+    return fetch(connection, sql_file(name), {"schemas": schemas})

@@ -4,13 +4,13 @@ A partitioned table's rows are in its leaves. Leaves that are compared through t
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.comparing import Answer, Answers, BothSides, Question, compared_relation
 from pg_migration.postgres.endpoint import Side
 from pg_migration.postgres.session import fetch
 from pg_migration.postgres.slicing import Slicing
+from pg_migration.postgres.sql_files import sql_file
 
 Origins = Mapping[TableName, Sequence[Table]]
 """Tables, by their names in the source, with others that hold together just the rows that are compared of them."""
@@ -44,7 +44,7 @@ def find_origins(sides: BothSides, tables: Sequence[Table]) -> Origins:
 
 def _leaves_on(sides: BothSides, side: Side) -> Mapping[TableName, set[TableName]]:
     """The names, on one side, of the partitioned tables and their leaves."""
-    statement = files("pg_migration.postgres").joinpath("partition_leaves.sql").read_text(encoding="utf-8")
+    statement = sql_file("partition_leaves.sql")
     schemas = sides.schemas.keys() if side is Side.SOURCE else sides.schemas.values()
     rows = sides.on([side], lambda ends: fetch(ends[0], statement, {"schemas": list(schemas)}))
     return {(schema, name): {(s, n) for s, n in leaves or ()} for schema, name, leaves in rows}

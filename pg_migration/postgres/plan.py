@@ -4,7 +4,6 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Literal, get_args
 
 from psycopg2 import sql
@@ -14,6 +13,7 @@ from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.ranges import CUTTABLE_TYPES, WHOLE_TABLE, KeyColumn, Range, cut, parse
 from pg_migration.postgres.session import fetch
+from pg_migration.postgres.sql_files import sql_file
 from pg_migration.postgres.wide_rows import NARROW_BYTES, widest_row
 
 SAMPLED_ROWS_PER_CHUNK = 100
@@ -301,7 +301,7 @@ class Planner:
         return max(1, min(max(by_rows, by_bytes), max(size.pages, 1)))
 
     def _sizes(self, tables: Sequence[Table]) -> Mapping[int, _Size]:
-        statement = files("pg_migration.postgres").joinpath("plan.sql").read_text(encoding="utf-8")
+        statement = sql_file("plan.sql")
         names = {table.oid: table for table in tables}
         sizes = {}
         for row in fetch(self.connection, statement, {"tables": list(names)}):
@@ -346,7 +346,7 @@ class Planner:
         unknown = {c.type_oid for table in tables for c in table.columns} - self._types.keys()
         if not unknown:
             return
-        statement = files("pg_migration.postgres").joinpath("wire.sql").read_text(encoding="utf-8")
+        statement = sql_file("wire.sql")
         parameters = {"types": list(unknown), "portable": list(PORTABLE_TYPES)}
         for oid, base_type, portable in fetch(self.connection, statement, parameters):
             self._types[oid] = (base_type, bool(portable))

@@ -22,7 +22,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.resources import files
 
 import psycopg2
 from psycopg2 import sql
@@ -35,6 +34,7 @@ from pg_migration.postgres.ledger import CommittedChunk, Interrupted, StoredPlan
 from pg_migration.postgres.plan import Chunk, LoadSettings, RangePlan, TablePlan
 from pg_migration.postgres.ranges import parse
 from pg_migration.postgres.session import fetch, transaction
+from pg_migration.postgres.sql_files import sql_file
 from pg_migration.postgres.worker import LoadContext, Worker
 
 # Row versions carry the low 32 bits of a transaction's id. Half of half of what they can tell apart, as time goes on
@@ -160,7 +160,7 @@ def resume(
 
 
 def _structures(connection: Connection, relations: Collection[int]) -> Mapping[int, _Structure]:
-    statement = files("pg_migration.postgres").joinpath("resuming.sql").read_text(encoding="utf-8")
+    statement = sql_file("resuming.sql")
     return {
         oid: _Structure(oid, file, unlogged, heap, hashlib.sha256(structure.encode()).hexdigest(), unsure)
         for oid, file, unlogged, heap, structure, unsure in fetch(connection, statement, {"relations": list(relations)})

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
@@ -11,6 +10,7 @@ from psycopg2.extras import execute_values
 from pg_migration.postgres.observations import Observation
 from pg_migration.postgres.sequences import SEQUENCES_PER_QUERY, Position, SequenceName, read_positions
 from pg_migration.postgres.session import execute, fetch
+from pg_migration.postgres.sql_files import sql_file
 
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS _pg_migration.sequence_position (
@@ -126,7 +126,7 @@ def _compare(
 
 def read_states(connection: Connection, names: Sequence[SequenceName]) -> Mapping[SequenceName, SequenceState]:
     """The states of the sequences that are there."""
-    statement = files("pg_migration.postgres").joinpath("sequence_state.sql").read_text(encoding="utf-8")
+    statement = sql_file("sequence_state.sql")
     wanted = set(names)
     known = {
         (schema, name): rest

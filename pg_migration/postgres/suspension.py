@@ -6,7 +6,6 @@ run that is killed in between leaves nothing behind that the next one does not r
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from importlib.resources import files
 
 import psycopg2
 from psycopg2 import sql
@@ -14,6 +13,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.session import execute, fetch, transaction
+from pg_migration.postgres.sql_files import sql_file
 
 WRITES = ("trigger", "row security")
 # In the order in which they come back: a foreign key may lean on a unique index that is no constraint.
@@ -54,7 +54,7 @@ def suspend(connection: Connection, tables: Iterable[TableName], keys: bool, unc
         What stayed, for people.
     """
     oids = [row[0] for row in fetch(connection, _EXISTING, ([t[0] for t in tables], [t[1] for t in tables]))]
-    statement = files("pg_migration.postgres").joinpath("suspension.sql").read_text(encoding="utf-8")
+    statement = sql_file("suspension.sql")
     stayed = []
     for row in fetch(connection, statement, {"tables": oids, "keys": keys, "unchecked": unchecked}):
         schema, table, kind, name, _, remove, restore, *referenced = row

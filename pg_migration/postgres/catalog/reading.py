@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.session import execute
+from pg_migration.postgres.sql_files import sql_file
 
 Row = Mapping[str, Any]
 Rows = Mapping[str, Sequence[Row]]
@@ -23,7 +23,7 @@ DEPARSING = {"search_path": "", "quote_all_identifiers": "on", "jit": "off", "Da
 @cache
 def query_text(name: str) -> str:
     """The text of ``queries/<name>.sql``."""
-    return files("pg_migration.postgres.catalog").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
+    return sql_file(f"catalog/queries/{name}.sql")
 
 
 @contextmanager

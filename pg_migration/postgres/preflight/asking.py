@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from psycopg2.extensions import connection as Connection
@@ -11,6 +10,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.endpoint import Endpoint
 from pg_migration.postgres.session import fetch
+from pg_migration.postgres.sql_files import sql_file
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Intent:
 @cache
 def query(name: str) -> str:
     """The text of ``queries/<name>.sql``."""
-    return files("pg_migration.postgres.preflight").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
+    return sql_file(f"preflight/queries/{name}.sql")
 
 
 def ask(connection: Connection, name: str, **parameters: object) -> list[tuple[Any, ...]]:
