@@ -1,9 +1,7 @@
-"""What every comparison of a run needs: both sides, and where people look for what is wrong."""
+"""What every comparison of a run needs: both sides."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import dagster as dg
 
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.postgres.comparing import BothSides
@@ -27,9 +25,3 @@ def both_sides(run: MigrationRun) -> Iterator[BothSides]:
     finally:
         for snapshot in taken.values():
             snapshot.holder.close()
-
-
-def tell(context: dg.AssetCheckExecutionContext | dg.OpExecutionContext, run: MigrationRun, problem: str) -> None:
-    """Put a problem where people look: in the run's log and its summary."""
-    context.log.error(problem)
-    run.outcomes.failures.append(problem)

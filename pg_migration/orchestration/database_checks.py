@@ -7,8 +7,8 @@ from itertools import chain
 import dagster as dg
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.orchestration.comparison import both_sides, tell
-from pg_migration.orchestration.failing import fail_if
+from pg_migration.orchestration.comparison import both_sides
+from pg_migration.orchestration.failing import fail_if, tell
 from pg_migration.orchestration.metadata import Figure, markdown
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun

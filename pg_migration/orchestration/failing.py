@@ -7,11 +7,13 @@ from typing import Any
 
 import dagster as dg
 
+from pg_migration.orchestration.run import MigrationRun
 from pg_migration.postgres.errors import MigrationError
 
 # On a failure: a new run may well succeed.
 PASSING = "may pass"
 
+Context = dg.AssetExecutionContext | dg.AssetCheckExecutionContext | dg.OpExecutionContext
 Metadata = Mapping[str, dg.MetadataValue[Any]]
 
 
@@ -32,6 +34,12 @@ def told_plainly(failures: list[str]) -> Iterator[None]:
         if not isinstance(error, dg.Failure):
             failures.append(f"{type(error).__name__}: {error}")
         raise
+
+
+def tell(context: Context, run: MigrationRun, problem: str) -> None:
+    """Put a problem where people look: in the run's log and its summary."""
+    context.log.error(problem)
+    run.outcomes.failures.append(problem)
 
 
 def fail_if(problems: Sequence[str], what: str, metadata: Metadata | None = None) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import dagster as dg
 
 from pg_migration.orchestration.beginning import begin
-from pg_migration.orchestration.failing import fail_if, told_plainly
+from pg_migration.orchestration.failing import fail_if, tell, told_plainly
 from pg_migration.orchestration.metadata import sql_block
 from pg_migration.orchestration.naming import foreign_keys_key
 from pg_migration.orchestration.relations import Relations
@@ -55,8 +55,7 @@ class _ForeignKeysStep:
         run.call(lambda: make(self._context, run, objects))
         done = run.outcomes.ddl[before:]
         for problem in problems:
-            self._context.log.error(problem)
-        run.outcomes.failures += problems
+            tell(self._context, run, problem)
         failed = {outcome.object.table for outcome in done if not outcome.made} | {
             key.table for key in declared if key.address not in allowed
         }

@@ -6,8 +6,8 @@ import dagster as dg
 from pydantic import Field
 
 from pg_migration.orchestration import watching
-from pg_migration.orchestration.comparison import both_sides, tell
-from pg_migration.orchestration.failing import fail_if, told_plainly
+from pg_migration.orchestration.comparison import both_sides
+from pg_migration.orchestration.failing import fail_if, tell, told_plainly
 from pg_migration.orchestration.jobs import run_tags
 from pg_migration.orchestration.metadata import load_metadata, range_metadata
 from pg_migration.orchestration.relations import Relations
@@ -79,7 +79,7 @@ class _Repair:
         if damages:
             self._reload(damages)
         for failure in run.call(lambda: suspension.restore(run.target_connection, suspension.EVERYTHING)):
-            tell(self._context, run, f"{failure.object.description} could not be brought back: {failure.error}")
+            tell(self._context, run, str(failure))
         # log_event takes check evaluations, too; only its type does not say so.
         for evaluation in compare_again(self._context, run, self._relations, [d.table for d in damages]):
             self._context.log_event(evaluation)  # type: ignore[arg-type]

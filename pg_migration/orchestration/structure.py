@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from pg_migration.orchestration.beginning import begin
-from pg_migration.orchestration.failing import fail_if, told_plainly
+from pg_migration.orchestration.failing import fail_if, tell, told_plainly
 from pg_migration.orchestration.location import Location
 from pg_migration.orchestration.metadata import catalog_metadata, findings_table, sql_block
 from pg_migration.orchestration.naming import AFTER_ROWS, BEFORE_ROWS
@@ -115,10 +115,7 @@ def build_post_data(relations: Relations) -> dg.AssetsDefinition:
             statements = migration.call(lambda: make(context, migration, wanted))
             migration.call(migration.remember_structure)
         for failure in left:
-            migration.outcomes.failures.append(
-                f"{failure.object.description} could not be brought back: {failure.error}"
-            )
-            context.log.error(migration.outcomes.failures[-1])
+            tell(context, migration, str(failure))
         return dg.MaterializeResult(metadata={"ddl": sql_block(statements), "created": len(wanted)})
 
     return post_data
@@ -139,8 +136,7 @@ def make(context: dg.AssetExecutionContext, migration: MigrationRun, objects: Se
     done = apply(migration.target_connection, objects, migration.outcomes.ddl, migration.catalog.settings)
     migration.outcomes.ddl += done
     for problem in (problem_of(outcome) for outcome in done if not outcome.made):
-        context.log.error(problem)
-        migration.outcomes.failures.append(problem)
+        tell(context, migration, problem)
     return [outcome.statement for outcome in done if outcome.made]
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 
 from pg_migration.orchestration.attendance import source_pool
-from pg_migration.orchestration.comparison import both_sides, tell
-from pg_migration.orchestration.failing import fail_if
+from pg_migration.orchestration.comparison import both_sides
+from pg_migration.orchestration.failing import fail_if, tell
 from pg_migration.orchestration.metadata import markdown
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun

@@ -10,7 +10,7 @@ import dagster as dg
 from pg_migration.orchestration import watching
 from pg_migration.orchestration.attendance import source_pool
 from pg_migration.orchestration.beginning import begin, is_whole_run
-from pg_migration.orchestration.failing import fail_if, told_plainly
+from pg_migration.orchestration.failing import fail_if, tell, told_plainly
 from pg_migration.orchestration.metadata import load_metadata, range_metadata
 from pg_migration.orchestration.naming import partitions_definition
 from pg_migration.orchestration.relations import Relations
@@ -204,9 +204,7 @@ class TablesStep:
             elif isinstance(event, TableFailed):
                 problems.append(self._failed(event))
             elif isinstance(event, ObjectFailed):
-                problem = f"{event.object.identity} was not built: {event.error}"
-                self._context.log.error(problem)
-                self._migration.outcomes.failures.append(problem)
+                tell(self._context, self._migration, f"{event.object.identity} was not built: {event.error}")
             elif isinstance(event, Progress):
                 self._context.log.info(str(event))
                 self._migration.call(self._migration.demand_held)
@@ -227,8 +225,7 @@ class TablesStep:
         name = self._migration.target_name(event.plan.table)
         self._migration.outcomes.failed[name] = event
         problem = f"{'.'.join(name)}: {event.error}"
-        self._context.log.error(problem)
-        self._migration.outcomes.failures.append(problem)
+        tell(self._context, self._migration, problem)
         return problem
 
     def _restore(self, tables: Sequence[Table]) -> list[str]:
@@ -237,7 +234,7 @@ class TablesStep:
             return []
         names = self._names(tables)
         failures = suspension.restore(self._migration.target_connection, suspension.EVERYTHING, names)
-        return [f"{f.object.description} could not be brought back: {f.error}" for f in failures]
+        return [str(failure) for failure in failures]
 
     def _names(self, tables: Sequence[Table]) -> list[TableName]:
         return [self._migration.target_name(table) for table in tables]

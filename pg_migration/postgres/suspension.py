@@ -42,6 +42,9 @@ class NotRestored:
     object: Suspended
     error: str
 
+    def __str__(self) -> str:
+        return f"{self.object.description} could not be brought back: {self.error}"
+
 
 def suspend(connection: Connection, tables: Iterable[TableName], keys: bool, unchecked: bool = True) -> tuple[str, ...]:
     """Take away what stands in the way of replacing the rows of existing tables.
