@@ -146,6 +146,7 @@ class Pair:
             settings.TARGET_URL: self.target.url,
             settings.SOURCE_SCHEMA: schemas[0],
             settings.TARGET_SCHEMA: schemas[1],
+            settings.REPORTS: "off",
         }
 
     def definitions(self) -> dg.Definitions:
