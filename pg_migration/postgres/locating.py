@@ -5,6 +5,7 @@ to be read one by one. Buckets are by primary key, so that a changed row stays i
 in a table without one.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,8 @@ HASH_BITS = 64
 MOST_BUCKETS_READ = 20
 MOST_ROWS_READ = 20_000
 MOST_ROWS_SHOWN = 20
+
+_DIGITS = re.compile("([0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -158,12 +161,18 @@ class _End:
 
 def _compare(source: Mapping[str, Mapping[int, int]], target: Mapping[str, Mapping[int, int]]) -> list[RowDifference]:
     found = []
-    for key in sorted(source.keys() | target.keys()):
+    for key in sorted(source.keys() | target.keys(), key=_in_reading_order):
         ours, theirs = source.get(key, {}), target.get(key, {})
         if ours != theirs:
             surplus = sum(ours.values()) - sum(theirs.values())
             found.append(RowDifference("different" if not surplus else "missing" if surplus > 0 else "extra", key))
     return found
+
+
+def _in_reading_order(key: str) -> list[tuple[int, str]]:
+    """Puts (5) before (1000): a number is as large as its digits are many, then as they read."""
+    parts = _DIGITS.split(key)  # every second one is digits
+    return [(len(part) if place % 2 else 0, part) for place, part in enumerate(parts)]
 
 
 def _unequal(ours: Mapping[str, int], theirs: Mapping[str, int]) -> tuple[str, ...]:
