@@ -22,7 +22,10 @@ from pg_migration.postgres.session import execute, transaction
 def build_source_schema(location: Location) -> dg.AssetsDefinition:
     """The asset of what the source holds."""
     known = {(t.schema, t.name) for t in location.tables}
-    description = "What the source's system catalogs say of the migrated schemas, read in the run's snapshot."
+    description = (
+        "What the source's system catalogs say of the migrated schemas, read in the run's snapshot; what was looked at "
+        "before anything was written; and how each table is to be copied."
+    )
     if location.problem:
         description += f"\n\n**The source could not be read when this code location was loaded.** {location.problem}"
 
