@@ -49,17 +49,17 @@ class _StateCheck:
 def _sequences(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Observation]]:
     names = [sequence.key for sequence in run.catalog.sequences]
     found = compare_sequences(source, target, names, run.schemas, drift_is_wrong=run.snapshot is None)
-    return f"{len(names):,} sequences", found
+    return _counted(len(names), "sequence"), found
 
 
 def _constraints(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Observation]]:
     count, found = compare_constraints(source, target, run.schemas, {table.key for table in run.catalog.tables})
-    return f"{count:,} constraints", found
+    return _counted(count, "constraint"), found
 
 
 def _leftovers(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Observation]]:
     tables = {table.key for table in run.catalog.tables}
-    return f"{len(tables):,} tables", find_leftovers(source, target, run.schemas, tables)
+    return _counted(len(tables), "table"), find_leftovers(source, target, run.schemas, tables)
 
 
 _STATE_CHECKS = (
@@ -135,7 +135,7 @@ def _structure(
         asset_key=CHECKED,
         passed=not wrong,
         severity=dg.AssetCheckSeverity.ERROR if missing else dg.AssetCheckSeverity.WARN,
-        description=f"{len(wrong)} differences" if wrong else "the same structure",
+        description=_counted(len(wrong), "difference") if wrong else "the same structure",
         metadata=_listed("differences", [{"object": d.identity, "what": d.what} for d in found]),
     )
 
@@ -173,7 +173,7 @@ def _judged(
         check_name=check.name,
         asset_key=CHECKED,
         passed=not wrong,
-        description="; ".join([examined, *_few(wrong)] if wrong else [f"{examined}, all as they should be"]),
+        description="; ".join([examined, *_few(wrong)] if wrong else [f"{examined}, nothing wrong"]),
         metadata={
             **_listed("findings", [{"object": f.object, "what": f.what, "wrong": f.wrong} for f in found]),
             "wrong": len(wrong),
@@ -184,6 +184,10 @@ def _judged(
 def _listed(name: str, rows: Sequence[Mapping[str, object]]) -> dict[str, Figure]:
     """A table, where there is something in it: the UI shows a button even for an empty one."""
     return {name: markdown(rows)} if rows else {}
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _few(problems: Sequence[str]) -> list[str]:
@@ -212,7 +216,9 @@ def build_known_tables(relations: Relations) -> dg.AssetChecksDefinition:
             return dg.AssetCheckResult(passed=False, description=str(error))
         unknown = sorted({migration.target_name(table) for table in tables} - relations.listings.keys())
         if not unknown:
-            return dg.AssetCheckResult(passed=True, description=f"{len(tables):,} tables, all of them assets")
+            return dg.AssetCheckResult(
+                passed=True, description=f"{_counted(len(tables), 'table')}, none without an asset"
+            )
         names = ", ".join(".".join(name) for name in unknown)
         verdict = f"no asset stands for {names}: reload the code location"
         tell(context, migration, verdict)

@@ -269,7 +269,8 @@ def test_materialize_all_from_an_empty_instance(api: Api, terminal: Terminal, pa
     """The first thing that many people press. It has to be the first test, too."""
     location = api.wait("the code location", api.location)
     assert location["__typename"] == "RepositoryLocation", location
-    api.wait("the key ranges", lambda: api.asset("public", "orders")["partitionKeys"] or None)
+    tables = ("customers", "orders")
+    api.wait("the key ranges", lambda: all(api.asset("public", name)["partitionKeys"] for name in tables) or None)
     assert api.asset("public", "orders")["assetMaterializations"] == []
     page.goto("/asset-groups")
     groups = [page.get_by_text(name).first for name in ("1_before_rows", "2_public", "3_after_rows")]
@@ -281,7 +282,7 @@ def test_materialize_all_from_an_empty_instance(api: Api, terminal: Terminal, pa
     page.get_by_role("button", name="Launch backfill").click()
     name, status = api.wait("the backfill", api.backfill)
     assert status == "COMPLETED_SUCCESS", api.log.read_text()
-    for table in ("customers", "orders"):
+    for table in tables:
         rows = f"SELECT * FROM {table} ORDER BY id"
         assert terminal.target.psql(rows) == terminal.source.psql(rows)
     assert terminal.target.psql("SELECT conname FROM pg_constraint WHERE contype = 'f'") == "orders_customer_fkey"
@@ -378,7 +379,8 @@ def test_in_the_ui(api: Api, terminal: Terminal, page: Page) -> None:
 
     page.goto(job)
     page.get_by_role("link", name="Launchpad").click()
-    page.get_by_text("partition_threshold").first.wait_for()
+    for setting in ("partition_threshold", "workers"):
+        page.locator(".CodeMirror").get_by_text(setting).first.wait_for()
     page.get_by_text("Launch Run").click()
     page.get_by_text("RUN_SUCCESS").wait_for()
     assert terminal.target.psql("SELECT count(*) FROM orders") == "4000"

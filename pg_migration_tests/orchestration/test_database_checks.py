@@ -19,7 +19,7 @@ def test_a_right_copy_passes_and_a_spoilt_one_fails(migrated: Platform) -> None:
     assert done.success
     found = {name: done.every_check["post_data", name] for name in STATES}
     assert all(evaluation.passed and evaluation.blocking for evaluation in found.values())
-    assert found["sequences"].description == "1 sequences, all as they should be"
+    assert found["sequences"].description == "1 sequence, nothing wrong"
     assert "small on public.orders" in str(found["constraints"].metadata["findings"].value)
     assert "NOT VALID on both sides" in str(found["constraints"].metadata["findings"].value)
 
