@@ -104,8 +104,8 @@ def _hashable(
         return set()
     if not any(tag in context.run.tags for tag in ("dagster/partition", "dagster/asset_partition_range_start")):
         return set(names)
-    loaded = {name: done for name, done in run.outcomes.loaded.items() if name in names}
-    return {name for name, done in loaded.items() if done.covers_table and done.plan.table.kind == "r"}
+    loaded = run.outcomes.loaded
+    return {n for n in names if n in loaded and loaded[n].covers_table and loaded[n].plan.table.kind == "r"}
 
 
 class _TableChecks:
@@ -265,7 +265,7 @@ def _content_metadata(
     if isinstance(source, Digest):
         shown["rows_hashed"] = dg.MetadataValue.int(source.hashed)
         if source.hashed != source.rows:
-            shown["sampled_percent"] = dg.MetadataValue.float(_percent(found, source, hashing))
+            shown["sampled_percent"] = dg.MetadataValue.float(hashing.percent_of(found.table))
         shown["bytes"] = dg.MetadataValue.int(found.table.bytes)
         if found.seconds > 0:
             shown["rows_per_second"] = dg.MetadataValue.int(round(source.rows / found.seconds))
@@ -277,11 +277,6 @@ def _content_metadata(
         more = f" and {len(ranges) - MOST_RANGES_SHOWN:,} more" if len(ranges) > MOST_RANGES_SHOWN else ""
         shown["ranges_that_differ"] = dg.MetadataValue.text(", ".join(ranges[:MOST_RANGES_SHOWN]) + more)
     return {**shown, **_cost(found)}
-
-
-def _percent(found: Answers[Digest], digest: Digest, hashing: Hashing) -> float:
-    """The share of the rows that was hashed, about; all, where partitions that add up to a sampled table are small."""
-    return hashing.percent_of(found.table) if digest.hashed < digest.rows else 100.0
 
 
 def _cost(found: Answers[Any]) -> Metadata:

@@ -87,7 +87,7 @@ class TableLoaded:
     @property
     def covers_table(self) -> bool:
         """Whether the ranges leave no row of the table out."""
-        return cover_everything((parse(r.key, self.plan.key, "") for r in self.ranges), self.plan.key)
+        return is_complete(self.ranges, self.plan.key)
 
     @property
     def copied_rows(self) -> int:
@@ -516,8 +516,8 @@ def _begin(context: LoadContext, plan: TablePlan, continued: Continued | None) -
     return state
 
 
-def is_complete(loaded: Sequence[LoadedRange], key: KeyColumn | None) -> bool:
-    """Whether ranges in the ledger leave no row of their table out."""
+def is_complete(loaded: Sequence[LoadedRange | RangeLoaded], key: KeyColumn | None) -> bool:
+    """Whether ranges, in the ledger or of one load, leave no row of their table out."""
     return cover_everything((parse(r.key, key, "") for r in loaded), key)
 
 
