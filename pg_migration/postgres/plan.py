@@ -14,7 +14,7 @@ from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.ranges import CUTTABLE_TYPES, WHOLE_TABLE, KeyColumn, Range, cut, parse
 from pg_migration.postgres.session import fetch
 from pg_migration.postgres.sql_files import sql_file
-from pg_migration.postgres.wide_rows import NARROW_BYTES, widest_row
+from pg_migration.postgres.wide_rows import widest_row
 
 SAMPLED_ROWS_PER_CHUNK = 100
 LEAST_SAMPLED_PAGES = 500
@@ -157,11 +157,6 @@ class TablePlan:
         docs: COPY, option FREEZE.
         """
         return self.chunk_count == 1 and self.table.kind == "r" and not self.table.through_root
-
-    @property
-    def has_wide_rows(self) -> bool:
-        """Whether memory has to be shared out between those who copy such rows."""
-        return self.row_bytes > NARROW_BYTES
 
     @property
     def cut_by(self) -> str:

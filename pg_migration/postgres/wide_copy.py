@@ -20,7 +20,7 @@ COPIES_OF_A_ROW = 2
 _CONNECTION_OK = 0
 _COMMAND_OK = 1
 _COPY_OUT = 3
-_PARTS_OF_A_MESSAGE = (b"M", b"D", b"W")  # primary, detail, context
+_PARTS_OF_A_MESSAGE = b"MDW"  # primary, detail, context
 
 
 class WideCopyFailed(Exception):
@@ -60,7 +60,7 @@ def _demand(connection: Connection, result: int | None, status: int) -> int:
     try:
         if libpq.PQresultStatus(result) == status:
             return int(libpq.PQcmdTuples(result) or 0)
-        parts = [libpq.PQresultErrorField(result, part[0]) for part in _PARTS_OF_A_MESSAGE]
+        parts = [libpq.PQresultErrorField(result, part) for part in _PARTS_OF_A_MESSAGE]
     finally:
         libpq.PQclear(result)
     told = [part for part in parts if part] or [libpq.PQerrorMessage(conn)]

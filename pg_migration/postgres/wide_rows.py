@@ -19,6 +19,11 @@ STOP_POLL_SECONDS = 0.2
 _MEASURED_TYPES = ("text", "character varying", "bytea")
 
 
+def is_wide(row_bytes: int) -> bool:
+    """Whether memory has to be shared out between those who copy rows of this width."""
+    return row_bytes > NARROW_BYTES
+
+
 def widest_row(connection: Connection, table: Table, types: dict[str, str], binary: bool) -> int:
     """Bytes of the widest row on the wire, about: of its text and bytea values, which is where rows get that large.
 
@@ -65,7 +70,7 @@ class RowMemory:
         Yields:
             Whether the row counts as wide, so that the connection that read it holds on to a large buffer.
         """
-        wanted = min(row_bytes * COPIES_OF_A_ROW, MOST_BYTES) if row_bytes > NARROW_BYTES else 0
+        wanted = min(row_bytes * COPIES_OF_A_ROW, MOST_BYTES) if is_wide(row_bytes) else 0
         with self._changed:
             while wanted and self._taken + wanted > MOST_BYTES and not self._stopping():
                 self._changed.wait(STOP_POLL_SECONDS)

@@ -17,6 +17,7 @@ from pg_migration.postgres.ledger import ChunkEntry
 from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.session import Connections, execute, fetch, relied_on, take_over, transaction
 from pg_migration.postgres.snapshot import Snapshot
+from pg_migration.postgres.wide_rows import is_wide
 
 # Commits do not wait for the disk: the end of the load does. The memory of an index build is the server's own setting
 # or, where that is more, a worker's share of shared_buffers, the only measure of the machine that SQL can see; at most
@@ -237,7 +238,7 @@ class Worker:
             self.target,
             copy_in.format(destination, columns, options, sql.SQL(", FREEZE" if frozen else "")),
             on_bytes,
-            plan.has_wide_rows,
+            is_wide(plan.row_bytes),
         )
 
     def _rows_without_columns(self, origin: sql.Composable, chunk: Chunk, destination: sql.Composable) -> Copied:
