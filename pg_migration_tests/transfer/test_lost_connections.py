@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -21,14 +21,17 @@ INSERT INTO big SELECT i, repeat('x', 200) FROM generate_series(1, {ROWS}) i;
 CHUNKED = LoadSettings(chunk_size=20_000, partition_threshold=1000, max_partitions=4)
 
 COPIES = "state = 'active' AND query ~ '^COPY .*\"big\"' AND query_start < clock_timestamp() - interval '10 ms'"
+READER = "query ~ '^COPY .*\"big\"'"  # copying, or between two chunks
 # These two sessions do nothing but wait in their transaction, or outside of one.
 SNAPSHOT_HOLDER = "state = 'idle in transaction' AND query ~ 'pg_export_snapshot|pg_relation_filenode'"
 LOCK_HOLDER = "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)"
 
 
 @contextmanager
-def terminating(database: Database, which: str, times: int, once_copying: bool = False) -> Iterator[list[int]]:
-    """Terminate backends while the block runs; the pids of those that were."""
+def terminating(
+    database: Database, which: str, times: int, once_copying: bool = False, after: Sequence[int] | None = None
+) -> Iterator[list[int]]:
+    """Terminate backends while the block runs, but none before one of ``after`` was; the pids of those that were."""
     killed: list[int] = []
     done = threading.Event()
     doomed = f"datname = current_database() AND application_name LIKE 'pg_migration%' AND {which}"
@@ -37,7 +40,7 @@ def terminating(database: Database, which: str, times: int, once_copying: bool =
     def work() -> None:
         with database.connection() as connection:
             while len(killed) < times and not done.is_set():
-                if fetch(connection, copying):
+                if (after is None or after) and fetch(connection, copying):
                     found = fetch(connection, f"SELECT pid FROM pg_stat_activity WHERE {doomed} LIMIT 1")
                     killed.extend(
                         pid for (pid,) in found if fetch(connection, "SELECT pg_terminate_backend(%s)", (pid,))
@@ -96,10 +99,10 @@ def test_without_the_snapshot_no_new_reader(pair: Pair) -> None:
     pair.source.psql(BIG)
     with (
         pytest.raises(SnapshotLost, match=r"can't be read any more .* Start the run again"),
-        terminating(pair.source, SNAPSHOT_HOLDER, times=1, once_copying=True),
-        terminating(pair.source, COPIES, times=2),
+        terminating(pair.source, SNAPSHOT_HOLDER, times=1, once_copying=True) as holder,
+        terminating(pair.source, READER, times=2, after=holder),
     ):
-        pair.load(LoadSettings(chunk_size=20_000, workers=1))
+        pair.load(LoadSettings(chunk_size=50_000, workers=1))
     pair.load_all(CHUNKED)
 
 
