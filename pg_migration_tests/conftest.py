@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,8 +105,7 @@ def run(command: list[str | Path], text: str = "") -> str:
 @pytest.fixture(scope="session")
 def servers_folder() -> Iterator[Path]:
     """Where the session's servers live: not in pytest's own folders, which only their owner can enter."""
-    folder = Path(tempfile.mkdtemp(prefix="pg_migration_tests-"))
-    folder.chmod(0o711)
+    folder = servers.temporary_folder("pg_migration_tests-", servers.server_account())
     yield folder
     servers.demolish(folder)
 

@@ -20,7 +20,15 @@ from pg_migration.benchmark.datasets import DATASETS
 from pg_migration.benchmark.measuring import Cost, measure
 from pg_migration.benchmark.methods import METHODS, Setting, available
 from pg_migration.benchmark.report import OURS, Result, draw, draw_scaling, markdown, scaling_markdown
-from pg_migration.demo.servers import Installation, Server, demolish, embedded, server_account, usable
+from pg_migration.demo.servers import (
+    Installation,
+    Server,
+    demolish,
+    embedded,
+    server_account,
+    temporary_folder,
+    usable,
+)
 from pg_migration.postgres.session import execute, fetch
 
 # As a machine for this purpose would be set up; the disk is waited for, as it would be.
@@ -40,25 +48,28 @@ SCALING_ROWS = (1_000_000, 5_000_000, 10_000_000, 20_000_000)
 
 def main() -> None:
     options = _options()
-    folder = Path(tempfile.mkdtemp(prefix="pg_migration-benchmark-"))
-    folder.chmod(0o711)
+    options.output.mkdir(parents=True, exist_ok=True)  # what can't be written is known before anything is measured
+    folder = temporary_folder("pg_migration-benchmark-", server_account())
     try:
         with _servers(folder, options.bindir) as (source, target):
+            # Asks the programs, which may be a copy in the folder.
+            conditions = _conditions(options, source)
             bench = Benchmark(source, target, options.bindir, folder, options.repeat)
             results = bench.run(options.datasets, options.methods, options.scale, options.jobs)
             scaling = bench.scale(SCALING_JOBS, SCALING_ROWS, options.scale, options.jobs) if options.scaling else []
     finally:
         demolish(folder)
-    text = markdown(results, _conditions(options, source))
-    options.output.mkdir(parents=True, exist_ok=True)
+    text = markdown(results, conditions)
+    if scaling:
+        text += "\n" + scaling_markdown(scaling)
+    (options.output / "benchmark.md").write_text(text, encoding="utf-8")
+    print(text)
     draw(results, options.output / "benchmark.png")
     written = ["benchmark.md", "benchmark.png"]
     if scaling:
-        text += "\n" + scaling_markdown(scaling)
         draw_scaling(scaling, options.output / "scaling.png")
         written.append("scaling.png")
-    (options.output / "benchmark.md").write_text(text)
-    print(f"{text}\nWritten to {options.output}: {', '.join(written)}.")
+    print(f"Written to {options.output}: {', '.join(written)}.")
 
 
 def _options() -> argparse.Namespace:

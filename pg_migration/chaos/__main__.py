@@ -9,14 +9,12 @@ import argparse
 import random
 import signal
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pg_migration.chaos.accidents import Accident, accidents
 from pg_migration.chaos.world import Impossible, TooLate, World
-from pg_migration.demo.servers import Server, demolish, embedded, server_account, usable
+from pg_migration.demo.servers import Server, demolish, embedded, server_account, temporary_folder, usable
 
 SETTINGS = {"fsync": "off", "max_wal_size": "2GB", "max_connections": "40"}
 PATIENCE_SECONDS = 10
@@ -61,9 +59,8 @@ def main() -> int:
     # A shell that starts this in the background has it ignore Ctrl-C, and every run would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     print(f"seed {options.seed}", flush=True)
-    folder = Path(tempfile.mkdtemp(prefix="pg_migration-chaos-"))
-    folder.chmod(0o711)
     account = server_account()
+    folder = temporary_folder("pg_migration-chaos-", account)
     source, target = (
         Server(usable(embedded(version), account, folder), folder / side, account, SETTINGS)
         for side, version in (("source", 16), ("target", 18))

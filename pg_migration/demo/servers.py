@@ -130,17 +130,27 @@ def workshop(folder: Path, account: Account) -> Path:
     place = folder.resolve()
     if account.can_use(place):
         return place
-    elsewhere = Path(tempfile.mkdtemp(prefix="pg_migration-"))
-    elsewhere.chmod(0o711)
-    if not account.can_use(elsewhere):
-        elsewhere.rmdir()
-        raise ServerFailed(
-            f"user {pwd.getpwuid(account.uid).pw_name}, whom PostgreSQL is to run as, can reach neither {folder} nor "
-            f"{elsewhere.parent}. Set TMPDIR to a folder that everybody can enter."
-        )
+    elsewhere = temporary_folder("pg_migration-", account)
     folder.rmdir()
     folder.symlink_to(elsewhere)
     return elsewhere
+
+
+def temporary_folder(prefix: str, account: Account) -> Path:
+    """A new folder among the temporary files, for servers that run as ``account``.
+
+    Raises:
+        ServerFailed: ``account`` can't get there.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    folder.chmod(0o711)
+    if not account.can_use(folder):
+        folder.rmdir()
+        raise ServerFailed(
+            f"user {pwd.getpwuid(account.uid).pw_name}, whom PostgreSQL is to run as, can't enter {folder.parent}. "
+            f"Set TMPDIR to a folder that everybody can enter."
+        )
+    return folder
 
 
 def demolish(folder: Path) -> None:

@@ -9,18 +9,26 @@ import pytest
 from pg_migration.benchmark.measuring import Cost, Failed, measure
 from pg_migration.benchmark.methods import METHODS
 from pg_migration.benchmark.report import Result, draw_scaling, markdown, scaling_markdown
+from pg_migration.demo.servers import embedded
 
 WITHOUT_EXTRAS = [name for name in METHODS if name != "pgcopydb"]
 
 
 def test_a_little_by_every_method(tmp_path: Path) -> None:
+    """With programs in a folder that only its owner can enter: root's servers then run a copy, which goes with them."""
     pytest.importorskip("matplotlib")
+    bindir = embedded(16).bindir
+    wheel = bindir.parents[1]
+    tmp_path.chmod(0o700)
+    for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
+        (tmp_path / part.name).symlink_to(part)
     methods = ["pg_migration", *(name for name in WITHOUT_EXTRAS if not name.startswith("pg_migration"))]
     chosen = ["indexed"]  # each more takes ten seconds
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pg_migration.benchmark", "--scale", "0.0005", "--output", str(tmp_path)),
             *("--datasets", *chosen, "--methods", *methods),
+            *("--bindir", str(tmp_path / bindir.relative_to(wheel.parent))),
         ],
         capture_output=True,
         text=True,
@@ -28,6 +36,8 @@ def test_a_little_by_every_method(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     table = (tmp_path / "benchmark.md").read_text()
+    assert table in done.stdout
+    assert "PostgreSQL 16, source" in table
     for name in chosen:
         assert table.count(f"| {name} |") == len(methods)
     assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")

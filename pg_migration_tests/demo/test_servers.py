@@ -127,6 +127,14 @@ def test_root_works_through_a_folder_that_others_can_enter(folder: Path) -> None
 
 
 @as_root
+def test_temporary_files_that_others_cannot_reach(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with pytest.raises(servers.ServerFailed, match="Set TMPDIR to a folder that everybody can enter"):
+        servers.temporary_folder("servers", servers.server_account())
+    assert list(folder.iterdir()) == []
+
+
+@as_root
 def test_root_copies_programs_that_others_cannot_reach(folder: Path) -> None:
     account = servers.server_account()
     wheel = servers.embedded(18).bindir.parents[1]
