@@ -11,13 +11,9 @@ COPY pyproject.toml LICENSE ./
 COPY pg_migration/__init__.py pg_migration/
 # What runs in containers of their own need as well: docker or kubernetes, see the folder deploy.
 ARG EXTRAS=
-RUN pip install --no-cache-dir ".[${EXTRAS}]"
+RUN pip install --no-cache-dir ".${EXTRAS:+[$EXTRAS]}"
 COPY pg_migration pg_migration
 RUN pip install --no-cache-dir --no-deps --force-reinstall .
-
-# Dagster starts two to three times faster from compiled bytecode, and the user below can't write it. Some packages carry
-# templates that are no valid Python, hence no failure.
-RUN python -m compileall -q "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" || true
 
 # A named volume takes its owner from the folder that it covers first.
 RUN useradd --system --home-dir "$DAGSTER_HOME" dagster \

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,8 +24,13 @@ import pytest
 import yaml
 from psycopg2.extensions import parse_dsn
 
+from pg_migration.demo import servers
 from pg_migration.demo.servers import HOST, free_port
-from pg_migration_tests.conftest import PostgresServer, run
+from pg_migration.orchestration import settings
+from pg_migration.postgres.endpoint import Side
+from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.session import Connections, fetch
+from pg_migration_tests.conftest import POSTGRES_15, PostgresServer, run
 
 ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -36,15 +42,17 @@ PATIENCE_SECONDS = 240
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str:
-    """Fill in ${NAME}, ${NAME:-default} and ${NAME:?message}, as `docker compose` does."""
+    """Fill in ${NAME}, ${NAME:-default}, ${NAME:+instead} and ${NAME:?message}, as `docker compose` does."""
 
     def value(match: re.Match[str]) -> str:
         name, operator, rest = match.groups()
         if operator == ":?":
             return variables[name]
+        if operator == ":+":
+            return rest if variables.get(name) else ""
         return variables.get(name) or rest or ""
 
-    return re.sub(r"\$\{(\w+)(:[-?])?([^}]*)\}", value, text)
+    return re.sub(r"\$\{(\w+)(:[-?+])?([^}]*)\}", value, text)
 
 
 def environment(service: str, variables: Mapping[str, str]) -> dict[str, str]:
@@ -67,7 +75,7 @@ def test_every_service_is_watched_restarted_and_keeps_its_data() -> None:
     for service in SERVICES.values():
         assert service["healthcheck"]["test"]
         assert service["restart"] == "unless-stopped"
-        assert {volume.split(":")[0] for volume in service["volumes"]} <= COMPOSE["volumes"].keys()
+        assert {volume.split(":")[0] for volume in service["volumes"] if volume[0] != "$"} <= COMPOSE["volumes"].keys()
     assert len({SERVICES[name]["volumes"][0].split(":")[0] for name in DATABASES}) == len(DATABASES)
 
 
@@ -97,6 +105,87 @@ def test_urls_for_the_code_location() -> None:
     # Nobody else needs to know them.
     for other in ("webserver", "daemon"):
         assert not any(name.startswith("PG_MIGRATION") for name in SERVICES[other]["environment"])
+
+
+def authority(folder: Path, name: str) -> Path:
+    """The certificate of a new certificate authority; its key is beside it."""
+    certificate = folder / f"{name}.crt"
+    openssl("req", "-x509", "-keyout", folder / f"{name}.key", "-out", certificate, "-subj", f"/CN={name}")
+    return certificate
+
+
+def openssl(command: str, *arguments: str | Path) -> None:
+    run(["openssl", command, *(["-newkey", "rsa:2048", "-nodes"] if command == "req" else []), *arguments])
+
+
+@pytest.fixture(scope="module")
+def tls_server(servers_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[servers.Server, Path]]:
+    """A server for the name localhost, and the authority that says so."""
+    if not (POSTGRES_15.bindir / "postgres").exists() or shutil.which("openssl") is None:
+        pytest.skip("needs the system's PostgreSQL 15 and openssl")
+    private = tmp_path_factory.mktemp("tls")
+    ours = authority(private, "ours")
+    folder, account = servers_folder / "tls", servers.server_account()
+    folder.mkdir()
+    key, certificate, request = folder / "key", folder / "certificate", private / "request"
+    openssl("req", "-keyout", key, "-out", request, "-subj", "/CN=localhost")
+    openssl(
+        *("x509", "-req", "-in", request, "-CA", ours, "-CAkey", ours.with_suffix(".key"), "-CAcreateserial"),
+        *("-out", certificate),
+    )
+    for path in (folder, key, certificate):
+        os.chown(path, account.uid, account.gid)
+    key.chmod(0o600)
+    tls = {"ssl": "on", "ssl_key_file": str(key), "ssl_cert_file": str(certificate)}
+    server = servers.Server(POSTGRES_15, folder, account, tls)
+    server.start()
+    yield server, ours
+    server.stop("immediate")
+
+
+@pytest.mark.parametrize("side", ["SOURCE", "TARGET"])
+@pytest.mark.parametrize(
+    ("trusted", "host", "refusal"),
+    [
+        ("ours", "localhost", None),
+        ("ours", HOST, "does not match host name"),
+        ("another", "localhost", "certificate verify failed"),
+        (None, "localhost", r"root\.crt"),
+    ],
+)
+def test_a_certificate_authority_of_ones_own(
+    tls_server: tuple[servers.Server, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    side: str,
+    trusted: str | None,
+    host: str,
+    refusal: str | None,
+) -> None:
+    server, ours = tls_server
+    monkeypatch.setenv("HOME", str(tmp_path))  # where libpq looks for root.crt when nobody names another
+    variables = {
+        **PASSWORDS,
+        f"{side}_HOST": host,
+        f"{side}_PORT": str(server.port),
+        f"{side}_DATABASE": "postgres",
+        f"{side}_PASSWORD": server.password,
+        f"{side}_SSLMODE": "verify-full",
+    }
+    if trusted is not None:
+        variables[f"{side}_SSLROOTCERT"] = str(ours if trusted == "ours" else authority(tmp_path, trusted))
+    url = environment("code-location", variables)[f"PG_MIGRATION_{side}_URL"]
+    for volume in SERVICES["code-location"]["volumes"]:
+        path, _, inside = interpolate(volume, variables).removesuffix(":ro").partition(":")
+        url = url.replace(inside, path)  # as the mount does
+    monkeypatch.setenv(f"PG_MIGRATION_{side}_URL", url)
+    with Connections("test") as connections:
+        if refusal is not None:
+            with pytest.raises(MigrationError, match=refusal):
+                connections.open(settings.endpoint(Side(side.lower())))
+            return
+        connection = connections.open(settings.endpoint(Side(side.lower())))
+        assert fetch(connection, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") == [(True,)]
 
 
 def test_workspace_and_image_match_the_services() -> None:
@@ -131,9 +220,63 @@ def test_run_containers_get_what_a_run_needs() -> None:
     assert launcher["network"] == override["networks"]["default"]["name"]
     named = {volume["name"]: name for name, volume in override["volumes"].items()}
     kept = [volume.partition(":") for volume in launcher["container_kwargs"]["volumes"]]
-    assert {f"{named[name]}:{path}" for name, _, path in kept} == set(SERVICES["code-location"]["volumes"])
-    for service in override["services"].values():
-        assert service["build"]["args"]["EXTRAS"] == "docker"
+    volumes = {volume for volume in SERVICES["code-location"]["volumes"] if volume[0] != "$"}
+    assert {f"{named[name]}:{path}" for name, _, path in kept} == volumes
+    assert override["services"]["code-location"]["build"]["args"]["EXTRAS"] == "docker"
+
+
+@pytest.mark.parametrize("more", [[], ["deploy/docker/docker-compose.launcher.yml"]], ids=["plain", "launcher"])
+def test_every_image_is_built_once(more: list[str]) -> None:
+    """Compose exports what each service builds; the second export of one tag can fail."""
+    merged: dict[str, dict[str, Any]] = {}
+    for path in ["docker-compose.yml", *more]:
+        for name, service in settings_of(path)["services"].items():
+            merged.setdefault(name, {}).update(service)
+    built = Counter(service["image"] for service in merged.values() if "build" in service)
+    assert built == {merged["code-location"]["image"]: 1}
+    assert {merged[name]["image"] for name in DAGSTER} == set(built)
+
+
+# Tells pip about the project without its build system, which pip would have to fetch.
+BACKEND = """
+from pathlib import Path
+
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    made = Path(folder) / "pg_migration-0.dist-info"
+    made.mkdir()
+    extras = "".join(f"Provides-Extra: {name}\\n" for name in EXTRAS)
+    (made / "METADATA").write_text(f"Metadata-Version: 2.1\\nName: pg_migration\\nVersion: 0\\n{extras}")
+    return made.name
+
+def build_wheel(*_):
+    raise NotImplementedError
+"""
+
+
+@pytest.mark.parametrize("extras", ["", "docker", "kubernetes", "docker,kubernetes"])
+def test_pip_understands_the_dockerfile(tmp_path: Path, extras: str) -> None:
+    """Every command of pip's in it, run by a shell as a build would, up to where pip would download something."""
+    (tmp_path / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    known = re.findall(
+        r"^(\w+) = \[$", (ROOT / "pyproject.toml").read_text().partition("optional-dep")[2], re.MULTILINE
+    )
+    (tmp_path / "backend.py").write_text(f"EXTRAS = {known!r}\n{BACKEND}")
+    pip = tmp_path / "bin" / "pip"
+    pip.parent.mkdir()
+    pip.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m pip "$@" --dry-run --no-deps --no-index\n')
+    pip.chmod(0o755)
+    lines = re.findall(r"^RUN (.*\bpip install\b.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert len(lines) == 2
+    for line in lines:
+        variables = {"PATH": f"{pip.parent}:{os.environ['PATH']}", "EXTRAS": extras}
+        done = subprocess.run(
+            ["/bin/sh", "-c", line], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Would install pg_migration-0" in done.stdout.replace("pg-migration", "pg_migration")
+        assert "does not provide the extra" not in done.stderr
 
 
 def test_kubernetes_has_the_limits_of_the_other_deployments() -> None:
