@@ -13,7 +13,7 @@ from pg_migration.orchestration.planning import look_ahead, plan_metadata
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.postgres import suspension
-from pg_migration.postgres.catalog import Catalog, Phase, SchemaObject
+from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Catalog, Phase, SchemaObject
 from pg_migration.postgres.ddl import Outcome, Reconciliation, apply, missing, reconcile
 from pg_migration.postgres.ddl.identity import by_identity, identity_of
 from pg_migration.postgres.session import execute, transaction
@@ -114,7 +114,7 @@ def build_post_data(relations: Relations) -> dg.AssetsDefinition:
             begin(context, migration)
             # First: a trigger that is still set aside looks like one that differs from the source's.
             left = migration.call(lambda: suspension.restore(migration.target_connection, suspension.EVERYTHING))
-            wanted = lacking(migration, Phase.POST_DATA)
+            wanted = _with_refreshes(migration.catalog, lacking(migration, Phase.POST_DATA))
             statements = migration.call(lambda: make(context, migration, wanted))
             migration.call(migration.remember_structure)
         for failure in left:
@@ -128,6 +128,12 @@ def lacking(migration: MigrationRun, phase: Phase) -> list[SchemaObject]:
     """The source's objects of one phase that the target does not have now."""
     objects = [item for item in migration.catalog.objects if item.phase is phase]
     return missing(migration.catalog, migration.target_catalog(), objects) if objects else []
+
+
+def _with_refreshes(catalog: Catalog, wanted: Sequence[SchemaObject]) -> list[SchemaObject]:
+    """The same, and what fills the materialized views that are there: the rows below them have been replaced."""
+    addresses = {item.address for item in wanted}
+    return [item for item in catalog.objects if item.address in addresses or item.kind == MATERIALIZED_ROWS]
 
 
 def make(context: dg.AssetExecutionContext, migration: MigrationRun, objects: Sequence[SchemaObject]) -> list[str]:
@@ -147,7 +153,13 @@ def problem_of(outcome: Outcome) -> str:
     """What to tell of an object that was not made."""
     if outcome.skipped_because:
         return f"{outcome.object.identity} was skipped: {outcome.skipped_because}"
-    return f"{outcome.object.identity} could not be made on the target: {outcome.error}\n{outcome.statement}"
+    advice = ""
+    if outcome.object.kind == MATERIALIZED_ROWS:
+        advice = (
+            " (A materialized view is filled with the rights of its owner: a REFRESH in the source fails alike where "
+            "its owner has lost a privilege since.)"
+        )
+    return f"{outcome.object.identity} could not be made on the target: {outcome.error}{advice}\n{outcome.statement}"
 
 
 def lost_with(source: Catalog, target: Catalog, plan: Reconciliation) -> list[str]:

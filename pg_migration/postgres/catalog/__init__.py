@@ -3,6 +3,7 @@
 from pg_migration.postgres.catalog.discover import discover, installed_extensions
 from pg_migration.postgres.catalog.listing import ListedColumn, TableListing, list_tables
 from pg_migration.postgres.catalog.model import (
+    MATERIALIZED_ROWS,
     Address,
     Catalog,
     Column,
@@ -17,6 +18,7 @@ from pg_migration.postgres.catalog.model import (
 from pg_migration.postgres.catalog.patterns import matches
 
 __all__ = [
+    "MATERIALIZED_ROWS",
     "Address",
     "Catalog",
     "Column",

@@ -13,6 +13,9 @@ from pg_migration.postgres.catalog.renaming import quote
 Grant = tuple[str, str | None, str, bool]
 """Grantor, grantee (None for PUBLIC), privilege, with grant option."""
 
+Option = tuple[str | None, str]
+"""A role, and a privilege that it may grant."""
+
 
 def _grants(items: Iterable[Sequence[str | None]]) -> list[Grant]:
     return [
@@ -42,17 +45,48 @@ def _on(row: Row, privileges: Iterable[str]) -> str:
     return f"{', '.join(privileges)} ON {row['word']} {row['quoted']}"
 
 
-def _grant_statements(grants: Sequence[Grant], owner: str, on: str | None, row: Row | None) -> list[str]:
-    statements = []
+def _grant_statements(
+    grants: Sequence[Grant], owner: str, on: str | None, row: Row | None, before: Iterable[Option] = ()
+) -> list[str]:
+    """The grants one after another, each at a time when its grantor holds what it grants.
+
+    The server lists grants in the order in which they came about. A grant may so stand before the grant option that its
+    grantor has today: then the grantor held it in another way, which was taken back. The owner lends it for as long.
+
+    Args:
+        before: the grant options that are held without these grants.
+    """
+    statements: list[str] = []
+    options = set(before)
+    lent: dict[Option, None] = {}
+
+    def what(privileges: Sequence[str]) -> str:
+        return _on(row, privileges) if row is not None else f"{', '.join(privileges)} {on}"
+
+    def take_back(which: Sequence[Option]) -> None:
+        for role, privilege in which:
+            del lent[role, privilege]
+            kept = (owner, role, privilege, False) in made
+            statements.append(f"REVOKE {'GRANT OPTION FOR ' if kept else ''}{what([privilege])} FROM {_role(role)}")
+
+    made: set[Grant] = set()
     for (grantor, grantee, grantable), group in groupby(grants, key=lambda grant: (grant[0], grant[1], grant[3])):
         privileges = [privilege for _, _, privilege, _ in group]
-        what = _on(row, privileges) if row is not None else f"{', '.join(privileges)} {on}"
-        grant = f"GRANT {what} TO {_role(grantee)}{' WITH GRANT OPTION' if grantable else ''}"
+        grant = f"GRANT {what(privileges)} TO {_role(grantee)}{' WITH GRANT OPTION' if grantable else ''}"
         if grantor == owner:
+            # A role that holds the option in another way by now: the owner's grant to it came after that.
+            take_back([option for option in lent if option[0] == grantee and option in options])
             statements.append(grant)
         else:
+            if wanted := [p for p in privileges if not {(grantor, p)} & (options | lent.keys())]:
+                statements.append(f"GRANT {what(wanted)} TO {_role(grantor)} WITH GRANT OPTION")
+                lent |= dict.fromkeys((grantor, privilege) for privilege in wanted)
             # The server writes down who grants; only that role can say it.
             statements += [f"SET LOCAL ROLE {quote(grantor)}", grant, "RESET ROLE"]
+        made |= {(grantor, grantee, privilege, grantable) for privilege in privileges}
+        if grantable:
+            options |= {(grantee, privilege) for privilege in privileges}
+    take_back([option for option in lent if (owner, *option, True) not in made])
     return statements
 
 
@@ -72,7 +106,10 @@ def privilege_statements(row: Row) -> list[str]:
         f"REVOKE {_on(row, privileges)} FROM {_role(grantee)}" for grantee, privileges in _lost(held, by_default)
     ]
     beyond = [grant for grant in held if grant not in by_default]
-    return statements + _grant_statements(beyond, row["owner"], None, row)
+    # Who may grant a privilege on a table may grant it on each column.
+    options = {(role, privilege) for role, privilege in row["options_on_relation"] or ()}
+    options |= {(grantee, privilege) for _, grantee, privilege, grantable in by_default if grantable}
+    return statements + _grant_statements(beyond, row["owner"], None, row, options)
 
 
 def revocation(row: Row) -> str:

@@ -240,7 +240,8 @@ def _make_in_two_steps(assembly: Assembly, address: Address, group: set[Address]
 
 
 def _rank(assembly: Assembly, address: Address) -> int:
-    return RANKS[assembly.drafts[address].kind]
+    kind = assembly.drafts[address].kind
+    return RANKS.get(f"{kind} of schema", RANKS[kind]) if address.classid == PG_NAMESPACE else RANKS[kind]
 
 
 def assign_phases(assembly: Assembly) -> dict[Address, Phase]:
@@ -273,6 +274,6 @@ def in_order(assembly: Assembly, phases: Mapping[Address, Phase]) -> list[Addres
 
     def rank(address: Address) -> tuple[object, ...]:
         draft = assembly.drafts[address]
-        return phases[address], RANKS[draft.kind], draft.schema, draft.name, address
+        return phases[address], _rank(assembly, address), draft.schema, draft.name, address
 
     return topological_order(assembly.edges, rank)

@@ -15,7 +15,7 @@ from pg_migration.postgres.catalog.access import (
 )
 from pg_migration.postgres.catalog.draft import PG_CLASS, PG_CONSTRAINT, Draft
 from pg_migration.postgres.catalog.keys import attachment, marks
-from pg_migration.postgres.catalog.model import Address, Phase
+from pg_migration.postgres.catalog.model import MATERIALIZED_ROWS, Address, Phase
 from pg_migration.postgres.catalog.reading import Row
 
 Builder = Callable[["Kind", Row], Iterator[Draft]]
@@ -103,11 +103,12 @@ def materialized_view(kind: "Kind", row: Row) -> Iterator[Draft]:
     if row["refresh"]:
         yield Draft(
             address=made.address._replace(aspect="rows"),
-            kind="materialized view rows",
+            kind=MATERIALIZED_ROWS,
             schema=made.schema,
             name=made.name,
             phase=Phase.POST_DATA,
-            statements=(row["refresh"],),
+            # PostgreSQL reads its query's tables as its owner, whose rows policies may choose.
+            statements=("SET LOCAL row_security = on", row["refresh"]),
             requires={made.address},
             replaceable=True,
         )
@@ -209,8 +210,9 @@ KINDS: Sequence[Kind] = (
     Kind("default privileges", "default_privileges", Phase.POST_DATA, build=default_privileges),
 )
 
-# Ties in the order are broken by kind. Owners and privileges come last: until then everything belongs to the role that
-# made it, and that one may go on.
+# Ties in the order are broken by kind. Owners and privileges come late: until then everything belongs to the role that
+# made it, and that one may go on. Those of schemas precede the others: an owner needs CREATE on the schema, who grants
+# needs USAGE. Materialized views are filled with the rights of their owners, policies included.
 RANKS: Mapping[str, int] = {
     kind: rank
     for rank, kind in enumerate(
@@ -259,14 +261,16 @@ RANKS: Mapping[str, int] = {
             "view default",
             "validation",
             "materialized view",
-            "materialized view rows",
             "rule",
             "trigger",
             "policy",
             "row security",
             "comment",
+            "owner of schema",
+            "privileges of schema",
             "owner",
             "privileges",
+            MATERIALIZED_ROWS,
             "default privileges",
         )
     )

@@ -6,6 +6,9 @@ from enum import IntEnum
 from functools import cached_property
 from typing import NamedTuple
 
+MATERIALIZED_ROWS = "materialized view rows"
+"""The kind of what fills a materialized view."""
+
 
 class Address(NamedTuple):
     """Where an object lives in the system catalogs.

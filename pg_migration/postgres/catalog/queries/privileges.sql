@@ -49,6 +49,11 @@ SELECT h.catalog::oid AS classid,
                    ELSE h.oid::regclass::text END AS quoted,
        i.type || ' ' || CASE i.type WHEN 'schema' THEN quote_ident(mapped.target) ELSE i.identity END AS name,
        pg_get_userbyid(h.owner)::text AS owner,
+       CASE h.word WHEN 'COLUMN'
+                   THEN ARRAY(SELECT ARRAY[pg_get_userbyid(x.grantee)::text, x.privilege_type]
+                                FROM pg_class c
+                               CROSS JOIN LATERAL aclexplode(c.relacl) AS x
+                               WHERE c.oid = h.oid AND x.is_grantable) END AS options_on_relation,
        ARRAY(SELECT ARRAY[g.grantor, g.grantee, g.privilege, g.grantable]
                FROM (SELECT pg_get_userbyid(x.grantor)::text AS grantor,
                             CASE WHEN x.grantee = 0 THEN NULL ELSE pg_get_userbyid(x.grantee)::text END AS grantee,
