@@ -85,6 +85,6 @@ def _listing(known: Mapping[str, Any]) -> TableListing:
 
 
 def _path() -> Path:
-    """One file for each source and choice of schemas; the password is part of a hash only."""
-    choice = (os.environ.get(settings.SOURCE_URL, ""), settings.source_schemas(), settings.target_schemas())
+    """One file for each source, whoever reads it, and choice of schemas."""
+    choice = (settings.place(Side.SOURCE), settings.source_schemas(), settings.target_schemas())
     return settings.own_folder() / f"catalog-{hashlib.sha256(repr(choice).encode()).hexdigest()[:16]}.json"

@@ -208,7 +208,7 @@ def _address(side: Side) -> str:
 
 def _database(side: Side) -> str:
     end = _endpoint(side)
-    return end.parameters.get("dbname", "") if end else "no database"
+    return end.database if end else "no database"
 
 
 def _scrubbed(text: str) -> str:

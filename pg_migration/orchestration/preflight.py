@@ -113,7 +113,7 @@ def _notifications() -> Iterator[Finding]:
 def _reached(check: str, end: Endpoint, connection: Connection) -> Finding:
     # Discovery waits for whoever changes a table; a look at things must come to an end.
     execute(connection, "SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
-    return passed(check, f"{end.description} answers")
+    return passed(check, f"{end.reached(connection)} answers")
 
 
 def _structure(run: MigrationRun) -> Iterator[Finding]:

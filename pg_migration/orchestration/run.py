@@ -93,10 +93,12 @@ def default_workers() -> int:
 class Outcomes:
     """What became of each thing the run did, for the summary; table names are the target's.
 
-    ``servers`` are the versions of the servers that were reached, as they name themselves.
+    ``servers`` are the versions of the servers that were reached, as they name themselves, ``addresses`` where those
+    are.
     """
 
     servers: dict[Side, str] = field(default_factory=dict)
+    addresses: dict[Side, str] = field(default_factory=dict)
     work: list[WorkDone] = field(default_factory=list)
     loaded: dict[TableName, TableLoaded] = field(default_factory=dict)
     reloaded: dict[TableName, str] = field(default_factory=dict)  # begun by an earlier run, and why not continued
@@ -255,6 +257,7 @@ class MigrationRun:
     def _open(self, end: Endpoint) -> Connection:
         connection = self.connections.open(end)
         self.outcomes.servers[end.side] = str(connection.get_parameter_status("server_version"))
+        self.outcomes.addresses[end.side] = end.reached(connection)
         return connection
 
     @cached_property

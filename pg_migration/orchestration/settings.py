@@ -41,11 +41,9 @@ def endpoint(side: Side) -> Endpoint:
 def place(side: Side) -> str:
     """One word for the database at one end, the same for every way to write its address and for every role."""
     try:
-        known = endpoint(side).parameters
+        return endpoint(side).place
     except ConfigurationError:
         return "unknown"
-    host = known.get("host") or known.get("hostaddr") or "localhost"
-    return f"{host}:{known.get('port', '5432')}/{known.get('dbname', '')}"
 
 
 def source_schemas() -> str:

@@ -119,9 +119,10 @@ def _moment(timestamp: float | None) -> datetime | None:
 
 def _database(migration: MigrationRun, side: Side) -> Database:
     try:
-        where = (migration.source if side is Side.SOURCE else migration.target).description
+        configured = (migration.source if side is Side.SOURCE else migration.target).description
     except MigrationError:  # the failures tell of it
-        where = None
+        configured = None
+    where = migration.outcomes.addresses.get(side, configured)
     schemas = migration.known_schemas
     names = tuple(schemas if side is Side.SOURCE else schemas.values())
     return Database(where, migration.outcomes.servers.get(side), names)
