@@ -128,10 +128,10 @@ class World:
     def hashes(self, server: Server) -> Hashes:
         """Rows, and the sum of a hash of each, by table."""
         with closing(self.connect(server)) as connection:
-            pin(connection, "public")
+            pin(connection)
             tables = fetch(connection, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
             query = sql.SQL(
-                "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0)::numeric FROM ONLY {} AS t"
+                "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0)::numeric FROM ONLY public.{} AS t"
             )
             return {
                 name: (rows, int(total))

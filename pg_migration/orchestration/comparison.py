@@ -21,7 +21,7 @@ def both_sides(run: MigrationRun) -> Iterator[BothSides]:
         taken[Side.SOURCE] = run.call(lambda: Snapshot.take(run.connections, run.source))
     snapshots = {**taken, **({Side.SOURCE: run.snapshot} if run.snapshot is not None else {})}
     try:
-        yield BothSides(run.connections, run.source, run.target, run.schemas, snapshots)
+        yield BothSides(run.connections, run.source, run.target, run.schemas, snapshots, run.catalog.settings)
     finally:
         for snapshot in taken.values():
             snapshot.holder.close()

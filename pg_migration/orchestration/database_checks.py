@@ -48,7 +48,8 @@ class _StateCheck:
 
 def _sequences(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Observation]]:
     names = [sequence.key for sequence in run.catalog.sequences]
-    found = compare_sequences(source, target, names, run.schemas, drift_is_wrong=run.snapshot is None)
+    later = run.snapshot is None
+    found = compare_sequences(source, target, names, run.schemas, later, run.catalog.settings)
     return _counted(len(names), "sequence"), found
 
 

@@ -48,6 +48,7 @@ from pg_migration.postgres.schemas import map_schemas
 from pg_migration.postgres.session import Connections, execute, fetch
 from pg_migration.postgres.snapshot import Snapshot
 from pg_migration.postgres.spreading import BorrowedLock, shared_snapshot
+from pg_migration.postgres.values_path import application_path
 from pg_migration.postgres.worker import LoadContext, Lock
 
 Result = TypeVar("Result")
@@ -356,7 +357,8 @@ class MigrationRun:
     def planner(self) -> Planner:
         """Plans loads from the source to the target."""
         encoding = raw_encoding(self.source_connection, self.target_connection)
-        return Planner(self.source_connection, self.options.load, encoding)
+        application = application_path(self.catalog.settings, {})
+        return Planner(self.source_connection, self.options.load, encoding, application)
 
     def plan(self, tables: Sequence[Table]) -> tuple[TablePlan, ...]:
         """How whole tables are copied, the largest first; a table is planned once in a run."""

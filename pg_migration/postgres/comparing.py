@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import psycopg2
 from psycopg2 import sql
@@ -20,6 +20,7 @@ from pg_migration.postgres.errors import ConnectionFailed, MigrationError, serve
 from pg_migration.postgres.session import CANCEL_AGAIN_SECONDS, RETRY_SECONDS, Connections
 from pg_migration.postgres.slicing import Slicing
 from pg_migration.postgres.snapshot import Snapshot
+from pg_migration.postgres.values_path import DEFAULT_PATH, ValuesPath, application_path, fetch_rows
 
 Answer = TypeVar("Answer")
 Result = TypeVar("Result")
@@ -30,13 +31,14 @@ class Part:
     """Some rows of a table on one side: what a question is about.
 
     ``name`` is the relation on that side (see `compared_relation`), ``predicate`` a condition on its rows. ``left_out``
-    are partitions that are not migrated, and so not compared.
+    are partitions that are not migrated, and so not compared. ``application`` is as `application_path`.
     """
 
     table: Table
     name: TableName
     predicate: sql.Composable
     left_out: tuple[TableName, ...] = ()
+    application: tuple[str, ...] = DEFAULT_PATH
 
     @property
     def rows(self) -> sql.Composable:
@@ -47,12 +49,18 @@ class Part:
             return sql.SQL("{} WHERE {}").format(relation, self.predicate)
         # One that is not there is no object, which every tableoid is unequal to.
         others = [
-            sql.SQL("coalesce(to_regclass({})::oid, 0)").format(sql.Literal(".".join(map(quote, name))))
+            sql.SQL("coalesce(pg_catalog.to_regclass({})::pg_catalog.oid, '0')").format(
+                sql.Literal(".".join(map(quote, name)))
+            )
             for name in self.left_out
         ]
-        return sql.SQL("{} WHERE ({}) AND tableoid <> ALL (ARRAY[{}])").format(
+        return sql.SQL("{} WHERE ({}) AND tableoid OPERATOR(pg_catalog.<>) ALL (ARRAY[{}])").format(
             relation, self.predicate, sql.SQL(", ").join(others)
         )
+
+    def fetch(self, connection: Connection, statement: sql.Composable) -> list[tuple[Any, ...]]:
+        """All rows of a query over the relation, in which every name is qualified."""
+        return fetch_rows(connection, ValuesPath.of(self.name, self.application), statement)
 
 
 Question = Callable[[Connection, Part], Answer]
@@ -104,6 +112,7 @@ class BothSides:
     Args:
         schemas: name in the target of each source schema.
         snapshots: of a side that is asked as it was then; the other is asked as it is at each question.
+        settings: those of the source's database (`Catalog.settings`).
     """
 
     connections: Connections
@@ -111,6 +120,7 @@ class BothSides:
     target: Endpoint
     schemas: Mapping[str, str]
     snapshots: Mapping[Side, Snapshot]
+    settings: Sequence[tuple[str, str]] = ()
 
     def open(self, side: Side) -> Connection:
         """A connection to one side; inside its snapshot, if there is one.
@@ -158,7 +168,7 @@ class BothSides:
         """Some rows of a table on one side."""
         names = self.schemas if side is Side.TARGET else {}
         left_out = tuple((names.get(schema, schema), name) for schema, name in table.left_out)
-        return Part(table, self.name(side, table), predicate, left_out)
+        return Part(table, self.name(side, table), predicate, left_out, application_path(self.settings, names))
 
     def ask(self, question: Question[Answer], slicings: Sequence[Slicing], workers: int) -> Iterator[Answers[Answer]]:
         """Ask a question of every slice on both sides; a failure is one table's answer, not an exception.

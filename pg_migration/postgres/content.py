@@ -15,7 +15,7 @@ from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.comparing import Answers, BothSides, Part, compared_relation
 from pg_migration.postgres.partition_trees import Origins, ask_once
 from pg_migration.postgres.plan import PORTABLE_TYPES
-from pg_migration.postgres.session import execute, fetch
+from pg_migration.postgres.session import fetch
 from pg_migration.postgres.slicing import Slicing
 from pg_migration.postgres.sql_files import sql_file
 
@@ -75,10 +75,9 @@ class Hashing:
         return cls(sample_percent, frozenset(table.key for table in large))
 
     def __call__(self, connection: Connection, part: Part) -> Digest:
-        self.prepare(connection, part)
         expression = self.row_hash(connection, part)
         if self.percent_of(part.table) < 100:
-            chosen = sql.SQL("({} & {}) < {}").format(
+            chosen = sql.SQL("({} OPERATOR(pg_catalog.&) {}) OPERATOR(pg_catalog.<) {}").format(
                 key_hash(connection, part.table),
                 sql.Literal(_SAMPLE_UNITS - 1),
                 sql.Literal(round(self.sample_percent / 100 * _SAMPLE_UNITS)),
@@ -86,10 +85,11 @@ class Hashing:
             expression = sql.SQL("CASE WHEN {} THEN {} END").format(chosen, expression)
         # OFFSET 0 keeps the hash from being computed once for each sum.
         statement = sql.SQL(
-            "SELECT count(*), count(h), coalesce(sum(h), 0), coalesce(sum((h >> 32) * (h & 4294967295)), 0) "
+            "SELECT pg_catalog.count(*), pg_catalog.count(h), coalesce(pg_catalog.sum(h), 0), coalesce(pg_catalog.sum("
+            "(h OPERATOR(pg_catalog.>>) 32) OPERATOR(pg_catalog.*) (h OPERATOR(pg_catalog.&) 4294967295)), 0) "
             "FROM (SELECT {} AS h {} OFFSET 0) AS hashes"
         )
-        ((rows, hashed, total, mixed),) = fetch(connection, statement.format(expression, part.rows))
+        ((rows, hashed, total, mixed),) = part.fetch(connection, statement.format(expression, part.rows))
         return Digest(int(rows), int(hashed), int(total), int(mixed))
 
     def percent_of(self, table: Table) -> float:
@@ -99,13 +99,6 @@ class Hashing:
     def for_large_rows(self) -> "Hashing":
         """The same, for rows whose text form is too large."""
         return replace(self, shortened=True)
-
-    def prepare(self, connection: Connection, part: Part) -> None:
-        """Names inside values (regclass) come out without the schema, which may be called otherwise on the other
-        side."""
-        execute(
-            connection, "SELECT set_config('search_path', format('%%I, pg_catalog', %s::text), false)", (part.name[0],)
-        )
 
     def row_hash(self, connection: Connection, part: Part) -> sql.Composable:
         """A 64-bit hash of a row's copied columns, by name and in the source's order."""
@@ -118,7 +111,8 @@ class Hashing:
         found: dict[str, sql.Composable] = {}
         for name in names:
             column, sender = sql.Identifier(name), senders.get(name)
-            found[name] = sql.SQL("sha256({}({}))").format(sql.SQL(sender), column) if sender else column
+            digest = sql.SQL("pg_catalog.sha256(pg_catalog.{}({}))")
+            found[name] = digest.format(sql.Identifier(sender), column) if sender else column
         return found
 
 
@@ -164,12 +158,11 @@ def hash_of(connection: Connection, values: Sequence[sql.Composable]) -> sql.Com
 
     ROW tells NULL from the empty string; collation C makes the hash one of bytes.
     """
-    text = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(values))
-    ((encoding,),) = fetch(connection, "SHOW server_encoding")
-    if encoding not in ("UTF8", "SQL_ASCII"):
+    text = sql.SQL("ROW({})::pg_catalog.text").format(sql.SQL(", ").join(values))
+    if connection.info.parameter_status("server_encoding") not in ("UTF8", "SQL_ASCII"):
         # The hash is over bytes: those of UTF-8, whatever the server stores. SQL_ASCII takes them as they are.
-        text = sql.SQL("convert_from(convert_to({}, 'UTF8'), 'SQL_ASCII')").format(text)
-    return sql.SQL('hashtextextended({} COLLATE "C", 0)').format(text)
+        text = sql.SQL("pg_catalog.convert_from(pg_catalog.convert_to({}, 'UTF8'), 'SQL_ASCII')").format(text)
+    return sql.SQL('pg_catalog.hashtextextended({} COLLATE pg_catalog."C", 0)').format(text)
 
 
 def key_hash(connection: Connection, table: Table) -> sql.Composable:

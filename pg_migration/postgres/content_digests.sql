@@ -7,7 +7,8 @@ WITH RECURSIVE resolved AS (
     SELECT r.attname, t.typbasetype FROM resolved r JOIN pg_type t ON t.oid = r.type WHERE t.typtype = 'd'
 )
 SELECT r.attname,
-       CASE WHEN n.nspname = 'pg_catalog' AND t.typname = ANY (%(portable)s) THEN t.typsend::text END AS send
+       CASE WHEN n.nspname = 'pg_catalog' AND t.typname = ANY (%(portable)s) THEN s.proname END AS send
 FROM resolved r
 JOIN pg_type t ON t.oid = r.type AND t.typtype <> 'd'
 JOIN pg_namespace n ON n.oid = t.typnamespace
+LEFT JOIN pg_proc s ON s.oid = t.typsend

@@ -23,16 +23,18 @@ from pg_migration.postgres.slicing import WHOLE
 from pg_migration.postgres.sql_files import sql_file
 
 # A row's xmin has 32 bits: it is the latest transaction with these bits that had begun. Those below 3 are none.
+_XMIN = "pg_catalog.int8in(pg_catalog.xidout(xmin))"
 _NEWER = (
-    "xmin::text::bigint >= 3 AND NOT txid_visible_in_snapshot("
-    "xmin::text::bigint + (({newest} - xmin::text::bigint) >> 32 << 32), {snapshot}::txid_snapshot)"
+    f"{_XMIN} OPERATOR(pg_catalog.>=) 3 AND NOT pg_catalog.txid_visible_in_snapshot({_XMIN} OPERATOR(pg_catalog.+) "
+    f"((({{newest}} OPERATOR(pg_catalog.-) {_XMIN}) OPERATOR(pg_catalog.>>) 32) OPERATOR(pg_catalog.<<) 32), "
+    "{snapshot}::pg_catalog.txid_snapshot)"
 )
 
 
 # A standby's snapshot does not list the transactions that were under way (PostgreSQL keeps them elsewhere in recovery),
 # so all from the oldest of them on count as newer, although rows of some may have been copied.
 _SNAPSHOT = """
-SELECT CASE WHEN standby THEN format('%1$s:%1$s:', txid_snapshot_xmin(seen)) ELSE seen::text END, standby
+SELECT CASE WHEN standby THEN format('%1$s:%1$s:', txid_snapshot_xmin(seen)) ELSE format('%s', seen) END, standby
 FROM (SELECT txid_current_snapshot() AS seen, pg_is_in_recovery() AS standby) AS now
 """
 
@@ -190,7 +192,6 @@ def drift_since(
         rows: some that differ between the two sides.
         hashing: as they were found with.
     """
-    hashing.prepare(source, part)
     ((oid, file, _, updates, deletes),) = fetch(source, sql_file("drift_record.sql"), {"tables": [part.table.oid]})
     ((standby,),) = fetch(source, "SELECT pg_is_in_recovery()")
     counted = not standby and state.deleted != UNCOUNTED
@@ -214,7 +215,8 @@ def _newer_rows(
     ((newest,),) = fetch(source, "SELECT txid_snapshot_xmax(txid_current_snapshot())")
     predicate = sql.SQL(_NEWER).format(newest=sql.Literal(newest), snapshot=sql.Literal(state.transactions))
     statement = sql.SQL(
-        "SELECT count(*), array_agg(k) FILTER (WHERE k = ANY ({}::text[])) FROM (SELECT {} AS k {} OFFSET 0) AS newer"
+        "SELECT pg_catalog.count(*), pg_catalog.array_agg(k) "
+        "FILTER (WHERE k OPERATOR(pg_catalog.=) ANY ({}::pg_catalog.text[])) FROM (SELECT {} AS k {} OFFSET 0) AS newer"
     ).format(sql.Literal(list(keys)), key_text(source, part, hashing), replace(part, predicate=predicate).rows)
-    ((count, found),) = fetch(source, statement)
+    ((count, found),) = part.fetch(source, statement)
     return count, set(found or ())

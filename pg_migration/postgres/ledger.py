@@ -1,5 +1,6 @@
 """The bookkeeping in the target's ``_pg_migration`` schema: which rows are there, from which run and snapshot."""
 
+import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from datetime import datetime
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
-from psycopg2.extras import Json, execute_values
+from psycopg2.extras import execute_values
 
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.endpoint import Endpoint
@@ -222,36 +223,41 @@ def close_run(connection: Connection, run_id: str, succeeded: bool) -> None:
 
 
 def forget(connection: Connection, tables: Iterable[TableName]) -> None:
-    """Drop what the ledger says of tables, in the transaction that empties them."""
+    """Drop what the ledger says of tables, in the transaction that empties them; under any search_path."""
     with connection.cursor() as cursor:
         execute_values(
             cursor,
             "DELETE FROM _pg_migration.chunk c USING (VALUES %s) AS t (schema_name, table_name) "
-            "WHERE c.schema_name = t.schema_name AND c.table_name = t.table_name",
+            "WHERE (c.schema_name, c.table_name) OPERATOR(pg_catalog.=) (t.schema_name, t.table_name)",
             list(tables),
-            template="(%s::text, %s::text)",
+            template="(%s::pg_catalog.text, %s::pg_catalog.text)",
         )
 
 
 def forget_range(connection: Connection, table: TableName, range_key: str) -> None:
-    """Drop what the ledger says of one range, in the transaction that replaces it."""
+    """Drop what the ledger says of one range, in the transaction that replaces it; under any search_path."""
     execute(
         connection,
-        "DELETE FROM _pg_migration.chunk WHERE (schema_name, table_name, range_key) = (%s, %s, %s)",
+        "DELETE FROM _pg_migration.chunk "
+        "WHERE (schema_name, table_name, range_key) OPERATOR(pg_catalog.=) (%s, %s, %s)",
         (*table, range_key),
     )
 
 
 def record(connection: Connection, entry: ChunkEntry, rows: int, size: int) -> None:
-    """Write one chunk's row, with the rows and bytes that it moved, in the transaction of its COPY."""
+    """Write one chunk's row, with the rows and bytes that it moved, in the transaction of its COPY.
+
+    It runs under the search_path that the COPY needs.
+    """
     execute(
         connection,
         "INSERT INTO _pg_migration.chunk (schema_name, table_name, range_key, chunk, chunks, relation, run_id, "
         "snapshot, predicate, row_count, byte_count, started_at, copied_by, target_xid) VALUES (%s, %s, %s, %s, %s, "
-        "to_regclass(format('%%I.%%I', %s, %s)), %s, %s, %s, %s, %s, %s, %s, txid_current())",
+        "pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', %s, %s)), %s, %s, %s, %s, %s, %s, %s, "
+        "pg_catalog.txid_current())",
         (
             *(*entry.table, entry.range_key, entry.chunk, entry.chunks, *entry.table, entry.run_id, entry.snapshot),
-            *(entry.predicate, rows, size, entry.started_at, entry.copied_by),
+            *(entry.predicate, rows, size, entry.started_at.isoformat(), entry.copied_by),
         ),
     )
 
@@ -305,7 +311,7 @@ def store_plans(connection: Connection, run_id: str, plans: Collection[StoredPla
             [
                 (
                     *(*plan.table, run_id, plan.source_relation, plan.source_file),
-                    *(plan.source_structure, plan.target_structure, Json(plan.settings), Json(plan.ranges)),
+                    *(plan.source_structure, plan.target_structure, json.dumps(plan.settings), json.dumps(plan.ranges)),
                 )
                 for plan in plans
             ],

@@ -8,6 +8,7 @@ in a table without one.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
@@ -15,7 +16,6 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.comparing import Answers, BothSides, Part
 from pg_migration.postgres.content import Digest, Hashing, hash_of, key_hash
 from pg_migration.postgres.endpoint import Side
-from pg_migration.postgres.session import fetch
 from pg_migration.postgres.slicing import WHOLE
 
 BUCKET_BITS = 12
@@ -76,8 +76,8 @@ def key_text(connection: Connection, part: Part, hashing: Hashing) -> sql.Compos
     """What a row is called: its primary key as text, or its hash in a table without one."""
     names = part.table.primary_key
     if names:
-        return sql.SQL("ROW({})::text").format(sql.SQL(", ").join(map(sql.Identifier, names)))
-    return sql.SQL("({})::text").format(hashing.row_hash(connection, part))
+        return sql.SQL("ROW({})::pg_catalog.text").format(sql.SQL(", ").join(map(sql.Identifier, names)))
+    return sql.SQL("pg_catalog.format('%s', {})").format(hashing.row_hash(connection, part))
 
 
 def _unequal_slices(answers: Answers[Digest]) -> Iterator[sql.Composable]:
@@ -115,7 +115,6 @@ class _End:
     """One table on one side, asked for the hashes of its rows."""
 
     def __init__(self, connection: Connection, part: Part, hashing: Hashing) -> None:
-        hashing.prepare(connection, part)
         self.connection = connection
         self.part = part
         self._columns = hashing.columns(connection, part)
@@ -126,34 +125,44 @@ class _End:
     def buckets(self, predicate: sql.Composable, shift: int) -> Mapping[int, tuple[int, int]]:
         """Rows and the sum of their hashes in every bucket of the rows that a condition holds for."""
         statement = sql.SQL(
-            "SELECT b, count(*), sum(h) FROM (SELECT {} AS b, {} AS h {} OFFSET 0) AS hashes GROUP BY b"
+            "SELECT b, pg_catalog.count(*), pg_catalog.sum(h) "
+            "FROM (SELECT {} AS b, {} AS h {} OFFSET 0) AS hashes GROUP BY b"
         )
-        rows = fetch(self.connection, statement.format(self._bucket(shift), self._hash, self._where(predicate)))
+        rows = self._fetch(statement.format(self._bucket(shift), self._hash, self._where(predicate)))
         return {bucket: (count, total) for bucket, count, total in rows}
 
     def in_buckets(self, buckets: Sequence[int], shift: int) -> sql.Composable:
         """The condition of being in one of some buckets."""
-        return sql.SQL("{} = ANY ({}::bigint[])").format(self._bucket(shift), sql.Literal(list(buckets)))
+        return sql.SQL("{} OPERATOR(pg_catalog.=) ANY ({}::pg_catalog.int8[])").format(
+            self._bucket(shift), sql.Literal(list(buckets))
+        )
 
     def rows(self, predicate: sql.Composable) -> Mapping[str, Mapping[int, int]]:
         """How often each hash comes, by key (by itself, where there is no key)."""
-        statement = sql.SQL("SELECT k, h, count(*) FROM (SELECT {} AS k, {} AS h {} OFFSET 0) AS hashes GROUP BY k, h")
+        statement = sql.SQL(
+            "SELECT k, h, pg_catalog.count(*) FROM (SELECT {} AS k, {} AS h {} OFFSET 0) AS hashes GROUP BY k, h"
+        )
         found: dict[str, dict[int, int]] = {}
-        for key, value, times in fetch(
-            self.connection, statement.format(self._key, self._hash, self._where(predicate))
-        ):
+        for key, value, times in self._fetch(statement.format(self._key, self._hash, self._where(predicate))):
             found.setdefault(key, {})[value] = times
         return found
 
     def columns(self, predicate: sql.Composable, keys: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
         """The hash of each column of the rows with some keys, which a condition holds for."""
         hashes = [hash_of(self.connection, [value]) for value in self._columns.values()]
-        chosen = sql.SQL("{} AND {} = ANY ({}::text[])").format(predicate, self._key, sql.Literal(list(keys)))
+        chosen = sql.SQL("{} AND {} OPERATOR(pg_catalog.=) ANY ({}::pg_catalog.text[])").format(
+            predicate, self._key, sql.Literal(list(keys))
+        )
         statement = sql.SQL("SELECT {}, {} {}").format(self._key, sql.SQL(", ").join(hashes), self._where(chosen))
-        return {key: dict(zip(self._columns, row, strict=True)) for key, *row in fetch(self.connection, statement)}
+        return {key: dict(zip(self._columns, row, strict=True)) for key, *row in self._fetch(statement)}
+
+    def _fetch(self, statement: sql.Composable) -> list[tuple[Any, ...]]:
+        return self.part.fetch(self.connection, statement)
 
     def _bucket(self, shift: int) -> sql.Composable:
-        return sql.SQL("(({} >> {}) & {})").format(self._key_hash, sql.Literal(shift), sql.Literal(2**BUCKET_BITS - 1))
+        return sql.SQL("(({} OPERATOR(pg_catalog.>>) {}) OPERATOR(pg_catalog.&) {})").format(
+            self._key_hash, sql.Literal(shift), sql.Literal(2**BUCKET_BITS - 1)
+        )
 
     def _where(self, predicate: sql.Composable) -> sql.Composable:
         return replace(self.part, predicate=predicate).rows

@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
@@ -14,6 +14,7 @@ from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.ranges import CUTTABLE_TYPES, WHOLE_TABLE, KeyColumn, Range, cut, parse
 from pg_migration.postgres.session import fetch
 from pg_migration.postgres.sql_files import sql_file
+from pg_migration.postgres.values_path import DEFAULT_PATH, ValuesPath, fetch_rows
 from pg_migration.postgres.wide_rows import widest_row
 
 SAMPLED_ROWS_PER_CHUNK = 100
@@ -180,12 +181,13 @@ class Planner:
     """Cuts tables of one source, read through a connection that sees the run's snapshot.
 
     ``encoding`` is what `copying.raw_encoding` says of the two databases. Text in binary COPY is in the encoding of the
-    session, which is UTF8, so another one means the text format.
+    session, which is UTF8, so another one means the text format. ``application`` is as `application_path`.
     """
 
     connection: Connection
     settings: LoadSettings
     encoding: str | None = None
+    application: tuple[str, ...] = DEFAULT_PATH
     _types: dict[int, tuple[str, bool]] = field(default_factory=dict)
 
     def plan(self, tables: Sequence[Table]) -> tuple[TablePlan, ...]:
@@ -227,7 +229,8 @@ class Planner:
         row_bytes = 0
         if size.bytes > 2 * size.main_bytes + LEAST_TOAST_BYTES:
             types = {column.name: self._types[column.type_oid][0] for column in table.stored_columns}
-            row_bytes = widest_row(self.connection, table, types, binary)
+            if (widest := widest_row(table, types, binary)) is not None:
+                row_bytes = int(self._fetch_rows(table, widest)[0][0])
         return TablePlan(table, size.rows, size.bytes, size.pages, binary, self.encoding, key, ranges, row_bytes)
 
     def _key_ranges(self, table: Table, key: KeyColumn, size: _Size) -> tuple[RangePlan, ...]:
@@ -262,21 +265,24 @@ class Planner:
             LEAST_SAMPLED_PAGES, math.ceil(size.pages * SAMPLED_ROWS_PER_CHUNK * pieces / max(size.rows, 1))
         )
         percent = min(100.0, 100.0 * wanted_pages / max(size.pages, 1))
+        # format() writes a value as its type does; a cast to text may be one that somebody made.
         statement = sql.SQL(
-            "SELECT percentile_disc({fractions}::float8[]) WITHIN GROUP (ORDER BY {key}::{type})::text[] "
-            "FROM ONLY {table} TABLESAMPLE SYSTEM ({percent}) REPEATABLE (1)"
+            "SELECT ARRAY(SELECT pg_catalog.format('%s', b) FROM pg_catalog.unnest(cut.bounds) AS b) FROM ("
+            "SELECT pg_catalog.percentile_disc({fractions}::pg_catalog.float8[]) "
+            "WITHIN GROUP (ORDER BY {key}::{type}) AS bounds "
+            "FROM ONLY {table} TABLESAMPLE pg_catalog.system ({percent}) REPEATABLE (1)) AS cut"
         )
-        ((bounds,),) = fetch(
-            self.connection,
+        ((bounds,),) = self._fetch_rows(
+            table,
             statement.format(
                 fractions=sql.Literal([i / pieces for i in range(1, pieces)]),
                 key=sql.Identifier(key.name),
-                type=sql.SQL(key.type),
+                type=key.qualified_type,
                 table=sql.Identifier(table.schema, table.name),
                 percent=sql.Literal(percent),
             ),
         )
-        return list(bounds or [])
+        return list(bounds)
 
     def _page_chunks(self, table: Table, size: _Size) -> tuple[Chunk, ...]:
         """Chunks by physical page, inside the snapshot; the last one is open.
@@ -313,12 +319,15 @@ class Planner:
         if pages == 0:
             return 0
         percent = min(100.0, 100.0 * LEAST_SAMPLED_PAGES / pages)
-        statement = sql.SQL("SELECT count(*) FROM ONLY {} TABLESAMPLE SYSTEM ({}) REPEATABLE (1)")
-        ((rows,),) = fetch(
-            self.connection,
-            statement.format(sql.Identifier(table.schema, table.name), sql.Literal(percent)),
+        statement = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {} TABLESAMPLE pg_catalog.system ({}) REPEATABLE (1)")
+        ((rows,),) = self._fetch_rows(
+            table, statement.format(sql.Identifier(table.schema, table.name), sql.Literal(percent))
         )
         return round(int(rows) * 100.0 / percent)
+
+    def _fetch_rows(self, table: Table, statement: sql.Composable) -> list[tuple[Any, ...]]:
+        """All rows of a query over one of the tables, in which every name is qualified."""
+        return fetch_rows(self.connection, ValuesPath.of(table.key, self.application), statement)
 
     def key_column(self, table: Table) -> KeyColumn | None:
         """The leading primary key column, when ranges can be cut on its type."""
@@ -353,8 +362,10 @@ def in_order(plans: Iterable[TablePlan]) -> tuple[TablePlan, ...]:
 
 
 def _pages(first: int, end: int | None) -> sql.Composable:
-    lower = sql.SQL("ctid >= {}::tid").format(sql.Literal(f"({first},0)"))
-    return lower if end is None else lower + sql.SQL(" AND ctid < {}::tid").format(sql.Literal(f"({end},0)"))
+    lower = sql.SQL("ctid OPERATOR(pg_catalog.>=) {}::pg_catalog.tid").format(sql.Literal(f"({first},0)"))
+    if end is None:
+        return lower
+    return lower + sql.SQL(" AND ctid OPERATOR(pg_catalog.<) {}::pg_catalog.tid").format(sql.Literal(f"({end},0)"))
 
 
 def _longest_step(bounds: Sequence[str], pieces: int, key: KeyColumn) -> int:

@@ -22,12 +22,16 @@ ALL = "all"
 # Types whose order is the same on every server and whose text form has neither a comma nor two dots. Collatable types
 # are missing on purpose: their order depends on the server's locale, so a range would not mean the same rows.
 WHOLE_NUMBERS = frozenset({"smallint", "integer", "bigint"})
-CUTTABLE_TYPES = WHOLE_NUMBERS | {
-    "numeric",
-    "date",
-    "timestamp without time zone",
-    "timestamp with time zone",
-    "uuid",
+# By the names that the server tells them by, with those in pg_catalog.
+CUTTABLE_TYPES = {
+    "smallint": "int2",
+    "integer": "int4",
+    "bigint": "int8",
+    "numeric": "numeric",
+    "date": "date",
+    "timestamp without time zone": "timestamp",
+    "timestamp with time zone": "timestamptz",
+    "uuid": "uuid",
 }
 GREATEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 
@@ -45,6 +49,11 @@ class KeyColumn:
     def whole_numbers(self) -> bool:
         """Whether ranges are closed at both ends."""
         return self.type in WHOLE_NUMBERS
+
+    @property
+    def qualified_type(self) -> sql.Composable:
+        """The type, whatever the search_path is."""
+        return sql.Identifier("pg_catalog", CUTTABLE_TYPES[self.type])
 
 
 @dataclass(frozen=True)
@@ -70,14 +79,18 @@ class Range:
         """The condition that selects this range's rows, the same on both servers; ``true`` for the whole table."""
         if column is None or (self.lower is None and self.upper is None):
             return sql.SQL("true")
-        name, cast = sql.Identifier(column.name), sql.SQL("::" + column.type)
         bounds: list[sql.Composable] = []
         if self.lower is not None:
-            bounds.append(sql.SQL("{} >= {}").format(name, sql.Literal(self.lower) + cast))
+            bounds.append(_compared(column, ">=", self.lower))
         if self.upper is not None:
-            operator = sql.SQL(" <= " if self.closed else " < ")
-            bounds.append(name + operator + sql.Literal(self.upper) + cast)
+            bounds.append(_compared(column, "<=" if self.closed else "<", self.upper))
         return sql.SQL(" AND ").join(bounds)
+
+
+def _compared(column: KeyColumn, operator: str, bound: str) -> sql.Composable:
+    return sql.SQL("{} OPERATOR(pg_catalog.{}) {}::{}").format(
+        sql.Identifier(column.name), sql.SQL(operator), sql.Literal(bound), column.qualified_type
+    )
 
 
 WHOLE_TABLE = Range()

@@ -294,7 +294,8 @@ def _changed_in_source(candidate: _Candidate, chunks: Sequence[CommittedChunk], 
     # can't tell from a newer row, because 32 bits were counted through since, is taken for one.
     oldest = sql.Literal(str(candidate.found.snapshot_xmin % 2**32))
     one = sql.SQL(
-        "SELECT {number}, count(*), count(*) FILTER (WHERE age(xmin) BETWEEN 0 AND age({oldest}::xid)) "
+        "SELECT {number}, pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE pg_catalog.age(xmin) OPERATOR("
+        "pg_catalog.>=) 0 AND pg_catalog.age(xmin) OPERATOR(pg_catalog.<=) pg_catalog.age({oldest}::pg_catalog.xid)) "
         "FROM ONLY {table} WHERE {predicate}"
     )
     query = sql.SQL(" UNION ALL ").join(
@@ -306,7 +307,7 @@ def _changed_in_source(candidate: _Candidate, chunks: Sequence[CommittedChunk], 
         )
         for n, chunk in enumerate(chunks)
     )
-    for n, rows, written in fetch(worker.source, query):
+    for n, rows, written in worker.read(candidate.plan.table, query):
         if written or rows != chunks[n].rows:
             return "its rows were changed in the source"
     return None
@@ -317,8 +318,10 @@ def _changed_in_target(candidate: _Candidate, worker: Worker) -> str | None:
     expected: Counter[int] = Counter()
     for chunk in candidate.found.chunks:
         expected[chunk.target_xid % 2**32] += chunk.rows
-    query = sql.SQL("SELECT xmin::text::bigint, count(*) FROM ONLY {} GROUP BY xmin")
-    there = Counter(dict(fetch(worker.target, query.format(sql.Identifier(*candidate.destination)))))
+    query = sql.SQL(
+        "SELECT pg_catalog.int8in(pg_catalog.xidout(xmin)), pg_catalog.count(*) FROM ONLY {} GROUP BY xmin"
+    ).format(sql.Identifier(*candidate.destination))
+    there = Counter(dict(worker.read_back(candidate.plan.table, query)))
     return None if there == expected else "its rows were changed in the target"
 
 

@@ -11,6 +11,7 @@ from pg_migration.postgres.observations import Observation
 from pg_migration.postgres.sequences import SEQUENCES_PER_QUERY, Position, SequenceName, read_positions
 from pg_migration.postgres.session import execute, fetch
 from pg_migration.postgres.sql_files import sql_file
+from pg_migration.postgres.values_path import DEFAULT_PATH, ValuesPath, application_path, fetch_rows
 
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS _pg_migration.sequence_position (
@@ -77,6 +78,7 @@ def compare_sequences(
     sequences: Sequence[SequenceName],
     schemas: Mapping[str, str],
     drift_is_wrong: bool,
+    settings: Sequence[tuple[str, str]] = (),
 ) -> list[Observation]:
     """What is to be told of the source's sequences.
 
@@ -84,12 +86,14 @@ def compare_sequences(
         sequences: by their names in the source.
         schemas: name in the target of each source schema.
         drift_is_wrong: whether the target should stand where the source does now, rather than when it was read.
+        settings: those of the source's database (`Catalog.settings`).
 
     Raises:
         psycopg2.Error: when a side can't be read.
     """
-    ours = read_states(source, sequences)
-    theirs = read_states(target, [(schemas[schema], name) for schema, name in sequences])
+    ours = read_states(source, sequences, application_path(settings, {}))
+    renamed = [(schemas[schema], name) for schema, name in sequences]
+    theirs = read_states(target, renamed, application_path(settings, schemas))
     recorded = _recorded(target)
     found: list[Observation] = []
     for (schema, name), state in ours.items():
@@ -124,8 +128,10 @@ def _compare(
     return found
 
 
-def read_states(connection: Connection, names: Sequence[SequenceName]) -> Mapping[SequenceName, SequenceState]:
-    """The states of the sequences that are there."""
+def read_states(
+    connection: Connection, names: Sequence[SequenceName], application: tuple[str, ...] = DEFAULT_PATH
+) -> Mapping[SequenceName, SequenceState]:
+    """The states of the sequences that are there; ``application`` is as `application_path`."""
     statement = sql_file("sequence_state.sql")
     wanted = set(names)
     known = {
@@ -135,7 +141,7 @@ def read_states(connection: Connection, names: Sequence[SequenceName]) -> Mappin
     }
     positions = read_positions(connection, list(known))
     columns = {name: (tuple(column), increment) for name, (increment, _, *column) in known.items() if column[0]}
-    outermost = _outermost(connection, columns)
+    outermost = _outermost(connection, columns, application)
     return {
         name: SequenceState(
             positions[name], increment, cycles, columns[name][0] if name in columns else None, outermost.get(name)
@@ -145,7 +151,9 @@ def read_states(connection: Connection, names: Sequence[SequenceName]) -> Mappin
 
 
 def _outermost(
-    connection: Connection, columns: Mapping[SequenceName, tuple[tuple[str, str, str], int]]
+    connection: Connection,
+    columns: Mapping[SequenceName, tuple[tuple[str, str, str], int]],
+    application: tuple[str, ...],
 ) -> Mapping[SequenceName, int]:
     """The greatest value in each sequence's column, or the least, where the table has rows; of the whole tree of tables
     that share the column."""
@@ -154,14 +162,19 @@ def _outermost(
     for first in range(0, len(names), SEQUENCES_PER_QUERY):
         batch = names[first : first + SEQUENCES_PER_QUERY]
         selects = [_select_outermost(number, *columns[name]) for number, name in enumerate(batch)]
-        for number, value in fetch(connection, sql.SQL(" UNION ALL ").join(selects)):
+        path = ValuesPath(tuple(sorted({schema for (schema, *_), _ in (columns[name] for name in batch)})), application)
+        for number, value in fetch_rows(connection, path, sql.SQL(" UNION ALL ").join(selects)):
             if value is not None and value.is_finite():
                 found[batch[number]] = int(value)
     return found
 
 
 def _select_outermost(number: int, column: tuple[str, str, str], increment: int) -> sql.Composable:
-    function = sql.SQL("floor(max({})::numeric)" if increment > 0 else "ceil(min({})::numeric)")
+    function = sql.SQL(
+        "pg_catalog.floor(pg_catalog.max({})::pg_catalog.numeric)"
+        if increment > 0
+        else "pg_catalog.ceil(pg_catalog.min({})::pg_catalog.numeric)"
+    )
     schema, table, name = column
     return sql.SQL("SELECT {}, {} FROM {}").format(
         sql.Literal(number), function.format(sql.Identifier(name)), sql.Identifier(schema, table)

@@ -1,4 +1,5 @@
--- Sequences of some schemas: which way they count, and the column of numbers that each belongs to, if any.
+-- Sequences of some schemas: which way they count, and the column of numbers that each belongs to, if any: of a built-in
+-- type or a domain over one, since a cast of another type may be anything.
 SELECT n.nspname AS schema_name, c.relname AS name, s.seqincrement AS increment, s.seqcycle AS cycles,
        owner.schema_name AS owner_schema, owner.table_name AS owner_table, owner.column_name AS owner_column
 FROM pg_class c
@@ -10,9 +11,13 @@ LEFT JOIN LATERAL (
     JOIN pg_class t ON t.oid = d.refobjid
     JOIN pg_namespace tn ON tn.oid = t.relnamespace
     JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-    JOIN pg_type y ON y.oid = a.atttypid
     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
       AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
-      AND y.typcategory = 'N'
+      AND (WITH RECURSIVE resolved AS (
+               SELECT a.atttypid AS type
+               UNION ALL
+               SELECT t.typbasetype FROM resolved r JOIN pg_type t ON t.oid = r.type WHERE t.typtype = 'd')
+           SELECT bool_or(r.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype,
+                                     'float4'::regtype, 'float8'::regtype, 'money'::regtype)) FROM resolved r)
 ) AS owner ON true
 WHERE c.relkind = 'S' AND n.nspname = ANY (%(schemas)s)

@@ -11,10 +11,13 @@ from weakref import WeakSet
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
-from psycopg2.extensions import make_dsn, quote_ident
+from psycopg2.extensions import make_dsn
 
+from pg_migration.postgres import adaptation
 from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConnectionFailed, server_message
+
+adaptation.set_up()
 
 Result = TypeVar("Result")
 Parameters = Sequence[Any] | Mapping[str, Any] | None
@@ -42,6 +45,11 @@ PASSING_REFUSALS = (
     "too many",
     "remaining connection slots",
 )
+
+# Where our statements look for names: never in a schema of the database's users. pg_temp is named because it would
+# come first if it were not, and what users' code makes there would stand for tables and types of the system (PostgreSQL
+# docs: search_path).
+SEARCH_PATH = "pg_catalog, pg_temp"
 
 # Text forms depend on these, so both servers get the same ones; timeouts set on a role or database must not cut a long
 # COPY short. PostgreSQL docs: "Client Connection Defaults".
@@ -105,12 +113,8 @@ class Connections:
     ) -> None:
         self.close()
 
-    def open(self, endpoint: Endpoint, search_path: str | None = None) -> Connection:
+    def open(self, endpoint: Endpoint) -> Connection:
         """Connect with pinned settings, in autocommit mode.
-
-        Args:
-            endpoint: where to.
-            search_path: the one schema that names are resolved in, besides ``pg_catalog``; None resolves nothing else.
 
         Raises:
             ConnectionFailed: with libpq's reason, the side and the address, without the password.
@@ -123,7 +127,7 @@ class Connections:
                 raise ConnectionFailed(reason, passing=False)
             self._open.append(connection)
         try:
-            pin(connection, search_path)
+            pin(connection)
         except psycopg2.Error as error:
             if not connection.closed:
                 raise
@@ -208,22 +212,26 @@ def lost_at_once(side: Side, error: psycopg2.Error) -> ConnectionFailed:
     return ConnectionFailed(f"the {side.value} ended a connection that had just been made: {server_message(error)}")
 
 
-def pin(connection: Connection, search_path: str | None = None) -> None:
-    """Set everything that text forms, name resolution and timeouts depend on, in one round trip."""
-    settings = dict(PINNED)
+def pin(connection: Connection) -> None:
+    """Set everything that text forms, name resolution and timeouts depend on, in one round trip.
+
+    Until then names are looked for where the database's own settings say.
+    """
+    settings = {**PINNED, "search_path": SEARCH_PATH}
     settings.update({name: "0" for name, since in PINNED_SINCE.items() if connection.server_version >= since})
     # Always UTF8, whatever the URL says: psycopg2 2.9 quotes identifiers in UTF8 on connections of every encoding.
     connection.set_client_encoding("UTF8")
-    path = "pg_catalog" if search_path is None else f"{quote_ident(search_path, connection)}, pg_catalog"
-    execute(
-        connection,
-        sql.SQL("SELECT {}").format(
-            sql.SQL(", ").join(
-                sql.SQL("set_config({}, {}, false)").format(sql.Literal(name), sql.Literal(value))
-                for name, value in [*settings.items(), ("search_path", path)]
-            )
-        ),
-    )
+    execute(connection, sql.SQL("SELECT {}").format(sql.SQL(", ").join(set_configs(settings))))
+
+
+def set_configs(settings: Mapping[str, str], local: bool = False) -> list[sql.Composable]:
+    """Calls of set_config, one for each setting, that mean the same whatever the search_path is.
+
+    Args:
+        local: for the rest of the transaction, else of the session.
+    """
+    call = sql.SQL("pg_catalog.set_config({}, {}, {})")
+    return [call.format(sql.Literal(name), sql.Literal(value), sql.Literal(local)) for name, value in settings.items()]
 
 
 def relied_on(settings: Iterable[tuple[str, str]]) -> Mapping[str, str]:

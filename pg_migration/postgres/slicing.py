@@ -78,7 +78,9 @@ def slice_tables(
     """
     small = [table for table in tables if _is_small(table, planner.settings)]
     settings = replace(planner.settings, partition_threshold=sys.maxsize, chunk_size=sys.maxsize)
-    plans = Planner(planner.connection, settings).plan([table for table in tables if table not in set(small)])
+    plans = replace(planner, settings=settings, encoding=None).plan(
+        [table for table in tables if table not in set(small)]
+    )
     slicer = _Slicer(planner, target, tables, by_key)
     slicings = [
         *(slicer.cut(plan) for plan in plans),
@@ -126,7 +128,7 @@ class _Slicer:
             settings = replace(
                 self.planner.settings, partition_threshold=0, max_partitions=wanted, chunk_size=sys.maxsize
             )
-            (cut,) = Planner(self.planner.connection, settings).plan([table])
+            (cut,) = replace(self.planner, settings=settings, encoding=None).plan([table])
             return Slicing.of_ranges(table, plan.rows, plan.key, [piece.range for piece in cut.ranges])
         return Slicing(table, plan.rows, {side: self._pages(side, table, wanted) for side in Side})
 
@@ -144,5 +146,7 @@ class _Slicer:
 
 
 def _stretch(first: int, end: int | None) -> sql.Composable:
-    lower = sql.SQL("ctid >= {}::tid").format(sql.Literal(f"({first},0)"))
-    return lower if end is None else lower + sql.SQL(" AND ctid < {}::tid").format(sql.Literal(f"({end},0)"))
+    lower = sql.SQL("ctid OPERATOR(pg_catalog.>=) {}::pg_catalog.tid").format(sql.Literal(f"({first},0)"))
+    if end is None:
+        return lower
+    return lower + sql.SQL(" AND ctid OPERATOR(pg_catalog.<) {}::pg_catalog.tid").format(sql.Literal(f"({end},0)"))

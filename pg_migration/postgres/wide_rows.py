@@ -5,10 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from psycopg2 import sql
-from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table
-from pg_migration.postgres.session import fetch
 from pg_migration.postgres.wide_copy import COPIES_OF_A_ROW
 
 NARROW_BYTES = 2**20
@@ -24,8 +22,10 @@ def is_wide(row_bytes: int) -> bool:
     return row_bytes > NARROW_BYTES
 
 
-def widest_row(connection: Connection, table: Table, types: dict[str, str], binary: bool) -> int:
-    """Bytes of the widest row on the wire, about: of its text and bytea values, which is where rows get that large.
+def widest_row(table: Table, types: dict[str, str], binary: bool) -> sql.Composable | None:
+    """A query for the bytes of the widest row on the wire, about; None where rows can't get that large.
+
+    That is what text and bytea values add up to.
 
     The server tells their lengths without reading them (only the main fork of the table is read).
 
@@ -34,21 +34,17 @@ def widest_row(connection: Connection, table: Table, types: dict[str, str], bina
         binary: whether rows travel in binary; in text a byte of bytea takes two.
     """
     lengths = [
-        sql.SQL("coalesce(octet_length({}), 0) * {}::bigint").format(
+        sql.SQL("(coalesce(pg_catalog.octet_length({}), 0) OPERATOR(pg_catalog.*) {}::pg_catalog.int8)").format(
             sql.Identifier(name), sql.Literal(2 if type_name == "bytea" and not binary else 1)
         )
         for name, type_name in types.items()
         if type_name in _MEASURED_TYPES
     ]
     if not lengths:
-        return 0
-    ((widest,),) = fetch(
-        connection,
-        sql.SQL("SELECT coalesce(max({}), 0) FROM ONLY {}").format(
-            sql.SQL(" + ").join(lengths), sql.Identifier(table.schema, table.name)
-        ),
+        return None
+    return sql.SQL("SELECT coalesce(pg_catalog.max({}), 0) FROM ONLY {}").format(
+        sql.SQL(" OPERATOR(pg_catalog.+) ").join(lengths), sql.Identifier(table.schema, table.name)
     )
-    return int(widest)
 
 
 class RowMemory:

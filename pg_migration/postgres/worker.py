@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Protocol
+from typing import Any, Protocol
 
 from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
@@ -17,6 +17,7 @@ from pg_migration.postgres.ledger import ChunkEntry
 from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.session import Connections, execute, fetch, relied_on, take_over, transaction
 from pg_migration.postgres.snapshot import Snapshot
+from pg_migration.postgres.values_path import ValuesPath, application_path, fetch_rows, leave, run
 from pg_migration.postgres.wide_rows import is_wide
 
 # Commits do not wait for the disk: the end of the load does. The memory of an index build is the server's own setting
@@ -26,16 +27,16 @@ from pg_migration.postgres.wide_rows import is_wide
 # the memory of the build (PostgreSQL docs: CREATE INDEX, "Building Indexes in Parallel").
 _TARGET_SETTINGS = """
 SELECT set_config('synchronous_commit', 'off', false),
-       set_config('maintenance_work_mem', greatest(
+       set_config('maintenance_work_mem', format('%%skB', greatest(
            pg_size_bytes(current_setting('maintenance_work_mem')),
            least(pg_size_bytes(current_setting('shared_buffers')) / %(workers)s, 1024 ^ 3)
-       )::bigint / 1024 || 'kB', false),
-       set_config('max_parallel_maintenance_workers', greatest(
+       )::bigint / 1024), false),
+       set_config('max_parallel_maintenance_workers', format('%%s', greatest(
            current_setting('max_parallel_maintenance_workers')::int,
            (SELECT setting::int / %(workers)s FROM pg_settings
              WHERE name = 'max_parallel_workers' AND source <> 'default'
                AND current_setting('max_parallel_maintenance_workers') <> '0')
-       )::text, false)
+       )), false)
 """
 
 
@@ -69,6 +70,10 @@ class LoadContext:
     def target_name(self, table: Table) -> TableName:
         """Schema and name in the target."""
         return self.schemas[table.schema], table.name
+
+    def application(self, schemas: Mapping[str, str]) -> tuple[str, ...]:
+        """As `application_path`."""
+        return application_path(self.settings, schemas)
 
     def destination(self, table: Table) -> TableName:
         """Where the table's rows are written: itself, or the root of a tree whose servers route rows differently."""
@@ -161,8 +166,9 @@ class Worker:
         )
         if again and (done := ledger.recorded(self.target, entry)) is not None:
             return Copied(*done, 0.0)
-        self._set_paths(table)
         with transaction(self.target):
+            # Until it ends; what is said to the ledger in between is qualified.
+            execute(self.target, self._target_path(table).setting())
             if empties:
                 empty(self.target, self._context, table)
             if replace:
@@ -177,38 +183,35 @@ class Worker:
         Args:
             again: a connection was lost in an earlier attempt, so what is there already was made by it.
         """
-        self._set_target_path(search_path)
+        path = ValuesPath((search_path,), self._context.application(self._context.schemas))
         # The last is said of an index that a key has been made of already.
         there = (errors.DuplicateTable, errors.DuplicateObject, errors.ObjectNotInPrerequisiteState)
         tolerated = there if again else ()
         for statement in statements:
             with suppress(*tolerated):
-                execute(self.target, statement)
+                run(self.target, path, sql.SQL(statement))
 
     def make_logged(self, table: Table) -> None:
         """End the UNLOGGED state that was for the load only."""
         name = sql.Identifier(*self._context.target_name(table))
-        execute(self.target, sql.SQL("ALTER TABLE {} SET LOGGED").format(name))
+        run(self.target, self._target_path(table), sql.SQL("ALTER TABLE {} SET LOGGED").format(name))
 
     def analyze(self, table: Table) -> None:
         """Collect the planner's statistics of a table."""
-        execute(self.target, sql.SQL("ANALYZE {}").format(sql.Identifier(*self._context.target_name(table))))
+        name = sql.Identifier(*self._context.target_name(table))
+        run(self.target, self._target_path(table), sql.SQL("ANALYZE {}").format(name))
 
-    def _set_paths(self, table: Table) -> None:
-        """Text forms of names (regclass) and functions behind checks and generated columns resolve in their schema."""
-        self._set_path(self.source, table.schema)
-        self._set_target_path(self._context.schemas[table.schema])
+    def read(self, table: Table, query: sql.Composable) -> list[tuple[Any, ...]]:
+        """All rows of a query over a table of the source, in which every name is qualified."""
+        return fetch_rows(self.source, ValuesPath.of(table.key, self._context.application({})), query)
 
-    def _set_target_path(self, schema: str) -> None:
-        """The database's own path comes last: it must not change what a name in a value means."""
-        self._set_path(self.target, schema, dict(self._context.settings).get("search_path", ""))
+    def read_back(self, table: Table, query: sql.Composable) -> list[tuple[Any, ...]]:
+        """The same of a table in the target."""
+        return fetch_rows(self.target, self._target_path(table), query)
 
-    def _set_path(self, connection: Connection, schema: str, further: str = "") -> None:
-        execute(
-            connection,
-            "SELECT set_config('search_path', concat_ws(', ', quote_ident(%s), 'pg_catalog', nullif(%s, '')), false)",
-            (schema, further),
-        )
+    def _target_path(self, table: Table) -> ValuesPath:
+        context = self._context
+        return ValuesPath.of(context.destination(table), context.application(context.schemas), written=True)
 
     def _delete(self, plan: TablePlan, piece: RangePlan) -> None:
         name = self._context.target_name(plan.table)
@@ -225,14 +228,15 @@ class Worker:
         origin = sql.Identifier(table.schema, table.name)
         destination = sql.Identifier(*self._context.destination(table))
         if not table.stored_columns:
-            return self._rows_without_columns(origin, chunk, destination)
+            return self._rows_without_columns(table, chunk, destination)
         columns = sql.SQL(", ").join(sql.Identifier(c.name) for c in table.stored_columns)
         options = sql.SQL("FORMAT {}").format(sql.SQL(plan.wire_format))
         if plan.encoding is not None:
             options += sql.SQL(", ENCODING {}").format(sql.Literal(plan.encoding))
+        execute(self.source, ValuesPath.of(table.key, self._context.application({})).setting())
         copy_out = sql.SQL("COPY (SELECT {} FROM ONLY {} WHERE {}) TO STDOUT ({})")
         copy_in = sql.SQL("COPY {} ({}) FROM STDIN ({}{})")
-        return stream(
+        copied = stream(
             self.source,
             copy_out.format(columns, origin, chunk.predicate, options),
             self.target,
@@ -240,16 +244,15 @@ class Worker:
             on_bytes,
             is_wide(plan.row_bytes),
         )
+        leave(self.source)
+        return copied
 
-    def _rows_without_columns(self, origin: sql.Composable, chunk: Chunk, destination: sql.Composable) -> Copied:
+    def _rows_without_columns(self, table: Table, chunk: Chunk, destination: sql.Composable) -> Copied:
         """COPY has no form for rows that carry nothing; their number is all there is to move."""
-        ((rows,),) = fetch(
-            self.source, sql.SQL("SELECT count(*) FROM ONLY {} WHERE {}").format(origin, chunk.predicate)
-        )
-        execute(
-            self.target,
-            sql.SQL("INSERT INTO {} SELECT FROM generate_series(1, {})").format(destination, sql.Literal(rows)),
-        )
+        count = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {} WHERE {}")
+        ((rows,),) = self.read(table, count.format(sql.Identifier(*table.key), chunk.predicate))
+        insert = sql.SQL("INSERT INTO {} SELECT FROM pg_catalog.generate_series(1, {})")
+        execute(self.target, insert.format(destination, sql.Literal(rows)))
         return Copied(rows, 0, 0.0)
 
 
@@ -265,7 +268,8 @@ def empty(connection: Connection, context: LoadContext, table: Table) -> None:
         unlogged = table.persistence == "u" or context.unlogged_for_load(table)
         ((is_unlogged,),) = fetch(
             connection,
-            "SELECT relpersistence = 'u' FROM pg_class WHERE oid = to_regclass(%s)",
+            "SELECT c.relpersistence OPERATOR(pg_catalog.=) 'u' FROM pg_catalog.pg_class c "
+            "WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s)",
             (relation.as_string(connection),),
         )
         if unlogged != is_unlogged:

@@ -65,7 +65,9 @@ class Database:
         connection = psycopg2.connect(self.url, application_name="judge")
         connection.autocommit = True
         try:
-            pin(connection, self.schema)
+            pin(connection)
+            path = sql.SQL("SET search_path = {}, pg_catalog").format(sql.Identifier(self.schema))
+            execute(connection, path)
             yield connection
         finally:
             connection.close()

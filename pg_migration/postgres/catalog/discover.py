@@ -31,8 +31,8 @@ from pg_migration.postgres.catalog.model import (
 )
 from pg_migration.postgres.catalog.model import Sequence as SequenceModel
 from pg_migration.postgres.catalog.patterns import matches
-from pg_migration.postgres.catalog.reading import DEPARSING, Row, Rows, catalog_session, read, set_locally
-from pg_migration.postgres.catalog.renaming import Renaming, may_hold_alias, quote, search_path_clause, table_aliases
+from pg_migration.postgres.catalog.reading import Row, Rows, catalog_session, read, read_relative, set_locally
+from pg_migration.postgres.catalog.renaming import Renaming, may_hold_alias, search_path_clause, table_aliases
 from pg_migration.postgres.catalog.tables import FOREIGN_KEY, PRIMARY_KEY, TableRows, table_drafts
 from pg_migration.postgres.errors import ConfigurationError, NotPermitted
 from pg_migration.postgres.session import fetch
@@ -149,13 +149,12 @@ def _tell_aliases_from_schemas(connection: Connection, schemas: Mapping[str, str
         }
         if not doubtful:
             continue
-        set_locally(connection, {"search_path": quote(old)})
         named = {draft.kind for draft in doubtful.values()}
         relative = (
             again
             for kind in kinds.KINDS
             if kind.name in named
-            for row in read(connection, kind.query)
+            for row in read_relative(connection, kind.query, [old])
             for again in kind.build(kind, row)
         )
         for again in relative:
@@ -163,12 +162,12 @@ def _tell_aliases_from_schemas(connection: Connection, schemas: Mapping[str, str
                 continue
             for statement, other in zip(draft.statements, again.statements, strict=True):
                 draft.aliases.setdefault(statement, set()).update(table_aliases(statement, other, old))
-    set_locally(connection, DEPARSING)
 
 
 def _type_names(connection: Connection, schemas: Mapping[str, str]) -> Mapping[tuple[int, int], str]:
-    set_locally(connection, {"search_path": ", ".join(map(quote, schemas)), "quote_all_identifiers": "off"})
-    return {(row["type_oid"], row["type_modifier"]): row["name"] for row in read(connection, "type_names")}
+    set_locally(connection, {"quote_all_identifiers": "off"})
+    rows = read_relative(connection, "type_names", list(schemas))
+    return {(row["type_oid"], row["type_modifier"]): row["name"] for row in rows}
 
 
 def _demand_schemas(schemas: Mapping[str, str], rows: Rows) -> None:

@@ -7,8 +7,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog.model import TableName
 from pg_migration.postgres.catalog.patterns import is_excluded
-from pg_migration.postgres.catalog.reading import catalog_session, read, set_locally
-from pg_migration.postgres.catalog.renaming import quote
+from pg_migration.postgres.catalog.reading import catalog_session, read_relative, set_locally
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ def list_tables(
     Partitions and children of an excluded table are left out by `discover` only: this is a listing by name.
     """
     with catalog_session(connection, schemas):
-        set_locally(connection, {"search_path": ", ".join(map(quote, schemas)), "quote_all_identifiers": "off"})
-        rows = read(connection, "table_listing")
+        set_locally(connection, {"quote_all_identifiers": "off"})
+        rows = read_relative(connection, "table_listing", list(schemas))
     return tuple(
         TableListing(
             schema=row["schema"],

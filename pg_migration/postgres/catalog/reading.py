@@ -5,19 +5,21 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from psycopg2 import sql
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.session import execute
+from pg_migration.postgres.catalog.renaming import quote
+from pg_migration.postgres.session import SEARCH_PATH, execute, set_configs
 from pg_migration.postgres.sql_files import sql_file
 
 Row = Mapping[str, Any]
 Rows = Mapping[str, Sequence[Row]]
 
-# An empty search_path has the server qualify every name outside pg_catalog, and quoting every identifier keeps names
-# readable by a newer server for which they have become keywords. Compiling catalog queries to machine code takes
-# longer than running them.
-DEPARSING = {"search_path": "", "quote_all_identifiers": "on", "jit": "off", "DateStyle": "ISO, YMD"}
+# A search_path without users' schemas has the server qualify every name outside pg_catalog, and quoting every
+# identifier keeps names readable by a newer server for which they have become keywords. Compiling catalog queries to
+# machine code takes longer than running them.
+DEPARSING = {"search_path": SEARCH_PATH, "quote_all_identifiers": "on", "jit": "off", "DateStyle": "ISO, YMD"}
 
 
 @cache
@@ -55,13 +57,33 @@ def catalog_session(connection: Connection, schemas: Mapping[str, str]) -> Itera
 
 def set_locally(connection: Connection, settings: Mapping[str, str]) -> None:
     """SET LOCAL, by way of set_config."""
-    for name, value in settings.items():
-        execute(connection, "SELECT set_config(%s, %s, true)", (name, value))
+    execute(connection, sql.SQL("SELECT {}").format(sql.SQL(", ").join(set_configs(settings, local=True))))
 
 
 def read(connection: Connection, name: str) -> Sequence[Row]:
     """The rows of ``queries/<name>.sql``, by column name."""
+    return _rows(connection, query_text(name))
+
+
+def read_relative(connection: Connection, name: str, schemas: Sequence[str]) -> Sequence[Row]:
+    """The same, as the server writes it with some schemas on the search_path; call it in a `catalog_session`.
+
+    The names in the query itself must not be found there. A cursor's query is parsed when it is declared, and the path
+    is another one only when its rows are fetched. The system's names come first then, too: functions of the server that
+    write DDL run queries of their own.
+    """
+    path = ", ".join(["pg_catalog", *map(quote, schemas), "pg_temp"])
+    declare = sql.SQL("DECLARE pg_migration_relative NO SCROLL CURSOR FOR {};\nSELECT {};\nFETCH ALL FROM {}").format(
+        sql.SQL(query_text(name)), *set_configs({"search_path": path}, local=True), sql.SQL("pg_migration_relative")
+    )
+    rows = _rows(connection, declare)
+    execute(connection, "CLOSE pg_migration_relative")
+    set_locally(connection, {"search_path": SEARCH_PATH})
+    return rows
+
+
+def _rows(connection: Connection, statement: sql.Composable | str) -> Sequence[Row]:
     with connection.cursor() as cursor:
-        cursor.execute(query_text(name))
+        cursor.execute(statement)
         columns = [column.name for column in cursor.description or ()]
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]

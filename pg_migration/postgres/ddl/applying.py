@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg2
-from psycopg2 import errorcodes
+from psycopg2 import errorcodes, sql
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, quote_ident
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import SchemaObject
-from pg_migration.postgres.session import execute, fetch, relied_on
+from pg_migration.postgres.session import SEARCH_PATH, execute, fetch, relied_on, set_configs
 
-# What PostgreSQL says when a function's body names something without a schema and the search_path is empty.
+# What PostgreSQL says when a function's body names something without a schema, and is not found.
 NAME_NOT_FOUND = frozenset(
     {
         errorcodes.UNDEFINED_FUNCTION,
@@ -51,9 +51,9 @@ def apply(
     """Make objects, in the order given.
 
     Each object's statements are one transaction (a savepoint, where the caller has a transaction open). They run with
-    an empty search_path, since every name in them is qualified; where that fails because a function body is not written
-    so carefully, they run again with the object's schema on the path, as it was when the source's own application made
-    the object.
+    a search_path without users' schemas, since every name in them is qualified; where that fails because a function
+    body is not written so carefully, they run again with the object's schema on the path, as it was when the source's
+    own application made the object.
 
     Args:
         connection: to the target, in autocommit mode or inside a transaction.
@@ -71,7 +71,7 @@ def apply(
     broken = {outcome.object.address: outcome.object.identity for outcome in failed if not outcome.made}
     outcomes = []
     database_path = dict(settings).get("search_path", "")
-    ours = {**relied_on(settings), "search_path": ""}
+    ours = {**relied_on(settings), "search_path": SEARCH_PATH}
     with _settings(connection, ours):
         for item in objects:
             text = ";\n".join(item.statements)
@@ -98,7 +98,8 @@ def _make(connection: Connection, item: SchemaObject, text: str, database_path: 
     else:
         return None
     try:
-        path = ", ".join(filter(None, [quote_ident(item.search_path, connection), database_path]))
+        own = quote_ident(item.search_path, connection)
+        path = ", ".join(filter(None, ["pg_catalog", own, database_path, "pg_temp"]))
         with _settings(connection, {"search_path": path}):
             _run(connection, text)
     except psycopg2.Error:
@@ -108,7 +109,7 @@ def _make(connection: Connection, item: SchemaObject, text: str, database_path: 
     return None
 
 
-def _run(connection: Connection, text: str) -> None:
+def _run(connection: Connection, text: sql.Composable | str) -> None:
     """Several statements in one message are one transaction; inside another one, a savepoint holds them together."""
     if connection.info.transaction_status == TRANSACTION_STATUS_IDLE:
         execute(connection, text)
@@ -149,19 +150,14 @@ def _settings(connection: Connection, settings: Mapping[str, str]) -> Iterator[N
 
 
 def _setting(connection: Connection, name: str) -> str:
-    ((value,),) = fetch(connection, "SELECT coalesce(current_setting(%s, true), '')", (name,))
+    ((value,),) = fetch(connection, "SELECT coalesce(pg_catalog.current_setting(%s, true), '')", (name,))
     return str(value)
 
 
 def _set(connection: Connection, name: str, value: str) -> None:
     try:
-        _run(connection, _set_statement(connection, name, value))
+        (call,) = set_configs({name: value})
+        _run(connection, sql.SQL("SELECT {}").format(call))
     except psycopg2.Error:
         if connection.closed:
             raise
-
-
-def _set_statement(connection: Connection, name: str, value: str) -> str:
-    with connection.cursor() as cursor:
-        text: bytes = cursor.mogrify("SELECT set_config(%s, %s, false)", (name, value))
-    return text.decode()
