@@ -162,3 +162,14 @@ def test_checks_that_rely_on_settings_of_the_database(pair: Pair) -> None:
     )
     pair.target.psql(library)
     pair.load_all()
+
+
+def test_a_child_that_allows_null_where_its_parent_has_a_primary_key(pair: Pair) -> None:
+    pair.source.psql(
+        "CREATE TABLE p (a int, b int); CREATE TABLE c () INHERITS (p); CREATE TABLE d (a int NOT NULL) INHERITS (c);"
+        "ALTER TABLE ONLY p ADD PRIMARY KEY (a); INSERT INTO p VALUES (1, 1); INSERT INTO c VALUES (NULL, 1);"
+        "INSERT INTO d VALUES (2, 1);"
+    )
+    for _ in range(2):
+        assert not pair.load_all().problems
+        assert pair.target.psql("SELECT conrelid::regclass FROM pg_constraint WHERE conname = 'p_pkey'").strip() == "p"

@@ -83,7 +83,7 @@ def discover(
         rows = _read_all(connection)
         _demand_schemas(schemas, rows)
         excluded, unmatched = _excluded_tables(rows["tables"], exclude)
-        tables = TableRows(rows, target_version or version)
+        tables = TableRows(rows, version, target_version or version)
         switched_off = {
             *(() if ownership else ("owner",)),
             *(() if privileges else ("privileges", "default privileges")),
@@ -366,7 +366,8 @@ class _Finisher:
         return Address(PG_CLASS, table["oid"]) in self.assembly.drafts
 
     def _table(self, row: Row, rename: Renaming) -> Table:
-        keys = self.tables.constraints_of(row, PRIMARY_KEY)
+        keys, columns = self.tables.constraints_of(row, PRIMARY_KEY), self.tables.columns_of(row)
+        names = self.tables.not_null_names(row)
         ancestors = self._ancestors(row)
         root = ancestors[-1] if ancestors else None
         through_root = any(ancestor["hashes_differ"] for ancestor in ancestors)
@@ -376,7 +377,7 @@ class _Finisher:
             name=row["name"],
             kind=row["kind"],
             persistence=row["persistence"],
-            columns=tuple(self._column(column, rename) for column in self.tables.columns_of(row)),
+            columns=tuple(self._column(column, names.get(column["name"]), rename) for column in columns),
             primary_key=tuple(keys[0]["columns"]) if keys else (),
             is_partition=row["is_partition"],
             root=(root["schema"], root["name"]) if root else None,
@@ -411,7 +412,7 @@ class _Finisher:
             row = parent
         return found
 
-    def _column(self, row: Row, rename: Renaming) -> Column:
+    def _column(self, row: Row, not_null_name: str | None, rename: Renaming) -> Column:
         return Column(
             name=row["name"],
             number=row["number"],
@@ -424,6 +425,7 @@ class _Finisher:
             identity=row["identity"],
             generated=row["generated"],
             is_local=row["is_local"],
+            not_null_name=not_null_name,
         )
 
     def _sequences(self) -> list[SequenceModel]:

@@ -42,7 +42,8 @@ class Column:
     """A column as pg_attribute has it.
 
     ``type`` is for people; ``ddl_type``, ``collation`` and ``default`` are for DDL: fully qualified, every identifier
-    quoted, in the target's schema names.
+    quoted, in the target's schema names. ``not_null_name`` is the name of the table's own NOT NULL constraint, where
+    the target is of a version that has names for them.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Column:
     identity: str
     generated: str
     is_local: bool = True
+    not_null_name: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pg_migration.postgres.catalog.draft import PG_ATTRDEF, PG_CLASS, PG_CONSTRAINT, Draft
+from pg_migration.postgres.catalog.graph import reachable, topological_order
 from pg_migration.postgres.catalog.keys import attachment, marks
 from pg_migration.postgres.catalog.model import Address, Phase
+from pg_migration.postgres.catalog.not_nulls import NOT_NULL, NotNulls, usual_constraint_name
 from pg_migration.postgres.catalog.reading import Row, Rows
 from pg_migration.postgres.catalog.renaming import quote
 
 NAMED_NOT_NULL_SINCE = 180000
-CHECK, FOREIGN_KEY, NOT_NULL, PRIMARY_KEY, UNIQUE, EXCLUSION = "c", "f", "n", "p", "u", "x"
+CHECK, FOREIGN_KEY, PRIMARY_KEY, UNIQUE, EXCLUSION = "c", "f", "p", "u", "x"
 CONSTRAINT_KINDS = {
     CHECK: "check",
     FOREIGN_KEY: "foreign key",
@@ -31,10 +33,12 @@ REPLICA_IDENTITIES = {"f": "FULL", "n": "NOTHING"}
 class TableRows:
     """The catalog rows of tables, their columns and their constraints, grouped for looking up.
 
-    ``target_version`` (server_version_num) decides what can be said: a server before 18 has no names for NOT NULL.
+    ``version`` and ``target_version`` (server_version_num of either side) decide what can be said: a server before 18
+    has no names for NOT NULL.
     """
 
     rows: Rows
+    version: int
     target_version: int
 
     @cached_property
@@ -47,7 +51,21 @@ class TableRows:
 
     @cached_property
     def constraints(self) -> Mapping[int, Sequence[Row]]:
-        return _grouped(self.rows["constraints"])
+        found = _grouped(self.rows["constraints"])
+        if self.version < NAMED_NOT_NULL_SINCE <= self.target_version:
+            not_nulls = NotNulls(self.tables, self.columns, found).rows()
+            return _grouped([*self.rows["constraints"], *not_nulls])
+        return found
+
+    @cached_property
+    def owners_of_names(self) -> Mapping[tuple[str, str], set[int]]:
+        """For each schema and name, the tables that have a constraint of that name which no parent brought."""
+        owners: dict[tuple[str, str], set[int]] = {}
+        for oid, constraints in self.constraints.items():
+            for row in constraints:
+                if oid in self.tables and is_own(self.tables[oid], row):
+                    owners.setdefault((self.tables[oid]["schema"], row["name"]), set()).add(oid)
+        return owners
 
     @cached_property
     def children(self) -> Mapping[int, Sequence[int]]:
@@ -89,6 +107,11 @@ class TableRows:
     def names_not_null(self, table: Row) -> bool:
         """Whether the table's NOT NULL constraints have names, and the target can keep them."""
         return self.target_version >= NAMED_NOT_NULL_SINCE and bool(self.constraints_of(table, NOT_NULL))
+
+    def not_null_names(self, table: Row) -> Mapping[str, str]:
+        """Of a table's own NOT NULL constraints, where they have names in the target: column and name."""
+        named = self.constraints_of(table, NOT_NULL) if self.names_not_null(table) else ()
+        return {row["columns"][0]: row["name"] for row in named if is_own(table, row)}
 
 
 def _grouped(rows: Sequence[Row]) -> Mapping[int, Sequence[Row]]:
@@ -143,7 +166,7 @@ def _table(rows: TableRows, table: Row) -> Draft:
         statements=(_create(rows, table), *_column_alterations(rows, table), *_table_alterations(table)),
         drop=f"DROP TABLE IF EXISTS {table['quoted']}",
         relation=table["oid"],
-        catalog_rows={Address(PG_CONSTRAINT, row["oid"]) for row in not_nulls}
+        catalog_rows={Address(PG_CONSTRAINT, row["oid"]) for row in not_nulls if row["oid"]}
         | {Address(PG_ATTRDEF, row["default_oid"]) for row in generated},
         parts=[
             *(_constraint(table, row, Phase.PRE_DATA, only=False) for row in checks),
@@ -212,8 +235,8 @@ def _model(rows: TableRows, table: Row) -> list[str]:
             clauses.append(f"COLLATE {column['collation']}")
         if column["generated"]:
             clauses.append(_generation(column))
-        if column["not_null"] and not rows.names_not_null(table) and _not_null_above(rows, table, column):
-            clauses.append(_inherited_not_null(rows, table, column))
+        if not rows.names_not_null(table) and _not_null_above(rows, table, column):
+            clauses.append("NOT NULL")
         lines.append(" ".join(clauses))
     not_nulls = rows.constraints_of(table, NOT_NULL) if rows.names_not_null(table) else []
     return lines + [
@@ -241,22 +264,16 @@ def _is_made_at_once(rows: TableRows, oid: int, constraint: Row) -> bool:
 
 
 def _not_null_above(rows: TableRows, table: Row, column: Row) -> bool:
-    return any(parent["not_null"] for parent in rows.inherited_columns(table, column["name"]))
-
-
-def _inherited_not_null(rows: TableRows, table: Row, column: Row) -> str:
-    """NOT NULL, from 18 on under the name that a table gives it which has it from no other."""
-    if rows.target_version < NAMED_NOT_NULL_SINCE:
-        return "NOT NULL"
-    while above := next((c for c in rows.inherited_columns(table, column["name"]) if c["not_null"]), None):
-        table = rows.tables[above["relation"]]
-    return f"CONSTRAINT {quote(usual_constraint_name(table['name'], column['name'], 'not_null'))} NOT NULL"
+    """Whether a parent hands NOT NULL down although it has no name for it, as every one does before 18."""
+    return rows.target_version < NAMED_NOT_NULL_SINCE and any(
+        parent["not_null"] for parent in rows.inherited_columns(table, column["name"])
+    )
 
 
 def _inline_constraints(rows: TableRows, table: Row) -> list[str]:
     named = rows.constraints_of(table, NOT_NULL) if rows.names_not_null(table) else []
     written_out = {column["name"] for column in rows.columns_of(table) if is_written_out(table, column)}
-    with_columns = [row for row in named if row["columns"][0] in written_out and _has_usual_name(table, row)]
+    with_columns = [row for row in named if row["columns"][0] in written_out and _has_usual_name(rows, table, row)]
     return [_declaration(row) for row in named if row["valid"] and is_own(table, row) and row not in with_columns] + [
         _declaration(row) for row in rows.constraints_of(table, CHECK) if _check_is_inline(table, row)
     ]
@@ -286,29 +303,21 @@ def _says_not_null(rows: TableRows, table: Row, column: Row) -> bool:
     """Whether NOT NULL is part of the column's definition: it has no name worth keeping, and no parent brings it."""
     if rows.names_not_null(table):
         return any(
-            row["columns"] == [column["name"]] and is_own(table, row) and _has_usual_name(table, row)
+            row["columns"] == [column["name"]] and is_own(table, row) and _has_usual_name(rows, table, row)
             for row in rows.constraints_of(table, NOT_NULL)
         )
     inherited = not table["is_partition"] and _not_null_above(rows, table, column)
     return bool(column["not_null"]) and not inherited
 
 
-def _has_usual_name(table: Row, not_null: Row) -> bool:
-    """Whether a NOT NULL constraint has the name that the server would give it, and nothing else to say."""
-    usual = usual_constraint_name(table["name"], not_null["columns"][0], "not_null")
-    return bool(not_null["name"] == usual and not_null["valid"] and not not_null["no_inherit"])
+def _has_usual_name(rows: TableRows, table: Row, not_null: Row) -> bool:
+    """Whether a NOT NULL constraint has the name that the server would give it, and nothing else to say.
 
-
-def usual_constraint_name(table: str, column: str, label: str) -> str:
-    """The name that the server makes up: ``table_column_label``, the longer part cut until it fits into 63 bytes.
-
-    As makeObjectName of PostgreSQL's src/backend/commands/indexcmds.c does it.
+    The server passes over a name that another table of the schema has given away.
     """
-    parts = [table.encode(), column.encode()]
-    while len(parts[0]) + len(parts[1]) + len(label) + 2 > 63:
-        longer = 0 if len(parts[0]) > len(parts[1]) else 1
-        parts[longer] = parts[longer][:-1]
-    return "_".join([*(part.decode(errors="ignore") for part in parts), label])
+    usual = usual_constraint_name(table["name"], not_null["columns"][0], "not_null")
+    free = rows.owners_of_names.get((table["schema"], usual), set()) <= {table["oid"]}
+    return bool(not_null["name"] == usual and free and not_null["valid"] and not not_null["no_inherit"])
 
 
 def _generation_is_inherited(rows: TableRows, table: Row, column: Row) -> bool:
@@ -356,6 +365,8 @@ def _column_alterations(rows: TableRows, table: Row) -> Iterator[str]:
         alter = f"ALTER TABLE ONLY {table['quoted']} ALTER COLUMN {column['quoted']} SET"
         if _is_not_null_beyond_its_parents(rows, table, column):
             yield f"{alter} NOT NULL"
+        if _is_null_below_its_parents(rows, table, column):
+            yield f"{alter.removesuffix(' SET')} DROP NOT NULL"
         if not column["stored_as_usual"] or _is_stored_otherwise_above(rows, table, column):
             yield f"{alter} STORAGE {column['storage']}"
         if column["statistics"] is not None:
@@ -377,6 +388,11 @@ def _is_not_null_beyond_its_parents(rows: TableRows, table: Row, column: Row) ->
         and not rows.names_not_null(table)
         and not _not_null_above(rows, table, column)
     )
+
+
+def _is_null_below_its_parents(rows: TableRows, table: Row, column: Row) -> bool:
+    """Before 18 a child is made with its parents' NOT NULL, but need not keep it."""
+    return not column["not_null"] and not table["is_partition"] and _not_null_above(rows, table, column)
 
 
 def _table_alterations(table: Row) -> Iterator[str]:
@@ -465,13 +481,54 @@ def _keys(rows: TableRows, table: Row) -> Iterator[Draft]:
     for kind in (PRIMARY_KEY, UNIQUE, EXCLUSION):
         for row in rows.constraints_of(table, kind):
             made = _constraint(table, row, Phase.KEYS, only=True)
-            made.parallel = _key_by_index(table, row)
+            if kind == PRIMARY_KEY and (unshared := _not_nulls_not_passed_on(rows, table, row)):
+                made.statements = (_key_over_nulls(rows, table, unshared, made.statements[0]),)
+            else:
+                made.parallel = _key_by_index(table, row)
             yield made
             yield from marks(row, table, made)
             if row["parent_index_oid"]:
                 parent = row["parent_constraint"]
                 above = Address(PG_CONSTRAINT, parent) if parent else Address(PG_CLASS, row["parent_index_oid"])
                 yield attachment(row, made, above)
+
+
+def _not_nulls_not_passed_on(rows: TableRows, table: Row, key: Row) -> list[str]:
+    """The columns of a key whose NOT NULL is NO INHERIT."""
+    return [
+        row["columns"][0]
+        for row in (rows.constraints_of(table, NOT_NULL) if rows.names_not_null(table) else ())
+        if row["no_inherit"] and row["columns"][0] in key["columns"]
+    ]
+
+
+def _key_over_nulls(rows: TableRows, table: Row, columns: Sequence[str], key: str) -> str:
+    """A primary key of a table whose children may hold NULL, in one transaction.
+
+    From 18 on the server wants the children to be NOT NULL when the key is made, but not afterwards. So that is said
+    of them, without a look at their rows, and taken back. PostgreSQL docs: ALTER TABLE, "ALTER CONSTRAINT".
+    """
+    family = reachable([table["oid"]], rows.children)
+    parents = {oid: [p for p in rows.tables[oid]["parents"] or () if p in family] for oid in family}
+    downwards = [rows.tables[oid] for oid in topological_order(parents, lambda oid: (oid,))]
+    say, take_back = [f"LOCK TABLE {table['quoted']} IN ACCESS EXCLUSIVE MODE"], []
+    for number, name in enumerate(columns, 1):
+        found = {
+            t["oid"]: row for t in downwards for row in rows.constraints_of(t, NOT_NULL) if row["columns"] == [name]
+        }
+        for member in reversed(downwards):
+            alter, row = f"ALTER TABLE {member['quoted']}", found.get(member["oid"])
+            if row is None:
+                say.append(f'{alter} ADD CONSTRAINT "_pg_migration_{number}" NOT NULL {quote(name)} NOT VALID')
+            elif row["no_inherit"]:
+                say.append(f"{alter} ALTER CONSTRAINT {quote(row['name'])} INHERIT")
+        for member in downwards:
+            alter, row = f"ALTER TABLE {member['quoted']}", found.get(member["oid"])
+            if row is None:
+                take_back.append(f"{alter} ALTER COLUMN {quote(name)} DROP NOT NULL")
+            elif row["no_inherit"]:
+                take_back.append(f"{alter} ALTER CONSTRAINT {quote(row['name'])} NO INHERIT")
+    return ";\n".join([*say, key, *take_back])
 
 
 def _key_by_index(table: Row, key: Row) -> tuple[str, ...]:

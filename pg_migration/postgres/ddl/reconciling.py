@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from pg_migration.postgres.catalog import Address, Catalog, Column, Notice, SchemaObject, Table, TableName
 from pg_migration.postgres.catalog.graph import reachable
+from pg_migration.postgres.catalog.renaming import quote
 from pg_migration.postgres.ddl.identity import Identity, by_identity, identity_of, is_same, there
 from pg_migration.postgres.errors import StructureConflict
 
@@ -107,14 +108,12 @@ def reconcile(source: Catalog, target: Catalog, drop_existing: bool = False) -> 
         found = theirs.get(identity_of(source, item))
         if found is None or found.address in doomed:
             create.append(item)
-        elif is_same(source, target, item, found):
+        elif item.kind == "table" and (altered := tuple(_alterations(source, target, item, found))):
+            create.append(replace(item, statements=altered))
+        elif item.kind == "table" or is_same(source, target, item, found):
             keep.append(item)
-        elif item.kind != "table":
-            create.append(item)
-        elif found.statements[1:] != item.statements[1:]:
-            create.append(replace(item, statements=tuple(_alterations(item, found))))
         else:
-            keep.append(item)
+            create.append(item)
     return Reconciliation(
         drop=tuple(_drops(target, doomed, drop_existing)),
         dropped=tuple(item for item in reversed(target.objects) if item.address in doomed),
@@ -231,8 +230,20 @@ def _drops(target: Catalog, doomed: set[Address], cascade: bool) -> Iterator[str
         yield f"{item.drop} CASCADE" if with_users and not item.drop.endswith(" CASCADE") else item.drop
 
 
-def _alterations(ours: SchemaObject, theirs: SchemaObject) -> Iterator[str]:
-    """What makes a kept table's settings the source's: back to the default where only the target has one, then ours."""
+def _alterations(source: Catalog, target: Catalog, ours: SchemaObject, theirs: SchemaObject) -> Iterator[str]:
+    """What makes a kept table's settings the source's: back to the default where only the target has one, then ours.
+
+    A NOT NULL constraint gets the name that it would be made with: another constraint may have come to need the former
+    one.
+    """
+    columns = {column.name: column for column in target.tables_by_name[theirs.schema, theirs.name].columns}
+    for column in source.tables_by_name[ours.schema, ours.name].columns:
+        former, name = columns[column.name].not_null_name, column.not_null_name
+        if former and name and former != name:
+            table = f"{quote(theirs.schema)}.{quote(theirs.name)}"
+            yield f"ALTER TABLE {table} RENAME CONSTRAINT {quote(former)} TO {quote(name)}"
+    if ours.statements[1:] == theirs.statements[1:] or is_same(source, target, ours, theirs):
+        return
     for statement in theirs.statements[1:]:
         if statement not in ours.statements:
             yield from _reset(statement)

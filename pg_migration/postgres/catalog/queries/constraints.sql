@@ -1,4 +1,5 @@
--- Constraints of tables. conenforced and conperiod came with 18; NOT NULL (contype n) is a row here from 18 on.
+-- Constraints of tables. conenforced and conperiod came with 18; NOT NULL (contype n) is a row here from 18 on. Constraint
+-- triggers (t) are here for their names alone.
 SELECT k.oid,
        k.conrelid AS relation,
        k.conname AS name,
@@ -46,7 +47,7 @@ SELECT k.oid,
                                            AND parent_constraint.contype IN ('p', 'u', 'x')
   LEFT JOIN pg_class f ON f.oid = k.confrelid
   LEFT JOIN pg_namespace fn ON fn.oid = f.relnamespace
- WHERE k.contype IN ('c', 'f', 'n', 'p', 'u', 'x')
+ WHERE k.contype IN ('c', 'f', 'n', 'p', 't', 'u', 'x')
    AND c.relkind IN ('r', 'p')
    AND c.relpersistence <> 't'
    AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])

@@ -10,26 +10,42 @@ SELECT 'pg_type'::regclass::oid AS classid,
                     CASE WHEN t.typcollation <> b.typcollation
                          THEN format(' COLLATE %I.%I', cn.nspname, c.collname) END,
                     ' DEFAULT ' || coalesce(pg_get_expr(t.typdefaultbin, 0), quote_literal(t.typdefault)),
-                    CASE WHEN t.typnotnull AND NOT EXISTS (SELECT FROM pg_constraint k
-                                                            WHERE k.contypid = t.oid AND k.contype = 'n'
-                                                              AND k.conname <> left(t.typname, 54) || '_not_null')
+                    CASE WHEN t.typnotnull AND chosen.name IS NULL
+                              AND NOT EXISTS (SELECT FROM pg_constraint k
+                                               WHERE k.contypid = t.oid AND k.contype = 'n'
+                                                 AND k.conname <> left(t.typname, 54) || '_not_null')
                          THEN ' NOT NULL' END,
-                    (SELECT string_agg(format(' CONSTRAINT %I %s', k.conname,
-                                              CASE WHEN k.contype = 'n' THEN 'NOT NULL'
-                                                   ELSE pg_get_constraintdef(k.oid) END), '' ORDER BY k.conname)
-                       FROM pg_constraint k
-                      WHERE k.contypid = t.oid
-                        AND k.convalidated
-                        AND NOT (k.contype = 'n' AND k.conname = left(t.typname, 54) || '_not_null')
-                        AND NOT EXISTS (SELECT FROM pg_depend d
-                                         WHERE d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
-                                           AND d.refobjid >= 16384 AND d.refobjid <> t.oid)))] AS statements,
+                    (SELECT string_agg(format(' CONSTRAINT %I %s', said.name, said.definition), '' ORDER BY said.name)
+                       FROM (SELECT k.conname AS name,
+                                    CASE WHEN k.contype = 'n' THEN 'NOT NULL' ELSE pg_get_constraintdef(k.oid) END AS definition
+                               FROM pg_constraint k
+                              WHERE k.contypid = t.oid
+                                AND k.convalidated
+                                AND NOT (k.contype = 'n' AND k.conname = left(t.typname, 54) || '_not_null')
+                                AND NOT EXISTS (SELECT FROM pg_depend d
+                                                 WHERE d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
+                                                   AND d.refobjid >= 16384 AND d.refobjid <> t.oid)
+                              UNION ALL
+                             SELECT chosen.name, 'NOT NULL' WHERE chosen.name IS NOT NULL) AS said))] AS statements,
        ARRAY(SELECT k.oid::bigint FROM pg_constraint k WHERE k.contypid = t.oid) AS constraints
   FROM pg_type t
   JOIN pg_namespace n ON n.oid = t.typnamespace
   JOIN pg_type b ON b.oid = t.typbasetype
   LEFT JOIN pg_collation c ON c.oid = t.typcollation
   LEFT JOIN pg_namespace cn ON cn.oid = c.collnamespace
+  -- From 17 on NOT NULL has a name; where another constraint has the one that the server would give, it gets a number.
+  LEFT JOIN LATERAL (SELECT left(t.typname, 54 - length(number::text)) || '_not_null' || number AS name
+                       FROM generate_series(1, 1000) AS number
+                      WHERE t.typnotnull
+                        AND current_setting('pg_migration.target_version')::int >= 170000
+                        AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'n')
+                        AND EXISTS (SELECT FROM pg_constraint k
+                                     WHERE k.contypid = t.oid AND k.conname = left(t.typname, 54) || '_not_null')
+                        AND NOT EXISTS (SELECT FROM pg_constraint k
+                                         WHERE k.contypid = t.oid
+                                           AND k.conname = left(t.typname, 54 - length(number::text)) || '_not_null' || number)
+                      ORDER BY number
+                      LIMIT 1) AS chosen ON true
  WHERE t.typtype = 'd'
    AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
    AND NOT EXISTS (SELECT FROM pg_depend m
