@@ -17,7 +17,15 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.orchestration import settings
 from pg_migration.postgres import drift, ledger
 from pg_migration.postgres.capacity import affordable_runs, affordable_workers
-from pg_migration.postgres.catalog import Catalog, Table, TableName, discover, installed_extensions, list_tables
+from pg_migration.postgres.catalog import (
+    Catalog,
+    Table,
+    TableName,
+    discover,
+    existing_relations,
+    installed_extensions,
+    list_tables,
+)
 from pg_migration.postgres.copying import raw_encoding
 from pg_migration.postgres.ddl import Outcome, create_roles, missing_roles, remember
 from pg_migration.postgres.endpoint import Endpoint, Side
@@ -276,6 +284,7 @@ class MigrationRun:
                 self.options.exclude_tables,
                 target_version=self.target_connection.server_version,
                 target_extensions=installed_extensions(self.target_connection),
+                target_relations=existing_relations(self.target_connection),
                 ownership=self.options.owners,
                 privileges=self.options.privileges,
             )

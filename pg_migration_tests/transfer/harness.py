@@ -227,7 +227,7 @@ class Pair:
             reader, writer = connections.open(self.source.endpoint), connections.open(self.target.endpoint)
             snapshot = Snapshot.take(connections, self.source.endpoint)
             snapshot.adopt(reader)
-            catalog = discover(reader, self.schemas, target_version=writer.server_version)
+            catalog = discover(reader, self.schemas, target_version=writer.server_version, target_relations=())
             snapshot.protect(catalog.tables)
             lock = TargetLock(connections, self.target.endpoint, run_id)
             lock.acquire()

@@ -1,6 +1,6 @@
 """Discovery: what is in a database, read from the system catalogs, with the DDL that makes it again."""
 
-from pg_migration.postgres.catalog.discover import discover, installed_extensions
+from pg_migration.postgres.catalog.discover import discover, existing_relations, installed_extensions
 from pg_migration.postgres.catalog.listing import ListedColumn, TableListing, list_tables
 from pg_migration.postgres.catalog.model import (
     MATERIALIZED_ROWS,
@@ -32,6 +32,7 @@ __all__ = [
     "TableListing",
     "TableName",
     "discover",
+    "existing_relations",
     "installed_extensions",
     "list_tables",
     "matches",

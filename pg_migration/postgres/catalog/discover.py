@@ -16,7 +16,7 @@ from pg_migration.postgres.catalog.assembly import (
     drop_unused,
     in_order,
 )
-from pg_migration.postgres.catalog.draft import PG_CLASS, PG_CONSTRAINT, Draft
+from pg_migration.postgres.catalog.draft import PG_CLASS, PG_CONSTRAINT, PG_TYPE, Draft
 from pg_migration.postgres.catalog.graph import reachable
 from pg_migration.postgres.catalog.model import (
     Address,
@@ -43,6 +43,7 @@ SHARED_QUERIES = (
     "constraints",
     "dependencies",
     "extension_members",
+    "foreign_tables",
     "outside",
     "database_settings",
     "server",
@@ -55,6 +56,7 @@ def discover(
     exclude: Sequence[str] = (),
     target_version: int | None = None,
     target_extensions: Mapping[str, str] | None = None,
+    target_relations: Collection[TableName] | None = None,
     ownership: bool = True,
     privileges: bool = True,
 ) -> Catalog:
@@ -67,6 +69,8 @@ def discover(
         target_version: server_version_num of the server that the DDL is for; by default the one that is read.
         target_extensions: extensions that the target already has, and in which schema (`installed_extensions`): their
             members are named there.
+        target_relations: what the target has already (`existing_relations`). Foreign tables are not copied, and so what
+            leans on one that is not among these is left out, and named in ``notices``. None leaves nothing out.
         ownership: whether owners are carried over; else everything belongs to the role that makes it.
         privileges: whether grants and default privileges are carried over.
 
@@ -93,6 +97,8 @@ def discover(
         type_names = _type_names(connection, schemas)
         assembly = assemble(drafts, rows["dependencies"], rows["extension_members"])
         notices = _exclude(assembly, tables, excluded)
+        if target_relations is not None:
+            notices += _leave_foreign_tables(assembly, tables, schemas, target_relations)
         unused = drop_unused(assembly)
         notices += [
             *_unused(unused),
@@ -113,6 +119,19 @@ def installed_extensions(connection: Connection) -> Mapping[str, str]:
             connection,
             "SELECT e.extname, n.nspname FROM pg_catalog.pg_extension e"
             " JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace",
+        )
+    )
+
+
+def existing_relations(connection: Connection) -> frozenset[TableName]:
+    """Tables of every kind and views in a database: schema and name."""
+    return frozenset(
+        fetch(
+            connection,
+            "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c"
+            " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f}')"
+            " AND c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid",
         )
     )
 
@@ -231,6 +250,37 @@ def _exclude(assembly: Assembly, tables: TableRows, excluded: set[int]) -> list[
     ]
     assembly.remove(gone)
     return notices
+
+
+def _leave_foreign_tables(
+    assembly: Assembly, tables: TableRows, schemas: Mapping[str, str], there: Collection[TableName]
+) -> list[Notice]:
+    """Take out all that leans on foreign tables which the target does not have."""
+    notices: list[Notice] = []
+    for row in tables.rows["foreign_tables"]:
+        users = assembly.outside.pop(Address(PG_CLASS, row["oid"]), set()) & set(assembly.drafts)
+        # A table leans on the foreign table itself only by inheritance, which it does without.
+        users = {user for user in users if assembly.drafts[user].kind != "table"}
+        for oid in row["row_types"]:
+            users |= assembly.outside.pop(Address(PG_TYPE, oid), set()) & set(assembly.drafts)
+        if (schemas.get(row["schema"], row["schema"]), row["name"]) in there:
+            continue
+        users |= {address for address, draft in assembly.drafts.items() if draft.relation == row["oid"]}
+        gone = reachable(users, assembly.dependents())
+        reason = f"it needs foreign table {row['schema']}.{row['name']}, which is not copied and not in the target"
+        notices += [Notice(draft.kind, _display(draft, tables), reason) for draft in _by_themselves(assembly, gone)]
+        assembly.remove(gone)
+    return notices
+
+
+def _by_themselves(assembly: Assembly, addresses: Collection[Address]) -> Iterator[Draft]:
+    """Of some drafts those that are no part of another of them."""
+    relations = {address.objid for address in addresses if address.classid == PG_CLASS and not address.aspect}
+    for address in sorted(addresses):
+        draft = assembly.drafts[address]
+        is_part = draft.base is not None or draft.address.aspect == "rows"
+        if not is_part and (draft.relation not in relations or draft.kind == "table"):
+            yield draft
 
 
 _UNUSED = {"default privileges": "they hold for every schema of the database, and not every one is migrated"}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pg_migration.postgres.catalog.model import Address, Phase
 
 # OIDs of the system catalogs that addresses speak of. They are fixed: src/include/catalog/*.h, CATALOG(name, OID, ...).
+PG_TYPE = 1247
 PG_CLASS = 1259
 PG_ATTRDEF = 2604
 PG_CONSTRAINT = 2606

@@ -1,4 +1,5 @@
--- Columns of tables. to_jsonb(...) ->> reads catalog columns that older servers lack: attcompression came with 14.
+-- Columns of tables. to_jsonb(...) ->> reads catalog columns that older servers lack: attcompression came with 14. A column
+-- is local where none of the parents in tables.sql brings it.
 SELECT a.attrelid AS relation,
        a.attnum AS number,
        a.attname AS name,
@@ -10,10 +11,13 @@ SELECT a.attrelid AS relation,
        a.attnotnull AS not_null,
        d.oid AS default_oid,
        pg_get_expr(d.adbin, d.adrelid) AS default,
-       a.attidentity AS identity,
+       CASE WHEN pending.inhrelid IS NULL THEN a.attidentity ELSE '' END AS identity,
        a.attgenerated AS generated,
-       a.attislocal AS is_local,
-       a.attinhcount AS inherited,
+       a.attislocal
+       OR NOT EXISTS (SELECT FROM pg_inherits i
+                        JOIN pg_class parent ON parent.oid = i.inhparent
+                        JOIN pg_attribute above ON above.attrelid = i.inhparent AND above.attname = a.attname
+                       WHERE i.inhrelid = a.attrelid AND parent.relkind <> 'f' AND pending.inhrelid IS NULL) AS is_local,
        CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL'
                          WHEN 'm' THEN 'MAIN' WHEN 'x' THEN 'EXTENDED' END AS storage,
        a.attstorage = t.typstorage AS stored_as_usual,
@@ -27,6 +31,8 @@ SELECT a.attrelid AS relation,
   JOIN pg_class c ON c.oid = a.attrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_type t ON t.oid = a.atttypid
+  LEFT JOIN pg_inherits pending ON pending.inhrelid = c.oid
+                               AND coalesce((to_jsonb(pending) ->> 'inhdetachpending')::boolean, false)
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
   LEFT JOIN pg_collation k ON k.oid = a.attcollation
   LEFT JOIN pg_namespace cn ON cn.oid = k.collnamespace

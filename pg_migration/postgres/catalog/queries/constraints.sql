@@ -11,9 +11,16 @@ SELECT k.oid,
             THEN pg_get_indexdef(k.conindid) END AS index_definition,
        k.convalidated AS valid,
        coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true) AS enforced,
-       k.conislocal AS is_local,
-       k.coninhcount AS inherited,
-       k.conparentid AS parent,
+       k.conislocal
+       OR k.contype IN ('c', 'n')
+          AND NOT EXISTS (SELECT FROM pg_inherits h
+                            JOIN pg_class parent ON parent.oid = h.inhparent
+                            JOIN pg_constraint above ON above.conrelid = h.inhparent AND above.contype = k.contype
+                           WHERE h.inhrelid = k.conrelid
+                             AND parent.relkind <> 'f'
+                             AND pending.inhrelid IS NULL
+                             AND (above.conname = k.conname OR k.contype = 'n')) AS is_local,
+       CASE WHEN pending.inhrelid IS NULL THEN k.conparentid ELSE 0 END AS parent,
        k.connoinherit AS no_inherit,
        k.conindid AS index,
        x.relname AS index_name,
@@ -42,7 +49,10 @@ SELECT k.oid,
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_class x ON x.oid = k.conindid
   LEFT JOIN pg_index i ON i.indexrelid = k.conindid AND k.contype IN ('p', 'u', 'x')
-  LEFT JOIN pg_inherits up ON up.inhrelid = i.indexrelid
+  -- A partition that is being detached (14 on) has nothing from its parent any more.
+  LEFT JOIN pg_inherits pending ON pending.inhrelid = k.conrelid
+                               AND coalesce((to_jsonb(pending) ->> 'inhdetachpending')::boolean, false)
+  LEFT JOIN pg_inherits up ON up.inhrelid = i.indexrelid AND pending.inhrelid IS NULL
   LEFT JOIN pg_constraint parent_constraint ON parent_constraint.conindid = up.inhparent
                                            AND parent_constraint.contype IN ('p', 'u', 'x')
   LEFT JOIN pg_class f ON f.oid = k.confrelid

@@ -24,7 +24,10 @@ SELECT 'pg_class'::regclass::oid AS classid,
   JOIN pg_class x ON x.oid = i.indexrelid
   JOIN pg_class t ON t.oid = i.indrelid
   JOIN pg_namespace n ON n.oid = t.relnamespace
-  LEFT JOIN pg_inherits up ON up.inhrelid = x.oid
+  -- A partition that is being detached (14 on) has nothing from its parent any more.
+  LEFT JOIN pg_inherits pending ON pending.inhrelid = t.oid
+                               AND coalesce((to_jsonb(pending) ->> 'inhdetachpending')::boolean, false)
+  LEFT JOIN pg_inherits up ON up.inhrelid = x.oid AND pending.inhrelid IS NULL
  WHERE t.relkind IN ('r', 'p', 'm')
    AND t.relpersistence <> 't'
    AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])

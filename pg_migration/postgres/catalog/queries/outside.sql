@@ -9,6 +9,17 @@ SELECT 'foreign table' AS kind, n.nspname || '.' || c.relname AS name,
   JOIN chosen n ON n.oid = c.relnamespace
  WHERE c.relkind = 'f'
  UNION ALL
+SELECT 'inheritance', format('%s.%s from %s', n.nspname, c.relname, i.inhparent::regclass),
+       CASE WHEN p.relkind = 'f' THEN 'foreign tables are not copied; the table is one of its own in the target'
+            ELSE 'DETACH PARTITION ... CONCURRENTLY was begun and not finished, so queries of the parent pass over the '
+                 'partition; it is a table of its own in the target, as DETACH PARTITION ... FINALIZE makes it' END
+  FROM pg_inherits i
+  JOIN pg_class c ON c.oid = i.inhrelid
+  JOIN chosen n ON n.oid = c.relnamespace
+  JOIN pg_class p ON p.oid = i.inhparent
+ WHERE c.relkind IN ('r', 'p')
+   AND (p.relkind = 'f' OR coalesce((to_jsonb(i) ->> 'inhdetachpending')::boolean, false))
+ UNION ALL
 SELECT 'foreign-data wrapper', w.fdwname, 'foreign-data wrappers are set up anew for a new database'
   FROM pg_foreign_data_wrapper w
  WHERE NOT EXISTS (SELECT FROM pg_depend m

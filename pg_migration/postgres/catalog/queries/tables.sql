@@ -1,13 +1,14 @@
 -- Ordinary and partitioned tables with everything that is not a column or a constraint.
 -- A leaf must be loaded through its root when the hash of its partition key may differ between two clusters: enum
--- hashes use OIDs, and arrays, ranges and records may hold enums (PostgreSQL's pg_dump, forcePartitionRootLoad).
+-- hashes use OIDs, and arrays, ranges and records may hold enums (PostgreSQL's pg_dump, forcePartitionRootLoad). Parents
+-- are those that the target has too: no foreign tables, and none that a partition is being detached from (14 on).
 SELECT c.oid,
        n.nspname AS schema,
        c.relname AS name,
        c.oid::regclass::text AS quoted,
        c.relkind AS kind,
        c.relpersistence AS persistence,
-       c.relispartition AS is_partition,
+       c.relispartition AND above.oids IS NOT NULL AS is_partition,
        c.reltuples AS reltuples,
        (pg_relation_size(c.oid) / current_setting('block_size')::int)::bigint AS pages,
        pg_table_size(c.oid) AS bytes,
@@ -18,10 +19,9 @@ SELECT c.oid,
        CASE WHEN am.amname <> 'heap' THEN quote_ident(am.amname) END AS access_method,
        CASE WHEN c.reloftype <> 0 THEN c.reloftype::regtype::text END AS of_type,
        pg_get_partkeydef(c.oid) AS partition_key,
-       pg_get_expr(c.relpartbound, c.oid) AS partition_bound,
-       (SELECT array_agg(i.inhparent::bigint ORDER BY i.inhseqno) FROM pg_inherits i WHERE i.inhrelid = c.oid) AS parents,
-       (SELECT array_agg(i.inhparent::regclass::text ORDER BY i.inhseqno)
-          FROM pg_inherits i WHERE i.inhrelid = c.oid) AS quoted_parents,
+       CASE WHEN above.oids IS NOT NULL THEN pg_get_expr(c.relpartbound, c.oid) END AS partition_bound,
+       above.oids AS parents,
+       above.quoted AS quoted_parents,
        CASE WHEN c.relkind = 'p'
             THEN ARRAY(SELECT ARRAY[ln.nspname::text, l.relname::text]
                          FROM pg_partition_tree(c.oid) leaf
@@ -39,6 +39,13 @@ SELECT c.oid,
   LEFT JOIN pg_am am ON am.oid = c.relam
   LEFT JOIN pg_class toast ON toast.oid = c.reltoastrelid
   LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
+ CROSS JOIN LATERAL (SELECT array_agg(i.inhparent::bigint ORDER BY i.inhseqno) AS oids,
+                            array_agg(i.inhparent::regclass::text ORDER BY i.inhseqno) AS quoted
+                       FROM pg_inherits i
+                       JOIN pg_class parent ON parent.oid = i.inhparent
+                      WHERE i.inhrelid = c.oid
+                        AND parent.relkind <> 'f'
+                        AND NOT coalesce((to_jsonb(i) ->> 'inhdetachpending')::boolean, false)) AS above
  WHERE c.relkind IN ('r', 'p')
    AND c.relpersistence <> 't'
    AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])

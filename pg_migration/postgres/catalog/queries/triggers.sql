@@ -23,7 +23,12 @@ SELECT 'pg_trigger'::regclass::oid AS classid,
  WHERE (NOT t.tgisinternal
         OR parent.oid IS NOT NULL AND NOT EXISTS (SELECT FROM pg_constraint k
                                                    WHERE k.oid = t.tgconstraint AND k.contype <> 't'))
-   AND (parent.oid IS NULL OR t.tgenabled <> parent.tgenabled)
+   AND (parent.oid IS NULL
+        OR t.tgenabled <> parent.tgenabled
+           -- Those of a partition that is being detached (14 on) go when it is.
+           AND NOT EXISTS (SELECT FROM pg_inherits i
+                            WHERE i.inhrelid = c.oid
+                              AND coalesce((to_jsonb(i) ->> 'inhdetachpending')::boolean, false)))
    AND c.relkind IN ('r', 'p', 'v')
    AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
    AND NOT EXISTS (SELECT FROM pg_depend m
