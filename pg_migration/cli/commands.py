@@ -12,6 +12,7 @@ import click
 from pg_migration.cli.comparing import compare
 from pg_migration.cli.ending import FAILED, SUCCEEDED
 from pg_migration.cli.environment import local_environment
+from pg_migration.cli.streams import harmless
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,16 @@ class _JobCommand(click.Command):
         click.get_current_context().exit(SUCCEEDED if succeeded else FAILED)
 
 
+class _Program(click.Group):
+    """Ends with the status that its commands choose, whatever can be printed."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with harmless():
+            return super().main(*args, **kwargs)
+
+
 @click.group(
+    cls=_Program,
     help="Moves one PostgreSQL database into another, and proves that the copy is right. PG_MIGRATION_SOURCE_URL says "
     "where from, PG_MIGRATION_TARGET_URL where to, in the environment or in a file .env in this folder. Ends with "
     "status 0 on full success only, 1 when something failed or differs, 2 when the command or the configuration is "

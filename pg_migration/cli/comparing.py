@@ -6,6 +6,7 @@ from dataclasses import asdict
 import click
 
 from pg_migration.cli.ending import FAILED, SUCCEEDED, misuse_told
+from pg_migration.cli.streams import put
 from pg_migration.orchestration import settings
 from pg_migration.postgres.catalog import Catalog, discover, existing_relations, installed_extensions
 from pg_migration.postgres.ddl import Difference, differences
@@ -59,15 +60,10 @@ def compare(context: click.Context, owners: bool, privileges: bool, as_json: boo
     with misuse_told():
         source, found = structural_differences(owners, privileges)
     if as_json:
-        click.echo(
-            json.dumps(
-                {"equal": not found, "objects": len(source.objects), "differences": [asdict(d) for d in found]},
-                indent=2,
-            )
-        )
+        told = {"equal": not found, "objects": len(source.objects), "differences": [asdict(d) for d in found]}
+        put(json.dumps(told, indent=2) + "\n")
     else:
-        for difference in found:
-            click.echo(str(difference))
-        told = f"{len(found)} differences" if found else "no difference"
-        click.echo(f"{len(source.objects)} objects in the source, {told}")
+        many = f"{len(found)} differences" if found else "no difference"
+        lines = [*map(str, found), f"{len(source.objects)} objects in the source, {many}"]
+        put("".join(f"{line}\n" for line in lines))
     context.exit(FAILED if found else SUCCEEDED)

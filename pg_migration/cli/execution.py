@@ -11,12 +11,17 @@ from uuid import uuid4
 
 import dagster as dg
 from dagster._cli.utils import get_possibly_temporary_instance_for_cli
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster_shared.error import SerializableErrorInfo
 from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from pg_migration.cli.ending import Misused, misuse_told
+from pg_migration.cli.ending import Misused, RecordsLost, misuse_told
 from pg_migration.cli.following import Follower
 from pg_migration.cli.options import merged
+from pg_migration.cli.streams import Forgiving
 from pg_migration.orchestration import settings, watching
+from pg_migration.orchestration.failing import INTERRUPTED
 from pg_migration.orchestration.resources import Migration
 from pg_migration.postgres.endpoint import Side
 
@@ -45,10 +50,14 @@ def user_instance() -> Iterator[dg.DagsterInstance]:
     with ExitStack() as stack:
         try:
             instance = stack.enter_context(get_possibly_temporary_instance_for_cli("pg_migration", logger=hushed))
-        except (dg.DagsterInvariantViolationError, dg.DagsterInvalidConfigError, OSError) as error:
+        except (dg.DagsterInvariantViolationError, dg.DagsterInvalidConfigError, OSError, SQLAlchemyError) as error:
             raise Misused(
-                f"Dagster's records can't be opened: {error}. Set DAGSTER_HOME to a folder of yours."
+                f"Dagster's records can't be opened: {_first_line(error)}. Set DAGSTER_HOME to a folder of yours."
             ) from None
+        if not instance.get_settings("telemetry"):
+            # Dagster's own commands count how they are used in the user's home, and fail where that can't be written.
+            # Whoever wants this can switch it on in dagster.yaml.
+            instance._settings = {**(instance._settings or {}), "telemetry": {"enabled": False}}
         yield instance
 
 
@@ -60,7 +69,7 @@ def terminal_beside_steps() -> Iterator[TextIO]:
     except (OSError, ValueError):  # it is no file
         yield sys.stderr
         return
-    with os.fdopen(descriptor, "w", encoding=sys.stderr.encoding, errors="replace") as stream:
+    with Forgiving(os.fdopen(descriptor, "wb"), encoding=sys.stderr.encoding, errors="replace") as stream:
         yield stream
 
 
@@ -78,6 +87,7 @@ def execute(
 
     Raises:
         Misused: when the environment or the configuration is wrong; no run was made then.
+        RecordsLost: when Dagster could not write down what happened.
     """
     _check(config)
     # Asks the source for its tables, so not before the environment was looked at.
@@ -91,8 +101,15 @@ def execute(
         raise Misused("\n".join(e.message for e in error.errors)) from None
     run_id = str(uuid4())
     instance.add_event_listener(run_id, follower.event)
-    with follower, watching.watched_by(follower.load):
-        result = job.execute_in_process(instance=instance, run_id=run_id, run_config=wanted, raise_on_error=False)
+    try:
+        with follower, watching.watched_by(follower):
+            result = job.execute_in_process(instance=instance, run_id=run_id, run_config=wanted, raise_on_error=False)
+    except SQLAlchemyError as error:
+        raise RecordsLost(
+            f"Dagster's records can't be written: {_first_line(error)}. They are where DAGSTER_HOME or its "
+            f"dagster.yaml says ({os.environ.get('DAGSTER_HOME') or 'else in this folder'}). Make room there and run "
+            f"this again: it goes on with what was copied."
+        ) from None
     return Ended(run_id, result.success, tuple(_failures(result)))
 
 
@@ -101,6 +118,7 @@ def _check(config: Mapping[str, Any]) -> None:
     with misuse_told():
         for side in Side:
             settings.endpoint(side)
+        settings.reports_folder()
         chosen = ((config.get("resources") or {}).get("migration") or {}).get("config") or {}
         try:
             migration = Migration(**chosen)
@@ -113,7 +131,16 @@ def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     for event in result.get_step_failure_events():
         failed = event.step_failure_data
         told = failed.user_failure_data and failed.user_failure_data.description
-        yield f"{event.step_key}: {told or (failed.error.message.strip() if failed.error else 'failed')}"
+        yield f"{event.step_key}: {told or (_message(failed.error) if failed.error else 'failed')}"
     for event in result.all_events:
         if event.is_run_failure and event.job_failure_data.error:
-            yield event.job_failure_data.error.message.strip()
+            yield _message(event.job_failure_data.error)
+
+
+def _message(error: SerializableErrorInfo) -> str:
+    return INTERRUPTED if error.cls_name == DagsterExecutionInterruptedError.__name__ else error.message.strip()
+
+
+def _first_line(error: Exception) -> str:
+    """What SQLAlchemy says without the statement and its parameters."""
+    return str(error.orig if isinstance(error, DBAPIError) and error.orig else error).partition("\n")[0].rstrip(".")

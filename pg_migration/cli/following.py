@@ -13,6 +13,7 @@ from rich.text import Text
 from pg_migration.postgres import progress
 from pg_migration.postgres.load import Event, LoadBegun, TableFailed, TableLoaded, WorkDone
 from pg_migration.reporting import figures
+from pg_migration.reporting.model import Report
 
 # How Dagster begins what it says of each step that comes after one that failed.
 NOT_EXECUTED = "Dependencies for step "
@@ -27,6 +28,11 @@ class Follower(ABC):
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self.report: Report | None = None
+
+    def filed(self, report: Report) -> None:
+        """The report of the run, whether it could be written or not."""
+        self.report = report
 
     def event(self, entry: dg.EventLogEntry) -> None:
         """An entry of the run's event log."""

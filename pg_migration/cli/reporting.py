@@ -3,7 +3,7 @@
 import click
 import dagster as dg
 
-from pg_migration.cli.ending import FAILED, SUCCEEDED, Misused
+from pg_migration.cli.ending import FAILED, SUCCEEDED, Misused, misuse_told
 from pg_migration.cli.execution import user_instance
 from pg_migration.cli.printing import print_report
 from pg_migration.orchestration import settings
@@ -23,7 +23,8 @@ def report(context: click.Context, run: str, as_json: bool) -> None:
         run: its identifier, or how that begins, or ``last``.
     """
     with user_instance() as instance:
-        folder = settings.reports_folder()
+        with misuse_told():
+            folder = settings.reports_folder()
         if folder is None:
             raise Misused(f"reports are switched off: {settings.REPORTS} is '{settings.NO_REPORTS}'")
         if run == LAST:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Any
 from pg_migration.cli.execution import Ended, execute, terminal_beside_steps, user_instance
 from pg_migration.cli.following import follower
 from pg_migration.cli.printing import print_report
+from pg_migration.cli.streams import put
 from pg_migration.orchestration import settings
 from pg_migration.reporting import filing
+from pg_migration.reporting.model import Report
 
 
 def run_job(job: str, config: Mapping[str, Any], as_json: bool, verbose: bool) -> bool:
@@ -33,18 +34,20 @@ def run_job(job: str, config: Mapping[str, Any], as_json: bool, verbose: bool) -
         if not os.environ.get("DAGSTER_HOME") and not Path("dagster.yaml").exists():
             stream.write("DAGSTER_HOME is not set: Dagster's UI will not show this run.\n")
             stream.flush()
-        ended = execute(instance, job, config, follower(stream, lines=verbose), verbose)
-    _print(ended, as_json)
+        shown = follower(stream, lines=verbose)
+        ended = execute(instance, job, config, shown, verbose)
+    _print(ended, shown.report, as_json)
     return ended.succeeded
 
 
-def _print(ended: Ended, as_json: bool) -> None:
+def _print(ended: Ended, made: Report | None, as_json: bool) -> None:
+    """Print how a run ended: its report as it was made, since a full disk may have no room for it."""
     folder = settings.reports_folder()
-    report = filing.read(folder, ended.run_id) if folder is not None else None
+    report = made or (filing.read(folder, ended.run_id) if folder is not None else None)
     if report is not None and folder is not None:
         print_report(report.ended(ended.succeeded, ended.failures), folder, as_json)
     elif as_json:
-        sys.stdout.write(json.dumps(asdict(ended), indent=2) + "\n")
+        put(json.dumps(asdict(ended), indent=2) + "\n")
     else:
         outcome = "succeeded" if ended.succeeded else "FAILED"
-        sys.stdout.write("".join(f"{line}\n" for line in [*ended.failures, f"run {ended.run_id} {outcome}"]))
+        put("".join(f"{line}\n" for line in [*ended.failures, f"run {ended.run_id} {outcome}"]))

@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.postgres.errors import MigrationError
 
 # On a failure: a new run may well succeed.
 PASSING = "may pass"
+INTERRUPTED = "interrupted: somebody stopped the run"
 
 Context = dg.AssetExecutionContext | dg.AssetCheckExecutionContext | dg.OpExecutionContext
 Metadata = Mapping[str, dg.MetadataValue[Any]]
@@ -32,7 +34,8 @@ def told_plainly(failures: list[str]) -> Iterator[None]:
         raise _failure(str(error), {PASSING: dg.MetadataValue.bool(True)} if error.passing else None) from None
     except BaseException as error:  # unforeseen, or an interrupt: with its stack, but the summary must know of it too
         if not isinstance(error, dg.Failure):
-            failures.append(f"{type(error).__name__}: {error}")
+            interrupted = isinstance(error, (KeyboardInterrupt, DagsterExecutionInterruptedError))
+            failures.append(INTERRUPTED if interrupted else f"{type(error).__name__}: {error}")
         raise
 
 

@@ -6,6 +6,7 @@ database that is down must not take the code location down with it.
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,9 +19,11 @@ import psycopg2
 from pg_migration.orchestration import settings
 from pg_migration.postgres.catalog import ListedColumn, TableListing, list_tables
 from pg_migration.postgres.endpoint import Side
-from pg_migration.postgres.errors import MigrationError, server_message
+from pg_migration.postgres.errors import ConfigurationError, MigrationError, server_message
 from pg_migration.postgres.schemas import map_schemas
 from pg_migration.postgres.session import Connections
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,28 +51,31 @@ def load() -> Location:
     except (MigrationError, psycopg2.Error) as error:
         problem = str(error) if isinstance(error, MigrationError) else server_message(error)
         return _last_known(problem)
+    except Exception as error:
+        _LOG.exception("the source could not be asked for its tables")
+        return _last_known(f"{type(error).__name__}: {error}")
     _remember(found)
     return found
 
 
 def _remember(location: Location) -> None:
-    path = _path()
     try:
+        path = _path()
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}")
         draft.write_text(
             json.dumps({"schemas": location.schemas, "tables": [asdict(t) for t in location.tables]}), encoding="utf-8"
         )
         draft.replace(path)
-    except OSError:
-        return  # a read-only home only costs the stand-in
+    except (OSError, ConfigurationError):
+        return  # a home that can't be written, or none, only costs the stand-in
 
 
 def _last_known(problem: str) -> Location:
     try:
         known = json.loads(_path().read_text(encoding="utf-8"))
         return Location(known["schemas"], tuple(_listing(t) for t in known["tables"]), problem)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, ConfigurationError):
         return Location({}, (), problem)
 
 

@@ -196,7 +196,10 @@ def _endpoint(side: Side) -> Endpoint | None:
 
 
 def _report(run_id: str) -> dict[str, str]:
-    folder = settings.reports_folder()
+    try:
+        folder = settings.reports_folder()
+    except ConfigurationError:
+        return {}
     page = folder / run_id / PAGE if folder is not None else None
     return {"report": str(page)} if page is not None and page.exists() else {}
 

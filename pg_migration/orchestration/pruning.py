@@ -18,6 +18,7 @@ from pg_migration.orchestration.jobs import FINISHED, MIGRATE, VALIDATE
 from pg_migration.orchestration.planning import PLAN
 from pg_migration.orchestration.preflight import PREFLIGHT
 from pg_migration.orchestration.repair import REPAIR
+from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.reporting import filing
 
 PRUNE = "prune_old_runs"
@@ -92,12 +93,12 @@ def prune_reports(
         deleted: runs whose reports go whatever their age.
         log: takes a warning about each that could not be deleted.
     """
-    folder = settings.reports_folder()
-    if folder is None:
-        return 0
     try:
+        folder = settings.reports_folder()
+        if folder is None:
+            return 0
         known = filing.runs(folder)
-    except OSError as error:
+    except (OSError, ConfigurationError) as error:
         log(f"the reports stay: {error}")
         return 0
     return sum(_prune_report(instance, folder, run_id, before, deleted, log) for run_id in known)

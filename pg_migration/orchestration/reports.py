@@ -1,11 +1,12 @@
 """Every run leaves a report; where that can't be written, the run says so and is none the worse for it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 
-from pg_migration.orchestration import settings
+from pg_migration.orchestration import settings, watching
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.postgres.catalog import TableName
@@ -28,12 +29,26 @@ def file_report(
     Returns:
         The page. None when reports are switched off, or when it could not be written, which is a note of the run then.
     """
-    folder = settings.reports_folder()
-    if folder is None:
-        return None
     migration.reported = True
     try:
-        return filing.write(gather(instance, migration, relations, told, unfinished_step), folder)
+        folder = settings.reports_folder()
+        if folder is None:
+            return None
+        report = gather(instance, migration, relations, told, unfinished_step)
     except Exception as error:
-        migration.outcomes.notes.append(f"the report could not be written: {type(error).__name__}: {error}")
+        _note(migration, f"{type(error).__name__}: {error}")
         return None
+    try:
+        page = filing.write(report, folder)
+    except Exception as error:
+        note = _note(migration, str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}")
+        watching.tell_report(replace(report, notes=(*report.notes, note)))
+        return None
+    watching.tell_report(report)
+    return page
+
+
+def _note(migration: MigrationRun, reason: str) -> str:
+    note = f"the report could not be written: {reason}"
+    migration.outcomes.notes.append(note)
+    return note

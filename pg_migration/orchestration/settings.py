@@ -132,13 +132,28 @@ def fresh_within() -> timedelta | None:
 
 
 def own_folder() -> Path:
-    """Where our own files are kept: with Dagster's records, or in the user's cache when those have no fixed place."""
+    """Where our own files are kept: with Dagster's records, or in the user's cache when those have no fixed place.
+
+    Raises:
+        ConfigurationError: when there is neither: a user without a home, as containers have.
+    """
     home = os.environ.get("DAGSTER_HOME")
-    return Path(home) / "pg_migration" if home else Path.home() / ".cache" / "pg_migration"
+    if home:
+        return Path(home) / "pg_migration"
+    try:
+        return Path.home() / ".cache" / "pg_migration"
+    except RuntimeError:
+        raise ConfigurationError(
+            "DAGSTER_HOME is not set, and this user has no home folder: set DAGSTER_HOME to a folder of yours"
+        ) from None
 
 
 def reports_folder() -> Path | None:
-    """Where the reports of runs are written; None when they are switched off."""
+    """Where the reports of runs are written; None when they are switched off.
+
+    Raises:
+        ConfigurationError: as `own_folder`.
+    """
     chosen = os.environ.get(REPORTS, "").strip()
     if chosen.lower() == NO_REPORTS:
         return None

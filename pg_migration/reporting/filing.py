@@ -155,5 +155,9 @@ def _frame(
 
 def _replace(path: Path, content: bytes) -> None:
     draft = path.with_suffix(path.suffix + DRAFT)
-    draft.write_bytes(content)
-    draft.replace(path)
+    try:
+        draft.write_bytes(content)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise

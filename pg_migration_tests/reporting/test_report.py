@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 import pytest
 
+from pg_migration.cli.printing import print_report
 from pg_migration.reporting import charts, filing
 from pg_migration.reporting.model import Report
 from pg_migration_tests.conftest import PostgresServer
@@ -253,7 +254,22 @@ def test_a_report_that_cannot_be_written_is_a_note(filed: Filed, tmp_path: Path)
     assert run.success
     shown = run.metadata("summary")
     assert "report" not in shown
-    assert "the report could not be written: NotADirectoryError" in shown["notes"]
+    assert "the report could not be written: [Errno 20] Not a directory" in shown["notes"]
+
+
+def test_a_page_that_cannot_be_written_is_not_told_of(
+    filed: Filed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where the disk has room for the data alone: no draft of the page is left, and nobody is sent there."""
+    (tmp_path / filed.report.run_id / filing.PAGE).mkdir(parents=True)
+    with pytest.raises(OSError, match=filing.PAGE):
+        filing.write(filed.report, tmp_path)
+    assert filing.read(tmp_path, filed.report.run_id) == filed.report
+    assert not list(tmp_path.rglob(f"*{filing.DRAFT}"))
+    print_report(filed.report, tmp_path, as_json=False)
+    assert "report:" not in capsys.readouterr().out
+    print_report(filed.report, filed.folder, as_json=False)
+    assert f"report: {filed.place / filing.PAGE}\n" in capsys.readouterr().out
 
 
 def test_pictures_cost_nothing_until_they_are_drawn() -> None:

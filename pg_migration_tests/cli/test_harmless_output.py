@@ -1,0 +1,174 @@
+"""What can't be printed or filed changes neither what a run does nor how the command ends."""
+
+import json
+import os
+import pwd
+import shlex
+import signal
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+from click.testing import CliRunner
+from sqlalchemy.exc import OperationalError
+
+from pg_migration.cli.commands import main
+from pg_migration.orchestration import location
+from pg_migration.orchestration.event_log import KeptSqliteEventLog
+from pg_migration.postgres.session import execute
+from pg_migration_tests.cli.conftest import PROGRAMS, Ended, Terminal
+
+ROWS = "SELECT * FROM orders ORDER BY id"
+NAME = '"日本 é \U0001f600"'
+PATIENCE_SECONDS = 120
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+
+
+def shell(terminal: Terminal, command: str, **variables: str) -> Ended:
+    """A line typed in a shell, `pg_migration` being the command."""
+    environment = {**terminal.environment(PG_MIGRATION_REPORTS=""), "PATH": f"{PROGRAMS}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=terminal.home,
+        env={**environment, **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout.decode("ascii", "replace"), done.stderr.decode("utf-8", "replace"))
+
+
+def assert_copied(terminal: Terminal) -> None:
+    assert terminal.target.psql(ROWS) == terminal.source.psql(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "told"),
+    [
+        (">&-", "standard output can't be written: it is closed"),
+        ("2>&-", ""),
+        ("<&- >&- 2>&-", ""),
+        pytest.param(">/dev/full", "standard output can't be written", marks=FULL),
+        pytest.param("2>/dev/full", "", marks=FULL),
+    ],
+)
+def test_a_stream_that_can_not_be_written(terminal: Terminal, redirection: str, told: str) -> None:
+    done = shell(terminal, f"pg_migration run {redirection}")
+    assert done.status == 0, done.errors
+    assert_copied(terminal)
+    assert told in done.errors
+    assert "Traceback" not in done.errors
+    if redirection[1:] == ">&-" or redirection.startswith("2"):
+        assert "migrate succeeded" in done.output
+    # What is wrong is still an error, whoever hears of it.
+    assert shell(terminal, f"pg_migration compare {redirection}", PG_MIGRATION_SOURCE_URL="nonsense").status == 2
+    terminal.target.psql("CREATE INDEX mine ON orders (id)")
+    assert shell(terminal, f"pg_migration compare {redirection}").status == 1
+
+
+def test_a_terminal_that_has_not_all_letters(terminal: Terminal) -> None:
+    terminal.source.psql(f"CREATE TABLE {NAME} (i int); INSERT INTO {NAME} VALUES (1)")
+    ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = shell(terminal, "pg_migration run", **ascii_only)
+    assert done.status == 0, done.errors
+    assert r"\u65e5\u672c \xe9" in done.output
+    for command in ("pg_migration report", "pg_migration compare"):
+        assert shell(terminal, command, **ascii_only).status == 0
+    told = json.loads(shell(terminal, "pg_migration report --json", **ascii_only).output)
+    assert NAME.strip('"') in {table["name"] for table in told["tables"]}
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_reports_out_of_reach(terminal: Terminal, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "file").write_text("no folder")
+    done = shell(terminal, shlex.join(["pg_migration", "run", *arguments]), PG_MIGRATION_REPORTS=f"{tmp_path}/file")
+    assert done.status == 0, done.errors
+    if not arguments:
+        assert "migrate succeeded" in done.output
+        assert "note: the report could not be written: [Errno 20] Not a directory" in done.output
+        assert "\nreport: " not in done.output
+        return
+    told = json.loads(done.output)
+    assert told["succeeded"]
+    assert {table["name"] for table in told["tables"]} >= {"orders"}
+    assert told["notes"][-1].startswith("the report could not be written")
+
+
+def test_a_home_that_can_not_be_written(terminal: Terminal) -> None:
+    """Dagster would count there how its commands are used, unless told otherwise."""
+    (terminal.home / "dagster.yaml").unlink()
+    done = shell(terminal, "pg_migration run", HOME="/proc")
+    assert done.status == 0, done.errors
+    assert_copied(terminal)
+
+
+def test_a_user_without_a_home(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    for name, value in terminal.environment(PG_MIGRATION_REPORTS="").items():
+        monkeypatch.setenv(name, value)
+    for name in ("HOME", "DAGSTER_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def nobody(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    done = CliRunner().invoke(main, ["run"])
+    assert done.exit_code == 2
+    (line,) = (line for line in done.output.splitlines() if line.startswith("Error: "))
+    assert "set DAGSTER_HOME to a folder" in line
+    assert "Traceback" not in done.output
+    assert CliRunner().invoke(main, ["report"]).exit_code == 2
+    assert location.load.__wrapped__().problem is None
+
+
+def test_records_that_can_not_be_written(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in terminal.environment(PG_MIGRATION_REPORTS="").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(terminal.home)
+
+    def full(*_: object, **__: object) -> None:
+        raise OperationalError("INSERT INTO event_logs", {}, Exception("database or disk is full"))
+
+    monkeypatch.setattr(KeptSqliteEventLog, "store_event", full)
+    monkeypatch.setattr(KeptSqliteEventLog, "store_event_batch", full)
+    done = CliRunner().invoke(main, ["run"])
+    assert done.exit_code == 1
+    last = done.output.splitlines()[-1]
+    assert last.startswith("Error: Dagster's records can't be written: database or disk is full. ")
+    assert str(terminal.home) in last
+    assert "INSERT" not in last
+    assert "Traceback" not in last
+
+
+def test_interrupted(terminal: Terminal) -> None:
+    """By Ctrl-C, while it waits for a table that somebody has locked."""
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pg_migration%' AND wait_event_type = 'Lock'"
+    )
+    with closing(psycopg2.connect(terminal.target.url)) as locker:
+        execute(locker, "CREATE TABLE orders (id int PRIMARY KEY)")
+        locker.commit()
+        execute(locker, "LOCK TABLE orders")
+        child = subprocess.Popen(
+            [PROGRAMS / "pg_migration", "run"],
+            cwd=terminal.home,
+            env=terminal.environment(PG_MIGRATION_REPORTS=""),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while terminal.target.psql(waiting).strip() == "0":
+            assert child.poll() is None, child.communicate()
+            time.sleep(0.1)
+        child.send_signal(signal.SIGINT)
+        output, errors = child.communicate(timeout=PATIENCE_SECONDS)
+    assert child.returncode == 1
+    assert "interrupted: somebody stopped the run" in output
+    assert "DagsterExecutionInterruptedError" not in output, errors
