@@ -300,7 +300,9 @@ class Load:
         return whole and state.plan.frozen
 
     def _draw_graph(self) -> None:
-        for name, state in self._tables.items():
+        """Rows that name objects come when the other tables have theirs, indexes and keys among them."""
+        named = [_Finish(name) for name, state in self._tables.items() if not state.plan.table.names_objects]
+        for name, state in sorted(self._tables.items(), key=lambda item: item[1].plan.table.names_objects):
             weight = state.plan.bytes
             present = state.continued.present if state.continued else {}
             copies = [
@@ -310,7 +312,7 @@ class Load:
                 if (r.range.key, c.number) not in present
             ]
             for copy in copies:
-                self._schedule.add(copy, weight)
+                self._schedule.add(copy, weight, follows=named if state.plan.table.names_objects else ())
             self._schedule.add(_Complete(name), weight, after=copies)
             builds = [_Build(o.address) for o in state.objects if _build_statements(o)]
             alters = [_Alter(o.address) for o in state.objects]

@@ -248,3 +248,45 @@ def test_types_of_extensions(pair15: Pair, copy_format: CopyFormat) -> None:
         """
     )
     pair15.load_all(settings(copy_format))
+
+
+NAMING = """
+CREATE TABLE plain (id int PRIMARY KEY, v text UNIQUE);
+CREATE VIEW v AS SELECT * FROM plain;
+CREATE VIEW grouped AS SELECT id, v, count(*) AS n FROM plain GROUP BY id;
+CREATE VIEW over_grouped AS SELECT n FROM grouped;
+CREATE MATERIALIZED VIEW m AS SELECT * FROM v;
+CREATE MATERIALIZED VIEW over_all AS SELECT o.n, m.id FROM over_grouped o, m;
+CREATE FUNCTION f(v) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE SEQUENCE s;
+CREATE TYPE pair AS (a int, b regclass);
+CREATE DOMAIN d AS regclass;
+CREATE TYPE names AS RANGE (subtype = oid);
+CREATE TABLE relations (r regclass);
+INSERT INTO relations VALUES ('v'), ('grouped'), ('over_grouped'), ('m'), ('plain_pkey'), ('plain_v_key'), ('s'),
+    ('relations'), ('pg_class'), (NULL), (0), (987654321), ('pair');
+CREATE TABLE domains (r d); INSERT INTO domains VALUES ('v'), ('grouped');
+CREATE TABLE arrays (r regclass[], s d[]); INSERT INTO arrays VALUES ('{v,m,NULL}', '{grouped}');
+CREATE TABLE composites (p pair, q pair[]); INSERT INTO composites VALUES ((1, 'v'), ARRAY[(2, 'm')::pair]);
+CREATE TABLE types (r regtype); INSERT INTO types VALUES ('v'), ('grouped'), ('m'), ('int'), ('v[]');
+CREATE TABLE functions (r regprocedure, p regproc); INSERT INTO functions VALUES ('f(v)', 'f'), ('sum(int)', 'now');
+CREATE TABLE others (a regoper, b regoperator, c regconfig, d regdictionary, e regnamespace, f regrole, g regcollation);
+INSERT INTO others VALUES ('||/', '=(int,int)', 'english', 'simple', 'public', 'postgres', '"C"');
+CREATE TABLE computed (a int, r regclass GENERATED ALWAYS AS ('pg_class'::regclass) STORED);
+INSERT INTO computed VALUES (1);
+CREATE TABLE leaves (r regclass, n int) PARTITION BY LIST (n);
+CREATE TABLE leaves1 PARTITION OF leaves FOR VALUES IN (1);
+INSERT INTO leaves VALUES ('v', 1);
+"""
+
+
+def test_values_that_name_what_is_made_after_the_rows(pair: Pair) -> None:
+    pair.source.psql(NAMING)
+    pair.load_all()
+    for view in ("grouped", "over_grouped", "over_all", "v"):
+        statement = f"SELECT coalesce(string_agg(x::text, ';' ORDER BY x::text), '') FROM {view} x"
+        assert pair.target.psql(statement) == pair.source.psql(statement)
+    # Again, into a target that has everything.
+    pair.source.psql("CREATE OR REPLACE VIEW v AS SELECT *, 1 AS more FROM plain; CREATE VIEW late AS SELECT 1;")
+    pair.source.psql("INSERT INTO relations VALUES ('late')")
+    pair.load_all()

@@ -216,6 +216,16 @@ def _circles(assembly: Assembly) -> list[list[Address]]:
 
 
 def _make_in_two_steps(assembly: Assembly, address: Address, group: set[Address]) -> None:
+    """Others of a circle lean on an empty shell instead."""
+    for other in group:
+        if address in assembly.edges[other]:
+            assembly.edges[other].discard(address)
+            assembly.edges[other].add(address._replace(aspect="shell"))
+    _add_shell(assembly, address, group)
+
+
+def _add_shell(assembly: Assembly, address: Address, without: set[Address]) -> None:
+    """Make an empty shell before the real thing, which needs less than that."""
     whole = assembly.drafts[address]
     shell = address._replace(aspect="shell")
     assembly.drafts[shell] = replace(
@@ -227,16 +237,32 @@ def _make_in_two_steps(assembly: Assembly, address: Address, group: set[Address]
         drop=whole.drop if whole.kind == "view" else "",
         shell="",
     )
-    assembly.edges[shell] = assembly.edges[address] - group
-    for other in group:
-        if address in assembly.edges[other]:
-            assembly.edges[other].discard(address)
-            assembly.edges[other].add(shell)
+    assembly.edges[shell] = assembly.edges[address] - without - {shell}
     assembly.edges[address].add(shell)
     if whole.kind == "view":
         # The way back leads through the shell as well: what leans on the view can be dropped once that reads nothing.
         whole.drop = whole.shell
     whole.shell = ""
+
+
+def make_views_early(assembly: Assembly) -> None:
+    """Have views and materialized views made before the rows, some of which name them.
+
+    A view that needs a key, which comes after the rows, is an empty shell until then.
+    """
+    views = [a for a, draft in assembly.drafts.items() if draft.kind in _VIEWS and draft.phase is Phase.POST_DATA]
+    dependents = assembly.dependents()
+    late = reachable((a for a, draft in assembly.drafts.items() if draft.phase in _WITH_TABLES), dependents)
+    for address in views:
+        if address not in late:
+            assembly.drafts[address].phase = Phase.PRE_DATA
+        elif assembly.drafts[address].shell:
+            _add_shell(assembly, address, late)
+            assembly.drafts[address._replace(aspect="shell")].phase = Phase.PRE_DATA
+
+
+_VIEWS = ("view", "materialized view", "shell")
+_WITH_TABLES = (Phase.KEYS, Phase.FOREIGN_KEYS)
 
 
 def _rank(assembly: Assembly, address: Address) -> int:
@@ -259,7 +285,7 @@ def assign_phases(assembly: Assembly) -> dict[Address, Phase]:
     for address in topological_order(assembly.edges, lambda _: ()):
         draft = assembly.drafts[address]
         own = draft.phase
-        if own == Phase.POST_DATA and draft.kind in ("view", "materialized view", "shell") and address in needed_early:
+        if own == Phase.POST_DATA and draft.kind in _VIEWS and address in needed_early:
             own = Phase.PRE_DATA
         latest = max((phases[needed] for needed in assembly.edges[address]), default=own)
         # Only what the load engine builds per table may run in the phases between.

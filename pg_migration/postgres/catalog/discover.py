@@ -15,6 +15,7 @@ from pg_migration.postgres.catalog.assembly import (
     break_cycles,
     drop_unused,
     in_order,
+    make_views_early,
 )
 from pg_migration.postgres.catalog.draft import PG_CLASS, PG_CONSTRAINT, PG_TYPE, Draft
 from pg_migration.postgres.catalog.graph import reachable
@@ -44,6 +45,7 @@ SHARED_QUERIES = (
     "dependencies",
     "extension_members",
     "foreign_tables",
+    "naming_tables",
     "outside",
     "database_settings",
     "server",
@@ -108,6 +110,8 @@ def discover(
         ]
         _demand_readable(tables, assembly)
     break_cycles(assembly)
+    if any(Address(PG_CLASS, row["relation"]) in assembly.drafts for row in rows["naming_tables"]):
+        make_views_early(assembly)
     rename = Renaming(schemas, _moved_members(rows["extension_members"], target_extensions or {}))
     return _Finisher(version, schemas, rows, tables, type_names, assembly, rename).catalog(notices, unmatched, unused)
 
@@ -440,12 +444,17 @@ class _Finisher:
             partition_bound=rename.optional(row["partition_bound"]),
             comment=row["comment"],
             left_out=self._left_out(root if through_root and root else row),
+            names_objects=row["oid"] in self._naming_tables,
         )
 
     def _left_out(self, row: Row) -> tuple[TableName, ...]:
         """The partitions below a partitioned table that are not migrated."""
         leaves = {(schema, name) for schema, name in row["leaves"] or ()}
         return tuple(sorted(leaves - self._kept_names)) if leaves else ()
+
+    @cached_property
+    def _naming_tables(self) -> frozenset[int]:
+        return frozenset(row["relation"] for row in self.rows["naming_tables"])
 
     @cached_property
     def _kept_names(self) -> frozenset[TableName]:

@@ -69,6 +69,7 @@ class Table:
     ``through_root`` marks a partition whose rows must be loaded through ``root``: a hash partition key above it hashes
     differently on another cluster. ``left_out`` are partitions, at any depth below a partitioned table (where
     ``through_root`` is set: below the root), that are not migrated: excluded, foreign or in another schema.
+    ``names_objects`` tells that rows may hold names of objects (regclass and the like), which have to be there first.
     """
 
     oid: int
@@ -89,6 +90,7 @@ class Table:
     partition_bound: str | None
     comment: str | None
     left_out: tuple[TableName, ...] = ()
+    names_objects: bool = False
 
     @property
     def key(self) -> TableName:
