@@ -475,7 +475,7 @@ class Load:
     def _build(self, worker: Worker, task: _Build | _Alter, again: bool) -> None:
         made = self._objects[task.address]
         builds = _build_statements(made)
-        worker.run(builds if isinstance(task, _Build) else made.statements[len(builds) :], made.search_path, again)
+        worker.make(made, builds if isinstance(task, _Build) else made.statements[len(builds) :], again)
 
     def _finish(self, worker: Worker, state: _TableState) -> None:
         worker.analyze(state.plan.table)

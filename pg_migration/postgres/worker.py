@@ -10,8 +10,9 @@ from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres import ledger
-from pg_migration.postgres.catalog import Table, TableName
+from pg_migration.postgres.catalog import SchemaObject, Table, TableName
 from pg_migration.postgres.copying import Copied, stream
+from pg_migration.postgres.ddl.making import make
 from pg_migration.postgres.endpoint import Endpoint
 from pg_migration.postgres.ledger import ChunkEntry
 from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
@@ -177,19 +178,19 @@ class Worker:
             ledger.record(self.target, entry, copied.rows, copied.bytes)
         return copied
 
-    def run(self, statements: Sequence[str], search_path: str, again: bool) -> None:
-        """Run DDL on the target, each statement in its own transaction, resolving names in one schema.
+    def make(self, item: SchemaObject, statements: Sequence[str], again: bool) -> None:
+        """Run statements of an object on the target, each in its own transaction.
 
         Args:
             again: a connection was lost in an earlier attempt, so what is there already was made by it.
         """
-        path = ValuesPath((search_path,), self._context.application(self._context.schemas))
+        application = self._context.application(self._context.schemas)
         # The last is said of an index that a key has been made of already.
         there = (errors.DuplicateTable, errors.DuplicateObject, errors.ObjectNotInPrerequisiteState)
         tolerated = there if again else ()
         for statement in statements:
             with suppress(*tolerated):
-                run(self.target, path, sql.SQL(statement))
+                make(self.target, item, [statement], application)
 
     def make_logged(self, table: Table) -> None:
         """End the UNLOGGED state that was for the load only."""

@@ -12,7 +12,7 @@ from pg_migration.postgres.catalog.draft import (
 )
 from pg_migration.postgres.catalog.graph import cycles, reachable, topological_order
 from pg_migration.postgres.catalog.kinds import RANKS
-from pg_migration.postgres.catalog.model import Address, Phase
+from pg_migration.postgres.catalog.model import Address, Lookup, Phase
 from pg_migration.postgres.catalog.reading import Row
 
 AUTO, INTERNAL, NORMAL = "a", "i", "n"
@@ -23,12 +23,14 @@ STRUCTURE_PHASES = (Phase.PRE_DATA, Phase.KEYS, Phase.FOREIGN_KEYS)
 class Assembly:
     """Drafts and what each leans on. ``edges`` holds, for each address, the addresses that have to come first.
 
-    ``outside`` holds what is leant on but neither migrated nor part of an extension, and by whom.
+    ``outside`` holds what is leant on but neither migrated nor part of an extension, and by whom. ``lookups`` holds
+    what the expressions of a draft look up, under the names of the discovered database.
     """
 
     drafts: dict[Address, Draft]
     edges: dict[Address, set[Address]] = field(default_factory=dict)
     outside: dict[Address, set[Address]] = field(default_factory=dict)
+    lookups: dict[Address, frozenset[Lookup]] = field(default_factory=dict)
 
     def remove(self, addresses: Iterable[Address]) -> None:
         """Take drafts out, and every edge to them."""
@@ -48,7 +50,12 @@ class Assembly:
         return found
 
 
-def assemble(drafts: Sequence[Draft], dependencies: Sequence[Row], members: Sequence[Row]) -> Assembly:
+def assemble(
+    drafts: Sequence[Draft],
+    dependencies: Sequence[Row],
+    members: Sequence[Row],
+    lookups: Mapping[Address, frozenset[Lookup]],
+) -> Assembly:
     """Connect drafts as pg_depend does.
 
     A pg_depend row speaks of catalog rows that may be no object of ours: a row type, the array type of an enum, the
@@ -94,6 +101,9 @@ def assemble(drafts: Sequence[Draft], dependencies: Sequence[Row], members: Sequ
             implied.add(schemas[draft.schema])
         known = {found for needed in implied if (found := resolve.anything_of(needed)) is not None}
         result.edges[address] |= known - {address}
+    for address, looked_up in lookups.items():
+        if (owner := resolve.draft_of(address)) is not None:
+            result.lookups[owner] = result.lookups.get(owner, frozenset()) | looked_up
     _order_refreshes(result)
     return result
 

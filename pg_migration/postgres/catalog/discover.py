@@ -19,6 +19,7 @@ from pg_migration.postgres.catalog.assembly import (
 )
 from pg_migration.postgres.catalog.draft import PG_CLASS, PG_CONSTRAINT, PG_TYPE, Draft
 from pg_migration.postgres.catalog.graph import reachable
+from pg_migration.postgres.catalog.lookups import read_lookups
 from pg_migration.postgres.catalog.model import (
     Address,
     Catalog,
@@ -87,6 +88,7 @@ def discover(
     with catalog_session(connection, schemas):
         set_locally(connection, {"pg_migration.target_version": str(target_version or version)})
         rows = _read_all(connection)
+        lookups = read_lookups(connection, rows["dependencies"])
         _demand_schemas(schemas, rows)
         excluded, unmatched = _excluded_tables(rows["tables"], exclude)
         tables = TableRows(rows, version, target_version or version)
@@ -97,7 +99,7 @@ def discover(
         drafts = [*_drafts(rows, switched_off), *table_drafts(tables)]
         _tell_aliases_from_schemas(connection, schemas, drafts)
         type_names = _type_names(connection, schemas)
-        assembly = assemble(drafts, rows["dependencies"], rows["extension_members"])
+        assembly = assemble(drafts, rows["dependencies"], rows["extension_members"], lookups)
         notices = _exclude(assembly, tables, excluded)
         if target_relations is not None:
             notices += _leave_foreign_tables(assembly, tables, schemas, target_relations)
@@ -400,6 +402,9 @@ class _Finisher:
             depends_on=needed,
             replaceable=draft.replaceable,
             parallel=tuple(rename(text) for text in draft.parallel),
+            lookups=frozenset(
+                found._replace(name=rename(found.name)) for found in self.assembly.lookups.get(draft.address, ())
+            ),
         )
 
     def _relation(self, draft: Draft) -> TableName | None:

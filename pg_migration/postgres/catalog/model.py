@@ -33,6 +33,23 @@ class Phase(IntEnum):
     POST_DATA = 4
 
 
+class Lookup(NamedTuple):
+    """An operator or function outside pg_catalog that an object leans on, as the target calls it.
+
+    ``construct`` is what looked it up by a bare name, in whatever search_path the session had: ``NULLIF``, ``USING``...
+    It is ``operator`` where the name is written out, and ``function`` (without the types of arguments) for what an
+    object calls that has such a construct.
+    """
+
+    construct: str
+    name: str
+
+    @property
+    def by_path(self) -> bool:
+        """Whether the search_path decides what is found."""
+        return self.construct not in ("operator", "function")
+
+
 TableName = tuple[str, str]
 """Schema and table. The schema is named as in the source where nothing else is said."""
 
@@ -143,7 +160,8 @@ class SchemaObject:
     that a session may need on its search_path for functions whose bodies name things without a schema.
     ``replaceable`` says that running ``statements`` over an existing object of the same identity replaces it.
     ``parallel`` are other statements that make the same key, first its index, which does not keep others from being
-    built on the table meanwhile; empty where PostgreSQL has no such way.
+    built on the table meanwhile; empty where PostgreSQL has no such way. ``lookups`` tell what its expressions mean
+    beyond what the statements say.
     """
 
     address: Address
@@ -158,6 +176,7 @@ class SchemaObject:
     depends_on: frozenset[Address]
     replaceable: bool = False
     parallel: tuple[str, ...] = ()
+    lookups: frozenset[Lookup] = frozenset()
 
     @property
     def identity(self) -> str:

@@ -5,22 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg2
-from psycopg2 import errorcodes, sql
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE, quote_ident
+from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import SchemaObject
+from pg_migration.postgres.ddl.making import make
+from pg_migration.postgres.ddl.meaning import MeaningChanged
 from pg_migration.postgres.session import SEARCH_PATH, execute, fetch, relied_on, set_configs
-
-# What PostgreSQL says when a function's body names something without a schema, and is not found.
-NAME_NOT_FOUND = frozenset(
-    {
-        errorcodes.UNDEFINED_FUNCTION,
-        errorcodes.UNDEFINED_TABLE,
-        errorcodes.UNDEFINED_OBJECT,
-        errorcodes.INVALID_SCHEMA_NAME,
-    }
-)
+from pg_migration.postgres.values_path import application_path
 
 
 @dataclass(frozen=True)
@@ -50,17 +42,14 @@ def apply(
 ) -> list[Outcome]:
     """Make objects, in the order given.
 
-    Each object's statements are one transaction (a savepoint, where the caller has a transaction open). They run with
-    a search_path without users' schemas, since every name in them is qualified; where that fails because a function
-    body is not written so carefully, they run again with the object's schema on the path, as it was when the source's
-    own application made the object.
+    Each object's statements are one transaction; how they are run, `making.make` tells.
 
     Args:
-        connection: to the target, in autocommit mode or inside a transaction.
+        connection: to the target, in autocommit mode.
         objects: in an order in which each comes after what it depends on.
         failed: outcomes of earlier calls; what depends on an object that was not made then is skipped now.
         settings: names and values that the source's database sets for its sessions (`Catalog.settings`). Those that
-            definitions may rely on hold here too, and search_path for the second try.
+            definitions may rely on hold here too, and search_path where nothing else will do.
 
     Returns:
         One outcome per object. A failing statement is an outcome and not an exception.
@@ -70,7 +59,7 @@ def apply(
     """
     broken = {outcome.object.address: outcome.object.identity for outcome in failed if not outcome.made}
     outcomes = []
-    database_path = dict(settings).get("search_path", "")
+    application = application_path(settings, {})
     ours = {**relied_on(settings), "search_path": SEARCH_PATH}
     with _settings(connection, ours):
         for item in objects:
@@ -79,49 +68,23 @@ def apply(
             if needed is not None:
                 outcome = Outcome(item, text, skipped_because=f"it needs {needed}, which could not be made")
             else:
-                outcome = Outcome(item, text, error=_make(connection, item, text, database_path))
+                outcome = Outcome(item, text, error=_make(connection, item, application))
             if not outcome.made:
                 broken[item.address] = item.identity
             outcomes.append(outcome)
     return outcomes
 
 
-def _make(connection: Connection, item: SchemaObject, text: str, database_path: str) -> str | None:
+def _make(connection: Connection, item: SchemaObject, application: Sequence[str]) -> str | None:
     try:
-        _run(connection, text)
+        make(connection, item, item.statements, application)
+    except MeaningChanged as error:
+        return str(error)
     except psycopg2.Error as error:
         if connection.closed:
             raise
-        if error.pgcode not in NAME_NOT_FOUND or not item.search_path:
-            return _message(error)
-        first = _message(error)
-    else:
-        return None
-    try:
-        own = quote_ident(item.search_path, connection)
-        path = ", ".join(filter(None, ["pg_catalog", own, database_path, "pg_temp"]))
-        with _settings(connection, {"search_path": path}):
-            _run(connection, text)
-    except psycopg2.Error:
-        if connection.closed:
-            raise
-        return first
+        return _message(error)
     return None
-
-
-def _run(connection: Connection, text: sql.Composable | str) -> None:
-    """Several statements in one message are one transaction; inside another one, a savepoint holds them together."""
-    if connection.info.transaction_status == TRANSACTION_STATUS_IDLE:
-        execute(connection, text)
-        return
-    execute(connection, "SAVEPOINT pg_migration_ddl")
-    try:
-        execute(connection, text)
-    except psycopg2.Error:
-        if not connection.closed:
-            execute(connection, "ROLLBACK TO SAVEPOINT pg_migration_ddl")
-        raise
-    execute(connection, "RELEASE SAVEPOINT pg_migration_ddl")
 
 
 def _message(error: psycopg2.Error) -> str:
@@ -156,8 +119,7 @@ def _setting(connection: Connection, name: str) -> str:
 
 def _set(connection: Connection, name: str, value: str) -> None:
     try:
-        (call,) = set_configs({name: value})
-        _run(connection, sql.SQL("SELECT {}").format(call))
+        execute(connection, sql.SQL("SELECT {}").format(*set_configs({name: value})))
     except psycopg2.Error:
         if connection.closed:
             raise

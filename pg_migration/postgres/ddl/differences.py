@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pg_migration.postgres.catalog import Catalog, SchemaObject
 from pg_migration.postgres.ddl.identity import by_identity, is_same, there
+from pg_migration.postgres.ddl.meaning import told_lookups
 from pg_migration.postgres.ddl.reconciling import can_be_made, table_differences
 
 
@@ -11,13 +12,15 @@ from pg_migration.postgres.ddl.reconciling import can_be_made, table_differences
 class Difference:
     """One object that is not the same on both sides: its identity, and what about it differs.
 
-    ``missing`` is set for what only the source has, ``surplus`` for what only the target has.
+    ``missing`` is set for what only the source has, ``surplus`` for what only the target has, ``meaning`` for what
+    finds other operators in the target, whatever its text says.
     """
 
     identity: str
     what: str
     missing: bool = False
     surplus: bool = False
+    meaning: bool = False
 
     def __str__(self) -> str:
         return f"{self.identity}: {self.what}"
@@ -40,7 +43,7 @@ def differences(source: Catalog, target: Catalog) -> list[Difference]:
         elif item.kind == "table":
             found += _table(source, target, item, other)
         elif not is_same(source, target, item, other):
-            found.append(Difference(item.identity, _told_apart(item, other)))
+            found.append(_difference(item, other))
     surplus = (item for key, item in by_identity(target).items() if key not in ours)
     return [*found, *(Difference(item.identity, "in the target only", surplus=True) for item in surplus)]
 
@@ -49,9 +52,16 @@ def _table(source: Catalog, target: Catalog, ours: SchemaObject, theirs: SchemaO
     """Columns first, by name. Defaults and checks are objects of their own here, and so no matter of CREATE TABLE."""
     pair = source.tables_by_name[ours.schema, ours.name], target.tables_by_name[theirs.schema, theirs.name]
     told = [Difference(ours.identity, text) for text in table_differences(*pair)]
-    if not told and ours.statements[1:] != theirs.statements[1:] and not is_same(source, target, ours, theirs):
-        told.append(Difference(ours.identity, _told_apart(ours, theirs)))
+    said_otherwise = ours.statements[1:] != theirs.statements[1:] or ours.lookups != theirs.lookups
+    if not told and said_otherwise and not is_same(source, target, ours, theirs):
+        told.append(_difference(ours, theirs))
     return told
+
+
+def _difference(ours: SchemaObject, theirs: SchemaObject) -> Difference:
+    if ours.lookups != theirs.lookups:
+        return Difference(ours.identity, told_lookups(ours.lookups, theirs.lookups), meaning=True)
+    return Difference(ours.identity, _told_apart(ours, theirs))
 
 
 def _told_apart(ours: SchemaObject, theirs: SchemaObject) -> str:

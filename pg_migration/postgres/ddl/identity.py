@@ -67,12 +67,14 @@ def _plain(statements: Sequence[str]) -> list[str]:
 def is_same(source: Catalog, target: Catalog, ours: SchemaObject, theirs: SchemaObject) -> bool:
     """Whether the target's object is what the source's statements make.
 
-    Either server writes the same text; or the target wrote just this after an earlier migration had made the object
-    from just that (servers of different versions do not write alike).
+    Its expressions find the same operators, and either server writes the same text; or the target wrote just this after
+    an earlier migration had made the object from just that (servers of different versions do not write alike).
     """
     if ours.kind == "extension":
         # Where it is and in which version is the target's own affair.
         return True
+    if ours.lookups != theirs.lookups:
+        return False
     if ours.statements == theirs.statements or _plain(ours.statements) == _plain(theirs.statements):
         return True
     if source.version < MULTIRANGES_SINCE <= target.version and ours.kind == "type":

@@ -8,6 +8,7 @@ from pg_migration.postgres.catalog import Address, Catalog, Column, Notice, Sche
 from pg_migration.postgres.catalog.graph import reachable
 from pg_migration.postgres.catalog.renaming import quote
 from pg_migration.postgres.ddl.identity import Identity, by_identity, identity_of, is_same, there
+from pg_migration.postgres.ddl.meaning import told_lookups
 from pg_migration.postgres.errors import StructureConflict
 
 # Rows are stored as what these say: a difference can't be mended under the rows.
@@ -281,12 +282,21 @@ def _demand_same_columns(source: Catalog, target: Catalog) -> None:
         if (found := target.tables_by_name.get(name)) is not None:
             differences += [f"{name[0]}.{name[1]}: {text}" for text in table_differences(table, found)]
     differences += _type_differences(source, target)
+    differences += _meaning_differences(source, target)
     if differences:
         listed = "\n".join(f"  - {difference}" for difference in differences)
         raise StructureConflict(
             f"the target already has tables that differ from the source, and nothing was changed:\n{listed}\nSet "
             f"drop_existing_tables: true to drop and recreate them, or remove them from the target yourself."
         )
+
+
+def _meaning_differences(source: Catalog, target: Catalog) -> Iterator[str]:
+    """Generated columns and partition keys that find other operators, whatever their text says."""
+    theirs = by_identity(target)
+    for key, item in by_identity(source).items():
+        if item.kind == "table" and (found := theirs.get(key)) is not None and item.lookups != found.lookups:
+            yield f"{key[1]}.{item.name}: {told_lookups(item.lookups, found.lookups)}"
 
 
 def _type_differences(source: Catalog, target: Catalog) -> Iterator[str]:
