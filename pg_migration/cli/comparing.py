@@ -8,7 +8,7 @@ import click
 from pg_migration.cli.ending import FAILED, SUCCEEDED, misuse_told
 from pg_migration.cli.streams import put
 from pg_migration.orchestration import settings
-from pg_migration.postgres.catalog import Catalog, discover, existing_relations, installed_extensions
+from pg_migration.postgres.catalog import Catalog, discover, installed_extensions, read_surroundings
 from pg_migration.postgres.ddl import Difference, differences
 from pg_migration.postgres.endpoint import Side
 from pg_migration.postgres.schemas import map_schemas
@@ -37,7 +37,7 @@ def structural_differences(ownership: bool = True, privileges: bool = True) -> t
             schemas,
             target_version=target.server_version,
             target_extensions=installed_extensions(target),
-            target_relations=existing_relations(target),
+            surroundings=read_surroundings(target),
             ownership=ownership,
             privileges=privileges,
         )

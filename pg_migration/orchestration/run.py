@@ -22,9 +22,9 @@ from pg_migration.postgres.catalog import (
     Table,
     TableName,
     discover,
-    existing_relations,
     installed_extensions,
     list_tables,
+    read_surroundings,
 )
 from pg_migration.postgres.copying import raw_encoding
 from pg_migration.postgres.ddl import Outcome, create_roles, missing_roles, remember
@@ -284,7 +284,7 @@ class MigrationRun:
                 self.options.exclude_tables,
                 target_version=self.target_connection.server_version,
                 target_extensions=installed_extensions(self.target_connection),
-                target_relations=existing_relations(self.target_connection),
+                surroundings=read_surroundings(self.target_connection),
                 ownership=self.options.owners,
                 privileges=self.options.privileges,
             )

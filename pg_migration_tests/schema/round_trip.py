@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import Catalog, discover, existing_relations, installed_extensions
+from pg_migration.postgres.catalog import Catalog, discover, installed_extensions, read_surroundings
 from pg_migration.postgres.ddl import Outcome, Reconciliation, apply, differences, reconcile
 from pg_migration.postgres.session import execute, pin
 from pg_migration_tests.conftest import PostgresServer
@@ -84,7 +84,7 @@ def migrate(
             exclude,
             target_version=target.server_version,
             target_extensions=installed_extensions(target),
-            target_relations=existing_relations(target),
+            surroundings=read_surroundings(target),
         )
         for name in schemas.values():
             execute(target, 'CREATE SCHEMA IF NOT EXISTS "' + name.replace('"', '""') + '"')

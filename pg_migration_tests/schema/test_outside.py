@@ -3,8 +3,9 @@
 import time
 
 import pytest
+from psycopg2.extensions import parse_dsn
 
-from pg_migration.postgres.catalog import discover
+from pg_migration.postgres.catalog import Notice, discover
 from pg_migration.postgres.errors import ConfigurationError, NotPermitted
 from pg_migration_tests.schema.round_trip import Pair, describe, migrate, session
 
@@ -111,3 +112,35 @@ def test_a_thousand_tables_take_less_than_three_seconds(upgrade: Pair) -> None:
     assert catalog.counts["index"] == 2000
     assert time.process_time() - started[0] < 3
     assert time.monotonic() - started[1] < 10
+
+
+OF_THE_DATABASE = {
+    "setting": "ALTER DATABASE {} SET work_mem = '77MB'",
+    "setting that is a list": """ALTER DATABASE {} SET search_path = app, "Odd, name", public""",
+    "setting of an application": "ALTER DATABASE {} SET app.tenant = 'it''s'",
+    "setting of a role": "ALTER ROLE postgres IN DATABASE {} SET work_mem = '7MB'",
+    "privilege": "GRANT CREATE, TEMPORARY ON DATABASE {} TO pg_monitor WITH GRANT OPTION",
+    "privilege that was taken away": "REVOKE CONNECT ON DATABASE {} FROM PUBLIC",
+    "owner": "ALTER DATABASE {} OWNER TO pg_monitor",
+    "connection limit": "ALTER DATABASE {} CONNECTION LIMIT 7",
+    "template": "ALTER DATABASE {} IS_TEMPLATE true",
+    "comment": "COMMENT ON DATABASE {} IS 'it''s'",
+}
+
+
+def said_of_database(pair: Pair) -> list[Notice]:
+    return [notice for notice in migrate(pair).source.notices if notice.kind == "database"]
+
+
+@pytest.mark.parametrize("statement", OF_THE_DATABASE.values(), ids=OF_THE_DATABASE.keys())
+def test_what_is_said_of_the_database_is_named_until_the_target_has_it(upgrade: Pair, statement: str) -> None:
+    upgrade.load("CREATE TABLE t (a int);")
+    assert said_of_database(upgrade) == []
+    name = parse_dsn(upgrade.source_url)["dbname"]
+    upgrade.load(statement.format(f'"{name}"'))
+    (notice,) = said_of_database(upgrade)
+    assert notice.name.startswith(f"{name}, ")
+    upgrade.prepare(notice.reason.partition(" gets it by ")[2])
+    assert said_of_database(upgrade) == []
+    upgrade.load(f'ALTER DATABASE "{name}" IS_TEMPLATE false')
+    upgrade.prepare(f'ALTER DATABASE "{parse_dsn(upgrade.target_url)["dbname"]}" IS_TEMPLATE false')

@@ -18,7 +18,7 @@ from psycopg2 import sql
 from pg_migration.definitions import build
 from pg_migration.orchestration import location, settings
 from pg_migration.postgres import ledger, suspension
-from pg_migration.postgres.catalog import Catalog, Phase, discover
+from pg_migration.postgres.catalog import Catalog, Phase, discover, read_surroundings
 from pg_migration.postgres.copying import raw_encoding
 from pg_migration.postgres.ddl import Outcome, apply, missing, reconcile
 from pg_migration.postgres.endpoint import Endpoint, Side
@@ -227,7 +227,9 @@ class Pair:
             reader, writer = connections.open(self.source.endpoint), connections.open(self.target.endpoint)
             snapshot = Snapshot.take(connections, self.source.endpoint)
             snapshot.adopt(reader)
-            catalog = discover(reader, self.schemas, target_version=writer.server_version, target_relations=())
+            catalog = discover(
+                reader, self.schemas, target_version=writer.server_version, surroundings=read_surroundings(writer)
+            )
             snapshot.protect(catalog.tables)
             lock = TargetLock(connections, self.target.endpoint, run_id)
             lock.acquire()

@@ -1,6 +1,6 @@
 """Discovery: what is in a database, read from the system catalogs, with the DDL that makes it again."""
 
-from pg_migration.postgres.catalog.discover import discover, existing_relations, installed_extensions
+from pg_migration.postgres.catalog.discover import discover, installed_extensions
 from pg_migration.postgres.catalog.listing import ListedColumn, TableListing, list_tables
 from pg_migration.postgres.catalog.model import (
     MATERIALIZED_ROWS,
@@ -17,6 +17,7 @@ from pg_migration.postgres.catalog.model import (
     TableName,
 )
 from pg_migration.postgres.catalog.patterns import matches
+from pg_migration.postgres.catalog.surroundings import Surroundings, read_surroundings
 
 __all__ = [
     "MATERIALIZED_ROWS",
@@ -30,12 +31,13 @@ __all__ = [
     "Phase",
     "SchemaObject",
     "Sequence",
+    "Surroundings",
     "Table",
     "TableListing",
     "TableName",
     "discover",
-    "existing_relations",
     "installed_extensions",
     "list_tables",
     "matches",
+    "read_surroundings",
 ]

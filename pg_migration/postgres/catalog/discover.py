@@ -35,6 +35,7 @@ from pg_migration.postgres.catalog.model import Sequence as SequenceModel
 from pg_migration.postgres.catalog.patterns import matches
 from pg_migration.postgres.catalog.reading import Row, Rows, catalog_session, read, read_relative, set_locally
 from pg_migration.postgres.catalog.renaming import Renaming, may_hold_alias, search_path_clause, table_aliases
+from pg_migration.postgres.catalog.surroundings import Surroundings, database_notices
 from pg_migration.postgres.catalog.tables import FOREIGN_KEY, PRIMARY_KEY, TableRows, table_drafts
 from pg_migration.postgres.errors import ConfigurationError, NotPermitted
 from pg_migration.postgres.session import fetch
@@ -59,7 +60,7 @@ def discover(
     exclude: Sequence[str] = (),
     target_version: int | None = None,
     target_extensions: Mapping[str, str] | None = None,
-    target_relations: Collection[TableName] | None = None,
+    surroundings: Surroundings | None = None,
     ownership: bool = True,
     privileges: bool = True,
 ) -> Catalog:
@@ -72,8 +73,9 @@ def discover(
         target_version: server_version_num of the server that the DDL is for; by default the one that is read.
         target_extensions: extensions that the target already has, and in which schema (`installed_extensions`): their
             members are named there.
-        target_relations: what the target has already (`existing_relations`). Foreign tables are not copied, and so what
-            leans on one that is not among these is left out, and named in ``notices``. None leaves nothing out.
+        surroundings: what is in the target beside the schemas (`read_surroundings`). Foreign tables are not copied, and
+            so what leans on one that the target lacks is left out; that, and what is said of the database itself
+            otherwise than there, is named in ``notices``. None leaves nothing out.
         ownership: whether owners are carried over; else everything belongs to the role that makes it.
         privileges: whether grants and default privileges are carried over.
 
@@ -101,14 +103,15 @@ def discover(
         type_names = _type_names(connection, schemas)
         assembly = assemble(drafts, rows["dependencies"], rows["extension_members"], lookups)
         notices = _exclude(assembly, tables, excluded)
-        if target_relations is not None:
-            notices += _leave_foreign_tables(assembly, tables, schemas, target_relations)
+        if surroundings is not None:
+            notices += _leave_foreign_tables(assembly, tables, schemas, surroundings.relations)
         unused = drop_unused(assembly)
         notices += [
             *_unused(unused),
             *_bodies_with_old_names(assembly, schemas),
             *_leaning_outside(connection, assembly),
             *(Notice(row["kind"], row["name"], row["reason"]) for row in rows["outside"]),
+            *(database_notices(connection, surroundings) if surroundings is not None else ()),
         ]
         _demand_readable(tables, assembly)
     break_cycles(assembly)
@@ -125,19 +128,6 @@ def installed_extensions(connection: Connection) -> Mapping[str, str]:
             connection,
             "SELECT e.extname, n.nspname FROM pg_catalog.pg_extension e"
             " JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace",
-        )
-    )
-
-
-def existing_relations(connection: Connection) -> frozenset[TableName]:
-    """Tables of every kind and views in a database: schema and name."""
-    return frozenset(
-        fetch(
-            connection,
-            "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c"
-            " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f}')"
-            " AND c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid",
         )
     )
 
