@@ -227,11 +227,15 @@ def _circles(assembly: Assembly) -> list[list[Address]]:
 
 def _make_in_two_steps(assembly: Assembly, address: Address, group: set[Address]) -> None:
     """Others of a circle lean on an empty shell instead."""
-    for other in group:
+    _lean_on_shell(assembly, address, group)
+    _add_shell(assembly, address, group)
+
+
+def _lean_on_shell(assembly: Assembly, address: Address, users: Iterable[Address]) -> None:
+    for other in users:
         if address in assembly.edges[other]:
             assembly.edges[other].discard(address)
             assembly.edges[other].add(address._replace(aspect="shell"))
-    _add_shell(assembly, address, group)
 
 
 def _add_shell(assembly: Assembly, address: Address, without: set[Address]) -> None:
@@ -255,14 +259,45 @@ def _add_shell(assembly: Assembly, address: Address, without: set[Address]) -> N
     whole.shell = ""
 
 
+def put_tables_first(assembly: Assembly) -> None:
+    """Bring about that no table has to wait for a key, which is made when the rows are there.
+
+    A view that groups by a key needs that key, and a table may have a column of the view's row type, or call a function
+    that reads the view: they get an empty shell of it, as they do from PostgreSQL's pg_dump. Where something without a
+    shell stands between them, as a function that groups by the key itself, the key is made before the rows.
+    """
+    late = _late(assembly)
+    early = _needed_by_tables(assembly)
+    views = {address for address in early & late if assembly.drafts[address].shell}
+    for view in views:
+        # Its columns may be of the row type of a materialized view, or of another such view.
+        needless = {address for address in late if assembly.drafts[address].kind != "materialized view"}
+        of_views = {other._replace(aspect="shell") for other in assembly.edges[view] & views}
+        _lean_on_shell(assembly, view, early - views)
+        _add_shell(assembly, view, needless)
+        assembly.edges[view._replace(aspect="shell")] |= of_views
+    for address in _needed_by_tables(assembly):
+        if assembly.drafts[address].phase in _WITH_TABLES:
+            assembly.drafts[address].phase = Phase.PRE_DATA
+
+
+def _late(assembly: Assembly) -> set[Address]:
+    """Keys, indexes and foreign keys, and all that leans on them."""
+    made_later = (address for address, draft in assembly.drafts.items() if draft.phase in _WITH_TABLES)
+    return reachable(made_later, assembly.dependents())
+
+
+def _needed_by_tables(assembly: Assembly) -> set[Address]:
+    return reachable((a for a, draft in assembly.drafts.items() if draft.kind == "table"), assembly.edges)
+
+
 def make_views_early(assembly: Assembly) -> None:
     """Have views and materialized views made before the rows, some of which name them.
 
     A view that needs a key, which comes after the rows, is an empty shell until then.
     """
     views = [a for a, draft in assembly.drafts.items() if draft.kind in _VIEWS and draft.phase is Phase.POST_DATA]
-    dependents = assembly.dependents()
-    late = reachable((a for a, draft in assembly.drafts.items() if draft.phase in _WITH_TABLES), dependents)
+    late = _late(assembly)
     for address in views:
         if address not in late:
             assembly.drafts[address].phase = Phase.PRE_DATA

@@ -16,6 +16,7 @@ from pg_migration.postgres.catalog.assembly import (
     drop_unused,
     in_order,
     make_views_early,
+    put_tables_first,
 )
 from pg_migration.postgres.catalog.draft import PG_CLASS, PG_CONSTRAINT, PG_TYPE, Draft
 from pg_migration.postgres.catalog.graph import reachable
@@ -115,6 +116,7 @@ def discover(
         ]
         _demand_readable(tables, assembly)
     break_cycles(assembly)
+    put_tables_first(assembly)
     if any(Address(PG_CLASS, row["relation"]) in assembly.drafts for row in rows["naming_tables"]):
         make_views_early(assembly)
     rename = Renaming(schemas, _moved_members(rows["extension_members"], target_extensions or {}))
