@@ -15,6 +15,8 @@ from pg_migration.orchestration.resources import Migration
 
 _TYPES: Mapping[object, "click.ParamType[Any]"] = {int: click.INT, float: click.FLOAT, str: click.STRING}
 
+_SHORT = {"overwrite_existing_rows": ["overwrite"]}
+
 
 @cache
 def resource_options() -> tuple[click.Option, ...]:
@@ -27,7 +29,8 @@ def _option(name: str, field: FieldInfo) -> click.Option:
     told = f"{field.description}  [default: {_default(field)}]"
     kind = _without_none(field.annotation)
     if kind is bool:
-        return click.Option([f"--{flag}/--no-{flag}", name], is_flag=True, default=None, help=told)
+        flags = [f"--{each}/--no-{each}" for each in (flag, *_SHORT.get(name, ()))]
+        return click.Option([*flags, name], is_flag=True, default=None, help=told)
     several = get_origin(kind) in (list, tuple)
     item = get_args(kind)[0] if several else kind
     return click.Option([f"--{flag}", name], type=_type(name, item), multiple=several, default=None, help=told)

@@ -2,10 +2,14 @@
 
 import dagster as dg
 
-from pg_migration.orchestration.run import MigrationRun
+from pg_migration.orchestration import location
+from pg_migration.orchestration.relations import Relations
+from pg_migration.orchestration.run import MigrationRun, Scope
 from pg_migration.orchestration.spreading import demand_queue
 from pg_migration.postgres.errors import ConfigurationError
+from pg_migration.postgres.preflight.finding import listed
 
+TARGET_DDL = dg.AssetKey("target_ddl")
 BACKFILL_TAG = "dagster/backfill"
 
 
@@ -21,9 +25,48 @@ def begin(context: dg.AssetExecutionContext, migration: MigrationRun) -> None:
         MigrationError: for everything that a user can mend; the target was not touched.
     """
     _demand_nothing_left_out(context)
+    demand_every_step(context)
     if migration.options.spread_over:
         demand_queue(context)
-    migration.begin(exclusive=is_whole_run(context))
+    migration.begin(is_whole_run(context), _scope(context))
+
+
+def _scope(context: dg.AssetExecutionContext) -> Scope:
+    """What a run may empty: all, or of a selection made in the UI the tables in it."""
+    selected = context.run.asset_selection
+    if not selected:
+        return Scope()
+    keys = Relations(location.load()).keys
+    tables = frozenset(table for table, key in keys.items() if key in selected)
+    return Scope(tables, structure=TARGET_DDL in selected)
+
+
+def demand_every_step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> None:
+    """Refuse to work for a run that was launched by a code location which knew less of the source than this process.
+
+    Whoever launches a run plans it from the definitions that the code location made when it was loaded, while the
+    process of the run makes them anew. A kind of step that there was no reason for then (no table was known, or none
+    with foreign keys) is not executed, and the run would end green without it. A table that is new to a step that was
+    planned is in it.
+
+    Raises:
+        ConfigurationError: naming what there are steps for now.
+    """
+    identifier = context.run.execution_plan_snapshot_id
+    if identifier is None:
+        return
+    planned = {step.key for step in context.instance.get_execution_plan_snapshot(identifier).steps}
+    unplanned = sorted({node.name for node in context.job_def.nodes} - planned)
+    if unplanned:
+        known = location.load().tables
+        raise ConfigurationError(
+            f"the code location knew less of the source when it launched this run than there is: the run has no step "
+            f"{', '.join(unplanned)}, without which it would leave out rows or keys, or not compare them. The source "
+            f"has {len(known):,} tables now: {listed(f'{table.schema}.{table.name}' for table in known)}. It was empty "
+            f"or could not be reached when the code location was loaded, or has got its first table or foreign key "
+            f"since. Reload the code location (in the UI: Deployment, Reload) and start the run again; nothing was "
+            f"changed."
+        )
 
 
 def _demand_nothing_left_out(context: dg.AssetExecutionContext) -> None:

@@ -7,6 +7,7 @@ from itertools import chain
 import dagster as dg
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.orchestration.beginning import demand_every_step
 from pg_migration.orchestration.comparison import both_sides
 from pg_migration.orchestration.failing import fail_if, tell
 from pg_migration.orchestration.metadata import Figure, markdown
@@ -203,13 +204,14 @@ def build_known_tables(relations: Relations) -> dg.AssetChecksDefinition:
         asset="source_schema",
         name=KNOWN_TABLES,
         blocking=True,
-        description="Every table of the source was there when the code location was loaded, and so is an asset with "
-        "checks of its own.",
+        description="The run has every step that the source's tables need: those that were there when the code "
+        "location was loaded, and those that came since, are copied and have checks of their own.",
     )
     def known_tables(
         context: dg.AssetCheckExecutionContext, migration: dg.ResourceParam[MigrationRun]
     ) -> dg.AssetCheckResult:
         try:
+            demand_every_step(context)
             migration.options.check()
             tables = migration.call(lambda: migration.catalog.tables)
         except MigrationError as error:

@@ -18,7 +18,8 @@ def _copy_plan(context: dg.OpExecutionContext, migration: dg.ResourceParam[Migra
         migration.options.check()
         found = migration.call(lambda: look_ahead(migration))
         migration.outcomes.forecast = found
-    context.log.info(f"\n{markdown_text(_rows(found))}\n{figures.forecast(found)}")
+    lines = [*migration.cautions, markdown_text(_rows(found)), figures.forecast(found)]
+    context.log.info("\n" + "\n".join(lines))
     return dg.Output(None, metadata=plan_metadata(found))
 
 

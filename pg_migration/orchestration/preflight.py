@@ -24,6 +24,7 @@ from pg_migration.postgres.preflight import (
     look_at_contents,
     look_at_servers,
     passed,
+    rows_to_delete,
     warning,
 )
 from pg_migration.postgres.session import execute
@@ -79,10 +80,12 @@ def look(run: MigrationRun) -> Iterator[Finding]:
         return
     yield from _ask(run, SOURCE, lambda: look_at_servers(run.ends))
     read = _ask(run, SOURCE, lambda: [passed("source schema", f"{len(run.catalog.objects):,} objects can be read")])
+    yield from (warning("excluded tables", caution, "Correct it or take it out") for caution in run.cautions)
     yield from read
     if any(found.severity is Severity.ERROR for found in read):
         return
     yield from _ask(run, SOURCE, lambda: look_at_contents(run.ends, run.catalog, run.intent))
+    yield from _ask(run, rows_to_delete.ROWS_TO_DELETE, lambda: [run.rows_at_stake()])
     yield from _ask(run, STRUCTURE, lambda: _structure(run))
 
 

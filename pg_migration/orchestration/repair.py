@@ -11,7 +11,7 @@ from pg_migration.orchestration.failing import fail_if, tell, told_plainly
 from pg_migration.orchestration.jobs import run_tags
 from pg_migration.orchestration.metadata import load_metadata, range_metadata
 from pg_migration.orchestration.relations import Relations
-from pg_migration.orchestration.run import MigrationRun
+from pg_migration.orchestration.run import MigrationRun, Scope
 from pg_migration.orchestration.structure import lacking
 from pg_migration.orchestration.table_checks import compare_again
 from pg_migration.orchestration.tables import set_sequences
@@ -41,7 +41,12 @@ def build_repair(relations: Relations) -> dg.JobDefinition:
     def repair(context: dg.OpExecutionContext, config: RepairConfig, migration: dg.ResourceParam[MigrationRun]) -> None:
         failures = migration.outcomes.failures
         with told_plainly(failures):
-            migration.begin(exclusive=True)
+            chosen = frozenset(
+                name
+                for name, listing in relations.listings.items()
+                if any(matches(listing.schema, listing.name, pattern) for pattern in config.tables)
+            )
+            migration.begin(exclusive=True, scope=Scope(chosen, structure=False))
             _Repair(context, migration, relations).run(config.tables)
         fail_if(failures, "the target is not repaired")
 

@@ -39,6 +39,11 @@ class Migration(dg.ConfigurableResource[MigrationRun]):
     drop_existing_tables: bool = Field(
         default=False, description="Drop and recreate tables that exist in the target, instead of keeping and emptying."
     )
+    overwrite_existing_rows: bool = Field(
+        default=False,
+        description="Delete rows of the target that earlier runs did not load from this source. When off, a run that "
+        "would empty, drop or replace such rows stops before it changes anything.",
+    )
     check_content: bool = Field(
         default=True,
         description="After copying, compare a hash over all rows with the source. Without it only rows are counted, "
@@ -89,6 +94,7 @@ class Migration(dg.ConfigurableResource[MigrationRun]):
             load=load,
             exclude_tables=tuple(self.exclude_tables),
             drop_existing_tables=self.drop_existing_tables,
+            overwrite_existing_rows=self.overwrite_existing_rows,
             check_content=self.check_content,
             content_sample_percent=self.content_sample_percent,
             owners=self.owners,

@@ -15,7 +15,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.orchestration import settings
-from pg_migration.postgres import drift, ledger
+from pg_migration.postgres import belonging, drift, ledger
 from pg_migration.postgres.capacity import affordable_runs, affordable_workers
 from pg_migration.postgres.catalog import (
     Catalog,
@@ -27,7 +27,7 @@ from pg_migration.postgres.catalog import (
     read_surroundings,
 )
 from pg_migration.postgres.copying import raw_encoding
-from pg_migration.postgres.ddl import Outcome, create_roles, missing_roles, remember
+from pg_migration.postgres.ddl import Outcome, create_roles, missing_roles, reconcile, remember
 from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import (
     ConfigurationError,
@@ -38,6 +38,7 @@ from pg_migration.postgres.errors import (
     server_message,
 )
 from pg_migration.postgres.forecast import Forecast
+from pg_migration.postgres.identity import Identity
 from pg_migration.postgres.ledger import LoadedRange, TargetLock
 from pg_migration.postgres.load import TableFailed, TableLoaded, WorkDone, is_complete
 from pg_migration.postgres.plan import LoadSettings, Planner, TablePlan, in_order
@@ -49,6 +50,7 @@ from pg_migration.postgres.preflight import (
     demand,
     look_at_contents,
     look_at_servers,
+    rows_to_delete,
 )
 from pg_migration.postgres.preflight.contents import NOT_COPIED
 from pg_migration.postgres.preflight.room import CONNECTIONS
@@ -72,6 +74,7 @@ class Options:
     load: LoadSettings
     exclude_tables: tuple[str, ...]
     drop_existing_tables: bool
+    overwrite_existing_rows: bool
     check_content: bool
     content_sample_percent: float
     owners: bool
@@ -96,6 +99,17 @@ class Options:
 def default_workers() -> int:
     """As many as this machine has cores, within reason."""
     return max(2, min(os.cpu_count() or 2, MOST_DEFAULT_WORKERS))
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What of the target a run may empty or replace: these tables by their names there (None: all).
+
+    ``structure``: whether it makes the structure, and so may drop tables.
+    """
+
+    tables: frozenset[TableName] | None = None
+    structure: bool = True
 
 
 @dataclass
@@ -157,11 +171,12 @@ class MigrationRun:
         """The run's snapshot of the source; None in a run that only compares."""
         return self._snapshot
 
-    def begin(self, exclusive: bool) -> None:
+    def begin(self, exclusive: bool, scope: Scope = Scope()) -> None:
         """Connect to both ends, make sure that the migration may go ahead, and take the snapshot. Again: does nothing.
 
         Args:
             exclusive: refuse when another run writes to the target, instead of waiting for it.
+            scope: what of the target it is going to empty or replace.
 
         Raises:
             MigrationError: for everything that a user can mend; the target was not touched.
@@ -171,10 +186,12 @@ class MigrationRun:
         self.options.check()
         self._covers_everything = exclusive
         source, target, owner = self.source, self.target, self.owner
-        self.call(lambda: self._borrow(source, target, owner) if owner else self._connect(source, target, exclusive))
+        self.call(
+            lambda: self._borrow(source, target, owner) if owner else self._connect(source, target, exclusive, scope)
+        )
         self.begun = True
 
-    def _connect(self, source: Endpoint, target: Endpoint, exclusive: bool) -> None:
+    def _connect(self, source: Endpoint, target: Endpoint, exclusive: bool, scope: Scope) -> None:
         self.source_connection  # noqa: B018  (connects: both ends are tried before anything else)
         self._look(look_at_servers(self.ends))
         self._snapshot = self._protected_snapshot(source)
@@ -184,11 +201,14 @@ class MigrationRun:
             lock.acquire()
         else:
             lock.wait()
+        self._look([self.rows_at_stake(scope)])
         if self.options.create_roles:
             create_roles(self.target_connection, missing_roles(self.target_connection, self.catalog))
         ledger.create(self.target_connection)
         ledger.end_orphans(self.target_connection, self.run_id)
-        ledger.open_run(self.target_connection, self.run_id, source, self._snapshot)
+        identities = {"source": self.databases.source.as_record(), "target": self.databases.target.as_record()}
+        ledger.open_run(self.target_connection, self.run_id, source, self._snapshot, identities)
+        belonging.forget_counts(self.target_connection, self._emptied(scope))
         names = {table: self.target_name(table) for table in self.catalog.tables}
         drift.record(self.source_connection, self.target_connection, self.run_id, names)
 
@@ -226,6 +246,36 @@ class MigrationRun:
                 execute(self.source_connection, "ROLLBACK")
             else:
                 return snapshot
+
+    @cached_property
+    def databases(self) -> belonging.Databases:
+        """Which databases these are, as far as the roles may ask."""
+        return belonging.Databases(
+            Identity.of(self.source_connection, self.source),
+            Identity.of(self.target_connection, self.target),
+            self._snapshot.server if self._snapshot is not None else None,
+        )
+
+    def _emptied(self, scope: Scope) -> set[TableName]:
+        names = {self.target_name(table) for table in self.catalog.tables}
+        return names if scope.tables is None else names & scope.tables
+
+    def strangers(self, scope: Scope = Scope()) -> list[belonging.Strange]:
+        """The tables of the target whose rows would be lost, and were not loaded by us from this source."""
+        dropped: set[TableName] = set()
+        if scope.structure and self.options.drop_existing_tables:
+            plan = reconcile(self.catalog, self.target_catalog(), drop_existing=True)
+            dropped = {item.table for item in plan.dropped if item.kind == "table" and item.table is not None}
+        return belonging.strangers(self.target_connection, self.databases, self._emptied(scope), dropped)
+
+    def rows_at_stake(self, scope: Scope = Scope()) -> Finding:
+        """What of the target's rows would go: refused, unless they are ours or the configuration allows it."""
+        found = self.strangers(scope)
+        if not found:
+            ours = belonging.written(self.target_connection, self._emptied(scope))
+            return rows_to_delete.of_ours(ours)
+        where = self.outcomes.addresses[Side.TARGET]
+        return rows_to_delete.of_strangers(found, where, self.options.overwrite_existing_rows)
 
     def _look(self, found: Iterable[Finding]) -> None:
         """Keep what preflight finds; its warnings go to the summary, unless they come there in another way.
@@ -302,6 +352,13 @@ class MigrationRun:
         """The source's structure where the run came so far as to read it; unlike `catalog` this asks no server."""
         found: Catalog | None = self.__dict__.get("catalog")
         return found
+
+    @property
+    def cautions(self) -> list[str]:
+        """What people should read before anything else, of the source as far as it was read."""
+        known = self.known_catalog
+        patterns = known.unmatched_patterns if known is not None else ()
+        return [f"exclude_tables: no table matches the pattern '{pattern}'" for pattern in patterns]
 
     @property
     def known_schemas(self) -> Mapping[str, str]:
@@ -451,11 +508,18 @@ class MigrationRun:
             if self.begun and self.owner is None and not self.target_connection.closed:
                 execute(self.target_connection, "SET synchronous_commit = on")
                 ledger.forget_plans(self.target_connection, self.outcomes.differing)
+                self._record_counts()
                 ledger.close_run(self.target_connection, self.run_id, succeeded)
         except psycopg2.Error:
             pass  # the target is gone; the ledger shows a run that never finished
         finally:
             self.connections.close()
+
+    def _record_counts(self) -> None:
+        """What the server counts from now on in the tables that this run has loaded, others have written."""
+        names = {*self.outcomes.loaded, *self.outcomes.failed}
+        session = ledger.session_name(self.run_id)
+        belonging.record_counts(self.target_connection, names, session, self.connections.processes())
 
 
 @contextmanager

@@ -44,10 +44,9 @@ def build_source_schema(location: Location) -> dg.AssetsDefinition:
             "the source has tables that it did not have when the code location was loaded. Reload the code location, "
             "so that they become assets, and start again",
         )
-        notes = [f"exclude_tables: no table matches the pattern '{p}'" for p in catalog.unmatched_patterns]
-        for note in notes:
-            context.log.warning(note)
-        migration.outcomes.notes += [*notes, *(f"{n.kind} {n.name}: {n.reason}" for n in catalog.notices)]
+        for caution in migration.cautions:
+            context.log.warning(caution)
+        migration.outcomes.notes += [f"{n.kind} {n.name}: {n.reason}" for n in catalog.notices]
         with told_plainly(migration.outcomes.failures):
             ahead = migration.call(lambda: look_ahead(migration))
         return dg.MaterializeResult(

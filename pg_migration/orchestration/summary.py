@@ -12,7 +12,7 @@ from pg_migration.orchestration.naming import AFTER_ROWS
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.reports import file_report
 from pg_migration.orchestration.run import MigrationRun
-from pg_migration.postgres.catalog import Phase, Table, TableName
+from pg_migration.postgres.catalog import Phase, TableName
 from pg_migration.postgres.ddl import missing
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.ledger import LoadedRange
@@ -40,18 +40,16 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
         context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
     ) -> dg.MaterializeResult[None]:
         failures = migration.outcomes.failures
-        if not is_whole_run(context):  # the tables were copied by other runs: the ledger knows
+        if not is_whole_run(context) or not failures:
             with told_plainly(failures):
                 begin(context, migration)
                 earlier = migration.call(lambda: _copied_before(migration))
+            names = sorted(relations.listings.keys() | {migration.target_name(t) for t in migration.catalog.tables})
         else:
-            earlier = {}
-        names = sorted(relations.listings)
+            earlier, names = {}, sorted(relations.listings)
         rows = [_row(name, migration, earlier.get(name)) for name in names]
-        if not is_whole_run(context):
-            failures += [
-                f"{row['table']} is not complete in the target" for row in rows if row["state"] == "not copied"
-            ]
+        if not is_whole_run(context) or not failures:
+            failures += [_left_out(row) for row in rows if row["state"] == "not copied"]
         failures += _left_undone(migration)
         told = dict(zip(names, rows, strict=True))
         page = file_report(context.instance, migration, relations, told, unfinished_step=SUMMARY)
@@ -65,8 +63,19 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
     return summary
 
 
+def _left_out(row: Row) -> str:
+    return (
+        f"{row['table']} is not complete in the target: it was neither copied nor excluded. If it is new in the "
+        f"source, reload the code location and start again"
+    )
+
+
 def _copied_before(migration: MigrationRun) -> Mapping[TableName, tuple[LoadedRange, ...]]:
-    tables: Sequence[Table] = migration.catalog.tables
+    """What the ledger knows of tables that this run did not copy."""
+    loaded = migration.outcomes.loaded
+    tables = [table for table in migration.catalog.tables if migration.target_name(table) not in loaded]
+    if not tables:
+        return {}
     complete = migration.complete_in_ledger(tables)
     return {migration.target_name(table): complete[table.key] for table in tables if table.key in complete}
 
@@ -140,7 +149,7 @@ def _how_it_was_loaded(name: TableName, migration: MigrationRun) -> str:
 
 
 def _text(rows: Sequence[Row], migration: MigrationRun, failures: Sequence[str]) -> str:
-    parts = [markdown_text(rows)]
+    parts = [*migration.cautions, markdown_text(rows)]
     if (snapshot := migration.snapshot) is not None and migration.outcomes.loaded:
         parts.append(
             f"All that is copied or continued is of the source's snapshot of "
@@ -168,7 +177,7 @@ def _metadata(rows: Sequence[Row], migration: MigrationRun, page: Path | None) -
         # Of every table, whichever run copied it.
         "rows": _total(rows, "rows"),
         "bytes": _total(rows, "bytes"),
-        "notes": dg.MetadataValue.md(_listed(outcomes.notes)),
+        "notes": dg.MetadataValue.md(_listed([*migration.cautions, *outcomes.notes])),
         "failures": dg.MetadataValue.md(_listed(outcomes.failures)),
     }
 

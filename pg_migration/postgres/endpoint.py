@@ -126,6 +126,13 @@ class Endpoint:
             self.database,
         )
 
+    @property
+    def described_as_written(self) -> str:
+        """As `description`, without what libpq adds from elsewhere."""
+        known = self.parameters
+        host = known.get("host") or known.get("hostaddr") or "localhost"
+        return _described(known.get("user"), host, known.get("port"), known.get("dbname", ""))
+
     def reached(self, connection: Connection) -> str:
         """As `description`, of the server that answered: one of several hosts, or what a service stands for."""
         info = connection.info

@@ -104,7 +104,7 @@ def create(connection: Connection) -> None:
     Raises:
         NotPermitted: when the role may not create a schema in the target database.
     """
-    present = fetch(connection, "SELECT to_regclass('_pg_migration.plan') IS NOT NULL")
+    present = fetch(connection, "SELECT to_regclass('_pg_migration.target_state') IS NOT NULL")
     if present == [(True,)]:
         return
     statements = sql_file("ledger.sql")
@@ -198,18 +198,28 @@ SELECT application_name, pg_terminate_backend(pid) FROM orphan
 """
 
 
-def open_run(connection: Connection, run_id: str, source: Endpoint, snapshot: Snapshot) -> None:
-    """Record that a run has begun to read one snapshot.
+def open_run(
+    connection: Connection,
+    run_id: str,
+    source: Endpoint,
+    snapshot: Snapshot,
+    identities: Mapping[str, object] | None = None,
+) -> None:
+    """Record that a run has begun to read one snapshot, and which two databases it connects.
 
     A second snapshot under the same id leaves none whose chunks could be told from the other's.
     """
     execute(
         connection,
-        "INSERT INTO _pg_migration.run (run_id, source, snapshot, snapshot_at, snapshot_xmin, source_server) "
-        "VALUES (%s, %s, %s, %s, %s, %s) "
+        "INSERT INTO _pg_migration.run (run_id, source, snapshot, snapshot_at, snapshot_xmin, source_server, "
+        "identities) VALUES (%s, %s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (run_id) DO UPDATE SET snapshot = excluded.snapshot, snapshot_at = excluded.snapshot_at, "
-        "finished_at = NULL, succeeded = NULL, snapshot_xmin = NULL, source_server = NULL",
-        (run_id, source.description, snapshot.name, snapshot.taken_at, snapshot.xmin, snapshot.server),
+        "finished_at = NULL, succeeded = NULL, snapshot_xmin = NULL, source_server = NULL, "
+        "identities = excluded.identities",
+        (
+            *(run_id, source.description, snapshot.name, snapshot.taken_at, snapshot.xmin, snapshot.server),
+            json.dumps(identities) if identities is not None else None,
+        ),
     )
 
 

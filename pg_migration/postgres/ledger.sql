@@ -11,7 +11,8 @@ CREATE TABLE IF NOT EXISTS _pg_migration.run (
     finished_at    timestamptz,
     succeeded      boolean,
     snapshot_xmin  bigint,                      -- transactions of the source below it had ended; counts in 64 bits
-    source_server  text                         -- the life of the source's server in which that number holds
+    source_server  text,                        -- the life of the source's server in which that number holds
+    identities     json                         -- of source and target, by which both are known again
 );
 
 -- One row per chunk, written in the transaction of its COPY: a row is here if and only if its rows are in the table.
@@ -62,8 +63,21 @@ CREATE TABLE IF NOT EXISTS _pg_migration.suspended (
     PRIMARY KEY (schema_name, table_name, kind, name)
 );
 
+-- How far the target's server had counted what is written to a table when our last run on it ended. What it counts beyond
+-- that others have written.
+CREATE TABLE IF NOT EXISTS _pg_migration.target_state (
+    schema_name    text NOT NULL,
+    table_name     text NOT NULL,
+    relation       oid NOT NULL,
+    inserted       bigint NOT NULL,
+    updated        bigint NOT NULL,
+    deleted        bigint NOT NULL,
+    PRIMARY KEY (schema_name, table_name)
+);
+
 -- Bookkeeping that is older than these columns.
 ALTER TABLE _pg_migration.run ADD COLUMN IF NOT EXISTS snapshot_xmin bigint;
 ALTER TABLE _pg_migration.run ADD COLUMN IF NOT EXISTS source_server text;
 ALTER TABLE _pg_migration.chunk ADD COLUMN IF NOT EXISTS target_xid bigint;
 ALTER TABLE _pg_migration.chunk ADD COLUMN IF NOT EXISTS copied_by text;
+ALTER TABLE _pg_migration.run ADD COLUMN IF NOT EXISTS identities json;

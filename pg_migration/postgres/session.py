@@ -155,6 +155,11 @@ class Connections:
             self._stopped_by_cancel.add(event)
         return event
 
+    def processes(self) -> list[int]:
+        """The servers' processes behind the connections that are open."""
+        with self._lock:
+            return [c.info.backend_pid for c in self._open if not c.closed]
+
     def cancel(self) -> None:
         """Ask the servers to stop whatever statement runs on any of the connections."""
         with self._lock:

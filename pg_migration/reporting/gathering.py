@@ -77,6 +77,7 @@ def gather(
         target=_database(migration, Side.TARGET),
         options=_options(migration.options),
         failures=tuple(failures),
+        cautions=tuple(migration.cautions),
         notes=tuple(outcomes.notes),
         left_out=catalog.notices if catalog else (),
         findings=tuple(worst_first(outcomes.findings)),

@@ -166,7 +166,10 @@ class WorkReport:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole run. ``succeeded`` is true only when every table was copied and nothing that must hold failed."""
+    """A whole run. ``succeeded`` is true only when every table was copied and nothing that must hold failed.
+
+    ``cautions`` are what people should read before anything else.
+    """
 
     run_id: str
     job: str
@@ -188,6 +191,7 @@ class Report:
     kinds: tuple[KindReport, ...]
     steps: tuple[StepReport, ...]
     work: tuple[WorkReport, ...]
+    cautions: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:

@@ -32,6 +32,8 @@ def show(report: Report, console: Console, place: str | None = None) -> None:
         console: where to.
         place: where the page is, to be told last.
     """
+    for caution in report.cautions:
+        _line(console, _text(caution, "yellow"))
     _head(report, console)
     if report.tables:
         console.print(_tables(report.tables, narrow=console.width < NARROW))

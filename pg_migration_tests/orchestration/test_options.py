@@ -50,11 +50,50 @@ def test_the_summary_names_what_an_excluded_table_took_with_it(shop: Platform) -
     assert "names" in done.log[-1]
 
 
-def test_a_pattern_that_matches_nothing_is_a_warning(shop: Platform) -> None:
-    done = shop.migrate(exclude_tables=["custommers"])
+@pytest.mark.parametrize("job", ["plan", "preflight", "migrate"])
+def test_a_pattern_that_matches_nothing_is_said_first(shop: Platform, job: str) -> None:
+    done = shop.run(shop.definitions.resolve_job_def(job), {"exclude_tables": ["custommers*"]})
     assert done.success
-    assert any("'custommers'" in warning for warning in done.warnings)
-    assert "'custommers'" in done.log[-1]
+    first = next(line for line in done.log[-1].splitlines() if "custommers" in line or "public.orders" in line)
+    assert "exclude_tables: no table matches the pattern 'custommers*'" in first
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("custommers", "public.customers"),
+        ("Customers", "public.customers"),
+        ('"customers"', "public.customers"),
+        ("pubic.orders", "public.orders"),
+        ("other.orders", "public.orders"),
+        ("public.order", "public.orders"),
+        ("invoices_of_2015", None),
+    ],
+)
+def test_a_name_of_no_table_is_refused(shop: Platform, name: str, suggestion: str | None) -> None:
+    before = shop.target.dump()
+    steps = {
+        "migrate": "source_schema",
+        "plan": "copy_plan",
+        "preflight": "preflight_checks",
+        "repair": "repair_tables",
+    }
+    for job, step in steps.items() if suggestion is None else [("migrate", "source_schema")]:
+        done = shop.run(shop.definitions.resolve_job_def(job), {"exclude_tables": ["orders", name]})
+        assert not done.success
+        said = done.failures[step]
+        assert f"'{name}'" in said
+        assert (f"did you mean {suggestion}" if suggestion else "or is none any more: 'invoices_of_2015'.") in said
+    assert not shop.validate(exclude_tables=[name]).success
+    assert shop.target.dump() == before
+
+
+def test_names_that_look_like_patterns_are_names(shop: Platform) -> None:
+    shop.source.psql('CREATE TABLE "what?" (id integer); CREATE TABLE "a[1]" (id integer); CREATE TABLE "Ord" (i int)')
+    done = shop.migrate(exclude_tables=["a[1]", "public.Ord", "what?"])
+    assert done.success, done.failures
+    assert "no table matches" not in done.log[-1]
+    assert shop.target.psql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == "2"
 
 
 def test_excluding_everything_is_an_error(shop: Platform) -> None:
@@ -108,7 +147,7 @@ def test_a_table_with_other_columns_stops_the_run_before_it_touches_anything(sho
         "INSERT INTO orders VALUES (1, 'kept', NULL, NULL); CREATE TABLE customers (id integer, name text)"
     )
     before = shop.target.dump(*WITHOUT_BOOKKEEPING)
-    done = shop.migrate()
+    done = shop.migrate(overwrite_existing_rows=True)
     assert not done.success
     message = done.failures["target_ddl"]
     for part in (

@@ -33,7 +33,7 @@ from pg_migration.postgres.catalog.model import (
     TableName,
 )
 from pg_migration.postgres.catalog.model import Sequence as SequenceModel
-from pg_migration.postgres.catalog.patterns import matches
+from pg_migration.postgres.catalog.patterns import is_excluded, unmatched
 from pg_migration.postgres.catalog.reading import Row, Rows, catalog_session, read, read_relative, set_locally
 from pg_migration.postgres.catalog.renaming import Renaming, may_hold_alias, search_path_clause, table_aliases
 from pg_migration.postgres.catalog.surroundings import Surroundings, database_notices
@@ -84,7 +84,7 @@ def discover(
         The catalog. Objects that hang on an excluded table are left out and named in ``notices``.
 
     Raises:
-        ConfigurationError: a schema does not exist.
+        ConfigurationError: a schema does not exist, or a name in ``exclude`` means no table.
         NotPermitted: the role may not read a table that is to be copied.
     """
     version = connection.server_version
@@ -93,7 +93,8 @@ def discover(
         rows = _read_all(connection)
         lookups = read_lookups(connection, rows["dependencies"])
         _demand_schemas(schemas, rows)
-        excluded, unmatched = _excluded_tables(rows["tables"], exclude)
+        idle_patterns = unmatched(exclude, [(row["schema"], row["name"]) for row in rows["tables"]])
+        excluded = _excluded_tables(rows["tables"], exclude)
         tables = TableRows(rows, version, target_version or version)
         switched_off = {
             *(() if ownership else ("owner",)),
@@ -120,7 +121,9 @@ def discover(
     if any(Address(PG_CLASS, row["relation"]) in assembly.drafts for row in rows["naming_tables"]):
         make_views_early(assembly)
     rename = Renaming(schemas, _moved_members(rows["extension_members"], target_extensions or {}))
-    return _Finisher(version, schemas, rows, tables, type_names, assembly, rename).catalog(notices, unmatched, unused)
+    return _Finisher(version, schemas, rows, tables, type_names, assembly, rename).catalog(
+        notices, idle_patterns, unused
+    )
 
 
 def installed_extensions(connection: Connection) -> Mapping[str, str]:
@@ -209,20 +212,14 @@ def _demand_readable(tables: TableRows, assembly: Assembly) -> None:
         )
 
 
-def _excluded_tables(tables: Sequence[Row], patterns: Sequence[str]) -> tuple[set[int], tuple[str, ...]]:
-    """OIDs of the tables that patterns mean, with their partitions and inheritance children, and unmatched patterns."""
-    named: set[int] = set()
-    unmatched = []
-    for pattern in patterns:
-        found = {row["oid"] for row in tables if matches(row["schema"], row["name"], pattern)}
-        named |= found
-        if not found:
-            unmatched.append(pattern)
+def _excluded_tables(tables: Sequence[Row], patterns: Sequence[str]) -> set[int]:
+    """OIDs of the tables that patterns mean, with their partitions and inheritance children."""
+    named = {row["oid"] for row in tables if is_excluded(row["schema"], row["name"], patterns)}
     children: dict[int, list[int]] = {}
     for row in tables:
         for parent in row["parents"] or ():
             children.setdefault(parent, []).append(row["oid"])
-    return reachable(named, children), tuple(unmatched)
+    return reachable(named, children)
 
 
 def _exclude(assembly: Assembly, tables: TableRows, excluded: set[int]) -> list[Notice]:
@@ -350,7 +347,7 @@ class _Finisher:
     assembly: Assembly
     rename: Renaming
 
-    def catalog(self, notices: Sequence[Notice], unmatched: tuple[str, ...], unused: Sequence[Draft]) -> Catalog:
+    def catalog(self, notices: Sequence[Notice], idle_patterns: tuple[str, ...], unused: Sequence[Draft]) -> Catalog:
         rename = self.rename
         phases = assign_phases(self.assembly)
         drafts = [self.assembly.drafts[address] for address in in_order(self.assembly, phases)]
@@ -371,7 +368,7 @@ class _Finisher:
             ),
             unused=tuple(self._object(draft, draft.phase, frozenset(), rename) for draft in unused),
             notices=tuple(notices),
-            unmatched_patterns=unmatched,
+            unmatched_patterns=idle_patterns,
             roles=tuple(sorted({role for draft in self.assembly.drafts.values() for role in draft.roles})),
             settings=tuple((row["name"], row["value"]) for row in self.rows["database_settings"]),
             compression_methods=frozenset(self.rows["server"][0]["compression_methods"] or ()),

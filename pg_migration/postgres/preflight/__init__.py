@@ -6,7 +6,7 @@ Every check looks and writes nothing. What it returns is shown by the job ``pref
 from collections.abc import Iterator
 
 from pg_migration.postgres.catalog import Catalog
-from pg_migration.postgres.preflight import contents, rights, room, servers, traffic
+from pg_migration.postgres.preflight import contents, rights, room, rows_to_delete, servers, traffic
 from pg_migration.postgres.preflight.asking import Ends, Intent
 from pg_migration.postgres.preflight.finding import (
     Finding,
@@ -30,6 +30,7 @@ __all__ = [
     "look_at_contents",
     "look_at_servers",
     "passed",
+    "rows_to_delete",
     "warning",
     "worst_first",
 ]

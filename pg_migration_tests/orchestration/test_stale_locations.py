@@ -1,0 +1,69 @@
+"""A code location that was loaded before the source had its tables: its runs copy them, or fail and say "reload"."""
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
+
+from pg_migration_tests.orchestration.harness import Platform
+
+CHECKED = dg.DagsterEventType.ASSET_CHECK_EVALUATION
+WITH_KEY = "CREATE TABLE keyed (id integer PRIMARY KEY); INSERT INTO keyed SELECT generate_series(1, 1000)"
+WITHOUT_KEY = "CREATE TABLE keyless (n integer); INSERT INTO keyless SELECT generate_series(1, 1000)"
+
+
+def launch(platform: Platform, stale: dg.Definitions, job: str) -> tuple[bool, str]:
+    """A run that one process has planned and another one, which loads the source anew, executes; how it ended."""
+    planned = stale.resolve_job_def(job)
+    run = platform.instance.create_run_for_job(planned, run_config={})
+    fresh = platform.reload().resolve_job_def(job)
+    events = execute_run(InMemoryJob(fresh), run, platform.instance).all_events
+    failed = [e.step_failure_data.user_failure_data for e in events if e.is_step_failure]
+    told = [failure.description for failure in failed if failure is not None]
+    checks = [e.asset_check_evaluation_data for e in events if e.event_type is CHECKED]
+    told += [check.description for check in checks if not check.passed]
+    ended = platform.instance.get_run_by_id(run.run_id)
+    return ended is not None and ended.is_success, "\n".join(filter(None, told))
+
+
+@pytest.mark.parametrize("tables", [WITH_KEY, WITHOUT_KEY, f"{WITH_KEY}; {WITHOUT_KEY}"], ids=["key", "none", "both"])
+@pytest.mark.parametrize("job", ["migrate", "validate"])
+def test_no_table_was_known(platform: Platform, job: str, tables: str) -> None:
+    stale = platform.reload()
+    platform.source.psql(tables)
+    before = platform.target.dump()
+    succeeded, told = launch(platform, stale, job)
+    assert not succeeded
+    assert "Reload the code location" in told
+    if job == "migrate":
+        assert "missing in the target" not in told
+        assert platform.target.dump() == before
+        assert launch(platform, platform.definitions, job)[0]
+        assert platform.migrate().success
+
+
+def test_the_source_was_out_of_reach(shop: Platform) -> None:
+    shop.set(SOURCE_URL="postgresql://nobody@127.0.0.1:1/nothing")
+    stale = shop.reload()
+    shop.set(SOURCE_URL=shop.source.url)
+    succeeded, told = launch(shop, stale, "migrate")
+    assert not succeeded
+    assert "Reload the code location" in told
+
+
+def test_a_table_that_came_later_is_copied_and_checked(platform: Platform) -> None:
+    platform.source.psql(WITH_KEY)
+    stale = platform.reload()
+    platform.source.psql(WITHOUT_KEY)
+    assert launch(platform, stale, "migrate") == (True, "")
+    assert platform.target.psql("SELECT count(*) FROM keyless") == "1000"
+
+
+def test_the_first_foreign_key_came_later(platform: Platform) -> None:
+    platform.source.psql(WITH_KEY)
+    stale = platform.reload()
+    platform.source.psql("CREATE TABLE child (id integer PRIMARY KEY, up integer REFERENCES keyed)")
+    succeeded, told = launch(platform, stale, "migrate")
+    assert not succeeded
+    assert "no step foreign_keys" in told
+    assert "public.child" in told
