@@ -6,7 +6,7 @@ from pg_migration.postgres.catalog import discover
 from pg_migration.postgres.ddl import remember
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.schema.conftest import pair_of
-from pg_migration_tests.schema.round_trip import Pair, assert_identical, migrate, session
+from pg_migration_tests.schema.round_trip import Pair, assert_identical, assert_same_dump, migrate, session
 
 CASES = {
     "extensions": """
@@ -84,3 +84,35 @@ def test_missing_extension_costs_only_what_needs_it(postgres15: PostgresServer, 
         assert 'extension citext: extension "citext" is not available' in told
         assert "table public.t: it needs extension citext, which could not be made" in told
         assert pair.query("SELECT to_regclass('u') IS NOT NULL, to_regclass('t') IS NULL") == "t|t"
+
+
+DEPENDING = {
+    "function": ("CREATE FUNCTION f(a int, b text) RETURNS int LANGUAGE sql AS 'SELECT 1';", "FUNCTION f(int, text)"),
+    "procedure": ("CREATE PROCEDURE p(INOUT a int) LANGUAGE sql AS 'SELECT 1';", "PROCEDURE p(int)"),
+    "index": ("CREATE INDEX i ON t (b);", "INDEX i"),
+    "index of a key": ("ALTER TABLE t ADD UNIQUE (a);", "INDEX t_a_key"),
+    "trigger": (
+        "CREATE TRIGGER tr BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();",
+        "TRIGGER tr ON t",
+    ),
+    "materialized view": ("CREATE MATERIALIZED VIEW m AS SELECT * FROM t;", "MATERIALIZED VIEW m"),
+    "index of a materialized view": (
+        "CREATE MATERIALIZED VIEW m AS SELECT * FROM t; CREATE INDEX mi ON m (a);",
+        "INDEX mi",
+    ),
+}
+DEPENDENCIES = "SELECT count(*) FROM pg_depend WHERE deptype = 'x'"
+
+
+@pytest.mark.parametrize(("ddl", "what"), DEPENDING.values(), ids=DEPENDING.keys())
+def test_depends_on_extension(complete: Pair, ddl: str, what: str) -> None:
+    tables = "CREATE EXTENSION pg_trgm; CREATE EXTENSION citext; CREATE TABLE t (a int, b text);"
+    assert_identical(
+        complete,
+        f"{tables} {ddl} ALTER {what} DEPENDS ON EXTENSION citext; ALTER {what} DEPENDS ON EXTENSION pg_trgm;",
+    )
+    assert complete.query(DEPENDENCIES) == "2"
+    complete.load(f"ALTER {what} NO DEPENDS ON EXTENSION pg_trgm")
+    assert migrate(complete).failures == []
+    assert complete.query(DEPENDENCIES) == "1"
+    assert_same_dump(complete)

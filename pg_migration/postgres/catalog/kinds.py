@@ -13,7 +13,7 @@ from pg_migration.postgres.catalog.access import (
     revocation,
     roles_of,
 )
-from pg_migration.postgres.catalog.draft import PG_CLASS, PG_CONSTRAINT, Draft
+from pg_migration.postgres.catalog.draft import PG_CLASS, PG_CONSTRAINT, PG_EXTENSION, Draft
 from pg_migration.postgres.catalog.keys import attachment, marks
 from pg_migration.postgres.catalog.model import MATERIALIZED_ROWS, Address, Phase
 from pg_migration.postgres.catalog.reading import Row
@@ -136,6 +136,14 @@ def comment(kind: "Kind", row: Row) -> Iterator[Draft]:
     yield said_of(kind, row, [row["command"] + row["comment"]], drop=f"{row['command']}NULL")
 
 
+def extension_dependency(kind: "Kind", row: Row) -> Iterator[Draft]:
+    """ALTER ... DEPENDS ON EXTENSION; an object may depend on several."""
+    made = said_of(kind, row, [row["command"]], drop=row["drop_statement"])
+    made.address = made.address._replace(aspect=f"{kind.name} {row['extension']}")
+    made.requires.add(Address(PG_EXTENSION, row["extension"]))
+    yield made
+
+
 def owner(kind: "Kind", row: Row) -> Iterator[Draft]:
     """ALTER ... OWNER TO."""
     yield said_of(kind, row, [row["command"]], roles=[row["role"]])
@@ -205,6 +213,13 @@ KINDS: Sequence[Kind] = (
     Kind("policy", "policies", Phase.POST_DATA),
     Kind("row security", "row_security", Phase.POST_DATA, replaceable=True),
     Kind("comment", "comments", Phase.POST_DATA, replaceable=True, build=comment),
+    Kind(
+        "extension dependency",
+        "extension_dependencies",
+        Phase.POST_DATA,
+        replaceable=True,
+        build=extension_dependency,
+    ),
     Kind("owner", "owners", Phase.POST_DATA, replaceable=True, build=owner),
     Kind("privileges", "privileges", Phase.POST_DATA, build=privileges),
     Kind("default privileges", "default_privileges", Phase.POST_DATA, build=default_privileges),
@@ -266,6 +281,7 @@ RANKS: Mapping[str, int] = {
             "policy",
             "row security",
             "comment",
+            "extension dependency",
             "owner of schema",
             "privileges of schema",
             "owner",

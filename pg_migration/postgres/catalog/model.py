@@ -181,7 +181,7 @@ class SchemaObject:
     @property
     def identity(self) -> str:
         """How messages name it."""
-        if self.kind in ("comment", "owner", "privileges"):
+        if self.kind in ("comment", "extension dependency", "owner", "privileges"):
             return f"{self.kind} of {self.name}"
         place = f"{self.schema}." if self.schema and self.kind != "schema" else ""
         if self.table is not None and self.kind not in ("table", "sequence"):

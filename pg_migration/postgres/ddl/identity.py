@@ -22,6 +22,7 @@ _NAMED_WITH_TYPES = frozenset(
         "cast",
         "transform",
         "comment",
+        "extension dependency",
         "owner",
         "privileges",
     }

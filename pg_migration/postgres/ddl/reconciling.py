@@ -180,11 +180,16 @@ def _can_replace(ours: SchemaObject, theirs: SchemaObject) -> bool:
 
 
 def _superfluous(source: Catalog, target: Catalog, kept_tables: set[TableName]) -> set[Address]:
-    ours = by_identity(source)
+    ours, theirs = by_identity(source), by_identity(target)
+    in_both = {item.address for key, item in theirs.items() if key in ours}
     return {
         item.address
-        for key, item in by_identity(target).items()
-        if item.table in kept_tables and item.kind in MENDED_KINDS and key not in ours
+        for key, item in theirs.items()
+        if key not in ours
+        and (
+            (item.table in kept_tables and item.kind in MENDED_KINDS)
+            or (item.kind == "extension dependency" and not item.depends_on.isdisjoint(in_both))
+        )
     }
 
 
