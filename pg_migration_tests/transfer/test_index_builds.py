@@ -1,4 +1,4 @@
-"""How much of the target's machine an index build takes."""
+"""How much of the target's machine an index build takes, and what the index that it makes means."""
 
 from collections.abc import Callable, Iterator
 
@@ -56,3 +56,26 @@ def test_what_the_server_has_is_never_made_less(pair: Pair, processes: Processes
 def test_parallel_builds_that_are_switched_off_stay_off(pair: Pair, processes: Processes) -> None:
     change(pair, "database: max_parallel_workers = 12", "database: max_parallel_maintenance_workers = 0")
     assert processes(1) == 0
+
+
+OWN_EQUALITY = """
+CREATE TYPE mood AS ENUM ('glad', 'GLAD');
+CREATE FUNCTION alike(mood, mood) RETURNS bool LANGUAGE sql IMMUTABLE AS $$ SELECT lower($1::text) = lower($2::text) $$;
+CREATE OPERATOR = (LEFTARG = mood, RIGHTARG = mood, FUNCTION = alike);
+SET search_path = public, pg_catalog;
+CREATE TABLE person (id int PRIMARY KEY, is_now mood);
+INSERT INTO person VALUES (1, 'glad'), (2, 'GLAD'), (3, NULL);
+CREATE INDEX not_glad ON person (id) WHERE is_now IS DISTINCT FROM 'glad'::mood;
+CREATE INDEX glad_or_null ON person ((nullif(is_now, 'glad'::mood) IS NULL));
+"""
+
+
+def test_an_index_finds_the_operators_that_the_source_found(pair: Pair) -> None:
+    pair.source.psql(OWN_EQUALITY)
+    pair.load_all()
+    used = (
+        "SELECT d.objid::regclass::text, d.refobjid::regoperator::text FROM pg_depend d"
+        " WHERE d.refclassid = 'pg_operator'::regclass AND d.classid = 'pg_class'::regclass ORDER BY 1, 2"
+    )
+    assert len(pair.source.rows(used)) == 2
+    assert pair.target.rows(used) == pair.source.rows(used)

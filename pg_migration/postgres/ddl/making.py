@@ -42,7 +42,7 @@ def make(connection: Connection, item: SchemaObject, statements: Sequence[str], 
         psycopg2.Error: the server's refusal.
     """
     text = ";\n".join(statements)
-    begins = statements[:1] == item.statements[:1]
+    begins = tuple(statements[:1]) == item.statements[:1]
     path = _usual_path(item, application)
     if begins and needs_a_path(item):
         make_as_meant(connection, item, text, path)
