@@ -4,6 +4,7 @@ Every message is safe to show: no password is ever part of one.
 """
 
 import psycopg2
+from psycopg2.extensions import TransactionRollbackError
 
 
 class MigrationError(Exception):
@@ -67,6 +68,23 @@ class LockLost(MigrationError):
 
 class CopyFailed(MigrationError):
     """A server refused or lost a COPY; its chunk was rolled back. ``__cause__`` is psycopg2's error."""
+
+
+# Where a server finds that two sessions have changed one row of a catalog at once, which has no error code of its own.
+_CATALOG_COLLISIONS = frozenset({"simple_heap_update", "simple_heap_delete"})
+
+
+def collided(error: BaseException | None) -> bool:
+    """Whether a server undid a statement for what another session did at that moment: tried again, it may well succeed.
+
+    Deadlocks and serialization failures (PostgreSQL docs: "Serialization Failure Handling"), and catalogs that somebody
+    else, autovacuum for example, changed at the same time.
+    """
+    if isinstance(error, CopyFailed):
+        error = error.__cause__
+    return isinstance(error, TransactionRollbackError) or (
+        isinstance(error, psycopg2.Error) and error.diag.source_function in _CATALOG_COLLISIONS
+    )
 
 
 def server_message(error: BaseException) -> str:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NoReturn
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
@@ -21,6 +22,8 @@ from pg_migration.postgres.sql_files import sql_file
 SCHEMA = "_pg_migration"
 LOCK_KEY = 0x70675F6D6967  # "pg_mig"; advisory locks are per database, so one number serves every target
 
+# A server that is busy notices late that a client has left, also one that said goodbye.
+LEAVING_SECONDS = 3
 ORPHAN_SECONDS = 30  # how long sessions of a run that is dead may take to end
 
 Cut = Sequence[tuple[str, list[str]]]
@@ -128,13 +131,18 @@ class TargetLock:
         execute(self._connection, "SELECT set_config('application_name', %s, false)", (f"pg_migration run {run_id}",))
 
     def acquire(self) -> None:
-        """Take the lock or refuse at once.
+        """Take the lock, or refuse when it does not get free soon.
 
         Raises:
             AnotherRunActive: naming the run that has it.
         """
-        if fetch(self._connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)) == [(True,)]:
-            return
+        deadline = time.monotonic() + LEAVING_SECONDS
+        while fetch(self._connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)) != [(True,)]:
+            if time.monotonic() > deadline:
+                self._refuse()
+            time.sleep(0.1)
+
+    def _refuse(self) -> NoReturn:
         holder = fetch(
             self._connection,
             "SELECT a.application_name, a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid) "

@@ -19,7 +19,14 @@ import psycopg2
 from pg_migration.postgres import ledger
 from pg_migration.postgres.catalog import Address, SchemaObject, TableName
 from pg_migration.postgres.copying import Copied
-from pg_migration.postgres.errors import ConnectionFailed, LockLost, MigrationError, SnapshotLost, server_message
+from pg_migration.postgres.errors import (
+    ConnectionFailed,
+    LockLost,
+    MigrationError,
+    SnapshotLost,
+    collided,
+    server_message,
+)
 from pg_migration.postgres.ledger import LoadedRange
 from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.progress import Progress, TableMeter
@@ -112,6 +119,14 @@ class ObjectFailed:
 
 
 @dataclass(frozen=True)
+class NotAnalyzed:
+    """A table whose statistics the planner lacks, since an expression of its indexes or statistics objects fails."""
+
+    plan: TablePlan
+    error: str
+
+
+@dataclass(frozen=True)
 class LoadBegun:
     """What the load is going to copy, the largest table first, and with how many workers."""
 
@@ -145,7 +160,7 @@ class WorkDone:
         return (self.finished_at - self.started_at).total_seconds()
 
 
-Event = LoadBegun | WorkDone | TableLoaded | TableFailed | ObjectFailed | Progress
+Event = LoadBegun | WorkDone | TableLoaded | TableFailed | ObjectFailed | NotAnalyzed | Progress
 
 
 @dataclass(frozen=True)
@@ -386,17 +401,18 @@ class Load:
     def _perform(self, worker: Worker, task: _Task) -> bool:
         """Do one task; whether it succeeded. What makes every further task hopeless is raised.
 
-        A lost connection is made anew, a few times, as long as the two sessions live that prove that nothing was lost
-        with it: the one that holds the snapshot and the one that holds the target's lock.
+        A lost connection is made anew, and what collided with another session is done again, a few times, as long as
+        the two sessions live that prove that nothing was lost: the one that holds the snapshot and the one that holds
+        the target's lock.
         """
         pauses, again = iter(RETRY_SECONDS), False
         while (error := self._attempt(worker, task, again)) is not None:
             if isinstance(error, _Incomplete):
                 return False
-            lost = worker.lost_a_connection or isinstance(error, ConnectionFailed)
+            passing = worker.lost_a_connection or isinstance(error, ConnectionFailed) or collided(error)
             worker.abandon()
             pause = next(pauses, None)
-            if not lost or pause is None or self._stopping.is_set():
+            if not passing or pause is None or self._stopping.is_set():
                 self._give_up(worker, task, error)
                 return False
             self._context.lock.demand_held()
@@ -478,7 +494,12 @@ class Load:
         worker.make(made, builds if isinstance(task, _Build) else made.statements[len(builds) :], again)
 
     def _finish(self, worker: Worker, state: _TableState) -> None:
-        worker.analyze(state.plan.table)
+        try:
+            worker.analyze(state.plan.table)
+        except psycopg2.Error as error:
+            if worker.lost_a_connection or collided(error):
+                raise
+            self._events.put(NotAnalyzed(state.plan, server_message(error)))
         self._events.put(self._loaded(state, time.monotonic()))
 
     def _loaded(self, state: _TableState, now: float) -> TableLoaded:

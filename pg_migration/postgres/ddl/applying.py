@@ -1,17 +1,20 @@
 """Run DDL object by object, so that one that fails costs itself and what needs it, and nothing else."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg2
 from psycopg2 import sql
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import SchemaObject
 from pg_migration.postgres.ddl.making import make
 from pg_migration.postgres.ddl.meaning import MeaningChanged
-from pg_migration.postgres.session import SEARCH_PATH, execute, fetch, relied_on, set_configs
+from pg_migration.postgres.errors import collided
+from pg_migration.postgres.session import RETRY_SECONDS, SEARCH_PATH, execute, fetch, relied_on, set_configs
 from pg_migration.postgres.values_path import application_path
 
 
@@ -76,14 +79,28 @@ def apply(
 
 
 def _make(connection: Connection, item: SchemaObject, application: Sequence[str]) -> str | None:
+    """Make one object, a few times where other sessions are in its way; what was wrong with the last attempt."""
+    alone = connection.info.transaction_status == TRANSACTION_STATUS_IDLE
+    error = _attempt(connection, item, application)
+    for pause in RETRY_SECONDS if alone else ():
+        if not collided(error):
+            break
+        time.sleep(pause)
+        error = _attempt(connection, item, application)
+    if error is None:
+        return None
+    return _message(error) if isinstance(error, psycopg2.Error) else str(error)
+
+
+def _attempt(connection: Connection, item: SchemaObject, application: Sequence[str]) -> Exception | None:
     try:
         make(connection, item, item.statements, application)
     except MeaningChanged as error:
-        return str(error)
+        return error
     except psycopg2.Error as error:
         if connection.closed:
             raise
-        return _message(error)
+        return error
     return None
 
 
