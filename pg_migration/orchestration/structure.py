@@ -1,6 +1,6 @@
 """Assets ``source_schema``, ``target_ddl`` and ``post_data``: everything but rows, keys and foreign keys."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
@@ -16,6 +16,7 @@ from pg_migration.postgres import suspension
 from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Catalog, Phase, SchemaObject
 from pg_migration.postgres.ddl import Outcome, Reconciliation, apply, missing, reconcile
 from pg_migration.postgres.ddl.identity import by_identity, identity_of
+from pg_migration.postgres.extension_rows import ExtensionFailed, ExtensionRows, copy_extension_rows
 from pg_migration.postgres.session import execute, transaction
 
 
@@ -82,17 +83,32 @@ def build_target_ddl() -> dg.AssetsDefinition:
             lost = [*lost_with(migration.catalog, target, plan), *migration.call(lambda: _drop(migration, plan))]
             wanted = [item for item in plan.create if item.phase is Phase.PRE_DATA]
             statements = [*plan.drop, *migration.call(lambda: make(context, migration, wanted))]
+            of_extensions = migration.call(lambda: list(_extension_rows(migration)))
         migration.outcomes.notes += [*lost, *(f"{n.kind} {n.name}: {n.reason}" for n in plan.notices)]
+        for done in of_extensions:
+            if isinstance(done, ExtensionRows):
+                migration.outcomes.notes.append(str(done))
+            else:
+                tell(context, migration, str(done))
         return dg.MaterializeResult(
             metadata={
                 "ddl": sql_block(statements),
                 "dropped": len(plan.dropped),
                 "created": len(wanted),
                 "kept": len(plan.keep),
+                "extension_rows": sum(done.rows for done in of_extensions if isinstance(done, ExtensionRows)),
             }
         )
 
     return target_ddl
+
+
+def _extension_rows(migration: MigrationRun) -> Iterator[ExtensionRows | ExtensionFailed]:
+    """Copy what users keep in tables of extensions; those that could not be made have failed already."""
+    failed = {o.object.name for o in migration.outcomes.ddl if not o.made and o.object.kind == "extension"}
+    wanted = [table for table in migration.catalog.configurations if table.extension not in failed]
+    overwrite = migration.options.overwrite_existing_rows
+    return copy_extension_rows(migration.source_connection, migration.target_connection, wanted, overwrite)
 
 
 def build_post_data(relations: Relations) -> dg.AssetsDefinition:

@@ -1,12 +1,13 @@
 """Discovery: what is in a database, read from the system catalogs, with the DDL that makes it again."""
 
-from pg_migration.postgres.catalog.discover import discover, installed_extensions
+from pg_migration.postgres.catalog.discover import configurations, discover, installed_extensions
 from pg_migration.postgres.catalog.listing import ListedColumn, TableListing, list_tables
 from pg_migration.postgres.catalog.model import (
     MATERIALIZED_ROWS,
     Address,
     Catalog,
     Column,
+    ConfigurationTable,
     ForeignKey,
     Lookup,
     Notice,
@@ -24,6 +25,7 @@ __all__ = [
     "Address",
     "Catalog",
     "Column",
+    "ConfigurationTable",
     "ForeignKey",
     "ListedColumn",
     "Lookup",
@@ -35,6 +37,7 @@ __all__ = [
     "Table",
     "TableListing",
     "TableName",
+    "configurations",
     "discover",
     "installed_extensions",
     "list_tables",

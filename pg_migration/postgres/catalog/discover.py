@@ -18,13 +18,14 @@ from pg_migration.postgres.catalog.assembly import (
     make_views_early,
     put_tables_first,
 )
-from pg_migration.postgres.catalog.draft import PG_CLASS, PG_CONSTRAINT, PG_TYPE, Draft
+from pg_migration.postgres.catalog.draft import PG_CLASS, PG_CONSTRAINT, PG_EXTENSION, PG_TYPE, Draft
 from pg_migration.postgres.catalog.graph import reachable
 from pg_migration.postgres.catalog.lookups import read_lookups
 from pg_migration.postgres.catalog.model import (
     Address,
     Catalog,
     Column,
+    ConfigurationTable,
     ForeignKey,
     Notice,
     Phase,
@@ -47,6 +48,7 @@ SHARED_QUERIES = (
     "constraints",
     "dependencies",
     "extension_members",
+    "extension_configurations",
     "foreign_tables",
     "naming_tables",
     "outside",
@@ -93,7 +95,9 @@ def discover(
         rows = _read_all(connection)
         lookups = read_lookups(connection, rows["dependencies"])
         _demand_schemas(schemas, rows)
-        idle_patterns = unmatched(exclude, [(row["schema"], row["name"]) for row in rows["tables"]])
+        idle_patterns = unmatched(
+            exclude, [(row["schema"], row["name"]) for row in (*rows["tables"], *rows["extension_configurations"])]
+        )
         excluded = _excluded_tables(rows["tables"], exclude)
         tables = TableRows(rows, version, target_version or version)
         switched_off = {
@@ -109,7 +113,8 @@ def discover(
             notices += _leave_foreign_tables(assembly, tables, schemas, surroundings.relations)
         unused = drop_unused(assembly)
         notices += [
-            *_unused(unused),
+            *_unused(unused, rows["extension_configurations"]),
+            *_excluded_configurations(rows["extension_configurations"], exclude),
             *_bodies_with_old_names(assembly, schemas),
             *_leaning_outside(connection, assembly),
             *(Notice(row["kind"], row["name"], row["reason"]) for row in rows["outside"]),
@@ -121,7 +126,7 @@ def discover(
     if any(Address(PG_CLASS, row["relation"]) in assembly.drafts for row in rows["naming_tables"]):
         make_views_early(assembly)
     rename = Renaming(schemas, _moved_members(rows["extension_members"], target_extensions or {}))
-    return _Finisher(version, schemas, rows, tables, type_names, assembly, rename).catalog(
+    return _Finisher(version, schemas, rows, tables, type_names, assembly, rename, exclude).catalog(
         notices, idle_patterns, unused
     )
 
@@ -137,11 +142,41 @@ def installed_extensions(connection: Connection) -> Mapping[str, str]:
     )
 
 
+def configurations(connection: Connection) -> tuple[ConfigurationTable, ...]:
+    """What the extensions of a database say that holds users' rows."""
+    with catalog_session(connection, {}):
+        return tuple(_configuration(row) for row in read(connection, "extension_configurations"))
+
+
+def _configuration(row: Row) -> ConfigurationTable:
+    return ConfigurationTable(
+        extension=row["extension_name"],
+        oid=row["relation"],
+        schema=row["schema"],
+        name=row["name"],
+        kind=row["kind"],
+        condition=row["condition"],
+        columns=tuple(row["columns"]),
+        key_columns=tuple(row["key"]),
+        referenced=tuple(row["referenced"]),
+        triggers=tuple((name, mode) for name, mode in row["triggers"]),
+    )
+
+
+def _excluded_configurations(rows: Sequence[Row], exclude: Sequence[str]) -> list[Notice]:
+    return [
+        Notice("extension rows", f"{row['schema']}.{row['name']}", f"excluded, of extension {row['extension_name']}")
+        for row in rows
+        if is_excluded(row["schema"], row["name"], exclude)
+    ]
+
+
 def _moved_members(members: Sequence[Row], installed: Mapping[str, str]) -> Mapping[tuple[str, str], str]:
+    """Where members are that the target may have elsewhere; those outside of the extension's own schema never move."""
     return {
         (row["schema"], row["name"]): installed[row["extension_name"]]
         for row in members
-        if row["extension_name"] in installed and row["name"] is not None
+        if row["extension_name"] in installed and row["name"] is not None and row["schema"] == row["extension_schema"]
     }
 
 
@@ -281,12 +316,18 @@ def _by_themselves(assembly: Assembly, addresses: Collection[Address]) -> Iterat
 _UNUSED = {"default privileges": "they hold for every schema of the database, and not every one is migrated"}
 
 
-def _unused(drafts: Sequence[Draft]) -> list[Notice]:
+def _unused(drafts: Sequence[Draft], configurations: Sequence[Row]) -> list[Notice]:
     return [
-        Notice(draft.kind, draft.name, _UNUSED.get(draft.kind, "nothing in the migrated schemas uses it"))
+        Notice(draft.kind, draft.name, _UNUSED.get(draft.kind, _of_no_use(draft, configurations)))
         for draft in drafts
         if draft.base is None
     ]
+
+
+def _of_no_use(draft: Draft, configurations: Sequence[Row]) -> str:
+    tables = [f"{row['schema']}.{row['name']}" for row in configurations if row["extension"] == draft.address.objid]
+    rows = f", and so the users' rows in {', '.join(tables)} are not copied" if tables else ""
+    return f"nothing in the migrated schemas uses it{rows}"
 
 
 def _bodies_with_old_names(assembly: Assembly, schemas: Mapping[str, str]) -> list[Notice]:
@@ -346,6 +387,7 @@ class _Finisher:
     type_names: Mapping[tuple[int, int], str]
     assembly: Assembly
     rename: Renaming
+    exclude: Sequence[str]
 
     def catalog(self, notices: Sequence[Notice], idle_patterns: tuple[str, ...], unused: Sequence[Draft]) -> Catalog:
         rename = self.rename
@@ -369,6 +411,12 @@ class _Finisher:
             unused=tuple(self._object(draft, draft.phase, frozenset(), rename) for draft in unused),
             notices=tuple(notices),
             unmatched_patterns=idle_patterns,
+            configurations=tuple(
+                _configuration(row)
+                for row in self.rows["extension_configurations"]
+                if Address(PG_EXTENSION, row["extension"]) in self.assembly.drafts
+                and not is_excluded(row["schema"], row["name"], self.exclude)
+            ),
             roles=tuple(sorted({role for draft in self.assembly.drafts.values() for role in draft.roles})),
             settings=tuple((row["name"], row["value"]) for row in self.rows["database_settings"]),
             compression_methods=frozenset(self.rows["server"][0]["compression_methods"] or ()),

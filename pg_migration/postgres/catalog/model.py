@@ -151,6 +151,31 @@ class ForeignKey:
 
 
 @dataclass(frozen=True)
+class ConfigurationTable:
+    """A table (``kind`` r) or sequence (``kind`` S) of an extension whose contents are the users'.
+
+    ``condition`` is what follows FROM to choose users' rows; ``referenced`` are OIDs of tables that foreign keys point
+    to; ``triggers`` are those that fire, with pg_trigger.tgenabled.
+    """
+
+    extension: str
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    condition: str
+    columns: tuple[str, ...]
+    key_columns: tuple[str, ...]
+    referenced: tuple[int, ...]
+    triggers: tuple[tuple[str, str], ...]
+
+    @property
+    def key(self) -> TableName:
+        """Schema and name."""
+        return self.schema, self.name
+
+
+@dataclass(frozen=True)
 class SchemaObject:
     """Something that DDL makes.
 
@@ -208,7 +233,8 @@ class Catalog:
     objects without a schema, such as extensions, that nothing in the schemas needs: not to be made, but there.
     ``roles`` are those that statements name. ``settings`` are set on the database itself (ALTER DATABASE ... SET), as
     name and value. ``compression_methods`` are those that the server was built with. ``remembered`` is what an earlier
-    migration into this database noted (`pg_migration.postgres.ddl.memory`).
+    migration into this database noted (`pg_migration.postgres.ddl.memory`). ``configurations`` belong to the extensions
+    among the objects.
     """
 
     version: int
@@ -225,6 +251,7 @@ class Catalog:
     settings: tuple[tuple[str, str], ...] = ()
     compression_methods: frozenset[str] = frozenset()
     remembered: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    configurations: tuple[ConfigurationTable, ...] = ()
 
     @cached_property
     def tables_by_name(self) -> Mapping[TableName, Table]:

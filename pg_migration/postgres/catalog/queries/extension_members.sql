@@ -4,10 +4,12 @@ SELECT d.classid,
        d.objid,
        d.refobjid AS extension,
        e.extname AS extension_name,
+       home.nspname AS extension_schema,
        n.nspname AS schema,
        coalesce(p.proname, t.typname, o.oprname, c.relname, opc.opcname, opf.opfname) AS name
   FROM pg_depend d
   JOIN pg_extension e ON e.oid = d.refobjid
+  JOIN pg_namespace home ON home.oid = e.extnamespace
   LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
   LEFT JOIN pg_type t ON d.classid = 'pg_type'::regclass AND t.oid = d.objid
   LEFT JOIN pg_operator o ON d.classid = 'pg_operator'::regclass AND o.oid = d.objid
