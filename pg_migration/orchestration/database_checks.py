@@ -96,8 +96,9 @@ def build_database_checks(after: Sequence[dg.AssetKey]) -> dg.AssetChecksDefinit
         STRUCTURE,
         asset=CHECKED,
         additional_deps=[key for key in after if key != CHECKED],
-        description="Every object of the source is in the target, and defined the same. An object that is missing is "
-        "an error, one that the two servers write otherwise a warning; what only the target has is listed.",
+        description="Every object of the source is in the target, and defined the same. An object that is missing, or "
+        "that finds other operators, is an error, as is whatever is unequal after a whole migration; else an object "
+        "that the two servers write otherwise is a warning. What only the target has is listed.",
     )
 
     @dg.multi_asset_check(name=STEP, specs=[structure, *(check.spec for check in _STATE_CHECKS)], can_subset=True)
@@ -127,16 +128,22 @@ def _structure(
     # A run of the first assets alone can't have made the rest: that is worth telling, and no failure.
     selected = context.run.asset_selection
     unfinished = bool(selected and set(after) - set(selected))
-    missing = [] if unfinished else [str(difference) for difference in found if difference.missing]
     wrong = [difference for difference in found if not difference.surplus]
-    for problem in missing:
+    # What another run has made may be written otherwise; what this one has made is equal.
+    made_here = run.snapshot is not None and selected is None
+    grave = [
+        str(difference)
+        for difference in ([] if unfinished else wrong)
+        if difference.missing or difference.meaning or made_here
+    ]
+    for problem in grave:
         tell(context, run, problem)
-    problems += missing
+    problems += grave
     return dg.AssetCheckResult(
         check_name=STRUCTURE,
         asset_key=CHECKED,
         passed=not wrong,
-        severity=dg.AssetCheckSeverity.ERROR if missing else dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR if grave else dg.AssetCheckSeverity.WARN,
         description=_counted(len(wrong), "difference") if wrong else "the same structure",
         metadata=_listed("differences", [{"object": d.identity, "what": d.what} for d in found]),
     )

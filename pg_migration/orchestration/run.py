@@ -472,6 +472,7 @@ class MigrationRun:
             workers,
             self.catalog.settings,
             self.run_id if self.owner else None,
+            self.catalog.calls,
         )
 
     def call(self, work: Callable[[], Result]) -> Result:

@@ -159,6 +159,7 @@ def make(context: dg.AssetExecutionContext, migration: MigrationRun, objects: Se
     """
     done = apply(migration.target_connection, objects, migration.outcomes.ddl, migration.catalog.settings)
     migration.outcomes.ddl += done
+    migration.outcomes.notes += [f"{outcome.object.identity}: {outcome.note}" for outcome in done if outcome.note]
     for problem in (problem_of(outcome) for outcome in done if not outcome.made):
         tell(context, migration, problem)
     return [outcome.statement for outcome in done if outcome.made]

@@ -20,7 +20,16 @@ from pg_migration.orchestration.structure import lacking
 from pg_migration.postgres import suspension
 from pg_migration.postgres.catalog import Phase, SchemaObject, Table, TableName
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.load import Load, Mode, NotAnalyzed, ObjectFailed, TableFailed, TableLoaded, WorkDone
+from pg_migration.postgres.load import (
+    Load,
+    Mode,
+    NotAnalyzed,
+    ObjectFailed,
+    ObjectNoted,
+    TableFailed,
+    TableLoaded,
+    WorkDone,
+)
 from pg_migration.postgres.plan import TablePlan
 from pg_migration.postgres.progress import Progress
 from pg_migration.postgres.ranges import ALL
@@ -208,6 +217,8 @@ class TablesStep:
             elif isinstance(event, NotAnalyzed):
                 name = ".".join(self._migration.target_name(event.plan.table))
                 self._migration.outcomes.notes.append(f"{name} could not be analyzed: {event.error}")
+            elif isinstance(event, ObjectNoted):
+                self._migration.outcomes.notes.append(f"{event.object.identity}: {event.note}")
             elif isinstance(event, Progress):
                 self._context.log.info(str(event))
                 self._migration.call(self._migration.demand_held)

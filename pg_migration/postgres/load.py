@@ -127,6 +127,14 @@ class NotAnalyzed:
 
 
 @dataclass(frozen=True)
+class ObjectNoted:
+    """An index or constraint that was built in a way that people have to know of."""
+
+    object: SchemaObject
+    note: str
+
+
+@dataclass(frozen=True)
 class LoadBegun:
     """What the load is going to copy, the largest table first, and with how many workers."""
 
@@ -160,7 +168,7 @@ class WorkDone:
         return (self.finished_at - self.started_at).total_seconds()
 
 
-Event = LoadBegun | WorkDone | TableLoaded | TableFailed | ObjectFailed | NotAnalyzed | Progress
+Event = LoadBegun | WorkDone | TableLoaded | TableFailed | ObjectFailed | ObjectNoted | NotAnalyzed | Progress
 
 
 @dataclass(frozen=True)
@@ -491,7 +499,9 @@ class Load:
     def _build(self, worker: Worker, task: _Build | _Alter, again: bool) -> None:
         made = self._objects[task.address]
         builds = _build_statements(made)
-        worker.make(made, builds if isinstance(task, _Build) else made.statements[len(builds) :], again)
+        notes = worker.make(made, builds if isinstance(task, _Build) else made.statements[len(builds) :], again)
+        for note in notes:
+            self._events.put(ObjectNoted(made, note))
 
     def _finish(self, worker: Worker, state: _TableState) -> None:
         try:

@@ -3,7 +3,18 @@
 WITH RECURSIVE family AS (
     SELECT t.oid AS loaded, t.oid AS relation FROM unnest(%(tables)s::oid[]) AS t (oid)
     UNION
-    SELECT f.loaded, i.inhparent FROM family f JOIN pg_inherits i ON i.inhrelid = f.relation)
+    SELECT f.loaded, i.inhparent FROM family f JOIN pg_inherits i ON i.inhrelid = f.relation),
+-- IS DISTINCT FROM and its like find their operator by the search_path, in a schema that their text can't say.
+by_path AS (
+    SELECT d.classid, d.objid,
+           format('SET LOCAL search_path = pg_catalog, %%s, pg_temp; ', string_agg(DISTINCT quote_ident(n.nspname), ', '))
+           AS enter, '; SET LOCAL search_path = pg_catalog, pg_temp' AS leave
+      FROM pg_depend d
+      JOIN pg_operator o ON o.oid = d.refobjid
+      JOIN pg_namespace n ON n.oid = o.oprnamespace
+     WHERE d.refclassid = 'pg_operator'::regclass AND d.refobjid >= 16384
+       AND d.classid IN ('pg_class'::regclass, 'pg_constraint'::regclass)
+     GROUP BY d.classid, d.objid)
 SELECT n.nspname, c.relname, 'foreign key' AS kind, k.conname AS name, 1 AS step,
        format('ALTER TABLE %%I.%%I DROP CONSTRAINT %%I', n.nspname, c.relname, k.conname) AS remove,
        format('ALTER TABLE %%s%%I.%%I ADD CONSTRAINT %%I %%s', CASE c.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END,
@@ -36,9 +47,11 @@ WHERE c.relforcerowsecurity AND c.oid = ANY (%(tables)s::oid[])
 UNION ALL
 SELECT n.nspname, c.relname, 'constraint', k.conname, 4,
        format('ALTER TABLE %%I.%%I DROP CONSTRAINT %%I', n.nspname, c.relname, k.conname),
-       format('ALTER TABLE %%I.%%I ADD CONSTRAINT %%I %%s', n.nspname, c.relname, k.conname, pg_get_constraintdef(k.oid)),
+       concat(p.enter, format('ALTER TABLE %%I.%%I ADD CONSTRAINT %%I %%s', n.nspname, c.relname, k.conname,
+                              pg_get_constraintdef(k.oid)), p.leave),
        NULL, NULL
 FROM pg_constraint k
+LEFT JOIN by_path p ON p.classid = 'pg_class'::regclass AND p.objid = k.conindid
 JOIN pg_class c ON c.oid = k.conrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE %(keys)s AND k.contype IN ('p', 'u', 'x') AND k.conparentid = 0 AND k.conrelid = ANY (%(tables)s::oid[])
@@ -46,8 +59,9 @@ WHERE %(keys)s AND k.contype IN ('p', 'u', 'x') AND k.conparentid = 0 AND k.conr
 UNION ALL
 SELECT n.nspname, c.relname, 'index', x.relname, 5,
        format('DROP INDEX %%I.%%I', xn.nspname, x.relname),
-       pg_get_indexdef(i.indexrelid), NULL, NULL
+       concat(p.enter, pg_get_indexdef(i.indexrelid), p.leave), NULL, NULL
 FROM pg_index i
+LEFT JOIN by_path p ON p.classid = 'pg_class'::regclass AND p.objid = i.indexrelid
 JOIN pg_class x ON x.oid = i.indexrelid
 JOIN pg_namespace xn ON xn.oid = x.relnamespace
 JOIN pg_class c ON c.oid = i.indrelid
@@ -65,10 +79,12 @@ SELECT n.nspname, c.relname, 'constraint not validated', k.conname,
                 SELECT i.inhparent FROM above a JOIN pg_inherits i ON i.inhrelid = a.relation)
             SELECT count(*) FROM above),
        format('ALTER TABLE %%I.%%I DROP CONSTRAINT %%I', n.nspname, c.relname, k.conname),
-       format('ALTER TABLE %%I.%%I ADD CONSTRAINT %%I %%s', n.nspname, c.relname, k.conname, pg_get_constraintdef(k.oid)),
+       concat(p.enter, format('ALTER TABLE %%I.%%I ADD CONSTRAINT %%I %%s', n.nspname, c.relname, k.conname,
+                              pg_get_constraintdef(k.oid)), p.leave),
        ln.nspname, l.relname
 FROM (SELECT f.relation, min(f.loaded) AS loaded FROM family f GROUP BY f.relation) AS f
 JOIN pg_constraint k ON k.conrelid = f.relation
+LEFT JOIN by_path p ON p.classid = 'pg_constraint'::regclass AND p.objid = k.oid
 JOIN pg_class c ON c.oid = f.relation
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_class l ON l.oid = f.loaded

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
+import psycopg2
 from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres import ledger
 from pg_migration.postgres.catalog import SchemaObject, Table, TableName
 from pg_migration.postgres.copying import Copied, stream
-from pg_migration.postgres.ddl.making import make
+from pg_migration.postgres.ddl.making import NAME_NOT_FOUND, make, on_path, usual_path
 from pg_migration.postgres.endpoint import Endpoint
 from pg_migration.postgres.ledger import ChunkEntry
 from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
@@ -53,6 +54,7 @@ class LoadContext:
     """What every worker needs: the two ends, the point in time, and the names on the other side.
 
     ``settings`` are those of the source's database (`Catalog.settings`).
+    ``calls`` are, by source name, the functions that a table's indexes call (`SchemaObject.calls`).
     ``borrower`` is the run of this process where another one, ``run_id``, owns the snapshot and the lock.
     """
 
@@ -67,6 +69,7 @@ class LoadContext:
     workers: int
     settings: Sequence[tuple[str, str]]
     borrower: str | None = None
+    calls: Mapping[TableName, Sequence[str]] = field(default_factory=dict)
 
     def target_name(self, table: Table) -> TableName:
         """Schema and name in the target."""
@@ -178,19 +181,24 @@ class Worker:
             ledger.record(self.target, entry, copied.rows, copied.bytes)
         return copied
 
-    def make(self, item: SchemaObject, statements: Sequence[str], again: bool) -> None:
+    def make(self, item: SchemaObject, statements: Sequence[str], again: bool) -> list[str]:
         """Run statements of an object on the target, each in its own transaction.
 
         Args:
             again: a connection was lost in an earlier attempt, so what is there already was made by it.
+
+        Returns:
+            What people have to know of how it was made.
         """
         application = self._context.application(self._context.schemas)
         # The last is said of an index that a key has been made of already.
         there = (errors.DuplicateTable, errors.DuplicateObject, errors.ObjectNotInPrerequisiteState)
         tolerated = there if again else ()
+        notes = []
         for statement in statements:
             with suppress(*tolerated):
-                make(self.target, item, [statement], application)
+                notes.append(make(self.target, item, [statement], application))
+        return [note for note in notes if note is not None]
 
     def make_logged(self, table: Table) -> None:
         """End the UNLOGGED state that was for the load only."""
@@ -200,7 +208,17 @@ class Worker:
     def analyze(self, table: Table) -> None:
         """Collect the planner's statistics of a table."""
         name = sql.Identifier(*self._context.target_name(table))
-        run(self.target, self._target_path(table), sql.SQL("ANALYZE {}").format(name))
+        analyze = sql.SQL("ANALYZE {}").format(name)
+        try:
+            run(self.target, self._target_path(table), analyze)
+        except psycopg2.Error as error:
+            calls = self._context.calls.get(table.key, ())
+            if self.target.closed or error.pgcode not in NAME_NOT_FOUND or not calls:
+                raise
+            # As when its indexes were built: ddl/making.py.
+            path = usual_path(self._context.schemas[table.schema], self._context.application(self._context.schemas))
+            with transaction(self.target), on_path(self.target, calls, path):
+                execute(self.target, analyze)
 
     def read(self, table: Table, query: sql.Composable) -> list[tuple[Any, ...]]:
         """All rows of a query over a table of the source, in which every name is qualified."""

@@ -376,6 +376,13 @@ def _display(draft: Draft, tables: TableRows) -> str:
     return f"{draft.name} on {table['schema']}.{table['name']}"
 
 
+_WITH_INDEX = frozenset({"index", "primary key", "unique", "exclusion", "statistics"})
+_RUNNING = frozenset(
+    {"function", "aggregate", "operator", "cast", "domain", "domain constraint", "type", "view", "materialized view"}
+)
+_DROP_FUNCTION = "DROP FUNCTION IF EXISTS "
+
+
 @dataclass(frozen=True)
 class _Finisher:
     """Turns rows and the ordered drafts into the catalog's words."""
@@ -439,10 +446,54 @@ class _Finisher:
             depends_on=needed,
             replaceable=draft.replaceable,
             parallel=tuple(rename(text) for text in draft.parallel),
+            calls=self._calls(draft),
             lookups=frozenset(
                 found._replace(name=rename(found.name)) for found in self.assembly.lookups.get(draft.address, ())
             ),
         )
+
+    def _calls(self, draft: Draft) -> tuple[str, ...]:
+        """Functions that run when an index is built or a materialized view filled.
+
+        The planner looks into the functions behind every index of a table that it is to read.
+        """
+        if draft.kind in _WITH_INDEX:
+            found = set(self._called_by_indexes.get(draft.relation, ()))
+        elif draft.kind == "materialized view rows":
+            read = reachable(self._run_through.keys() & self.assembly.edges[draft.address], self._run_through)
+            tables = {address.objid for view in read for address in self.assembly.edges[view]}
+            found = read.union(*(self._called_by_indexes.get(table, ()) for table in tables))
+        else:
+            return ()
+        functions = (self.assembly.drafts[address] for address in sorted(found))
+        return tuple(
+            self.rename(function.drop.removeprefix(_DROP_FUNCTION))
+            for function in functions
+            if function.drop.startswith(_DROP_FUNCTION) and not function.search_path_setting
+        )
+
+    @cached_property
+    def _called_by_indexes(self) -> Mapping[int, frozenset[Address]]:
+        """By the OID of a table or materialized view, what runs behind its indexes and statistics."""
+        found: dict[int, frozenset[Address]] = {}
+        for address, draft in self.assembly.drafts.items():
+            if draft.kind in _WITH_INDEX and (direct := self._run_through.keys() & self.assembly.edges[address]):
+                behind = found.get(draft.relation, frozenset())
+                found[draft.relation] = behind | reachable(direct, self._run_through)
+        return found
+
+    @cached_property
+    def _run_through(self) -> Mapping[Address, set[Address]]:
+        """What runs, and what runs with it: constraints of domains hang on the domain, and not the other way round."""
+        drafts = self.assembly.drafts
+        running = {address for address, draft in drafts.items() if draft.kind in _RUNNING}
+        found = {address: self.assembly.edges[address] & running for address in running}
+        for address in running:
+            if drafts[address].kind == "domain constraint":
+                for domain in found[address]:
+                    if drafts[domain].kind == "domain":
+                        found[domain] = found[domain] | {address}
+        return found
 
     def _relation(self, draft: Draft) -> TableName | None:
         """The table or view that an object hangs on; two views may have rules or triggers of one name."""

@@ -1,6 +1,7 @@
 """What a discovered database consists of: the words that every other module speaks."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -186,7 +187,8 @@ class SchemaObject:
     ``replaceable`` says that running ``statements`` over an existing object of the same identity replaces it.
     ``parallel`` are other statements that make the same key, first its index, which does not keep others from being
     built on the table meanwhile; empty where PostgreSQL has no such way. ``lookups`` tell what its expressions mean
-    beyond what the statements say.
+    beyond what the statements say. ``calls`` are functions, as DDL names them, that may run when an index is built or a
+    materialized view filled, and that have no search_path of their own.
     """
 
     address: Address
@@ -202,6 +204,7 @@ class SchemaObject:
     replaceable: bool = False
     parallel: tuple[str, ...] = ()
     lookups: frozenset[Lookup] = frozenset()
+    calls: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -257,6 +260,15 @@ class Catalog:
     def tables_by_name(self) -> Mapping[TableName, Table]:
         """Tables by schema and name."""
         return {table.key: table for table in self.tables}
+
+    @cached_property
+    def calls(self) -> Mapping[TableName, Many[str]]:
+        """The functions that what hangs on a table calls, for every table that has some (`SchemaObject.calls`)."""
+        found: dict[TableName, list[str]] = {}
+        for item in self.objects:
+            if item.table is not None and item.calls:
+                found[item.table] = [*found.get(item.table, ()), *item.calls]
+        return {table: tuple(dict.fromkeys(functions)) for table, functions in found.items()}
 
     def target_name(self, table: TableName) -> TableName:
         """The table's schema and name in the target."""

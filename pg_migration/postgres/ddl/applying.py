@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import SchemaObject
@@ -23,13 +22,14 @@ class Outcome:
     """What became of one object.
 
     ``error`` is the server's message when its statements failed; ``skipped_because`` names the object that it needs and
-    that is not there. With neither, it was made.
+    that is not there. With neither, it was made; ``note`` is what people have to know of that.
     """
 
     object: SchemaObject
     statement: str
     error: str | None = None
     skipped_because: str | None = None
+    note: str | None = None
 
     @property
     def made(self) -> bool:
@@ -71,37 +71,36 @@ def apply(
             if needed is not None:
                 outcome = Outcome(item, text, skipped_because=f"it needs {needed}, which could not be made")
             else:
-                outcome = Outcome(item, text, error=_make(connection, item, application))
+                outcome = _make(connection, item, text, application)
             if not outcome.made:
                 broken[item.address] = item.identity
             outcomes.append(outcome)
     return outcomes
 
 
-def _make(connection: Connection, item: SchemaObject, application: Sequence[str]) -> str | None:
-    """Make one object, a few times where other sessions are in its way; what was wrong with the last attempt."""
-    alone = connection.info.transaction_status == TRANSACTION_STATUS_IDLE
-    error = _attempt(connection, item, application)
-    for pause in RETRY_SECONDS if alone else ():
-        if not collided(error):
+def _make(connection: Connection, item: SchemaObject, text: str, application: Sequence[str]) -> Outcome:
+    """Make one object, a few times where other sessions are in its way."""
+    made = _attempt(connection, item, application)
+    for pause in RETRY_SECONDS:
+        if not (isinstance(made, Exception) and collided(made)):
             break
         time.sleep(pause)
-        error = _attempt(connection, item, application)
-    if error is None:
-        return None
-    return _message(error) if isinstance(error, psycopg2.Error) else str(error)
+        made = _attempt(connection, item, application)
+    if isinstance(made, psycopg2.Error):
+        return Outcome(item, text, error=_message(made))
+    return Outcome(item, text, error=str(made)) if isinstance(made, Exception) else Outcome(item, text, note=made)
 
 
-def _attempt(connection: Connection, item: SchemaObject, application: Sequence[str]) -> Exception | None:
+def _attempt(connection: Connection, item: SchemaObject, application: Sequence[str]) -> Exception | str | None:
+    """What was wrong, or what people have to know of an object that was made."""
     try:
-        make(connection, item, item.statements, application)
+        return make(connection, item, item.statements, application)
     except MeaningChanged as error:
         return error
     except psycopg2.Error as error:
         if connection.closed:
             raise
         return error
-    return None
 
 
 def _message(error: psycopg2.Error) -> str:
