@@ -17,7 +17,8 @@ from pg_migration.chaos.world import Impossible, TooLate, World
 from pg_migration.demo.servers import Server, demolish, embedded, server_account, temporary_folder, usable
 
 SETTINGS = {"fsync": "off", "max_wal_size": "2GB", "max_connections": "40"}
-PATIENCE_SECONDS = 10
+# Longer than a busy machine needs: what is looked for is what does not end at all.
+PATIENCE_SECONDS = 60
 ATTEMPTS = 3
 
 

@@ -45,7 +45,7 @@ def test_a_little_by_every_method(tmp_path: Path) -> None:
 
 def test_cost_of_a_program(tmp_path: Path) -> None:
     cost = measure("sleep 0.2; python3 -c 'x = bytearray(200_000_000)'", {"PATH": "/usr/bin:/bin"}, tmp_path / "log")
-    assert 0.2 < cost.wall < 20
+    assert cost.wall > 0.2
     assert 0 < cost.cpu < cost.wall
     assert cost.memory > 200_000_000
     assert cost.servers == 0

@@ -229,7 +229,7 @@ def api(terminal: Terminal, told: list[str]) -> Iterator[Api]:
         # Ctrl-C in a terminal reaches the whole group, as this does.
         os.killpg(process.pid, signal.SIGINT)
         try:
-            process.wait(timeout=30)
+            process.wait(timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

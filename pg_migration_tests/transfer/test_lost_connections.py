@@ -123,7 +123,7 @@ def test_target_that_restarts(pair: Pair) -> None:
     server = pair.target.server.server
 
     def crash() -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         with pair.source.connection() as connection:
             while not fetch(connection, f"SELECT 1 FROM pg_stat_activity WHERE {COPIES}"):
                 assert time.monotonic() < deadline
