@@ -21,7 +21,19 @@ _SHORT = {"overwrite_existing_rows": ["overwrite"]}
 @cache
 def resource_options() -> tuple[click.Option, ...]:
     """An option for each parameter. One that is not given is None, so that the resource's own default holds."""
-    return tuple(_option(name, field) for name, field in Migration.model_fields.items())
+    return tuple(option for name, field in Migration.model_fields.items() for option in _options(name, field))
+
+
+def _options(name: str, field: FieldInfo) -> list[click.Option]:
+    """An option; of a switch with a third position also its opposite."""
+    if field.annotation is not Any:
+        return [_option(name, field)]
+    positions = click.Choice([str(value).lower() for value in field.examples or ()])
+    flag, told = name.replace("_", "-"), f"{field.description}  [default: {str(field.default).lower()}]"
+    return [
+        click.Option([f"--{flag}", name], type=positions, is_flag=False, flag_value="true", help=told),
+        click.Option([f"--no-{flag}", name], flag_value="false", default=None, help=f"As --{flag} false."),
+    ]
 
 
 def _option(name: str, field: FieldInfo) -> click.Option:

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated, Any
 
 import dagster as dg
 from dagster import get_dagster_logger
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from pg_migration.orchestration import location
 from pg_migration.orchestration.ending import at_end
 from pg_migration.orchestration.failing import show_stacks
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.reports import file_report
-from pg_migration.orchestration.run import MigrationRun, Options, default_workers
+from pg_migration.orchestration.run import OWNERS, MigrationRun, Options, default_workers
 from pg_migration.orchestration.spreading import SNAPSHOT_OF
 from pg_migration.postgres.plan import CopyFormat, LoadSettings
 
@@ -22,6 +23,11 @@ class Database(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     url_variable: str = Field(description="Environment variable with the libpq URI or key=value connection string.")
     schema_variable: str = Field(description="Environment variable with the schema, or a comma-separated list.")
+
+
+def _position(value: object) -> object:
+    """A position of a switch; command lines and quoted YAML give it as text."""
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
 
 class Migration(dg.ConfigurableResource[MigrationRun]):
@@ -54,7 +60,14 @@ class Migration(dg.ConfigurableResource[MigrationRun]):
         description="Of tables with more rows than partition_threshold and a primary key, hash about this share of the "
         "rows only. Both sides choose the same rows, by a hash of the key; the check says that it was a sample.",
     )
-    owners: bool = Field(default=True, description="Give every object the owner that it has in the source.")
+    # Dagster has no type for a switch with a third position.
+    owners: Annotated[Any, BeforeValidator(_position)] = Field(
+        default=True,
+        examples=[*OWNERS],
+        description="Give every object the owner that it has in the source. true: the run is refused where the role of "
+        "the target may not do that, or not grant what others granted. best_effort: such owners, grants and comments "
+        "are left out and named in the summary. false: everything belongs to that role.",
+    )
     privileges: bool = Field(default=True, description="Grant what the source grants, default privileges included.")
     create_roles: bool = Field(
         default=False,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
@@ -27,7 +27,18 @@ from pg_migration.postgres.catalog import (
     read_surroundings,
 )
 from pg_migration.postgres.copying import raw_encoding
-from pg_migration.postgres.ddl import Outcome, create_roles, missing_roles, reconcile, remember
+from pg_migration.postgres.ddl import (
+    Judge,
+    Outcome,
+    Reconciliation,
+    acted_for,
+    create_roles,
+    missing_roles,
+    reconcile,
+    remember,
+    what_can_be_said,
+    within_reach,
+)
 from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import (
     ConfigurationError,
@@ -35,6 +46,7 @@ from pg_migration.postgres.errors import (
     MigrationError,
     NotPermitted,
     SourceChanged,
+    StructureConflict,
     server_message,
 )
 from pg_migration.postgres.forecast import Forecast
@@ -54,6 +66,7 @@ from pg_migration.postgres.preflight import (
 )
 from pg_migration.postgres.preflight.contents import NOT_COPIED
 from pg_migration.postgres.preflight.room import CONNECTIONS
+from pg_migration.postgres.reach import Reach, Standing, reach_of, standing_of
 from pg_migration.postgres.schemas import map_schemas
 from pg_migration.postgres.session import Connections, execute, fetch
 from pg_migration.postgres.snapshot import Snapshot
@@ -62,6 +75,9 @@ from pg_migration.postgres.values_path import application_path
 from pg_migration.postgres.worker import LoadContext, Lock
 
 Result = TypeVar("Result")
+
+Owners = bool | Literal["best_effort"]
+OWNERS: tuple[Owners, ...] = (True, False, "best_effort")
 
 MOST_DEFAULT_WORKERS = 8
 SNAPSHOT_ATTEMPTS = 5
@@ -77,7 +93,7 @@ class Options:
     overwrite_existing_rows: bool
     check_content: bool
     content_sample_percent: float
-    owners: bool
+    owners: Owners
     privileges: bool
     create_roles: bool
     spread_over: int
@@ -89,6 +105,11 @@ class Options:
             ConfigurationError: naming every setting that is out of range.
         """
         self.load.check()
+        if self.owners not in OWNERS:
+            raise ConfigurationError(
+                f"the configuration of resource 'migration' can't be used: owners is {self.owners!r}, but must be "
+                f"true, false or best_effort"
+            )
         if not 0 < self.content_sample_percent <= 100:
             raise ConfigurationError(
                 f"the configuration of resource 'migration' can't be used: content_sample_percent is "
@@ -203,7 +224,8 @@ class MigrationRun:
             lock.wait()
         self._look([self.rows_at_stake(scope)])
         if self.options.create_roles:
-            create_roles(self.target_connection, missing_roles(self.target_connection, self.catalog))
+            missing = missing_roles(self.target_connection, self.catalog)
+            create_roles(self.target_connection, missing, acted_for(self.catalog))
         ledger.create(self.target_connection)
         ledger.end_orphans(self.target_connection, self.run_id)
         identities = {"source": self.databases.source.as_record(), "target": self.databases.target.as_record()}
@@ -295,13 +317,33 @@ class MigrationRun:
     @property
     def ends(self) -> Ends:
         """Both sides, as preflight asks them."""
-        return Ends(self.source_connection, self.target_connection, self.target, self.schemas)
+        connections = self.source_connection, self.target_connection
+        return Ends(*connections, self.target, self.schemas, self.reach, self._structure)
+
+    def _structure(self) -> tuple[Catalog, Reconciliation | None]:
+        target = self.target_catalog()
+        try:
+            return target, reconcile(self.catalog, target, self.options.drop_existing_tables)
+        except StructureConflict:  # which is told by whoever is to change something
+            return target, None
+
+    @cached_property
+    def reach(self) -> Reach:
+        """What the role that connects to the target may do for others there."""
+        return reach_of(self.target_connection, self.options.create_roles)
+
+    @cached_property
+    def _standing(self) -> Standing | None:
+        """How it stands to what is there, where what it can't change is to be left as it is."""
+        if self.options.owners != "best_effort" or self.reach.superuser:
+            return None
+        return standing_of(self.target_connection, self.schemas.values())
 
     @property
     def intent(self) -> Intent:
         """What preflight has to know of the configuration."""
         load, options = self.options.load, self.options
-        return Intent(load.workers, load.partition_threshold, options.owners, options.create_roles)
+        return Intent(load.workers, load.partition_threshold, options.create_roles)
 
     @cached_property
     def source_connection(self) -> Connection:
@@ -335,9 +377,10 @@ class MigrationRun:
                 target_version=self.target_connection.server_version,
                 target_extensions=installed_extensions(self.target_connection),
                 surroundings=read_surroundings(self.target_connection),
-                ownership=self.options.owners,
-                privileges=self.options.privileges,
+                **self._discovered,
             )
+        if self._standing is not None:
+            found = what_can_be_said(Judge(found, self._whole_target_catalog(), self.reach, self._standing))
         # The schemas themselves, and what is said of them, are no contents.
         schemas = {item.address[:2] for item in found.objects if item.kind == "schema"}
         if all(item.address[:2] in schemas for item in found.objects):
@@ -367,7 +410,18 @@ class MigrationRun:
         return found
 
     def target_catalog(self) -> Catalog:
-        """The target's structure as it is now."""
+        """The target's structure as it is now, less what is to be left as it is."""
+        found = self._whole_target_catalog()
+        return found if self._standing is None else within_reach(found, self._standing.foreign.keys())
+
+    @property
+    def _discovered(self) -> dict[str, Any]:
+        """What discovery is told of owners and privileges."""
+        options = self.options
+        reach = self.reach if options.owners == "best_effort" else None
+        return {"ownership": bool(options.owners), "privileges": options.privileges, "reach": reach}
+
+    def _whole_target_catalog(self) -> Catalog:
         rows = fetch(
             self.target_connection,
             "SELECT nspname FROM pg_namespace WHERE nspname = ANY (%s)",
@@ -377,8 +431,7 @@ class MigrationRun:
             return discover(
                 self.target_connection,
                 {name: name for (name,) in rows},
-                ownership=self.options.owners,
-                privileges=self.options.privileges,
+                **self._discovered,
             )
 
     def remember_structure(self) -> None:

@@ -9,6 +9,7 @@ from itertools import groupby
 
 from pg_migration.postgres.catalog.reading import Row
 from pg_migration.postgres.catalog.renaming import quote
+from pg_migration.postgres.reach import Reach
 
 Grant = tuple[str, str | None, str, bool]
 """Grantor, grantee (None for PUBLIC), privilege, with grant option."""
@@ -24,11 +25,56 @@ def _grants(items: Iterable[Sequence[str | None]]) -> list[Grant]:
 
 
 def roles_of(row: Row) -> frozenset[str]:
-    """Every role that the statements of a row name."""
-    named = {row["owner"]}
-    for grantor, grantee, _, _ in _grants(row["held"]):
-        named |= {grantor} | ({grantee} if grantee is not None else set())
-    return frozenset(named)
+    """Every role that the statements of a row name; an owner's own grants do not say whose they are."""
+    held, by_default = _grants(row["held"]), _grants(row["by_default"])
+    beyond = [grant for grant in held if grant not in by_default]
+    named = grantors_of(row) | {grantee for _, grantee, _, _ in beyond} | {role for role, _ in _lost(held, by_default)}
+    return frozenset(role for role in named if role is not None)
+
+
+def grantors_of(row: Row) -> frozenset[str]:
+    """Whoever granted something besides the owner: they have to say it themselves."""
+    return frozenset(grantor for grantor, *_ in _grants(row["held"]) if grantor != row["owner"])
+
+
+def within_reach(kind: str, row: Row, reach: Reach) -> Row:
+    """A row of a kind less what the target's role can't give, which is named in its column ``forgone``."""
+    if kind == "owner":
+        role = row["role"]
+        return row if reach.may_own(role) else {**row, "forgone": [f"it is not given to {role}"]}
+    if kind == "default privileges":
+        missing = sorted(role for role in roles_of(row) if not reach.has(role))
+        named = missing if reach.may_own(row["owner"]) else [row["owner"]]
+        return {**row, "forgone": [f"they are not set for {', '.join(named)}"]} if named else row
+    return _privileges_within_reach(row, reach) if kind == "privileges" else row
+
+
+def _privileges_within_reach(row: Row, reach: Reach) -> Row:
+    """Less the grants by and to roles out of reach, and those that rest on them."""
+    owner = row["owner"]
+    theirs = () if reach.may_own(owner) else (owner,)  # whoever owns it instead has all that an owner has
+    held = [grant for grant in _grants(row["held"]) if grant[1] not in theirs]
+    kept = [
+        grant
+        for grant in held
+        if (grant[0] == owner or reach.may_become(grant[0])) and (grant[1] is None or reach.has(grant[1]))
+    ]
+    before = {(role, privilege) for role, privilege in row["options_on_relation"] or ()}
+    while True:
+        options = before | {(owner, privilege) for _, _, privilege, _ in kept}
+        options |= {(grantee, privilege) for _, grantee, privilege, grantable in kept if grantable}
+        founded = [grant for grant in kept if (grant[0], grant[2]) in options]
+        if len(founded) == len(kept):
+            break
+        kept = founded
+    forgone = [f"{g[2]} to {_role(g[1])} by {g[0]} is not granted" for g in held if g not in kept]
+    default = [grant for grant in _grants(row["by_default"]) if grant[1] not in theirs]
+    reduced = {**row, "held": _as_rows(kept), "by_default": _as_rows(default)}
+    return {**reduced, "forgone": forgone} if forgone else reduced
+
+
+def _as_rows(grants: Iterable[Grant]) -> list[list[str | None]]:
+    return [[grantor, grantee, privilege, str(grantable).lower()] for grantor, grantee, privilege, grantable in grants]
 
 
 def _role(name: str | None) -> str:

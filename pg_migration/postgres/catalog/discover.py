@@ -8,6 +8,7 @@ from functools import cached_property
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import kinds
+from pg_migration.postgres.catalog.access import within_reach
 from pg_migration.postgres.catalog.assembly import (
     Assembly,
     assemble,
@@ -40,6 +41,7 @@ from pg_migration.postgres.catalog.renaming import Renaming, may_hold_alias, sea
 from pg_migration.postgres.catalog.surroundings import Surroundings, database_notices
 from pg_migration.postgres.catalog.tables import FOREIGN_KEY, PRIMARY_KEY, TableRows, table_drafts
 from pg_migration.postgres.errors import ConfigurationError, NotPermitted
+from pg_migration.postgres.reach import Reach
 from pg_migration.postgres.session import fetch
 
 SHARED_QUERIES = (
@@ -66,6 +68,7 @@ def discover(
     surroundings: Surroundings | None = None,
     ownership: bool = True,
     privileges: bool = True,
+    reach: Reach | None = None,
 ) -> Catalog:
     """Read the catalogs of one database.
 
@@ -81,6 +84,7 @@ def discover(
             otherwise than there, is named in ``notices``. None leaves nothing out.
         ownership: whether owners are carried over; else everything belongs to the role that makes it.
         privileges: whether grants and default privileges are carried over.
+        reach: leave out, and name in ``notices``, what the role that this describes can't give; by default nothing.
 
     Returns:
         The catalog. Objects that hang on an excluded table are left out and named in ``notices``.
@@ -104,13 +108,14 @@ def discover(
             *(() if ownership else ("owner",)),
             *(() if privileges else ("privileges", "default privileges")),
         }
-        drafts = [*_drafts(rows, switched_off), *table_drafts(tables)]
+        drafts = [*_drafts(rows, switched_off, reach), *table_drafts(tables)]
         _tell_aliases_from_schemas(connection, schemas, drafts)
         type_names = _type_names(connection, schemas)
         assembly = assemble(drafts, rows["dependencies"], rows["extension_members"], lookups)
         notices = _exclude(assembly, tables, excluded)
         if surroundings is not None:
             notices += _leave_foreign_tables(assembly, tables, schemas, surroundings.relations)
+        notices += _forgo(assembly, reach)
         unused = drop_unused(assembly)
         notices += [
             *_unused(unused, rows["extension_configurations"]),
@@ -187,11 +192,25 @@ def _read_all(connection: Connection) -> dict[str, Sequence[Row]]:
     return rows
 
 
-def _drafts(rows: Rows, switched_off: Collection[str]) -> Iterator[Draft]:
+def _drafts(rows: Rows, switched_off: Collection[str], reach: Reach | None) -> Iterator[Draft]:
     for kind in kinds.KINDS:
         if kind.name not in switched_off:
             for row in rows[kind.query]:
-                yield from kind.build(kind, row)
+                yield from kind.build(kind, row if reach is None else within_reach(kind.name, row, reach))
+
+
+def _forgo(assembly: Assembly, reach: Reach | None) -> list[Notice]:
+    """Take out what is out of reach altogether; all of it, by kind and name, in few lines."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for draft in assembly.drafts.values():
+        for reason in draft.forgone:
+            told.setdefault((draft.kind, reason), []).append(draft.name)
+    assembly.remove([address for address, draft in assembly.drafts.items() if draft.forgone and not draft.statements])
+    role = reach.role if reach else ""
+    return [
+        Notice(kind, ", ".join(sorted(names)), f"{reason}, since role {role} of the target may not")
+        for (kind, reason), names in told.items()
+    ]
 
 
 def _tell_aliases_from_schemas(connection: Connection, schemas: Mapping[str, str], drafts: Sequence[Draft]) -> None:
@@ -426,6 +445,7 @@ class _Finisher:
             ),
             roles=tuple(sorted({role for draft in self.assembly.drafts.values() for role in draft.roles})),
             settings=tuple((row["name"], row["value"]) for row in self.rows["database_settings"]),
+            role=self.rows["server"][0]["role"],
             compression_methods=frozenset(self.rows["server"][0]["compression_methods"] or ()),
             remembered={
                 row["identity"]: (row["source_digest"], row["target_digest"]) for row in self.rows["remembered"]
@@ -450,6 +470,7 @@ class _Finisher:
             lookups=frozenset(
                 found._replace(name=rename(found.name)) for found in self.assembly.lookups.get(draft.address, ())
             ),
+            becomes=draft.becomes,
         )
 
     def _calls(self, draft: Draft) -> tuple[str, ...]:

@@ -25,9 +25,10 @@ class Draft:
     alone: defaults and checks inside CREATE TABLE. ``base`` is what a comment or an owner is said of: with it, the
     draft comes and goes. ``shell`` makes an empty object that others can refer to before the real one is made.
     ``parallel`` is another way to make the object, as in `SchemaObject`. ``only_if_used`` marks what belongs to no
-    schema and is made where something else needs it. ``roles`` are named in the statements. ``aliases`` are places,
-    statement by statement, where the name of a schema is that of a table. The last two are of functions: a search_path
-    of their own, and a body kept as text.
+    schema and is made where something else needs it. ``roles`` are named in the statements; ``becomes`` are those that
+    whoever runs them has to act for. ``forgone`` says what is left out because the target's role may not give it.
+    ``aliases`` are places, statement by statement, where the name of a schema is that of a table. The last two are of
+    functions: a search_path of their own, and a body kept as text.
     """
 
     address: Address
@@ -47,6 +48,8 @@ class Draft:
     parallel: tuple[str, ...] = ()
     only_if_used: bool = False
     roles: frozenset[str] = frozenset()
+    becomes: frozenset[str] = frozenset()
+    forgone: tuple[str, ...] = ()
     aliases: dict[str, set[int]] = field(default_factory=dict)
     search_path_setting: str = ""
     body: str = ""

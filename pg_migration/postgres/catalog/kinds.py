@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pg_migration.postgres.catalog.access import (
     default_privilege_statements,
+    grantors_of,
     privilege_statements,
     revocation,
     roles_of,
@@ -114,7 +115,14 @@ def materialized_view(kind: "Kind", row: Row) -> Iterator[Draft]:
         )
 
 
-def said_of(kind: "Kind", row: Row, statements: Sequence[str], drop: str = "", roles: Iterable[str] = ()) -> Draft:
+def said_of(
+    kind: "Kind",
+    row: Row,
+    statements: Sequence[str],
+    drop: str = "",
+    roles: Iterable[str] = (),
+    becomes: Iterable[str] = (),
+) -> Draft:
     """Something said of another object: it comes and goes with that one."""
     base = Address(row["classid"], row["objid"], row.get("objsubid") or 0)
     return Draft(
@@ -128,6 +136,8 @@ def said_of(kind: "Kind", row: Row, statements: Sequence[str], drop: str = "", r
         replaceable=kind.replaceable,
         base=base,
         roles=frozenset(roles),
+        becomes=frozenset(becomes),
+        forgone=tuple(row.get("forgone") or ()),
     )
 
 
@@ -146,21 +156,28 @@ def extension_dependency(kind: "Kind", row: Row) -> Iterator[Draft]:
 
 def owner(kind: "Kind", row: Row) -> Iterator[Draft]:
     """ALTER ... OWNER TO."""
-    yield said_of(kind, row, [row["command"]], roles=[row["role"]])
+    if row.get("forgone"):
+        yield said_of(kind, row, [])
+    else:
+        yield said_of(kind, row, [row["command"]], roles=[row["role"]], becomes=[row["role"]])
 
 
 def privileges(kind: "Kind", row: Row) -> Iterator[Draft]:
     """The grants and revocations that lead from the default privileges to those held, if they differ."""
     statements = privilege_statements(row)
-    if statements:
-        yield said_of(kind, row, statements, drop=revocation(row), roles=roles_of(row))
+    if statements or row.get("forgone"):
+        yield said_of(kind, row, statements, revocation(row), roles_of(row), grantors_of(row))
 
 
 def default_privileges(kind: "Kind", row: Row) -> Iterator[Draft]:
     """ALTER DEFAULT PRIVILEGES, in a schema or in all of them."""
     made = draft(kind, {**row, "name": f"of {row['owner']} on new {row['word'].lower()}"})
     made.statements, made.drop = default_privilege_statements(row)
-    made.roles = roles_of(row)
+    made.roles = roles_of(row) | {row["owner"]}
+    made.becomes = frozenset({row["owner"]})
+    made.forgone = tuple(row.get("forgone") or ())
+    if made.forgone:
+        made.statements = ()
     yield made
 
 

@@ -188,7 +188,8 @@ class SchemaObject:
     ``parallel`` are other statements that make the same key, first its index, which does not keep others from being
     built on the table meanwhile; empty where PostgreSQL has no such way. ``lookups`` tell what its expressions mean
     beyond what the statements say. ``calls`` are functions, as DDL names them, that may run when an index is built or a
-    materialized view filled, and that have no search_path of their own.
+    materialized view filled, and that have no search_path of their own. ``becomes`` are the roles that whoever runs the
+    statements has to act for: a new owner, a grantor.
     """
 
     address: Address
@@ -205,6 +206,7 @@ class SchemaObject:
     parallel: tuple[str, ...] = ()
     lookups: frozenset[Lookup] = frozenset()
     calls: tuple[str, ...] = ()
+    becomes: frozenset[str] = frozenset()
 
     @property
     def identity(self) -> str:
@@ -235,9 +237,9 @@ class Catalog:
     tables make on the side (defaults, checks), as it could be made alone: to mend a table that is kept. ``unused`` are
     objects without a schema, such as extensions, that nothing in the schemas needs: not to be made, but there.
     ``roles`` are those that statements name. ``settings`` are set on the database itself (ALTER DATABASE ... SET), as
-    name and value. ``compression_methods`` are those that the server was built with. ``remembered`` is what an earlier
-    migration into this database noted (`pg_migration.postgres.ddl.memory`). ``configurations`` belong to the extensions
-    among the objects.
+    name and value. ``role`` is the one that connects. ``compression_methods`` are those that the server was built with.
+    ``remembered`` is what an earlier migration into this database noted (`pg_migration.postgres.ddl.memory`).
+    ``configurations`` belong to the extensions among the objects.
     """
 
     version: int
@@ -252,6 +254,7 @@ class Catalog:
     unmatched_patterns: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
+    role: str = ""
     compression_methods: frozenset[str] = frozenset()
     remembered: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     configurations: tuple[ConfigurationTable, ...] = ()

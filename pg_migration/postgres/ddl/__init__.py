@@ -3,14 +3,18 @@
 from pg_migration.postgres.ddl.applying import Outcome, apply
 from pg_migration.postgres.ddl.differences import Difference, differences
 from pg_migration.postgres.ddl.memory import remember
+from pg_migration.postgres.ddl.obstacles import Judge, Obstacle, what_can_be_said, within_reach
 from pg_migration.postgres.ddl.reconciling import Reconciliation, missing, reconcile
-from pg_migration.postgres.ddl.roles import create_roles, missing_roles
+from pg_migration.postgres.ddl.roles import acted_for, create_roles, missing_roles
 from pg_migration.postgres.ddl.versions import unsupported
 
 __all__ = [
     "Difference",
+    "Judge",
+    "Obstacle",
     "Outcome",
     "Reconciliation",
+    "acted_for",
     "apply",
     "create_roles",
     "differences",
@@ -19,4 +23,6 @@ __all__ = [
     "reconcile",
     "remember",
     "unsupported",
+    "what_can_be_said",
+    "within_reach",
 ]

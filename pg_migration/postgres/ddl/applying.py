@@ -1,18 +1,21 @@
 """Run DDL object by object, so that one that fails costs itself and what needs it, and nothing else."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import quote_ident
 
 from pg_migration.postgres.catalog import SchemaObject
+from pg_migration.postgres.catalog.draft import PG_NAMESPACE
 from pg_migration.postgres.ddl.making import make
 from pg_migration.postgres.ddl.meaning import MeaningChanged
 from pg_migration.postgres.errors import collided
+from pg_migration.postgres.reach import lent
 from pg_migration.postgres.session import RETRY_SECONDS, SEARCH_PATH, execute, fetch, relied_on, set_configs
 from pg_migration.postgres.values_path import application_path
 
@@ -64,18 +67,48 @@ def apply(
     outcomes = []
     application = application_path(settings, {})
     ours = {**relied_on(settings), "search_path": SEARCH_PATH}
+    lending: frozenset[_Lent] | None = None
     with _settings(connection, ours):
         for item in objects:
-            text = ";\n".join(item.statements)
+            if lending is None and _wants(item):  # the privileges on schemas have been granted by now
+                lending = lent(connection, {want for other in objects for want in _wants(other)})
+            ready = replace(item, statements=_with_loans(connection, item, lending or frozenset()))
+            text = ";\n".join(ready.statements)
             needed = next((broken[address] for address in sorted(item.depends_on) if address in broken), None)
             if needed is not None:
                 outcome = Outcome(item, text, skipped_because=f"it needs {needed}, which could not be made")
             else:
-                outcome = _make(connection, item, text, application)
+                outcome = replace(_make(connection, ready, text, application), object=item)
             if not outcome.made:
                 broken[item.address] = item.identity
             outcomes.append(outcome)
     return outcomes
+
+
+_Lent = tuple[str, str, str]
+
+
+def _wants(item: SchemaObject) -> list[_Lent]:
+    """Privileges on its schema (schema, role, privilege) that the server asks of others than the role that connects.
+
+    PostgreSQL docs: ALTER TABLE ("that role must have CREATE privilege on the table's schema"). Whoever grants has to
+    find the object.
+    """
+    if item.address.classid == PG_NAMESPACE or not item.search_path:
+        return []
+    privilege = {"owner": "CREATE", "privileges": "USAGE"}.get(item.kind)
+    return [(item.search_path, role, privilege) for role in sorted(item.becomes)] if privilege else []
+
+
+def _with_loans(connection: Connection, item: SchemaObject, lending: Collection[_Lent]) -> tuple[str, ...]:
+    """An object's statements, with what is granted for as long as they take: the source's owner may lack it by now."""
+    loans = [want for want in _wants(item) if want in lending]
+    words = [
+        (f"{privilege} ON SCHEMA {quote_ident(schema, connection)}", quote_ident(role, connection))
+        for schema, role, privilege in loans
+    ]
+    granted = [f"GRANT {what} TO {role}" for what, role in words]
+    return (*granted, *item.statements, *(f"REVOKE {what} FROM {role}" for what, role in words))
 
 
 def _make(connection: Connection, item: SchemaObject, text: str, application: Sequence[str]) -> Outcome:

@@ -144,8 +144,9 @@ def _everything_in_both(source: Catalog, target: Catalog) -> set[Address]:
 
 
 def _default_privileges(target: Catalog) -> set[Address]:
-    """They would add grants to whatever is made now; the source's are made again after everything else."""
-    return {item.address for item in target.objects if item.kind == "default privileges"}
+    """Those of the role that connects would add grants to whatever is made now; they are made again after all else."""
+    kind = "default privileges"
+    return {item.address for item in target.objects if item.kind == kind and target.role in item.becomes}
 
 
 def _shells(target: Catalog, wholes: set[Address]) -> set[Address]:

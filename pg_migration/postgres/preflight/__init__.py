@@ -59,7 +59,7 @@ def look_at_contents(ends: Ends, catalog: Catalog, intent: Intent) -> Iterator[F
     yield rights.sequences(ends, catalog)
     yield rights.row_security(ends, catalog)
     yield rights.roles(ends, catalog, intent)
-    yield from rights.ownership(ends, catalog, intent)
+    yield from rights.ownership(ends, catalog)
     yield contents.features(ends, catalog)
     yield from contents.extensions(ends, catalog)
     yield servers.used_collations(ends, catalog)

@@ -1,6 +1,6 @@
 """The two servers that preflight asks, and its queries."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -8,19 +8,27 @@ from typing import Any
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog
+from pg_migration.postgres.ddl import Reconciliation
 from pg_migration.postgres.endpoint import Endpoint
+from pg_migration.postgres.reach import Reach
 from pg_migration.postgres.session import fetch
 from pg_migration.postgres.sql_files import sql_file
 
 
 @dataclass(frozen=True)
 class Ends:
-    """A connection to each side, and how the target is called. ``schemas`` maps source to target names."""
+    """A connection to each side, and how the target is called. ``schemas`` maps source to target names.
+
+    ``reach`` is what the target's role may do for others. ``structure`` reads the target's catalog, and decides what is
+    to be done to it (None where the two can't be reconciled).
+    """
 
     source: Connection
     target: Connection
     target_endpoint: Endpoint
     schemas: Mapping[str, str]
+    reach: Reach
+    structure: Callable[[], tuple[Catalog, Reconciliation | None]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,6 @@ class Intent:
 
     workers: int
     partition_threshold: int
-    owners: bool
     create_roles: bool
 
 

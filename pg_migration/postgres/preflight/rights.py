@@ -1,16 +1,18 @@
 """Whether the two roles may do what the migration does, and whether it makes sense to let them."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog
-from pg_migration.postgres.ddl import missing_roles
+from pg_migration.postgres.ddl import Judge, Obstacle, acted_for, missing_roles
+from pg_migration.postgres.ddl.obstacles import SAID_KINDS
 from pg_migration.postgres.ledger import SCHEMA as BOOKKEEPING
 from pg_migration.postgres.preflight.asking import Ends, Intent, ask, names_in_target
 from pg_migration.postgres.preflight.finding import Finding, error, listed, passed
+from pg_migration.postgres.reach import is_reserved, quoted, standing_of
 from pg_migration.postgres.session import execute, fetch
 
 DIFFERENT = "source and target"
@@ -19,6 +21,8 @@ ROLES = "roles"
 OWNERSHIP = "owners in the target"
 SEQUENCES = "sequences can be read"
 ROW_SECURITY = "row-level security"
+
+MOST_REMEDIES = 10
 
 ANOTHER_TARGET = "Set another target URL, or another PG_MIGRATION_TARGET_SCHEMA"
 
@@ -150,53 +154,75 @@ def roles(ends: Ends, catalog: Catalog, intent: Intent) -> Finding:
         return error(
             ROLES,
             f"owners, grants or policies in the source name roles that the target does not have: {', '.join(missing)}",
-            "Create them there, or set create_roles: true (they get no login), or owners: false and privileges: false",
+            "Create them there, or set create_roles: true (they get no login), or owners: best_effort, which leaves "
+            "out owners and grants that can't be given, or owners: false and privileges: false",
         )
-    ((role, may),) = fetch(
-        ends.target, "SELECT rolname, rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
-    )
-    if not may:
+    if reserved := [name for name in missing if is_reserved(name)]:
+        return error(
+            ROLES,
+            f"the source names roles that only a newer server has: {', '.join(reserved)}",
+            "Set owners: best_effort, which leaves out owners and grants that can't be given",
+        )
+    role = ends.reach.role
+    if not ends.reach.creates_roles:
         return error(
             ROLES,
             f"role {role} of the target may not create roles, as create_roles asks for: {', '.join(missing)}",
-            f'As a superuser run: ALTER ROLE "{role}" CREATEROLE; or create them there',
+            f"As a superuser run: ALTER ROLE {quoted(role)} CREATEROLE; or create them there",
         )
-    return passed(ROLES, f"will be created without login: {', '.join(missing)}")
+    joined = "" if ends.reach.superuser else ", ".join(sorted(acted_for(catalog) & set(missing)))
+    member = f"; {role} becomes a member of {joined}" if joined else ""
+    return passed(ROLES, f"will be created without login: {', '.join(missing)}{member}")
 
 
-def ownership(ends: Ends, catalog: Catalog, intent: Intent) -> list[Finding]:
-    """That tables of the target may be emptied and altered, and be given to their owners."""
-    ((role,),) = fetch(ends.target, "SELECT current_user")
+def ownership(ends: Ends, catalog: Catalog) -> list[Finding]:
+    """That what is in the target may be changed, and owners, grants and comments be as they are in the source."""
+    role = ends.reach.role
+    if ends.reach.superuser:
+        return [passed(OWNERSHIP, f"role {role} is a superuser")]
     found = []
-    if foreign := ask(ends.target, "foreign_owners", **names_in_target(catalog)):
+    foreign = ask(ends.target, "foreign_owners", **names_in_target(catalog))
+    if foreign:
         owners = sorted({owner for _, owner in foreign})
         found.append(
             error(
                 OWNERSHIP,
                 f"role {role} does not own tables that are there and would be filled again: "
                 f"{listed(f'{relation} (of {owner})' for relation, owner in foreign)}",
-                f"As a superuser run: {' '.join(_grant(owner, role) for owner in owners)}",
+                " ".join(ends.reach.remedy(owner) for owner in owners),
             )
         )
-    if intent.owners:
-        relations = [*(table.oid for table in catalog.tables), *(sequence.oid for sequence in catalog.sequences)]
-        wanted = [name for (name,) in ask(ends.source, "owners", relations=relations)]
-        out_of_reach = [name for (name,) in ask(ends.target, "unreachable_roles", names=wanted)]
-        if out_of_reach:
-            found.append(
-                error(
-                    OWNERSHIP,
-                    f"role {role} may not give tables to the owners that they have in the source: "
-                    f"{listed(out_of_reach)}",
-                    f"As a superuser run: {' '.join(_grant(owner, role) for owner in out_of_reach)} "
-                    f"Or set owners: false",
-                )
-            )
-    return found or [passed(OWNERSHIP, "tables can be altered and given to their owners")]
+    target, plan = ends.structure()
+    if plan is None:
+        return found
+    judge = Judge(catalog, target, ends.reach, standing_of(ends.target, ends.schemas.values()))
+    # The role can't do anything about tables of others, which have been named.
+    named = {relation for relation, _ in foreign}
+    obstacles = [o for o in judge.obstacles(plan.create, plan.dropped) if _relation(catalog, o) not in named]
+    found += _by_remedy(role, obstacles)
+    return found or [passed(OWNERSHIP, "what is there can be changed, and given to its owners")]
 
 
-def _grant(owner: str, role: str) -> str:
-    return f'GRANT "{owner}" TO "{role}";'
+def _relation(catalog: Catalog, obstacle: Obstacle) -> str:
+    item = obstacle.object
+    return ".".join((catalog.schemas.get(item.table[0], item.table[0]), item.table[1])) if item.table else ""
+
+
+def _by_remedy(role: str, obstacles: Iterable[Obstacle]) -> list[Finding]:
+    """One error for each thing that the role may not do, with all that it concerns."""
+    grouped: dict[str, list[Obstacle]] = {}
+    for obstacle in obstacles:
+        grouped.setdefault(obstacle.reason, []).append(obstacle)
+    found = []
+    for reason, some in grouped.items():
+        names = listed(obstacle.object.identity for obstacle in some)
+        remedies = list(dict.fromkeys(obstacle.remedy for obstacle in some))
+        said = all(obstacle.object.kind in SAID_KINDS for obstacle in some)
+        way_out = " Or set owners: best_effort, which leaves out and names what can't be given" if said else ""
+        more = f" (and {len(remedies) - MOST_REMEDIES} statements more)" if len(remedies) > MOST_REMEDIES else ""
+        advice = " ".join(remedies[:MOST_REMEDIES]) + more + way_out
+        found.append(error(OWNERSHIP, f"role {role} of the target may not {reason}, as it has to for {names}", advice))
+    return found
 
 
 def sequences(ends: Ends, catalog: Catalog) -> Finding:
