@@ -320,12 +320,12 @@ class MigrationRun:
         connections = self.source_connection, self.target_connection
         return Ends(*connections, self.target, self.schemas, self.reach, self._structure)
 
-    def _structure(self) -> tuple[Catalog, Reconciliation | None]:
-        target = self.target_catalog()
+    def _structure(self) -> tuple[Catalog, Reconciliation] | None:
         try:
+            target = self.target_catalog()
             return target, reconcile(self.catalog, target, self.options.drop_existing_tables)
-        except StructureConflict:  # which is told by whoever is to change something
-            return target, None
+        except (NotPermitted, StructureConflict):  # which is told by whoever is to change something
+            return None
 
     @cached_property
     def reach(self) -> Reach:
@@ -380,7 +380,7 @@ class MigrationRun:
                 **self._discovered,
             )
         if self._standing is not None:
-            found = what_can_be_said(Judge(found, self._whole_target_catalog(), self.reach, self._standing))
+            found = what_can_be_said(Judge(found, self._whole_target_catalog(found), self.reach, self._standing))
         # The schemas themselves, and what is said of them, are no contents.
         schemas = {item.address[:2] for item in found.objects if item.kind == "schema"}
         if all(item.address[:2] in schemas for item in found.objects):
@@ -411,7 +411,7 @@ class MigrationRun:
 
     def target_catalog(self) -> Catalog:
         """The target's structure as it is now, less what is to be left as it is."""
-        found = self._whole_target_catalog()
+        found = self._whole_target_catalog(self.catalog)
         return found if self._standing is None else within_reach(found, self._standing.foreign.keys())
 
     @property
@@ -421,7 +421,7 @@ class MigrationRun:
         reach = self.reach if options.owners == "best_effort" else None
         return {"ownership": bool(options.owners), "privileges": options.privileges, "reach": reach}
 
-    def _whole_target_catalog(self) -> Catalog:
+    def _whole_target_catalog(self, source: Catalog) -> Catalog:
         rows = fetch(
             self.target_connection,
             "SELECT nspname FROM pg_namespace WHERE nspname = ANY (%s)",
@@ -432,6 +432,7 @@ class MigrationRun:
                 self.target_connection,
                 {name: name for (name,) in rows},
                 **self._discovered,
+                own_grants=self.reach.role in source.roles,
             )
 
     def remember_structure(self) -> None:

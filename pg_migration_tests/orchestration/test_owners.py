@@ -70,7 +70,7 @@ def cloud(
     options = " WITH INHERIT TRUE, SET TRUE" if request.param >= 16 else ""
     for end in (source, target):
         end.psql("".join(f"CREATE ROLE {name};" for name in ROLES))
-    source.psql(f"CREATE ROLE reader LOGIN PASSWORD '{reader.password}'; GRANT pg_read_all_data TO reader")
+    source.psql(f"CREATE ROLE reader LOGIN BYPASSRLS PASSWORD '{reader.password}'; GRANT pg_read_all_data TO reader")
     target.psql(f"CREATE ROLE mig LOGIN CREATEROLE CREATEDB PASSWORD '{mig.password}'; GRANT app TO mig{options}")
     name = psycopg2.extensions.parse_dsn(target_db)["dbname"]
     target.psql(f'ALTER DATABASE "{name}" OWNER TO mig')
@@ -175,7 +175,7 @@ REFUSED = {
     "a schema in the target that belongs to others": Refused(
         "COMMENT ON SCHEMA public IS 'ours'; GRANT USAGE ON SCHEMA public TO boss;",
         'may not change what belongs to postgres in the target, as it has to for comment of schema "public"',
-        "ALTER SCHEMA public OWNER TO pg_database_owner;",
+        "ALTER SCHEMA public OWNER TO pg_database_owner; REVOKE ALL ON SCHEMA public FROM mig;",
         "role mig of the target may not change what belongs to postgres in the target",
         "ALTER SCHEMA public OWNER TO postgres; GRANT USAGE, CREATE ON SCHEMA public TO mig;"
         "GRANT CREATE ON SCHEMA public TO app;",

@@ -37,6 +37,13 @@ def grantors_of(row: Row) -> frozenset[str]:
     return frozenset(grantor for grantor, *_ in _grants(row["held"]) if grantor != row["owner"])
 
 
+def without_grants_to(role: str, row: Row) -> Row:
+    """The privileges on a schema less those of a role; other rows as they are."""
+    if row["word"] != "SCHEMA" or row["owner"] == role:
+        return row
+    return {**row, "held": [item for item in row["held"] if item[1] != role]}
+
+
 def within_reach(kind: str, row: Row, reach: Reach) -> Row:
     """A row of a kind less what the target's role can't give, which is named in its column ``forgone``."""
     if kind == "owner":

@@ -8,7 +8,7 @@ from functools import cached_property
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import kinds
-from pg_migration.postgres.catalog.access import within_reach
+from pg_migration.postgres.catalog.access import within_reach, without_grants_to
 from pg_migration.postgres.catalog.assembly import (
     Assembly,
     assemble,
@@ -69,6 +69,7 @@ def discover(
     ownership: bool = True,
     privileges: bool = True,
     reach: Reach | None = None,
+    own_grants: bool = True,
 ) -> Catalog:
     """Read the catalogs of one database.
 
@@ -85,6 +86,8 @@ def discover(
         ownership: whether owners are carried over; else everything belongs to the role that makes it.
         privileges: whether grants and default privileges are carried over.
         reach: leave out, and name in ``notices``, what the role that this describes can't give; by default nothing.
+        own_grants: whether what the role that connects was granted on the schemas counts: in a target that may be what
+            lets it work there.
 
     Returns:
         The catalog. Objects that hang on an excluded table are left out and named in ``notices``.
@@ -108,6 +111,9 @@ def discover(
             *(() if ownership else ("owner",)),
             *(() if privileges else ("privileges", "default privileges")),
         }
+        if not own_grants:
+            role = rows["server"][0]["role"]
+            rows["privileges"] = [without_grants_to(role, row) for row in rows["privileges"]]
         drafts = [*_drafts(rows, switched_off, reach), *table_drafts(tables)]
         _tell_aliases_from_schemas(connection, schemas, drafts)
         type_names = _type_names(connection, schemas)

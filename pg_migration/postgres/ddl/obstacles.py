@@ -33,11 +33,15 @@ _LANGUAGE = re.compile(r'^ LANGUAGE "?(.+?)"?$', re.MULTILINE)
 
 @dataclass(frozen=True)
 class Obstacle:
-    """An object that can't be made, or be dropped: what the role may not do, and what would help."""
+    """An object that can't be made, or be dropped: what the role may not do, and what would help.
+
+    ``instead`` are statements that somebody else may run beforehand.
+    """
 
     object: SchemaObject
     reason: str
     remedy: str
+    instead: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class Judge:
                 )
             return
         schema = item.search_path
-        if (found := self._schemas.get(schema)) is None or not schema:
+        if (found := self._schemas.get(schema)) is None or not self.reach.has(role):
             return
         if (schema, role) not in self.standing.creators and schema not in self.standing.lending:
             owner = self.standing.foreign.get(found, "its owner")
@@ -105,9 +109,9 @@ class Judge:
             )
 
     def _belongs(self, item: SchemaObject, owner: str) -> Obstacle:
-        statements = f" Or have it run itself: {'; '.join(item.statements)};" if item.kind in SAID_KINDS else ""
-        remedy = self.reach.remedy(owner) if owner else "As a superuser run these statements."
-        return Obstacle(item, f"change what belongs to {owner or 'a superuser'} in the target", remedy + statements)
+        instead = item.statements if item.kind in SAID_KINDS else ()
+        remedy = self.reach.remedy(owner) if owner else "Only a superuser may."
+        return Obstacle(item, f"change what belongs to {owner or 'a superuser'} in the target", remedy, instead)
 
     def _dropping(self, dropped: Iterable[SchemaObject]) -> Iterator[Obstacle]:
         for item in dropped:

@@ -20,7 +20,7 @@ class Ends:
     """A connection to each side, and how the target is called. ``schemas`` maps source to target names.
 
     ``reach`` is what the target's role may do for others. ``structure`` reads the target's catalog, and decides what is
-    to be done to it (None where the two can't be reconciled).
+    to be done to it; None where that can't be told.
     """
 
     source: Connection
@@ -28,7 +28,7 @@ class Ends:
     target_endpoint: Endpoint
     schemas: Mapping[str, str]
     reach: Reach
-    structure: Callable[[], tuple[Catalog, Reconciliation | None]]
+    structure: Callable[[], tuple[Catalog, Reconciliation] | None]
 
 
 @dataclass(frozen=True)

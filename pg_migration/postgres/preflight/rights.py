@@ -192,9 +192,9 @@ def ownership(ends: Ends, catalog: Catalog) -> list[Finding]:
                 " ".join(ends.reach.remedy(owner) for owner in owners),
             )
         )
-    target, plan = ends.structure()
-    if plan is None:
+    if (structure := ends.structure()) is None:
         return found
+    target, plan = structure
     judge = Judge(catalog, target, ends.reach, standing_of(ends.target, ends.schemas.values()))
     # The role can't do anything about tables of others, which have been named.
     named = {relation for relation, _ in foreign}
@@ -215,12 +215,13 @@ def _by_remedy(role: str, obstacles: Iterable[Obstacle]) -> list[Finding]:
         grouped.setdefault(obstacle.reason, []).append(obstacle)
     found = []
     for reason, some in grouped.items():
-        names = listed(obstacle.object.identity for obstacle in some)
-        remedies = list(dict.fromkeys(obstacle.remedy for obstacle in some))
-        said = all(obstacle.object.kind in SAID_KINDS for obstacle in some)
-        way_out = " Or set owners: best_effort, which leaves out and names what can't be given" if said else ""
-        more = f" (and {len(remedies) - MOST_REMEDIES} statements more)" if len(remedies) > MOST_REMEDIES else ""
-        advice = " ".join(remedies[:MOST_REMEDIES]) + more + way_out
+        names = listed(dict.fromkeys(obstacle.object.identity for obstacle in some))
+        advice = " ".join(list(dict.fromkeys(obstacle.remedy for obstacle in some))[:MOST_REMEDIES])
+        if instead := list(dict.fromkeys(statement for obstacle in some for statement in obstacle.instead)):
+            more = f" (and {len(instead) - MOST_REMEDIES} more)" if len(instead) > MOST_REMEDIES else ""
+            advice += f" Or have its owner run: {'; '.join(instead[:MOST_REMEDIES])};{more}"
+        if all(obstacle.object.kind in SAID_KINDS for obstacle in some):
+            advice += " Or set owners: best_effort, which leaves out and names what can't be given"
         found.append(error(OWNERSHIP, f"role {role} of the target may not {reason}, as it has to for {names}", advice))
     return found
 
