@@ -204,16 +204,14 @@ def test_what_can_not_be_given_is_refused_or_left_out_by_name(cloud: Cloud, case
     assert again.failures == {}
     assert case.noted in cloud.notes(again)
 
-    statement = case.remedy if ";" in case.remedy else _grant(told["source_schema"])
-    target.psql(statement)
+    target.psql(case.remedy if ";" in case.remedy else " ".join(_statements(told["source_schema"])))
     assert cloud.migrate().failures == {}
     assert cloud.differences == []
 
 
-def _grant(message: str) -> str:
-    """The one statement that a message tells somebody to run."""
-    (statement,) = re.findall(r"(?:GRANT|ALTER ROLE) [^;]*;", message)
-    return str(statement)
+def _statements(message: str) -> list[str]:
+    """What a message tells somebody to run."""
+    return re.findall(r"(?:GRANT|ALTER ROLE) [^;]*;", message)
 
 
 def test_members_without_the_privileges_of_a_role_are_told_how_to_get_them(cloud: Cloud) -> None:
@@ -223,12 +221,18 @@ def test_members_without_the_privileges_of_a_role_are_told_how_to_get_them(cloud
     else:
         target.psql("ALTER ROLE mig NOINHERIT")
     cloud.platform.source.psql("ALTER SCHEMA public OWNER TO pg_database_owner;" + OF_APP)
-    told = cloud.migrate().failures
-    assert set(told) == {"source_schema", "summary"}
-    target.psql(_grant(told["source_schema"]))
+    remedies = 0
+    while told := cloud.migrate().failures.get("source_schema"):
+        target.psql(" ".join(_statements(told)))
+        remedies += 1
+        # Before 16 a role that does not inherit has to be told first that it may not even create tables.
+        assert remedies <= (1 if target.server.version >= 16 else 2)
+    assert remedies
     assert cloud.migrate().failures == {}
-    assert cloud.migrate().failures == {}
-    assert cloud.differences == []
+    assert cloud.platform.source.psql(OWNERS) == target.psql(OWNERS)
+
+
+OWNERS = "SELECT relname, relowner::regrole FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1"
 
 
 def test_roles_that_are_created_can_own_and_grant_at_once(cloud: Cloud) -> None:
