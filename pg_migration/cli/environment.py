@@ -7,13 +7,9 @@ open Dagster's records, gives those the same databases that need no records, and
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from dotenv import dotenv_values
-
-from pg_migration.cli.ending import Misused
-
-FILE = ".env"
+from pg_migration.cli.ending import misuse_told
+from pg_migration.orchestration.env_file import current_folder, read_env_file
 
 
 @contextmanager
@@ -21,16 +17,12 @@ def local_environment() -> Iterator[None]:
     """What the file sets, for the length of a block.
 
     Raises:
-        Misused: when there is one that can't be read.
+        Misused: when there is one that can't be read, or the folder is gone.
     """
-    before: dict[str, str | None] = {}
-    try:
-        for name, value in dotenv_values(Path.cwd() / FILE).items():
-            if value is not None:
-                before[name] = os.environ.get(name)
-                os.environ[name] = value
-    except (OSError, ValueError) as error:
-        raise Misused(f"{Path.cwd() / FILE} can't be used: {error}") from None
+    with misuse_told():
+        values = read_env_file(current_folder())
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:

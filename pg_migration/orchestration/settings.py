@@ -1,6 +1,7 @@
 """The environment variables that say what is migrated where, and where our own files are."""
 
 import os
+from contextlib import suppress
 from datetime import timedelta
 from math import inf
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from pg_migration.orchestration.env_file import read_env_file
 from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConfigurationError
 
@@ -24,6 +26,7 @@ OWNERS = "PG_MIGRATION_OWNERS"
 FRESH_WITHIN_HOURS = "PG_MIGRATION_FRESH_WITHIN_HOURS"
 REPORTS = "PG_MIGRATION_REPORTS"
 DEFAULT_SCHEMA = "public"
+PAIR_TAG = "pg_migration/pair"
 NO_REPORTS = "off"
 
 _URLS = {Side.SOURCE: SOURCE_URL, Side.TARGET: TARGET_URL}
@@ -33,8 +36,11 @@ def endpoint(side: Side) -> Endpoint:
     """The database at one end.
 
     Raises:
-        ConfigurationError: when its variable is missing or malformed.
+        ConfigurationError: when its variable is missing or malformed. Also when there is a file ``.env`` that can't be
+            read: Dagster goes on without it, with what the environment says.
     """
+    with suppress(FileNotFoundError):
+        read_env_file(Path.cwd())
     return Endpoint.parse(side, os.environ.get(_URLS[side]), _URLS[side])
 
 
@@ -44,6 +50,11 @@ def place(side: Side) -> str:
         return endpoint(side).place
     except ConfigurationError:
         return "unknown"
+
+
+def pair() -> str:
+    """The two databases in one word, as `place` names them."""
+    return f"{place(Side.SOURCE)} to {place(Side.TARGET)}"
 
 
 def source_schemas() -> str:

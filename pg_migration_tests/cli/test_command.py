@@ -13,8 +13,11 @@ from pg_migration.cli.commands import JOBS, main
 from pg_migration.cli.environment import local_environment
 from pg_migration.cli.options import resource_options, run_config
 from pg_migration.definitions import defs
+from pg_migration.orchestration import location, settings
 from pg_migration.orchestration.pruning import PRUNE
 from pg_migration.orchestration.resources import Migration
+from pg_migration.postgres.endpoint import Side
+from pg_migration.postgres.errors import ConfigurationError
 from pg_migration_tests.cli.conftest import Terminal
 
 RANGES = ("--partition-threshold", "1000", "--max-partitions", "3")
@@ -145,9 +148,43 @@ def test_a_dotenv_file_is_read_as_dagster_reads_it(tmp_path: Path, monkeypatch: 
     assert "EMPTY" not in os.environ
 
 
-def test_a_dotenv_file_that_can_not_be_read(typed: CliRunner, tmp_path: Path) -> None:
-    (tmp_path / ".env").write_bytes(b"PG_MIGRATION_SOURCE_URL=\xff")
-    assert ".env can't be used" in misused(typed, "compare")
+SECRET = "s3cretPiece"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"A=1\n\n# ours\nPG_MIGRATION_SOURCE_URL='postgresql://u:s3cretPiece@h/d\nB=2\n", 4),
+        (b'PG_MIGRATION_SOURCE_URL="postgresql://u:s3cretPiece@h/d\n', 1),
+        (b"A=1\nPG_MIGRATION_SOURCE_URL: postgresql://u:s3cretPiece@h/d\n", 2),
+        (b"PG_MIGRATION_SOURCE_URL 's3cretPiece'\n", 1),
+        (b"PG_MIGRATION_SOURCE_URL='s3cretPiece' s3cretPiece\n", 1),
+        (b"A=1\nB=2\nPG_MIGRATION_SOURCE_URL=s3cretPiece\xff\n", 3),
+        (b"A=1\nPG_MIGRATION_SOURCE_URL=s3cretPiece\0\n", 2),
+    ],
+)
+def test_a_dotenv_file_that_can_not_be_read(typed: CliRunner, tmp_path: Path, content: bytes, line: int) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    for command in ("compare", "run"):
+        told = misused(typed, command)
+        assert f"{tmp_path / '.env'} can't be used: line {line} " in told
+        assert SECRET not in told
+    with pytest.raises(ConfigurationError, match=f"line {line} "):  # as Dagster's own commands come to it
+        settings.endpoint(Side.SOURCE)
+    assert location.load.__wrapped__().problem is not None
+
+
+def test_a_folder_called_dotenv(typed: CliRunner, tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    assert f"{tmp_path / '.env'} can't be used: Is a directory" in misused(typed, "compare")
+
+
+def test_a_working_directory_that_is_gone(typed: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert "is not there any more" in misused(typed, "run")
 
 
 @pytest.mark.parametrize(
