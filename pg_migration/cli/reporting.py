@@ -1,19 +1,27 @@
 """The command ``report``: what a run left behind, in the terminal."""
 
+from pathlib import Path
+
 import click
 import dagster as dg
 
 from pg_migration.cli.ending import FAILED, SUCCEEDED, Misused, misuse_told
 from pg_migration.cli.execution import user_instance
 from pg_migration.cli.printing import print_report
+from pg_migration.cli.streams import put
 from pg_migration.orchestration import settings
 from pg_migration.orchestration.jobs import FINISHED
 from pg_migration.orchestration.pruning import PRUNE
 from pg_migration.orchestration.spreading import SNAPSHOT_OF
+from pg_migration.postgres.endpoint import Side
+from pg_migration.postgres.errors import ConfigurationError
+from pg_migration.postgres.identity import place_in
 from pg_migration.reporting import filing
+from pg_migration.reporting.model import Report
 
 LAST = "last"
 RUNS_AT_ONCE = 20
+UNKNOWN = "unknown"
 
 
 def report(context: click.Context, run: str, as_json: bool) -> None:
@@ -28,7 +36,7 @@ def report(context: click.Context, run: str, as_json: bool) -> None:
         if folder is None:
             raise Misused(f"reports are switched off: {settings.REPORTS} is '{settings.NO_REPORTS}'")
         if run == LAST:
-            wanted = _last(instance) or filing.newest(folder)
+            wanted = _last(instance, folder) or filing.newest(folder)
             if wanted is None:
                 raise Misused(f"there is no report in {folder} yet")
         else:
@@ -42,22 +50,59 @@ def report(context: click.Context, run: str, as_json: bool) -> None:
         recorded = instance.get_run_by_id(wanted)
         if recorded is not None and recorded.is_finished:
             known = known.ended(recorded.is_success, [f"Dagster records the run as {recorded.status.value}"])
+    _say_of_what(known, as_json)
     print_report(known, folder, as_json)
     context.exit(SUCCEEDED if known.succeeded else FAILED)
 
 
-def _last(instance: dg.DagsterInstance) -> str | None:
-    """The last run that ended, whether it left a report or not: that an older one did well says nothing of it.
+def _last(instance: dg.DagsterInstance, folder: Path) -> str | None:
+    """The last run of this pair that ended, whether it left a report or not: that an older one did well says nothing.
 
-    Of those that leave one: what a run copies for another one is in that one's, and deleting old runs leaves none.
+    Where there is none, that of any pair. Of those that leave a report: what a run copies for another one is in that
+    one's, and deleting old runs leaves none.
     """
-    cursor = None
+    newest, cursor = None, None
     while runs := instance.get_runs(dg.RunsFilter(statuses=FINISHED), limit=RUNS_AT_ONCE, cursor=cursor):
         for run in runs:
-            if run.job_name != PRUNE and SNAPSHOT_OF not in run.tags:
+            if run.job_name == PRUNE or SNAPSHOT_OF in run.tags:
+                continue
+            newest = newest or run.run_id
+            if _is_of_this_pair(run, folder):
                 return run.run_id
         cursor = runs[-1].run_id
-    return None
+    return newest
+
+
+def _is_of_this_pair(run: dg.DagsterRun, folder: Path) -> bool:
+    """By what the run was tagged with; a run without that, such as one of a selection of assets, by its report."""
+    if (pair := run.tags.get(settings.PAIR_TAG)) is not None:
+        return pair == settings.pair()
+    found = filing.read(folder, run.run_id)
+    return found is not None and _is_ours(found)
+
+
+def _is_ours(report: Report) -> bool:
+    """Whether a report is of the two databases that the environment names."""
+    named = [place_in(_where(side)) for side in Side]
+    return [place_in(end.where or UNKNOWN) for end in (report.source, report.target)] == named
+
+
+def _where(side: Side) -> str:
+    try:
+        return settings.endpoint(side).description
+    except ConfigurationError:
+        return UNKNOWN
+
+
+def _say_of_what(report: Report, as_json: bool) -> None:
+    """In the first line, since the last run may have been another pair's; JSON has it already."""
+    lines = [f"report of {report.job}, from {report.source.where or UNKNOWN} to {report.target.where or UNKNOWN}"]
+    if not _is_ours(report) and UNKNOWN not in (ours := [_where(side) for side in Side]):
+        lines.append(f"That is ANOTHER PAIR than the environment names, which is from {ours[0]} to {ours[1]}.")
+    if not as_json:
+        put("".join(f"{line}\n" for line in lines))
+    elif len(lines) > 1:
+        click.echo("\n".join(lines), err=True)
 
 
 def _missing(instance: dg.DagsterInstance, run_id: str, folder: str, newest: str | None) -> str:

@@ -61,7 +61,7 @@ def run_tags() -> Mapping[str, str]:
 
     A comparison queues, too: it would find a target that is being filled to be wrong.
     """
-    return {TARGET_TAG: settings.place(Side.TARGET), **RETRY_TAGS}
+    return {TARGET_TAG: settings.place(Side.TARGET), settings.PAIR_TAG: settings.pair(), **RETRY_TAGS}
 
 
 def _inputs(node: str | NodeInvocation, inputs: Inputs) -> Inputs:

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from pg_migration.orchestration import settings
 from pg_migration.orchestration.failing import told_plainly
 from pg_migration.orchestration.metadata import Figure, markdown, markdown_text
 from pg_migration.orchestration.run import MigrationRun
@@ -25,6 +26,7 @@ def _copy_plan(context: dg.OpExecutionContext, migration: dg.ResourceParam[Migra
 
 @dg.job(
     name=PLAN,
+    tags={settings.PAIR_TAG: settings.pair()},
     description="Shows how `migrate` would copy every table: in which order, format, ranges and chunks, and about how "
     "long that takes. Writes nothing.",
     executor_def=dg.in_process_executor,

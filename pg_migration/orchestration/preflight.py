@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 import dagster as dg
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.orchestration import settings
 from pg_migration.orchestration.channels import channels
 from pg_migration.orchestration.failing import fail_if, show_stacks
 from pg_migration.orchestration.metadata import findings_table, findings_text
@@ -58,6 +59,7 @@ def _preflight_checks(context: dg.OpExecutionContext, migration: dg.ResourcePara
 
 @dg.job(
     name=PREFLIGHT,
+    tags={settings.PAIR_TAG: settings.pair()},
     description="Looks whether the migration can go ahead, and says what to do about what stands in its way. Writes "
     "nothing, and fails when `migrate` would be refused.",
     executor_def=dg.in_process_executor,
