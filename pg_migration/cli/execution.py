@@ -16,12 +16,14 @@ from dagster_shared.error import SerializableErrorInfo
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from pg_migration.cli.consent import with_consent
 from pg_migration.cli.ending import Misused, RecordsLost, misuse_told
 from pg_migration.cli.following import Follower
 from pg_migration.cli.options import merged
 from pg_migration.cli.streams import Forgiving
 from pg_migration.orchestration import settings, watching
 from pg_migration.orchestration.failing import INTERRUPTED
+from pg_migration.orchestration.jobs import MIGRATE
 from pg_migration.orchestration.resources import Migration
 from pg_migration.postgres.endpoint import Side
 
@@ -87,9 +89,12 @@ def execute(
 
     Raises:
         Misused: when the environment or the configuration is wrong; no run was made then.
+        Declined: when a person was asked, and wanted rows of the target to stay; no run was made then either.
         RecordsLost: when Dagster could not write down what happened.
     """
     _check(config)
+    if job_name == MIGRATE:
+        config = with_consent(config)
     # Asks the source for its tables, so not before the environment was looked at.
     from pg_migration.definitions import defs
 

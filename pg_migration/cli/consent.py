@@ -1,0 +1,59 @@
+"""The question whether rows that nobody has loaded may be deleted, where there is somebody to ask."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from pg_migration.cli.ending import FAILED
+from pg_migration.cli.options import merged
+from pg_migration.orchestration.resources import Migration
+from pg_migration.orchestration.run import MigrationRun
+from pg_migration.postgres.belonging import Strange
+from pg_migration.postgres.errors import MigrationError
+
+OVERWRITE = {"resources": {"migration": {"config": {"overwrite_existing_rows": True}}}}
+
+
+class Declined(click.ClickException):
+    """Somebody was asked, and did not want it."""
+
+    exit_code = FAILED
+
+
+def with_consent(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The configuration of a run of `migrate`, after a person was asked what it may delete.
+
+    Without a terminal nobody is asked, and the run refuses what it was not told that it may do.
+
+    Raises:
+        Declined: the rows are to stay; no run was made.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or not (found := _at_stake(config)):
+        return config
+    click.echo("The target has rows that were not loaded from this source by earlier runs:", err=True)
+    for strange in found:
+        click.echo(f"  {strange}: {strange.reason}", err=True)
+    if not click.confirm("Delete them, and copy the source's rows instead?", default=False, err=True):
+        raise Declined("nothing was changed")
+    return merged(config, OVERWRITE)
+
+
+def _at_stake(config: Mapping[str, Any]) -> list[Strange]:
+    """What a run would refuse to delete. Whatever else is wrong, the run will say."""
+    chosen = ((config.get("resources") or {}).get("migration") or {}).get("config") or {}
+    try:
+        options = Migration(**chosen).options()
+    except (ValidationError, TypeError):
+        return []
+    if options.overwrite_existing_rows:
+        return []
+    run = MigrationRun("no run", options)
+    try:
+        return run.call(run.strangers)
+    except MigrationError:
+        return []
+    finally:
+        run.close()

@@ -1,0 +1,61 @@
+"""`pg_migration run` where there are rows in the target that it has not loaded: it asks whoever sits at a terminal."""
+
+import os
+import pty
+import subprocess
+
+import pytest
+
+from pg_migration_tests.cli.conftest import PROGRAMS, Terminal
+
+ROWS = """
+CREATE TABLE orders (id bigint PRIMARY KEY, customer integer NOT NULL, placed date);
+INSERT INTO orders VALUES (1, 1)
+"""
+COUNT = "SELECT count(*) FROM orders"
+
+
+def at_a_terminal(terminal: Terminal, answer: bytes) -> tuple[int, str]:
+    """Run the command, type an answer; its status, and what it showed."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [PROGRAMS / "pg_migration", "run", "--exclude-tables", "customers"],
+        cwd=terminal.home,
+        env=terminal.environment(PG_MIGRATION_REPORTS="off"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+        if answer and b"[y/N]" in shown:
+            os.write(ours, answer)
+            answer = b""
+    os.close(ours)
+    return process.wait(), shown.decode()
+
+
+@pytest.mark.parametrize(("answer", "status", "rows"), [(b"\n", 1, "1"), (b"no\n", 1, "1"), (b"y\n", 0, "4000")])
+def test_somebody_is_asked(terminal: Terminal, answer: bytes, status: int, rows: str) -> None:
+    terminal.target.psql(ROWS)
+    before = terminal.target.dump()
+    ended, shown = at_a_terminal(terminal, answer)
+    assert ended == status, shown
+    assert "public.orders (1 row): the bookkeeping does not know them" in shown
+    assert terminal.target.psql(COUNT) == rows
+    assert (terminal.target.dump() == before) == (status == 1)
+
+
+def test_nobody_is_asked_where_nobody_is(terminal: Terminal) -> None:
+    terminal.target.psql(ROWS)
+    done = terminal.command("run", "--exclude-tables", "customers")
+    assert done.status == 1
+    assert "public.orders (1 row)" in done.output
+    assert terminal.target.psql(COUNT) == "1"
+    assert terminal.command("run", "--exclude-tables", "customers", "--overwrite").status == 0
+    assert terminal.target.psql(COUNT) == "4000"
