@@ -15,7 +15,7 @@ from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.session import execute, fetch, transaction
 from pg_migration.postgres.sql_files import sql_file
 
-WRITES = ("trigger", "row security")
+WRITES = ("trigger", "rule", "row security")
 # In the order in which they come back: a foreign key may lean on a unique index that is no constraint.
 EVERYTHING = ("constraint", "constraint not validated", "index", "foreign key", *WRITES)
 
@@ -49,9 +49,9 @@ class NotRestored:
 def suspend(connection: Connection, tables: Iterable[TableName], keys: bool, unchecked: bool = True) -> tuple[str, ...]:
     """Take away what stands in the way of replacing the rows of existing tables.
 
-    Foreign keys from and to the tables, enabled triggers and forced row security always; primary keys, unique and
-    exclusion constraints and indexes when ``keys``, which a load of the whole table builds anew faster than it could
-    maintain them. What something else in the target depends on stays in place.
+    Foreign keys from and to the tables, enabled triggers and rules and forced row security always; primary keys, unique
+    and exclusion constraints and indexes when ``keys``, which a load of the whole table builds anew faster than it
+    could maintain them. What something else in the target depends on stays in place.
 
     Returns:
         What stayed, for people.
@@ -81,12 +81,14 @@ _EXISTING = (
     "WHERE to_regclass(format('%%I.%%I', s, t)) IS NOT NULL"
 )
 
-# A trigger is never taken away, only disabled: when it or its table is gone, somebody dropped it, and it stays gone.
+# A trigger or rule is never taken away, only disabled: when it or its table is gone, somebody dropped it, and it stays
+# gone.
 _LACKING = """
 SELECT CASE
     WHEN wanted.relation IS NULL THEN false
     WHEN %(kind)s = 'row security' THEN true
     WHEN %(kind)s = 'trigger' THEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = relation AND tgname = %(name)s)
+    WHEN %(kind)s = 'rule' THEN EXISTS (SELECT FROM pg_rewrite WHERE ev_class = relation AND rulename = %(name)s)
     WHEN %(kind)s = 'index' THEN NOT EXISTS (
         SELECT FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
         WHERE i.indrelid = relation AND x.relname = %(name)s)

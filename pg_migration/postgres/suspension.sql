@@ -38,6 +38,17 @@ JOIN pg_class c ON c.oid = t.tgrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgrelid = ANY (%(tables)s::oid[])
 UNION ALL
+-- COPY knows no rules, but the DELETE that makes room for a range does, and they may reach any table.
+SELECT n.nspname, c.relname, 'rule', r.rulename, 2,
+       format('ALTER TABLE %%I.%%I DISABLE RULE %%I', n.nspname, c.relname, r.rulename),
+       format('ALTER TABLE %%I.%%I ENABLE %%sRULE %%I', n.nspname, c.relname,
+              CASE r.ev_enabled WHEN 'A' THEN 'ALWAYS ' WHEN 'R' THEN 'REPLICA ' ELSE '' END, r.rulename),
+       NULL, NULL
+FROM pg_rewrite r
+JOIN pg_class c ON c.oid = r.ev_class
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE r.ev_enabled <> 'D' AND r.ev_class = ANY (%(tables)s::oid[])
+UNION ALL
 SELECT n.nspname, c.relname, 'row security', c.relname, 3,
        format('ALTER TABLE %%I.%%I NO FORCE ROW LEVEL SECURITY', n.nspname, c.relname),
        format('ALTER TABLE %%I.%%I FORCE ROW LEVEL SECURITY', n.nspname, c.relname), NULL, NULL
