@@ -6,7 +6,7 @@ and passed from step to step.
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -574,7 +574,8 @@ class MigrationRun:
         """What the server counts from now on in the tables that this run has loaded, others have written."""
         names = {*self.outcomes.loaded, *self.outcomes.failed}
         session = ledger.session_name(self.run_id)
-        belonging.record_counts(self.target_connection, names, session, self.connections.processes())
+        with suppress(psycopg2.Error):  # the next run then says less of what others wrote
+            belonging.record_counts(self.target_connection, names, session, self.connections.processes())
 
 
 @contextmanager

@@ -188,10 +188,10 @@ def _reasons(target: Connection, ends: Databases, relations: Sequence[_Relation]
     if not relations or fetch(target, "SELECT to_regclass('_pg_migration.chunk') IS NULL") == [(True,)]:
         return {}
     found: dict[int, str | None] = {}
-    statement = sql_file("belonging_ledger.sql")
-    for oid, runs, source, server, identities in fetch(target, statement, {"relations": [r.oid for r in relations]}):
-        reason = _reason(ends, runs, source, server, identities)
-        found[oid] = found.get(oid) or reason
+    rows = fetch(target, sql_file("belonging_ledger.sql"), {"relations": [relation.oid for relation in relations]})
+    for oid, same, runs, *loaded in rows:
+        reason = _reason(ends, runs, *loaded)
+        found[oid] = found.get(oid) or reason or (None if same else "the table was made anew since it was loaded")
     return found
 
 
@@ -202,6 +202,7 @@ def _reason(
     server: str | None,
     identities: Mapping[str, Mapping[str, str]] | None,
 ) -> str | None:
+    """Why what some runs loaded is not of these databases."""
     if source is None:
         return f"loaded by run {runs[0]}, of which the bookkeeping has lost the source"
     if identities is None:  # of an earlier version, which wrote down the address only

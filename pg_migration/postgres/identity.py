@@ -10,8 +10,10 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.endpoint import Endpoint
 from pg_migration.postgres.session import fetch
 
-_MAY_ASK = "SELECT has_function_privilege('pg_control_system()', 'EXECUTE')"
-_WHICH = "SELECT oid::bigint, datname::text FROM pg_database WHERE datname = current_database()"
+_WHICH = """
+SELECT oid::bigint, datname::text, has_function_privilege('pg_control_system()', 'EXECUTE')
+FROM pg_database WHERE datname = current_database()
+"""
 
 _DESCRIPTION = re.compile(r"postgresql://(?:[^@/]*@)?(?P<host>.*?)(?::(?P<port>[\d,]+))?/(?P<database>[^/]*)")
 
@@ -33,11 +35,10 @@ class Identity:
     @classmethod
     def of(cls, connection: Connection, end: Endpoint) -> "Identity":
         """The database at one end."""
+        ((database, name, may_ask),) = fetch(connection, _WHICH)
         system = None
-        if fetch(connection, _MAY_ASK) == [(True,)]:
-            ((number,),) = fetch(connection, "SELECT system_identifier FROM pg_control_system()")
-            system = str(number)
-        ((database, name),) = fetch(connection, _WHICH)
+        if may_ask:
+            ((system,),) = fetch(connection, "SELECT system_identifier::text FROM pg_control_system()")
         places = {place_in(end.description), place_in(end.reached(connection)), place_in(end.described_as_written)}
         return cls(system, connection.server_version // 10000, database, name, tuple(sorted(places)))
 

@@ -95,7 +95,7 @@ def test_statistics_that_were_reset_accuse_nobody(shop: Platform) -> None:
 def test_a_table_made_anew_by_others_is_not_ours(shop: Platform) -> None:
     assert shop.migrate().success
     shop.target.psql(f"DROP TABLE orders; {ALIEN}; {ROWS}")
-    assert "public.orders (2 rows): the bookkeeping does not know them" in refusal(shop, shop.migrate)
+    assert "public.orders (2 rows): the table was made anew since it was loaded" in refusal(shop, shop.migrate)
 
 
 def test_a_table_that_was_never_loaded_is_not_ours(shop: Platform) -> None:
@@ -163,6 +163,20 @@ def test_dropping_takes_nothing_that_inherits(shop: Platform) -> None:
     shop.target.psql("INSERT INTO apart.more VALUES (1, 1, NULL)")
     said = refusal(shop, lambda: shop.migrate(exclude_tables=["customers"], drop_existing_tables=True))
     assert "apart.more (1 row)" in said
+
+
+def test_rules_of_the_target_reach_no_other_table(shop: Platform) -> None:
+    ranges = {"partition_threshold": 1000, "max_partitions": 2}
+    assert shop.migrate(**ranges).success
+    shop.target.psql("""
+        CREATE SCHEMA apart; CREATE TABLE apart.kept AS SELECT generate_series(1, 4000) AS id;
+        CREATE RULE along AS ON DELETE TO orders DO ALSO DELETE FROM apart.kept WHERE id = OLD.id;
+        UPDATE orders SET placed = NULL
+    """)
+    first, *_ = shop.instance.get_dynamic_partitions("pk_ranges/public.orders")
+    assert shop.materialize("public/orders", partition=first, **ranges).success
+    assert shop.target.psql("SELECT count(*) FROM apart.kept") == "4000"
+    assert shop.target.psql("SELECT ev_enabled FROM pg_rewrite WHERE rulename = 'along'") == "O"
 
 
 def test_an_estimate_is_called_one(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
