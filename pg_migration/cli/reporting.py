@@ -8,7 +8,6 @@ import dagster as dg
 from pg_migration.cli.ending import FAILED, SUCCEEDED, Misused, misuse_told
 from pg_migration.cli.execution import user_instance
 from pg_migration.cli.printing import print_report
-from pg_migration.cli.streams import put
 from pg_migration.orchestration import settings
 from pg_migration.orchestration.jobs import FINISHED
 from pg_migration.orchestration.pruning import PRUNE
@@ -50,7 +49,7 @@ def report(context: click.Context, run: str, as_json: bool) -> None:
         recorded = instance.get_run_by_id(wanted)
         if recorded is not None and recorded.is_finished:
             known = known.ended(recorded.is_success, [f"Dagster records the run as {recorded.status.value}"])
-    _say_of_what(known, as_json)
+    _tell_another_pair(known)
     print_report(known, folder, as_json)
     context.exit(SUCCEEDED if known.succeeded else FAILED)
 
@@ -94,15 +93,16 @@ def _where(side: Side) -> str:
         return UNKNOWN
 
 
-def _say_of_what(report: Report, as_json: bool) -> None:
-    """In the first line, since the last run may have been another pair's; JSON has it already."""
-    lines = [f"report of {report.job}, from {report.source.where or UNKNOWN} to {report.target.where or UNKNOWN}"]
-    if not _is_ours(report) and UNKNOWN not in (ours := [_where(side) for side in Side]):
-        lines.append(f"That is ANOTHER PAIR than the environment names, which is from {ours[0]} to {ours[1]}.")
-    if not as_json:
-        put("".join(f"{line}\n" for line in lines))
-    elif len(lines) > 1:
-        click.echo("\n".join(lines), err=True)
+def _tell_another_pair(report: Report) -> None:
+    """Say first, and beside JSON, that a report is not of the two databases that the environment names."""
+    ours = [_where(side) for side in Side]
+    if UNKNOWN not in ours and not _is_ours(report):
+        told = [end.where or UNKNOWN for end in (report.source, report.target)]
+        click.echo(
+            f"This report is of ANOTHER PAIR, from {told[0]} to {told[1]}: the environment names one from {ours[0]} to "
+            f"{ours[1]}.",
+            err=True,
+        )
 
 
 def _missing(instance: dg.DagsterInstance, run_id: str, folder: str, newest: str | None) -> str:

@@ -65,7 +65,8 @@ def _head(report: Report, console: Console) -> None:
     head.append(
         f"  {report.started_at:%Y-%m-%d %H:%M:%S} UTC, {figures.duration(report.seconds)}", style="default not bold"
     )
-    head.append(f", run {report.run_id}", style="default not bold")
+    ends = (end.where or "unknown" for end in (report.source, report.target))
+    head.append(f", run {report.run_id}, from {' to '.join(ends)}", style="default not bold")
     _line(console, head)
     _line(console, _text(f"from {_end(report.source)}"))
     _line(console, _text(f"to   {_end(report.target)}"))
