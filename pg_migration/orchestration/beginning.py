@@ -52,8 +52,9 @@ def demand_every_step(context: dg.AssetExecutionContext | dg.AssetCheckExecution
     Raises:
         ConfigurationError: naming what there are steps for now.
     """
-    identifier = context.run.execution_plan_snapshot_id
-    if identifier is None:
+    run = context.run
+    identifier = run.execution_plan_snapshot_id
+    if identifier is None or run.asset_selection or run.asset_check_selection:  # whoever selects leaves out on purpose
         return
     planned = {step.key for step in context.instance.get_execution_plan_snapshot(identifier).steps}
     unplanned = sorted({node.name for node in context.job_def.nodes} - planned)
