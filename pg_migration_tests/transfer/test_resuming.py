@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 
 from pg_migration.postgres import worker
+from pg_migration.postgres.catalog import SchemaObject
 from pg_migration.postgres.copying import Copied
 from pg_migration.postgres.plan import LoadSettings
 from pg_migration.postgres.session import execute
@@ -96,15 +97,15 @@ def test_only_missing_chunks_are_copied(pair: Pair, monkeypatch: pytest.MonkeyPa
 def test_indexes_half_done(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """All rows are there, and an index whose constraint is not: that is made, and no row is copied."""
     pair.source.psql(SHOP)
-    run = Worker.run
+    make = Worker.make
 
-    def dying(mine: Worker, statements: Sequence[str], *arguments: Any) -> None:
+    def dying(mine: Worker, item: SchemaObject, statements: Sequence[str], again: bool) -> list[str]:
         if any("small_pkey" in statement for statement in statements):
             raise Killed
-        run(mine, statements, *arguments)
+        return make(mine, item, statements, again)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Worker, "run", dying)
+        patched.setattr(Worker, "make", dying)
         with pytest.raises(Killed):
             pair.load(CUT)
     pair.target.psql("CREATE UNIQUE INDEX IF NOT EXISTS small_pkey ON small (id)")
