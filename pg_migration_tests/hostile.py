@@ -1,0 +1,27 @@
+"""A schema that lies in wait: see hostile.sql."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pg_migration
+from pg_migration_tests.conftest import PostgresServer
+
+WORD = re.compile(r"\b[a-z_][a-z0-9_]*\b")
+PACKAGE = Path(pg_migration.__file__).parent
+
+# Every word of the package, and so every name that a statement of its own may hold.
+WORDS = sorted(
+    {
+        w
+        for p in PACKAGE.rglob("*.*")
+        if p.suffix in (".py", ".sql")
+        for w in WORD.findall(p.read_text(encoding="utf-8"))
+    }
+)
+
+
+def lay_traps(server: PostgresServer, url: str, schema: str) -> None:
+    """Fill a schema with traps; it is made if it is not there."""
+    text = files("pg_migration_tests").joinpath("hostile.sql").read_text(encoding="utf-8")
+    server.psql(url, text, "-v", f"schema={schema}", "-v", f"words={' '.join(WORDS)}")
