@@ -20,8 +20,12 @@ def both_sides(run: MigrationRun) -> Iterator[BothSides]:
     if run.snapshot is None:
         taken[Side.SOURCE] = run.call(lambda: Snapshot.take(run.connections, run.source))
     snapshots = {**taken, **({Side.SOURCE: run.snapshot} if run.snapshot is not None else {})}
+    ends = (run.source_connection, run.target_connection)
+    same_encoding = len({end.info.parameter_status("server_encoding") for end in ends}) == 1
     try:
-        yield BothSides(run.connections, run.source, run.target, run.schemas, snapshots, run.catalog.settings)
+        yield BothSides(
+            run.connections, run.source, run.target, run.schemas, snapshots, run.catalog.settings, same_encoding
+        )
     finally:
         for snapshot in taken.values():
             snapshot.holder.close()

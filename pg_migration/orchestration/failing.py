@@ -9,6 +9,7 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from pg_migration.orchestration.run import MigrationRun
+from pg_migration.postgres.adaptation import readable
 from pg_migration.postgres.errors import MigrationError
 
 # On a failure: a new run may well succeed.
@@ -41,6 +42,7 @@ def told_plainly(failures: list[str]) -> Iterator[None]:
 
 def tell(context: Context, run: MigrationRun, problem: str) -> None:
     """Put a problem where people look: in the run's log and its summary."""
+    problem = readable(problem)
     context.log.error(problem)
     run.outcomes.failures.append(problem)
 

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from tabulate import tabulate
 
+from pg_migration.postgres.adaptation import readable
 from pg_migration.postgres.catalog import Catalog, Column
 from pg_migration.postgres.load import RangeLoaded, TableLoaded
 from pg_migration.postgres.preflight import Finding, Severity, worst_first
@@ -42,7 +43,7 @@ def cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.1f}"
     # A cell is one line, and a bar would end it.
-    return " ".join(str(value).split()).replace("|", "\\|")
+    return " ".join(readable(str(value)).split()).replace("|", "\\|")
 
 
 def findings_table(findings: Sequence[Finding]) -> dg.MarkdownMetadataValue:
@@ -71,7 +72,7 @@ def sql_block(statements: Sequence[str]) -> dg.MarkdownMetadataValue:
         return dg.MetadataValue.md("nothing had to be run")
     text = ";\n\n".join(statement.rstrip("; \n") for statement in statements)
     fence = "````" if "```" in text else "```"
-    return dg.MetadataValue.md(f"{fence}sql\n{text};\n{fence}")
+    return dg.MetadataValue.md(readable(f"{fence}sql\n{text};\n{fence}"))
 
 
 def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
@@ -79,8 +80,8 @@ def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
-                name=column.name,
-                type=column.type,
+                name=readable(column.name),
+                type=readable(column.type),
                 description=_column_note(column),
                 constraints=dg.TableColumnConstraints(nullable=not column.not_null),
             )
@@ -91,10 +92,10 @@ def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
 
 def _column_note(column: Column) -> str | None:
     if column.generated:
-        return f"generated: {column.default}"
+        return readable(f"generated: {column.default}")
     if column.identity:
         return f"identity, generated {'always' if column.identity == 'a' else 'by default'}"
-    return f"default: {column.default}" if column.default else None
+    return readable(f"default: {column.default}") if column.default else None
 
 
 def catalog_metadata(catalog: Catalog) -> dict[str, Figure]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import dagster as dg
 
+from pg_migration.postgres.adaptation import readable
 from pg_migration.postgres.catalog import TableName
 
 # The UI lists groups by name, so each begins with its place in a run: what is made before the rows, the tables of each
@@ -20,10 +21,10 @@ LONGEST_READABLE = 50
 
 def legal(name: str) -> str:
     """``name`` where Dagster accepts it (letters, digits, underscores), else made so, and unique by a hash."""
-    readable = _ILLEGAL.sub("_", name)
-    if readable == name and name:
+    plain = _ILLEGAL.sub("_", name)
+    if plain == name and name:
         return name
-    return f"{readable[:LONGEST_READABLE]}_{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    return f"{plain[:LONGEST_READABLE]}_{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:6]}"
 
 
 def schema_group(schema: str) -> str:
@@ -53,4 +54,4 @@ def foreign_keys_key(table_key: dg.AssetKey) -> dg.AssetKey:
 
 def partitions_definition(table: TableName) -> dg.DynamicPartitionsDefinition:
     """The table's key ranges: ``pk_ranges/<schema>.<table>``."""
-    return dg.DynamicPartitionsDefinition(name=f"pk_ranges/{'.'.join(table)}")
+    return dg.DynamicPartitionsDefinition(name=readable(f"pk_ranges/{'.'.join(table)}"))

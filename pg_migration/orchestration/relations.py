@@ -8,6 +8,7 @@ import dagster as dg
 
 from pg_migration.orchestration.location import Location
 from pg_migration.orchestration.naming import asset_keys, foreign_keys_key, partitions_definition, schema_group
+from pg_migration.postgres.adaptation import readable
 from pg_migration.postgres.catalog import TableListing, TableName
 
 
@@ -70,16 +71,20 @@ class Relations:
             self.keys[name],
             deps=[upstream],
             partitions_def=partitions_definition(name),
-            description=f"{description}Rows of {what} {origin}{copied}.",
+            description=readable(f"{description}Rows of {what} {origin}{copied}."),
             kinds={"postgres", "table"},
             group_name=schema_group(name[0]),
             skippable=True,
             metadata={
-                "dagster/table_name": ".".join(name),
-                "source_table": f"{listing.schema}.{listing.name}",
+                "dagster/table_name": readable(".".join(name)),
+                "source_table": readable(origin),
                 "dagster/column_schema": dg.TableSchema(
                     columns=[
-                        dg.TableColumn(c.name, c.type, constraints=dg.TableColumnConstraints(nullable=not c.not_null))
+                        dg.TableColumn(
+                            readable(c.name),
+                            readable(c.type),
+                            constraints=dg.TableColumnConstraints(nullable=not c.not_null),
+                        )
                         for c in listing.columns
                     ]
                 ),
@@ -91,7 +96,9 @@ class Relations:
         return dg.AssetSpec(
             foreign_keys_key(self.keys[name]),
             deps=[_all_ranges(self.keys[parent]) for parent in parents],
-            description=f"Foreign keys of {'.'.join(name)}, created once the tables they connect are complete.",
+            description=readable(
+                f"Foreign keys of {'.'.join(name)}, created once the tables they connect are complete."
+            ),
             kinds={"postgres"},
             group_name=schema_group(name[0]),
             skippable=True,

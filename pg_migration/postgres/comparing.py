@@ -32,6 +32,7 @@ class Part:
 
     ``name`` is the relation on that side (see `compared_relation`), ``predicate`` a condition on its rows. ``left_out``
     are partitions that are not migrated, and so not compared. ``application`` is as `application_path`.
+    ``same_encoding`` tells that both databases have one.
     """
 
     table: Table
@@ -39,6 +40,7 @@ class Part:
     predicate: sql.Composable
     left_out: tuple[TableName, ...] = ()
     application: tuple[str, ...] = DEFAULT_PATH
+    same_encoding: bool = False
 
     @property
     def rows(self) -> sql.Composable:
@@ -113,6 +115,7 @@ class BothSides:
         schemas: name in the target of each source schema.
         snapshots: of a side that is asked as it was then; the other is asked as it is at each question.
         settings: those of the source's database (`Catalog.settings`).
+        same_encoding: whether both databases have the same one.
     """
 
     connections: Connections
@@ -121,6 +124,7 @@ class BothSides:
     schemas: Mapping[str, str]
     snapshots: Mapping[Side, Snapshot]
     settings: Sequence[tuple[str, str]] = ()
+    same_encoding: bool = False
 
     def open(self, side: Side) -> Connection:
         """A connection to one side; inside its snapshot, if there is one.
@@ -168,7 +172,8 @@ class BothSides:
         """Some rows of a table on one side."""
         names = self.schemas if side is Side.TARGET else {}
         left_out = tuple((names.get(schema, schema), name) for schema, name in table.left_out)
-        return Part(table, self.name(side, table), predicate, left_out, application_path(self.settings, names))
+        application = application_path(self.settings, names)
+        return Part(table, self.name(side, table), predicate, left_out, application, self.same_encoding)
 
     def ask(self, question: Question[Answer], slicings: Sequence[Slicing], workers: int) -> Iterator[Answers[Answer]]:
         """Ask a question of every slice on both sides; a failure is one table's answer, not an exception.

@@ -78,7 +78,7 @@ class Hashing:
         expression = self.row_hash(connection, part)
         if self.percent_of(part.table) < 100:
             chosen = sql.SQL("({} OPERATOR(pg_catalog.&) {}) OPERATOR(pg_catalog.<) {}").format(
-                key_hash(connection, part.table),
+                key_hash(connection, part),
                 sql.Literal(_SAMPLE_UNITS - 1),
                 sql.Literal(round(self.sample_percent / 100 * _SAMPLE_UNITS)),
             )
@@ -102,7 +102,7 @@ class Hashing:
 
     def row_hash(self, connection: Connection, part: Part) -> sql.Composable:
         """A 64-bit hash of a row's copied columns, by name and in the source's order."""
-        return hash_of(connection, list(self.columns(connection, part).values()))
+        return hash_of(connection, part, list(self.columns(connection, part).values()))
 
     def columns(self, connection: Connection, part: Part) -> Mapping[str, sql.Composable]:
         """What is hashed of each copied column."""
@@ -153,21 +153,25 @@ def _add_up(origins: Iterable[Table], table: Table, hashing: Hashing) -> bool:
     )
 
 
-def hash_of(connection: Connection, values: Sequence[sql.Composable]) -> sql.Composable:
-    """A 64-bit hash of several values, the same on both servers.
+def hash_of(connection: Connection, part: Part, values: Sequence[sql.Composable]) -> sql.Composable:
+    """A 64-bit hash of several values of a row, the same on both servers.
 
-    ROW tells NULL from the empty string; collation C makes the hash one of bytes.
+    ROW tells NULL from the empty string; collation C makes the hash one of bytes. Between databases of different
+    encodings they are those of UTF-8, whatever the server stores; SQL_ASCII is taken for that.
     """
     text = sql.SQL("ROW({})::pg_catalog.text").format(sql.SQL(", ").join(values))
-    if connection.info.parameter_status("server_encoding") not in ("UTF8", "SQL_ASCII"):
-        # The hash is over bytes: those of UTF-8, whatever the server stores. SQL_ASCII takes them as they are.
-        text = sql.SQL("pg_catalog.convert_from(pg_catalog.convert_to({}, 'UTF8'), 'SQL_ASCII')").format(text)
+    if not part.same_encoding and connection.info.parameter_status("server_encoding") not in ("UTF8", "SQL_ASCII"):
+        # No function hashes bytea by itself. That of an array is 31 times 1 plus the hash of its one element, modulo
+        # 2^64: the subtraction can't overflow but for 31 hashes of all.
+        return sql.SQL(
+            "(pg_catalog.hash_array_extended(ARRAY[pg_catalog.convert_to({}, 'UTF8')], 0) OPERATOR(pg_catalog.-) 31)"
+        ).format(text)
     return sql.SQL('pg_catalog.hashtextextended({} COLLATE pg_catalog."C", 0)').format(text)
 
 
-def key_hash(connection: Connection, table: Table) -> sql.Composable:
+def key_hash(connection: Connection, part: Part) -> sql.Composable:
     """The same of the primary key."""
-    return hash_of(connection, [sql.Identifier(name) for name in table.primary_key])
+    return hash_of(connection, part, [sql.Identifier(name) for name in part.table.primary_key])
 
 
 def _senders(connection: Connection, part: Part) -> Mapping[str, str]:

@@ -12,7 +12,8 @@ def fingerprint(catalog: Catalog) -> dict[str, str]:
     for item in catalog.objects:
         digests.setdefault(item.identity, []).extend(item.statements)
     found = {
-        name: hashlib.sha256("\n".join(statements).encode()).hexdigest()[:12] for name, statements in digests.items()
+        name: hashlib.sha256("\n".join(statements).encode(errors="surrogateescape")).hexdigest()[:12]
+        for name, statements in digests.items()
     }
     for table in catalog.tables:
         for column in table.columns:

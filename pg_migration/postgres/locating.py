@@ -120,7 +120,7 @@ class _End:
         self._columns = hashing.columns(connection, part)
         self._hash = hashing.row_hash(connection, part)
         self._key = key_text(connection, part, hashing)
-        self._key_hash = key_hash(connection, part.table) if part.table.primary_key else self._hash
+        self._key_hash = key_hash(connection, part) if part.table.primary_key else self._hash
 
     def buckets(self, predicate: sql.Composable, shift: int) -> Mapping[int, tuple[int, int]]:
         """Rows and the sum of their hashes in every bucket of the rows that a condition holds for."""
@@ -149,7 +149,7 @@ class _End:
 
     def columns(self, predicate: sql.Composable, keys: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
         """The hash of each column of the rows with some keys, which a condition holds for."""
-        hashes = [hash_of(self.connection, [value]) for value in self._columns.values()]
+        hashes = [hash_of(self.connection, self.part, [value]) for value in self._columns.values()]
         chosen = sql.SQL("{} AND {} OPERATOR(pg_catalog.=) ANY ({}::pg_catalog.text[])").format(
             predicate, self._key, sql.Literal(list(keys))
         )

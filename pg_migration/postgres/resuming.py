@@ -162,7 +162,9 @@ def resume(
 def _structures(connection: Connection, relations: Collection[int]) -> Mapping[int, _Structure]:
     statement = sql_file("resuming.sql")
     return {
-        oid: _Structure(oid, file, unlogged, heap, hashlib.sha256(structure.encode()).hexdigest(), unsure)
+        oid: _Structure(
+            oid, file, unlogged, heap, hashlib.sha256(structure.encode(errors="surrogateescape")).hexdigest(), unsure
+        )
         for oid, file, unlogged, heap, structure, unsure in fetch(connection, statement, {"relations": list(relations)})
     }
 

@@ -51,8 +51,9 @@ PASSING_REFUSALS = (
 # docs: search_path).
 SEARCH_PATH = "pg_catalog, pg_temp"
 
-# Text forms depend on these, so both servers get the same ones; timeouts set on a role or database must not cut a long
-# COPY short. PostgreSQL docs: "Client Connection Defaults".
+# Text forms depend on these, or how they are read, so both servers get the same ones (array_nulls: whether NULL in the
+# text of an array is one); timeouts set on a role or database must not cut a long COPY short. Tables are heaps where
+# nothing else is said. PostgreSQL docs: "Client Connection Defaults", "Previous PostgreSQL Versions".
 PINNED: Mapping[str, str] = {
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
@@ -61,6 +62,8 @@ PINNED: Mapping[str, str] = {
     "bytea_output": "hex",
     "xmloption": "content",
     "lc_monetary": "C",
+    "array_nulls": "on",
+    "default_table_access_method": "heap",
     "row_security": "off",
     "statement_timeout": "0",
     "lock_timeout": "0",
@@ -77,7 +80,6 @@ PINNED_SINCE: Mapping[str, int] = {"transaction_timeout": 170000, "idle_session_
 # works: those of the target hold there.
 RELIED_ON = frozenset(
     {
-        "array_nulls",
         "backslash_quote",
         "default_text_search_config",
         "lc_messages",
@@ -88,6 +90,10 @@ RELIED_ON = frozenset(
         "xmlbinary",
     }
 )
+
+# The same, but text forms are written by them. Whatever they are, the forms are read as they are meant: dates, offsets
+# from UTC and signs are written out, and bytes tell their form. So these hold while rows are written and objects made.
+WRITTEN_WITH = frozenset({"TimeZone", "DateStyle", "IntervalStyle", "bytea_output", "extra_float_digits"})
 
 
 class Connections:
@@ -224,8 +230,9 @@ def pin(connection: Connection) -> None:
     """
     settings = {**PINNED, "search_path": SEARCH_PATH}
     settings.update({name: "0" for name, since in PINNED_SINCE.items() if connection.server_version >= since})
-    # Always UTF8, whatever the URL says: psycopg2 2.9 quotes identifiers in UTF8 on connections of every encoding.
-    connection.set_client_encoding("UTF8")
+    # Whatever the URL says. A server of bytes converts nothing, but would refuse those that are not of the client's.
+    bytes_only = connection.info.parameter_status("server_encoding") == "SQL_ASCII"
+    connection.set_client_encoding("SQL_ASCII" if bytes_only else "UTF8")
     execute(connection, sql.SQL("SELECT {}").format(sql.SQL(", ").join(set_configs(settings))))
 
 
@@ -244,12 +251,24 @@ def relied_on(settings: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     return {name: value for name, value in settings if name in RELIED_ON or "." in name}
 
 
-def take_over(connection: Connection, settings: Mapping[str, str]) -> None:
-    """Set what a database sets, for the rest of the session. What the server refuses is left as it was."""
+def written_with(settings: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """Of a database's settings those that hold just while its copy is written."""
+    return {name: value for name, value in settings if name in WRITTEN_WITH}
+
+
+def take_over(connection: Connection, settings: Mapping[str, str]) -> Mapping[str, str]:
+    """Set what a database sets, for the rest of the session. What the server refuses is left as it was.
+
+    Returns:
+        What it took.
+    """
+    taken = {}
     for name, value in settings.items():
         # The server's say on one value; a connection that is lost says so at its next use.
         with suppress(psycopg2.Error):
             execute(connection, "SELECT set_config(%s, %s, false)", (name, value))
+            taken[name] = value
+    return taken
 
 
 def execute(connection: Connection, statement: sql.Composable | str, parameters: Parameters = None) -> int:

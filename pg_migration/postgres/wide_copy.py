@@ -13,6 +13,8 @@ from functools import cache
 from psycopg2 import _psycopg, sql
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.postgres.adaptation import encoded
+
 # How many times a row is in memory meanwhile.
 COPIES_OF_A_ROW = 2
 
@@ -31,7 +33,7 @@ def copy_wide_rows(connection: Connection, statement: sql.Composable, descriptor
     """Run COPY TO STDOUT inside the transaction that is open, and write what comes to a file descriptor.
 
     Args:
-        connection: in UTF8. It is of no further use after an error, and closed if that was its loss.
+        connection: it is of no further use after an error, and closed if that was its loss.
 
     Returns:
         The number of rows, as the server counted them.
@@ -41,7 +43,7 @@ def copy_wide_rows(connection: Connection, statement: sql.Composable, descriptor
         OSError: writing failed.
     """
     libpq, conn = _libpq(), ctypes.c_void_p(connection.pgconn_ptr)
-    begun = libpq.PQexec(conn, statement.as_string(connection).encode())
+    begun = libpq.PQexec(conn, encoded(statement.as_string(connection), connection))
     _demand(connection, begun, _COPY_OUT)
     message = ctypes.c_void_p()
     while (size := libpq.PQgetCopyData(conn, ctypes.byref(message), 0)) > 0:

@@ -17,7 +17,17 @@ from pg_migration.postgres.ddl.making import NAME_NOT_FOUND, make, on_path, usua
 from pg_migration.postgres.endpoint import Endpoint
 from pg_migration.postgres.ledger import ChunkEntry
 from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
-from pg_migration.postgres.session import Connections, execute, fetch, relied_on, take_over, transaction
+from pg_migration.postgres.session import (
+    Connections,
+    execute,
+    fetch,
+    pin,
+    relied_on,
+    set_configs,
+    take_over,
+    transaction,
+    written_with,
+)
 from pg_migration.postgres.snapshot import Snapshot
 from pg_migration.postgres.values_path import ValuesPath, application_path, fetch_rows, leave, run
 from pg_migration.postgres.wide_rows import is_wide
@@ -97,6 +107,7 @@ class Worker:
         self._context = context
         self._source: Connection | None = None
         self._target: Connection | None = None
+        self._written_with: Mapping[str, str] = {}
 
     @property
     def source(self) -> Connection:
@@ -113,6 +124,9 @@ class Worker:
             self._target = self._context.connections.open(self._context.target)
             execute(self._target, _TARGET_SETTINGS, {"workers": self._context.workers})
             take_over(self._target, relied_on(self._context.settings))
+            if wanted := written_with(self._context.settings):
+                self._written_with = take_over(self._target, wanted)
+                pin(self._target)
             # After it is open: whoever has the lock by then has ended all sessions that he found.
             self._context.lock.demand_held()
         return self._target
@@ -171,8 +185,11 @@ class Worker:
         if again and (done := ledger.recorded(self.target, entry)) is not None:
             return Copied(*done, 0.0)
         with transaction(self.target):
-            # Until it ends; what is said to the ledger in between is qualified.
+            # Until it ends; what is said to the ledger in between means the same under any settings.
             execute(self.target, self._target_path(table).setting())
+            if self._written_with:
+                calls = sql.SQL(", ").join(set_configs(self._written_with, local=True))
+                execute(self.target, sql.SQL("SELECT {}").format(calls))
             if empties:
                 empty(self.target, self._context, table)
             if replace:

@@ -1,12 +1,15 @@
 """Databases of other encodings: the same bytes between equals, the same characters between others."""
 
+import subprocess
 from collections.abc import Iterator
 
+import dagster as dg
 import pytest
 
+from pg_migration.demo import servers
 from pg_migration.postgres.endpoint import Side
 from pg_migration.postgres.plan import CopyFormat, LoadSettings
-from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.conftest import DUMP_HEADER, PostgresServer
 from pg_migration_tests.transfer.harness import Database, Pair
 
 BYTES = "SELECT encode(convert_to(v, getdatabaseencoding()), 'hex') FROM t ORDER BY id"
@@ -101,3 +104,92 @@ def test_bytes_that_are_none_of_the_target(encoded: Pair, copy_format: CopyForma
     assert set(loaded.failed) == {"broken"}
     assert 'invalid byte sequence for encoding "UTF8": 0xff' in loaded.failed["broken"]
     assert encoded.target.rows(CHARACTERS) == [("漢",)]
+
+
+# Bytes of LATIN1, which are not UTF-8, in whatever has a name or a text.
+ODD = r"""
+COMMENT ON SCHEMA public IS 'cafÿé "quoted" \ it''s';
+CREATE TYPE "typé" AS ENUM ('é', 'b', 'é''\');
+CREATE DOMAIN "domé" AS text DEFAULT 'é' CONSTRAINT "cé" CHECK (value <> 'ÿ');
+CREATE FUNCTION "fonctioné"(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1 || ''é''';
+CREATE TABLE "tableé" ("idé" serial PRIMARY KEY, "eé" "typé" DEFAULT 'é', "dé" "domé",
+                       g text GENERATED ALWAYS AS ("fonctioné"("dé")) STORED, CHECK ("dé" <> 'þ'));
+CREATE TABLE "keyedé" ("ké" text PRIMARY KEY, v text);
+INSERT INTO "tableé" ("dé") SELECT 'xé' FROM generate_series(1, 3000);
+INSERT INTO "keyedé" SELECT 'ké' || n, 'v' FROM generate_series(1, 300) n;
+CREATE INDEX "indexé" ON "tableé" ("dé") WHERE "dé" <> 'é';
+CREATE VIEW "vueé" AS SELECT *, 'é'::text AS "café" FROM "tableé";
+COMMENT ON COLUMN "tableé"."dé" IS 'été';
+"""
+
+
+def run_bytes(end: Database, text: str) -> None:
+    """Run SQL whose every character is one byte."""
+    with end.connection() as connection, connection.cursor() as cursor:
+        cursor.execute(text.encode("latin-1"))
+
+
+@pytest.mark.parametrize("encoded", [("SQL_ASCII", "SQL_ASCII")], indirect=True)
+def test_names_and_texts_of_no_encoding(encoded: Pair) -> None:
+    pair = encoded
+    run_bytes(pair.source, ODD)
+    for _ in range(2):
+        done = pair.migrate(partition_threshold=1000, max_partitions=3, chunk_size=200)
+        assert done.success, pair.messages(done)
+        assert dumped(pair.target) == dumped(pair.source)
+        pair.demand_equal()
+    run_bytes(pair.target, """UPDATE "keyedé" SET v = 'w' WHERE "ké" = 'ké7'""")
+    found = pair.migrate("validate")
+    assert not found.success
+    assert r"(k\xe97)" in shown(found)
+    done = pair.migrate("repair")
+    assert done.success, pair.messages(done)
+    pair.demand_equal()
+
+
+def dumped(end: Database) -> bytes:
+    """What pg_dump says, byte for byte, less the lines about versions."""
+    newest = servers.embedded(max(servers.EMBEDDED)).bindir / "pg_dump"
+    command = [newest, "--schema-only", "--schema=public", "--encoding=SQL_ASCII", "-d", end.url]
+    done = subprocess.run(command, capture_output=True, check=True)
+    return DUMP_HEADER.sub("", done.stdout.decode("latin-1")).encode("latin-1")
+
+
+def shown(done: dg.ExecuteInProcessResult) -> str:
+    """The rows that differ, as the checks tell them."""
+    found = (e.metadata.get("first_differences") for e in done.get_asset_check_evaluations())
+    return "".join(str(value.value) for value in found if value is not None)
+
+
+@pytest.mark.parametrize(
+    ("encoded", "text"),
+    [
+        (("EUC_JP", "EUC_JP"), "漢字"),
+        (("EUC_KR", "EUC_KR"), "한국"),
+        (("LATIN1", "LATIN1"), "café"),
+        (("WIN1252", "WIN1252"), "„€“"),
+        (("EUC_JP", "UTF8"), "漢字"),
+        (("EUC_KR", "UTF8"), "한국"),
+        (("WIN1252", "UTF8"), "„€“"),
+    ],
+    indirect=["encoded"],
+)
+def test_names_keys_and_checks(encoded: Pair, text: str) -> None:
+    pair = encoded
+    pair.source.psql(
+        f"""
+        SET client_encoding = UTF8; COMMENT ON SCHEMA public IS '{text}';
+        CREATE TYPE "{text}" AS ENUM ('{text}', 'b');
+        CREATE TABLE "t{text}" ("k{text}" text PRIMARY KEY, v text DEFAULT '{text}', e "{text}" DEFAULT '{text}');
+        INSERT INTO "t{text}" SELECT '{text}' || n FROM generate_series(1, 500) n;
+        COMMENT ON TABLE "t{text}" IS '{text}';
+        """
+    )
+    done = pair.migrate()
+    assert done.success, pair.messages(done)
+    pair.target.psql(f"SET client_encoding = UTF8; UPDATE \"t{text}\" SET v = 'w' WHERE \"k{text}\" = '{text}7'")
+    found = pair.migrate("validate")
+    assert f"({text}7)" in shown(found)
+    done = pair.migrate("repair")
+    assert done.success, pair.messages(done)
+    assert pair.migrate("validate").success

@@ -14,11 +14,16 @@ def usual_constraint_name(table: str, column: str, label: str) -> str:
 
     As makeObjectName of PostgreSQL's src/backend/commands/indexcmds.c does it.
     """
-    parts = [table.encode(), column.encode()]
+    parts = [part.encode(errors="surrogateescape") for part in (table, column)]
     while len(parts[0]) + len(parts[1]) + len(label) + 2 > 63:
         longer = 0 if len(parts[0]) > len(parts[1]) else 1
         parts[longer] = parts[longer][:-1]
-    return "_".join([*(part.decode(errors="ignore") for part in parts), label])
+    # Where the cut goes through a character, all of it goes; bytes of no encoding stay, where nothing is cut.
+    kept = [
+        name if part == name.encode(errors="surrogateescape") else part.decode(errors="ignore")
+        for name, part in zip((table, column), parts, strict=True)
+    ]
+    return "_".join([*kept, label])
 
 
 class NotNulls:

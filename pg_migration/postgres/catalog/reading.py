@@ -10,7 +10,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog.renaming import quote
-from pg_migration.postgres.session import SEARCH_PATH, execute, set_configs
+from pg_migration.postgres.session import PINNED, SEARCH_PATH, WRITTEN_WITH, execute, set_configs
 from pg_migration.postgres.sql_files import sql_file
 
 Row = Mapping[str, Any]
@@ -19,7 +19,12 @@ Rows = Mapping[str, Sequence[Row]]
 # A search_path without users' schemas has the server qualify every name outside pg_catalog, and quoting every
 # identifier keeps names readable by a newer server for which they have become keywords. Compiling catalog queries to
 # machine code takes longer than running them.
-DEPARSING = {"search_path": SEARCH_PATH, "quote_all_identifiers": "on", "jit": "off", "DateStyle": "ISO, YMD"}
+DEPARSING = {
+    "search_path": SEARCH_PATH,
+    "quote_all_identifiers": "on",
+    "jit": "off",
+    **{name: PINNED[name] for name in sorted(WRITTEN_WITH)},
+}
 
 
 @cache

@@ -16,7 +16,15 @@ from pg_migration.postgres.ddl.making import make
 from pg_migration.postgres.ddl.meaning import MeaningChanged
 from pg_migration.postgres.errors import collided
 from pg_migration.postgres.reach import lent
-from pg_migration.postgres.session import RETRY_SECONDS, SEARCH_PATH, execute, fetch, relied_on, set_configs
+from pg_migration.postgres.session import (
+    RETRY_SECONDS,
+    SEARCH_PATH,
+    execute,
+    fetch,
+    relied_on,
+    set_configs,
+    written_with,
+)
 from pg_migration.postgres.values_path import application_path
 
 
@@ -66,7 +74,7 @@ def apply(
     broken = {outcome.object.address: outcome.object.identity for outcome in failed if not outcome.made}
     outcomes = []
     application = application_path(settings, {})
-    ours = {**relied_on(settings), "search_path": SEARCH_PATH}
+    ours = {**relied_on(settings), **written_with(settings), "search_path": SEARCH_PATH}
     lending: frozenset[_Lent] | None = None
     with _settings(connection, ours):
         for item in objects:

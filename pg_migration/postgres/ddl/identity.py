@@ -53,7 +53,7 @@ def there(target: Catalog) -> Mapping[Identity, SchemaObject]:
 
 def digest(item: SchemaObject) -> str:
     """A short stand-in for an object's DDL."""
-    return sha256("\0".join(item.statements).encode()).hexdigest()
+    return sha256("\0".join(item.statements).encode(errors="surrogateescape")).hexdigest()
 
 
 def memory_key(identity: Identity) -> str:
