@@ -51,6 +51,7 @@ clean:
 	find pg_migration pg_migration_tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
+	@[ -w . ] || { echo "$(CURDIR) can't be written, and everything is kept there: copy it (cp -r) and run make in the copy"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 

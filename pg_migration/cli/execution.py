@@ -21,7 +21,7 @@ from pg_migration.cli.ending import Misused, RecordsLost, misuse_told
 from pg_migration.cli.following import Follower
 from pg_migration.cli.options import merged
 from pg_migration.cli.streams import Forgiving
-from pg_migration.orchestration import settings, watching
+from pg_migration.orchestration import location, settings, watching
 from pg_migration.orchestration.failing import INTERRUPTED
 from pg_migration.orchestration.jobs import MIGRATE
 from pg_migration.orchestration.resources import Migration
@@ -95,6 +95,7 @@ def execute(
     _check(config)
     if job_name == MIGRATE:
         config = with_consent(config)
+    follower.say(f"{job_name}: asking the source for its tables")
     # Asks the source for its tables, so not before the environment was looked at.
     from pg_migration.definitions import defs
 
@@ -104,6 +105,8 @@ def execute(
         dg.validate_run_config(job, wanted)
     except dg.DagsterInvalidConfigError as error:
         raise Misused("\n".join(e.message for e in error.errors)) from None
+    # What Dagster writes down of each table before the first step takes minutes where there are thousands.
+    follower.say(f"{len(location.load().tables):,} tables; planning the run")
     run_id = str(uuid4())
     instance.add_event_listener(run_id, follower.event)
     try:

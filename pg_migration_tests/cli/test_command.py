@@ -34,6 +34,7 @@ def test_run_report_compare_validate(terminal: Terminal, monkeypatch: pytest.Mon
     assert told["options"]["partition_threshold"] == 1000
     assert told["succeeded"]
     lines = done.errors.splitlines()
+    assert lines[:2] == ["migrate: asking the source for its tables", "2 tables; planning the run"]
     assert any(line.startswith("copied public.orders: 4,000 rows") for line in lines)
     assert any(line.startswith("summary: done in") for line in lines)
     assert "dagster -" not in done.errors

@@ -16,6 +16,7 @@ import pytest
 
 from pg_migration.demo import flights
 from pg_migration.demo.__main__ import DATABASE, Demo, main
+from pg_migration.demo.servers import server_account
 from pg_migration_tests.conftest import PostgresServer
 
 ROOT = Path(__file__).parent.parent.parent
@@ -44,7 +45,7 @@ def assert_everything_arrived(output: str) -> None:
 
 def test_make_demo_in_a_clean_folder(tmp_path: Path) -> None:
     """From nothing but a Python and make; then again, which neither installs nor doubles anything."""
-    clone = tmp_path / "clone"
+    clone = tmp_path / "a clone"
     untracked = shutil.ignore_patterns(".git", ".venv", ".demo", ".env", ".*cache", "__pycache__", "*.egg-info")
     shutil.copytree(ROOT, clone, ignore=untracked)
     foreign = ("PG", "DAGSTER_", "COVERAGE_")
@@ -78,6 +79,26 @@ def test_make_demo_in_a_clean_folder(tmp_path: Path) -> None:
     assert not place.exists()
     assert not (clone / ".demo").exists()
     assert not (clone / ".venv").exists()
+
+
+def test_a_checkout_that_cannot_be_written(servers_folder: Path) -> None:
+    checkout, account = servers_folder / "read only", server_account()
+    checkout.mkdir()
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, checkout)
+    checkout.chmod(0o555)
+    done = subprocess.run(
+        ["make", "demo"],
+        cwd=checkout,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+        user=account.uid,
+    )
+    assert done.returncode != 0
+    assert f"{checkout} can't be written" in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 @pytest.fixture
