@@ -31,8 +31,16 @@ def _options(name: str, field: FieldInfo) -> list[click.Option]:
     positions = click.Choice([str(value).lower() for value in field.examples or ()])
     flag, told = name.replace("_", "-"), f"{field.description}  [default: {str(field.default).lower()}]"
     return [
-        click.Option([f"--{flag}", name], type=positions, is_flag=False, flag_value="true", help=told),
-        click.Option([f"--no-{flag}", name], flag_value="false", default=None, help=f"As --{flag} false."),
+        click.Option(
+            [f"--{flag}", name],
+            type=positions,
+            is_flag=False,
+            flag_value="true",
+            callback=lambda _context, _option, value: {"true": True, "false": False}.get(value, value),
+            help=told,
+        ),
+        # Of a name of its own: two options of one name take each other's values.
+        click.Option([f"--no-{flag}", f"no_{name}"], is_flag=True, default=None, help=f"As --{flag} false."),
     ]
 
 
@@ -78,6 +86,9 @@ def run_config(files: Sequence[Path], settings: Mapping[str, Any]) -> dict[str, 
     for file in files:
         found = merged(found, _read(file))
     given = {name: _plain(value) for name, value in settings.items() if value is not None and value != ()}
+    for name in Migration.model_fields:
+        if given.pop(f"no_{name}", False):
+            given[name] = False
     return merged(found, {"resources": {"migration": {"config": given}}}) if given else found
 
 

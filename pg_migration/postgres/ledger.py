@@ -197,7 +197,7 @@ def end_orphans(connection: Connection, run_id: str) -> None:
 _END_ORPHANS = """
 WITH orphan AS MATERIALIZED (
     SELECT a.application_name, a.pid FROM pg_stat_activity a
-    WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
+    WHERE a.datname = current_database() AND pg_has_role(a.usesysid, 'USAGE') AND a.pid <> pg_backend_pid()
       AND a.application_name <> %(own)s
       AND a.application_name IN (
           SELECT 'pg_migration run ' || left(run_id, 8) FROM _pg_migration.run WHERE finished_at IS NULL)

@@ -226,12 +226,33 @@ def test_reports_switched_off(typed: CliRunner, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_every_parameter_is_an_option() -> None:
-    assert {option.name for option in resource_options()} == set(Migration.model_fields)
+    assert {option.name for option in resource_options()} == {*Migration.model_fields, "no_owners"}
     run = main.commands["run"]
     told = " ".join(run.get_help(click.Context(run, info_name="run")).split())
     for name in Migration.model_fields:
         assert f"--{name.replace('_', '-')}" in told
     assert "Rows that one COPY moves, about. [default: 100000]" in told
+
+
+@pytest.mark.parametrize(
+    ("typed", "owners"),
+    [
+        ("--owners", True),
+        ("--owners true --no-privileges", True),
+        ("--owners --workers 3", True),
+        ("--no-owners", False),
+        ("--owners false", False),
+        ("--owners best_effort", "best_effort"),
+        ("", None),
+    ],
+)
+def test_owners_is_a_switch_with_three_positions(typed: str, owners: object) -> None:
+    given: dict[str, object] = {}
+    command = click.Command("run", params=list(resource_options()), callback=lambda **values: given.update(values))
+    command.main(typed.split(), standalone_mode=False)
+    config = run_config([], given).get("resources", {}).get("migration", {}).get("config", {})
+    assert config.get("owners") == owners
+    assert Migration(**config).options().owners == (True if owners is None else owners)
 
 
 def test_options_override_files(tmp_path: Path) -> None:

@@ -235,6 +235,27 @@ def test_members_without_the_privileges_of_a_role_are_told_how_to_get_them(cloud
 OWNERS = "SELECT relname, relowner::regrole FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1"
 
 
+def test_another_role_goes_on_with_the_work_of_the_first(cloud: Cloud) -> None:
+    target = cloud.platform.target
+    cloud.platform.source.psql("ALTER SCHEMA public OWNER TO pg_database_owner;" + OF_APP)
+    assert cloud.migrate().failures == {}
+    target.psql("CREATE ROLE mig2 LOGIN PASSWORD 'write'")
+    try:
+        cloud.platform.set(TARGET_URL=Role("mig2", "write").url(target))
+        remedies = 0
+        while told := cloud.migrate().failures.get("source_schema"):
+            target.psql(" ".join(_statements(told)))
+            remedies += 1
+            assert remedies < 4, told
+        assert remedies
+        assert cloud.migrate().failures == {}
+        assert cloud.platform.validate().failures == {}
+        cloud.platform.set(TARGET_URL=cloud.mig.url(target))
+        assert cloud.migrate().failures == {}
+    finally:
+        target.psql("DROP OWNED BY mig2; DROP ROLE mig2")
+
+
 def test_roles_that_are_created_can_own_and_grant_at_once(cloud: Cloud) -> None:
     source = cloud.platform.source
     source.psql(

@@ -126,14 +126,16 @@ def _schemas(ends: Ends) -> Iterator[Finding]:
 
 
 def _bookkeeping(target: Connection) -> Iterator[Finding]:
-    ((role, database, there, usable),) = ask(target, "bookkeeping")
+    ((role, database, there, owner, usable),) = ask(target, "bookkeeping")
     if usable:
         return
     if there:
         yield error(
             WRITABLE,
             f"role {role} may not write to the bookkeeping schema {BOOKKEEPING} of the target database {database}",
-            f"Connect as the role that made it, or drop it: DROP SCHEMA {BOOKKEEPING} CASCADE;",
+            f"As {owner}, or a superuser, run: GRANT USAGE, CREATE ON SCHEMA {BOOKKEEPING} TO {quoted(role)}; "
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {BOOKKEEPING} TO {quoted(role)}; Or connect "
+            f"as {owner}, or drop it, which forgets what was loaded: DROP SCHEMA {BOOKKEEPING} CASCADE;",
         )
     else:
         yield error(
