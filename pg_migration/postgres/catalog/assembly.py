@@ -66,8 +66,10 @@ def assemble(
     for draft in drafts:
         if draft.base is None:
             continue
-        # An extension's members are its own, but somebody may have granted or revoked privileges on them.
-        find = resolve.anything_of if draft.kind == "privileges" else resolve.draft_of
+        # An extension's members are its own, but somebody may have granted or revoked privileges on them, or said
+        # something of a table or view among them.
+        of_member = draft.kind == "privileges" or (draft.kind == "comment" and draft.base.classid == PG_CLASS)
+        find = resolve.anything_of if of_member else resolve.draft_of
         if (base := find(draft.base)) is not None:
             said_of = result.drafts[base]
             draft.schema, draft.relation = said_of.schema, said_of.relation or _relation_of(said_of)

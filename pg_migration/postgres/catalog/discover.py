@@ -114,11 +114,12 @@ def discover(
         if not own_grants:
             role = rows["server"][0]["role"]
             rows["privileges"] = [without_grants_to(role, row) for row in rows["privileges"]]
-        drafts = [*_drafts(rows, switched_off, reach), *table_drafts(tables)]
+        drafts, moved = _on_members([*_drafts(rows, switched_off, reach)], rows, schemas, target_extensions or {})
+        drafts += table_drafts(tables)
         _tell_aliases_from_schemas(connection, schemas, drafts)
         type_names = _type_names(connection, schemas)
         assembly = assemble(drafts, rows["dependencies"], rows["extension_members"], lookups)
-        notices = _exclude(assembly, tables, excluded)
+        notices = [*_exclude(assembly, tables, excluded), *moved]
         if surroundings is not None:
             notices += _leave_foreign_tables(assembly, tables, schemas, surroundings.relations)
         notices += _forgo(assembly, reach)
@@ -217,6 +218,37 @@ def _forgo(assembly: Assembly, reach: Reach | None) -> list[Notice]:
         Notice(kind, ", ".join(sorted(names)), f"{reason}, since role {role} of the target may not")
         for (kind, reason), names in told.items()
     ]
+
+
+def _on_members(
+    drafts: Sequence[Draft], rows: Rows, schemas: Mapping[str, str], installed: Mapping[str, str]
+) -> tuple[list[Draft], list[Notice]]:
+    """What is on tables and views of extensions is made when the extensions are there, and their rows.
+
+    The catalogs don't tell what users have put there from what the extension has. Where that is as it was, the target
+    has its part already. Where the target has the extension in another schema, all that can be done is to name what is
+    younger than every member.
+    """
+    members = {row["objid"]: row for row in rows["extension_members"] if row["classid"] == PG_CLASS}
+    newest: dict[int, int] = {}
+    for row in rows["extension_members"]:
+        newest[row["extension"]] = max(newest.get(row["extension"], 0), row["objid"])
+    kept: list[Draft] = []
+    notices = []
+    for draft in drafts:
+        if (member := members.get(draft.relation)) is None:
+            kept.append(draft)
+            continue
+        name, home = member["extension_name"], schemas.get(member["schema"], member["schema"])
+        if installed.get(name, home) == home or member["schema"] != member["extension_schema"]:
+            draft.phase = Phase.POST_DATA
+            kept.append(draft)
+        elif draft.address.objid > newest[member["extension"]]:
+            reason = (
+                f"it is on {member['schema']}.{member['name']} of extension {name}, which is elsewhere in the target"
+            )
+            notices.append(Notice(draft.kind, draft.name, reason))
+    return kept, notices
 
 
 def _tell_aliases_from_schemas(connection: Connection, schemas: Mapping[str, str], drafts: Sequence[Draft]) -> None:
@@ -527,7 +559,16 @@ class _Finisher:
         if table := self.tables.tables.get(draft.relation):
             return table["schema"], table["name"]
         view = self.assembly.drafts.get(Address(PG_CLASS, draft.relation))
-        return (view.schema, view.name) if view else None
+        return (view.schema, view.name) if view else self._members.get(draft.relation)
+
+    @cached_property
+    def _members(self) -> Mapping[int, TableName]:
+        """Tables and views of extensions in the migrated schemas."""
+        return {
+            row["objid"]: (row["schema"], row["name"])
+            for row in self.rows["extension_members"]
+            if row["classid"] == PG_CLASS and row["schema"] in self.schemas
+        }
 
     def _statement(self, draft: Draft, text: str) -> str:
         """A statement under the schemas' new names, those in a function's own search_path included."""

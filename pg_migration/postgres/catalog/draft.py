@@ -14,6 +14,16 @@ PG_OPERATOR = 2617
 PG_REWRITE = 2618
 PG_EXTENSION = 3079
 
+# By pg_constraint.contype.
+CONSTRAINT_KINDS = {
+    "c": "check",
+    "f": "foreign key",
+    "n": "not null",
+    "p": "primary key",
+    "u": "unique",
+    "x": "exclusion",
+}
+
 
 @dataclass
 class Draft:

@@ -14,7 +14,7 @@ from pg_migration.postgres.catalog.access import (
     revocation,
     roles_of,
 )
-from pg_migration.postgres.catalog.draft import PG_CLASS, PG_CONSTRAINT, PG_EXTENSION, Draft
+from pg_migration.postgres.catalog.draft import CONSTRAINT_KINDS, PG_CLASS, PG_CONSTRAINT, PG_EXTENSION, Draft
 from pg_migration.postgres.catalog.keys import attachment, marks
 from pg_migration.postgres.catalog.model import MATERIALIZED_ROWS, Address, Phase
 from pg_migration.postgres.catalog.reading import Row
@@ -67,6 +67,13 @@ def index(kind: "Kind", row: Row) -> Iterator[Draft]:
     yield from marks(row, {"quoted": row["quoted_relation"]}, made)
     if row["parent_index"]:
         yield attachment(row, made, Address(PG_CLASS, row["parent_index_oid"]))
+
+
+def extension_constraint(kind: "Kind", row: Row) -> Iterator[Draft]:
+    """A constraint of a table that comes with an extension."""
+    made = draft(kind, row)
+    made.kind = CONSTRAINT_KINDS[row["type"]]
+    yield made
 
 
 def sequence_owner(kind: "Kind", row: Row) -> Iterator[Draft]:
@@ -222,6 +229,7 @@ KINDS: Sequence[Kind] = (
     Kind("sequence owner", "sequence_owners", replaceable=True, build=sequence_owner),
     Kind("index", "indexes", Phase.KEYS, build=index),
     Kind("statistics", "statistics", Phase.KEYS),
+    Kind("check", "extension_constraints", Phase.POST_DATA, build=extension_constraint),
     Kind("view", "views", Phase.POST_DATA),
     Kind("view default", "view_defaults", Phase.POST_DATA, replaceable=True),
     Kind("materialized view", "materialized_views", Phase.POST_DATA, build=materialized_view),

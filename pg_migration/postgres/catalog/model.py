@@ -273,6 +273,12 @@ class Catalog:
                 found[item.table] = [*found.get(item.table, ()), *item.calls]
         return {table: tuple(dict.fromkeys(functions)) for table, functions in found.items()}
 
+    @cached_property
+    def relations(self) -> frozenset[TableName]:
+        """Tables and views by schema and name; those of extensions are not among them."""
+        views = (item for item in self.objects if item.kind in ("view", "materialized view"))
+        return frozenset(self.tables_by_name) | {(view.schema, view.name) for view in views}
+
     def target_name(self, table: TableName) -> TableName:
         """The table's schema and name in the target."""
         return self.schemas[table[0]], table[1]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pg_migration.postgres.catalog.draft import PG_ATTRDEF, PG_CLASS, PG_CONSTRAINT, Draft
+from pg_migration.postgres.catalog.draft import CONSTRAINT_KINDS, PG_ATTRDEF, PG_CLASS, PG_CONSTRAINT, Draft
 from pg_migration.postgres.catalog.graph import reachable, topological_order
 from pg_migration.postgres.catalog.keys import attachment, marks
 from pg_migration.postgres.catalog.model import Address, Phase
@@ -18,14 +18,6 @@ from pg_migration.postgres.catalog.renaming import quote
 
 NAMED_NOT_NULL_SINCE = 180000
 CHECK, FOREIGN_KEY, PRIMARY_KEY, UNIQUE, EXCLUSION = "c", "f", "p", "u", "x"
-CONSTRAINT_KINDS = {
-    CHECK: "check",
-    FOREIGN_KEY: "foreign key",
-    NOT_NULL: "not null",
-    PRIMARY_KEY: "primary key",
-    UNIQUE: "unique",
-    EXCLUSION: "exclusion",
-}
 REPLICA_IDENTITIES = {"f": "FULL", "n": "NOTHING"}
 
 

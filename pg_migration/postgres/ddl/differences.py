@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pg_migration.postgres.catalog import Catalog, SchemaObject
+from pg_migration.postgres.catalog.draft import PG_EXTENSION
 from pg_migration.postgres.ddl.identity import by_identity, is_same, there
 from pg_migration.postgres.ddl.meaning import told_lookups
 from pg_migration.postgres.ddl.reconciling import can_be_made, table_differences
@@ -44,8 +45,17 @@ def differences(source: Catalog, target: Catalog) -> list[Difference]:
             found += _table(source, target, item, other)
         elif not is_same(source, target, item, other):
             found.append(_difference(item, other))
-    surplus = (item for key, item in by_identity(target).items() if key not in ours)
+    surplus = (
+        item for key, item in by_identity(target).items() if key not in ours and not _is_on_extension(target, item)
+    )
     return [*found, *(Difference(item.identity, "in the target only", surplus=True) for item in surplus)]
+
+
+def _is_on_extension(target: Catalog, item: SchemaObject) -> bool:
+    """Whether it is on a table or view of an extension, of which the target's version may have more."""
+    if item.kind == "comment":
+        return any(address.classid == PG_EXTENSION for address in item.depends_on)
+    return item.table is not None and item.table not in target.relations
 
 
 def _table(source: Catalog, target: Catalog, ours: SchemaObject, theirs: SchemaObject) -> list[Difference]:

@@ -33,4 +33,4 @@ SELECT 'pg_class'::regclass::oid AS classid,
    AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
    AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.oid AND k.contype IN ('p', 'u', 'x'))
    AND NOT EXISTS (SELECT FROM pg_depend m
-                    WHERE m.classid = 'pg_class'::regclass AND m.objid IN (t.oid, x.oid) AND m.deptype = 'e')
+                    WHERE m.classid = 'pg_class'::regclass AND m.objid = x.oid AND m.deptype = 'e')

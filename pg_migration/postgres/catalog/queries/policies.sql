@@ -19,5 +19,3 @@ SELECT 'pg_policy'::regclass::oid AS classid,
   JOIN pg_class c ON c.oid = p.polrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
-   AND NOT EXISTS (SELECT FROM pg_depend m
-                    WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid AND m.deptype = 'e')

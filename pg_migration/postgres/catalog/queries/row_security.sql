@@ -15,5 +15,3 @@ SELECT 'pg_class'::regclass::oid AS classid,
  WHERE (c.relrowsecurity OR c.relforcerowsecurity)
    AND c.relkind IN ('r', 'p')
    AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
-   AND NOT EXISTS (SELECT FROM pg_depend m
-                    WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid AND m.deptype = 'e')

@@ -18,6 +18,4 @@ SELECT 'pg_rewrite'::regclass::oid AS classid,
    AND c.relpersistence <> 't'
    AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
    AND NOT EXISTS (SELECT FROM pg_depend m
-                    WHERE m.deptype = 'e'
-                      AND (m.classid = 'pg_class'::regclass AND m.objid = c.oid
-                           OR m.classid = 'pg_rewrite'::regclass AND m.objid = r.oid))
+                    WHERE m.classid = 'pg_rewrite'::regclass AND m.objid = r.oid AND m.deptype = 'e')

@@ -17,6 +17,4 @@ SELECT 'pg_statistic_ext'::regclass::oid AS classid,
  WHERE n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
    AND c.relkind IN ('r', 'p', 'm')
    AND NOT EXISTS (SELECT FROM pg_depend m
-                    WHERE m.deptype = 'e'
-                      AND (m.classid = 'pg_class'::regclass AND m.objid = c.oid
-                           OR m.classid = 'pg_statistic_ext'::regclass AND m.objid = s.oid))
+                    WHERE m.classid = 'pg_statistic_ext'::regclass AND m.objid = s.oid AND m.deptype = 'e')

@@ -32,6 +32,4 @@ SELECT 'pg_trigger'::regclass::oid AS classid,
    AND c.relkind IN ('r', 'p', 'v')
    AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
    AND NOT EXISTS (SELECT FROM pg_depend m
-                    WHERE m.deptype = 'e'
-                      AND (m.classid = 'pg_class'::regclass AND m.objid = c.oid
-                           OR m.classid = 'pg_trigger'::regclass AND m.objid = t.oid))
+                    WHERE m.classid = 'pg_trigger'::regclass AND m.objid = t.oid AND m.deptype = 'e')
