@@ -157,7 +157,8 @@ def make(context: dg.AssetExecutionContext, migration: MigrationRun, objects: Se
     Returns:
         The statements that were run with success.
     """
-    done = apply(migration.target_connection, objects, migration.outcomes.ddl, migration.catalog.settings)
+    settings, schemas = migration.catalog.settings, migration.schemas
+    done = apply(migration.target_connection, objects, migration.outcomes.ddl, settings, schemas)
     migration.outcomes.ddl += done
     migration.outcomes.notes += [f"{outcome.object.identity}: {outcome.note}" for outcome in done if outcome.note]
     for problem in (problem_of(outcome) for outcome in done if not outcome.made):

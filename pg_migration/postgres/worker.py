@@ -233,7 +233,8 @@ class Worker:
             if self.target.closed or error.pgcode not in NAME_NOT_FOUND or not calls:
                 raise
             # As when its indexes were built: ddl/making.py.
-            path = usual_path(self._context.schemas[table.schema], self._context.application(self._context.schemas))
+            application = self._context.application(self._context.schemas)
+            path = usual_path(self.target, self._context.schemas[table.schema], application)
             with transaction(self.target), on_path(self.target, calls, path):
                 execute(self.target, analyze)
 

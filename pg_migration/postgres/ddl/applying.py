@@ -53,6 +53,7 @@ def apply(
     objects: Sequence[SchemaObject],
     failed: Iterable[Outcome] = (),
     settings: Sequence[tuple[str, str]] = (),
+    schemas: Mapping[str, str] | None = None,
 ) -> list[Outcome]:
     """Make objects, in the order given.
 
@@ -64,6 +65,7 @@ def apply(
         failed: outcomes of earlier calls; what depends on an object that was not made then is skipped now.
         settings: names and values that the source's database sets for its sessions (`Catalog.settings`). Those that
             definitions may rely on hold here too, and search_path where nothing else will do.
+        schemas: the names in the target of those that are migrated, for that search_path.
 
     Returns:
         One outcome per object. A failing statement is an outcome and not an exception.
@@ -73,7 +75,7 @@ def apply(
     """
     broken = {outcome.object.address: outcome.object.identity for outcome in failed if not outcome.made}
     outcomes = []
-    application = application_path(settings, {})
+    application = application_path(settings, schemas or {})
     ours = {**relied_on(settings), **written_with(settings), "search_path": SEARCH_PATH}
     lending: frozenset[_Lent] | None = None
     with _settings(connection, ours):

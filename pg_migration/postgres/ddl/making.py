@@ -7,7 +7,7 @@ import psycopg2
 from psycopg2 import errorcodes
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import SchemaObject
+from pg_migration.postgres.catalog import SchemaObject, installed_extensions
 from pg_migration.postgres.catalog.reading import set_locally
 from pg_migration.postgres.catalog.renaming import quote
 from pg_migration.postgres.ddl.meaning import MeaningChanged, demand_same_meaning, make_as_meant, needs_a_path
@@ -53,9 +53,8 @@ def make(
     """
     text = ";\n".join(statements)
     begins = tuple(statements[:1]) == item.statements[:1]
-    path = usual_path(item.search_path, application)
     if begins and needs_a_path(item):
-        make_as_meant(connection, item, text, path)
+        make_as_meant(connection, item, text, usual_path(connection, item.search_path, application))
         return None
     try:
         execute(connection, text)
@@ -69,6 +68,7 @@ def make(
     ways: list[tuple[str, ...]] = [()]
     if item.calls and connection.server_version >= SAFE_MAINTENANCE_SINCE:
         ways.append(item.calls)
+    path = usual_path(connection, item.search_path, application)
     for functions in ways:
         if _is_made_on_path(connection, item, text, functions, path, begins):
             return by_path(functions, path) if functions else None
@@ -117,7 +117,11 @@ def by_path(functions: Sequence[str], path: str) -> str:
     )
 
 
-def usual_path(schema: str, application: Sequence[str]) -> str:
-    """As sessions of the source's application have it, the system's names first where it says nothing else."""
-    names = dict.fromkeys([*filter(None, [schema]), *application])
+def usual_path(connection: Connection, schema: str, application: Sequence[str]) -> str:
+    """As sessions of the source's application have it, the system's names first where it says nothing else.
+
+    Schemas of extensions come last: many applications have them on a path that no setting of the database tells.
+    """
+    extensions = sorted(set(installed_extensions(connection).values()) - {SYSTEM})
+    names = dict.fromkeys([*filter(None, [schema]), *application, *extensions])
     return ", ".join(map(quote, [*(() if SYSTEM in names else (SYSTEM,)), *names, "pg_temp"]))
