@@ -2,8 +2,9 @@
 
 import pytest
 
+from pg_migration.postgres.catalog import discover
 from pg_migration.postgres.catalog.renaming import Renaming, search_path_clause
-from pg_migration_tests.schema.round_trip import Pair, assert_identical, migrate
+from pg_migration_tests.schema.round_trip import Pair, assert_identical, migrate, session
 
 TWO_SCHEMAS = """
     CREATE SCHEMA "A b";
@@ -52,6 +53,8 @@ def test_every_reference_follows_a_new_name(upgrade: Pair) -> None:
     assert "DEFAULT 'c.c'::text" in told
     assert [(notice.kind, notice.name) for notice in done.source.notices] == [
         ("function body", 'c.f("A b"."parent")'),
+        ("type", "c.mood"),
+        ("default", "name on c.c"),
     ]
     assert migrate(upgrade, schemas).plan.create == ()
 
@@ -64,6 +67,75 @@ def test_names_swapped(upgrade: Pair) -> None:
     assert migrate(upgrade, {"a": "b", "b": "a"}).failures == []
     columns = "SELECT string_agg(attname, ',') FROM pg_attribute WHERE attnum > 0 AND attrelid = '{}'::regclass"
     assert [upgrade.query(columns.format(name)) for name in ("a.t", "b.t", "a.v", "b.v")] == ["y", "x", "x", "y"]
+
+
+# What is named, as kind and name, and the text that it is named for.
+TEXTS = {
+    (
+        "default",
+        "w on old.u",
+        "'old.k'",
+    ): "CREATE TABLE old.u (a int, w text DEFAULT 'old.k', x text DEFAULT 'an old word')",
+    ("check", "u_a_check on old.u", "'old.k'"): "CREATE TABLE old.u (a text CHECK (a <> 'old.k'))",
+    ("table", "old.u", "'\"old\" . k'"): """
+        CREATE TABLE old.u (a text, b bool GENERATED ALWAYS AS (a = '"old" . k') STORED)
+    """,
+    ("trigger", "tr on old.t", "'old.log'"): """
+        CREATE FUNCTION old.tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+        CREATE TRIGGER tr AFTER INSERT ON old.t FOR EACH ROW EXECUTE FUNCTION old.tf('old.log')
+    """,
+    ("view", "old.v", "'old.t', 'old, public'"): """
+        CREATE VIEW old.v AS SELECT to_regclass('old.t') AS a, set_config('search_path', 'old, public', true) AS b
+    """,
+    ("materialized view", "old.v", "'old'"): """
+        CREATE MATERIALIZED VIEW old.v AS SELECT format('%I.%I', 'old', 't') AS a WITH NO DATA
+    """,
+    ("policy", "p on old.t", "'old.k'"): "CREATE POLICY p ON old.t USING (k = 'old.k')",
+    ("rule", "r on old.t", "'old.k'"): "CREATE RULE r AS ON DELETE TO old.t DO ALSO SELECT 'old.k'::text",
+    ("index", "i on old.t", "'old.k'"): "CREATE INDEX i ON old.t (id) WHERE k = 'old.k'",
+    ("statistics", "s on old.t", "'old.k'"): "CREATE STATISTICS old.s ON (k = 'old.k'), id FROM old.t",
+    ("partition", "q on old.q", "'old.k'"): """
+        CREATE TABLE old.p (a text) PARTITION BY LIST (a); CREATE TABLE old.q PARTITION OF old.p FOR VALUES IN ('old.k')
+    """,
+    ("function", 'old.f("text")', "'old.k', 'old'"): """
+        CREATE FUNCTION old.f(a text DEFAULT 'old.k') RETURNS int LANGUAGE sql SET my.place = 'old' AS 'SELECT 1'
+    """,
+    ("function", "old.f()", "'old.k'"): """
+        CREATE FUNCTION old.f() RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT 'old.k'::text; END
+    """,
+    ("domain", "old.d", "'old.k'"): "CREATE DOMAIN old.d AS text DEFAULT 'old.k'",
+    ("domain", "old.d", "'old.k\\x'"): "CREATE DOMAIN old.d AS text DEFAULT E'old.k\\\\x'",
+}
+
+
+def test_texts_that_hold_an_old_name_are_named(upgrade: Pair) -> None:
+    upgrade.load("CREATE SCHEMA old;")
+    for (kind, name, text), ddl in TEXTS.items():
+        upgrade.load(
+            "DROP SCHEMA old CASCADE; CREATE SCHEMA old; CREATE TABLE old.t (id int, k text);"
+            f"COMMENT ON TABLE old.t IS 'old.t'; {ddl}"
+        )
+        with session(upgrade.source_url) as source:
+            (told,) = discover(source, {"old": "new"}).notices
+            assert (told.kind, told.name) == (kind, name)
+            assert told.reason == f"it holds the name of schema old as text and is left as it is: {text}"
+            assert discover(source, {"old": "old"}).notices == ()
+
+
+def test_text_that_is_cast_to_an_object_follows(upgrade: Pair) -> None:
+    upgrade.load(
+        'CREATE SCHEMA old; CREATE SEQUENCE old.sq; CREATE SEQUENCE old."S q";'
+        "CREATE TABLE old.t (a int DEFAULT nextval('old.sq'::text), b int DEFAULT nextval('OLD.\"S q\"'::text));"
+        "CREATE VIEW old.v AS SELECT 'old.t'::text::regclass AS a, 'pg_catalog.int4'::text::regtype AS b"
+    )
+    for name in ("new", 'it\'s "New"'):
+        done = migrate(upgrade, {"old": name})
+        assert done.failures == []
+        assert done.source.notices == ()
+        quoted = '"' + name.replace('"', '""') + '"'
+        assert upgrade.query(f"INSERT INTO {quoted}.t DEFAULT VALUES RETURNING a, b") == "1|1"
+        assert upgrade.query(f"SELECT a = '{quoted.replace(chr(39), chr(39) * 2)}.t'::regclass FROM {quoted}.v") == "t"
+        assert migrate(upgrade, {"old": name}).plan.create == ()
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,7 @@ def discover(
             *_unused(unused, rows["extension_configurations"]),
             *_excluded_configurations(rows["extension_configurations"], exclude),
             *_bodies_with_old_names(assembly, schemas),
+            *_texts_with_old_names(assembly, tables, schemas),
             *_leaning_outside(connection, assembly),
             *(Notice(row["kind"], row["name"], row["reason"]) for row in rows["outside"]),
             *(database_notices(connection, surroundings) if surroundings is not None else ()),
@@ -396,6 +397,26 @@ def _bodies_with_old_names(assembly: Assembly, schemas: Mapping[str, str]) -> li
         for old in renamed
         if draft.body and re.search(rf"(?<!\w){re.escape(old)}(?!\w)", draft.body)
     ]
+
+
+def _texts_with_old_names(assembly: Assembly, tables: TableRows, schemas: Mapping[str, str]) -> list[Notice]:
+    """Objects in whose definitions a string names a schema that gets another name; it may be a name or just a word."""
+    rename = Renaming(schemas)
+    notices = []
+    for draft in assembly.drafts.values() if any(old != new for old, new in schemas.items()) else ():
+        for said in (draft, *draft.parts):
+            if said.kind == "comment":
+                continue
+            inside = "" if said is not draft else ";".join(text for part in draft.parts for text in part.statements)
+            definition = ";\n".join(said.statements)
+            if said.search_path_setting:  # it follows, as `_Finisher` has it
+                definition = definition.replace(search_path_clause(said.search_path_setting, {}), "\n", 1)
+            for old, texts in rename.left_in_text(definition).items():
+                own = [text for text in dict.fromkeys(texts) if text not in inside]
+                if own:
+                    reason = f"it holds the name of schema {old} as text and is left as it is: {', '.join(own)}"
+                    notices.append(Notice(said.kind, _display(said, tables), reason))
+    return notices
 
 
 def _leaning_outside(connection: Connection, assembly: Assembly) -> list[Notice]:

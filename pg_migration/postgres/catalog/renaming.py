@@ -3,7 +3,7 @@
 Discovery deparses with an empty search_path and quote_all_identifiers, so that every reference to a schema is the token
 ``"schema"`` followed by a dot. (Deparsing relative to a search_path is no substitute: a name that a newer server
 has in pg_catalog, such as uuidv7 in 18, would resolve there.) Text in function bodies and string literals is left
-alone, except for literals of the reg* types, which name objects that the catalogs know.
+alone, except for literals of the reg* types, and of text that is cast to one of them: those name objects.
 """
 
 import re
@@ -25,6 +25,9 @@ _BEFORE_OBJECT_NAMES = frozenset(
     | {"TYPE", "DOMAIN", "COLUMN"}
 )
 _MEMBER = re.compile(r'"(?P<name>(?:[^"]|"")*)"|(?P<operator>[-+*/<>=~!@#%^&|`?]+)')
+_TEXT_OF_OBJECT = re.compile(r'::(?:"?pg_catalog"?\.)?"?text"?\)::(?:"?pg_catalog"?\.)?"?reg[a-z]+"?')
+_TYPED_NAME = re.compile(r"""'(?P<schema>"(?:[^"']|"")+"|[^\W\d][\w$]*)\.(?P<rest>"(?:[^"']|"")+"|[^\W\d][\w$]*)'""")
+_NEEDLESS = re.compile(r'^"([a-z_][a-z0-9_]*)"$')
 _OBJECT_LITERAL = re.compile(r'::(?:"?pg_catalog"?\.)?"?reg[a-z]+"?')
 
 
@@ -115,7 +118,40 @@ class Renaming:
             inner = text[1:-1].replace("''", "'")
             renamed = self._names.get(inner) or self(inner)
             return "'" + renamed.replace("'", "''") + "'"
+        if token["string"] is not None and _TEXT_OF_OBJECT.match(source, token.end()):
+            return self._as_people_write(text)
         return text
+
+    def _as_people_write(self, literal: str) -> str:
+        """The literal of a name as somebody typed it: only where it has capital letters or blanks is it quoted."""
+        name = _TYPED_NAME.fullmatch(literal)
+        if name is None:
+            return literal
+        schema = quote(name["schema"].lower()) if name["schema"][0] != '"' else name["schema"]
+        new = self._names.get(schema, schema)
+        if new == schema:
+            return literal
+        typed = _NEEDLESS.sub(r"\1", new).replace("'", "''")
+        return f"'{typed}.{name['rest']}'"
+
+    def left_in_text(self, ddl: str) -> Mapping[str, list[str]]:
+        """String literals that name a renamed schema and are left as they are, by the schema's old name.
+
+        A literal names a schema that stands in it before a dot, or in a list of names and nothing else.
+        """
+        found: dict[str, list[str]] = {}
+        for token in _TOKEN.finditer(ddl):
+            text = token["string"] or token["escaped"]
+            if text is None or self._replacement(token) != text:
+                continue
+            for quoted in self._names:
+                name = quoted[1:-1].replace('""', '"')
+                before_dot = rf'(?<![\w$"])(?:{re.escape(name)}|{re.escape(quoted)})\s*\.\s*["\w]'
+                listed = [element.strip().strip('"') for element in text[text.index("'") + 1 : -1].split(",")]
+                in_list = name in listed and all(re.fullmatch(r"[\w$ ]+", element) for element in listed)
+                if in_list or re.search(before_dot, text):
+                    found.setdefault(name, []).append(text)
+        return found
 
 
 _PATH_ELEMENT = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",]+))\s*(?:,|$)')
