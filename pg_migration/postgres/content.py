@@ -101,12 +101,12 @@ class Hashing:
         return replace(self, shortened=True)
 
     def row_hash(self, connection: Connection, part: Part) -> sql.Composable:
-        """A 64-bit hash of a row's copied columns, by name and in the source's order."""
+        """A 64-bit hash of a row's compared columns, by name and in the source's order."""
         return hash_of(connection, part, list(self.columns(connection, part).values()))
 
     def columns(self, connection: Connection, part: Part) -> Mapping[str, sql.Composable]:
-        """What is hashed of each copied column."""
-        names = [column.name for column in part.table.stored_columns]
+        """What is hashed of each compared column."""
+        names = [column.name for column in part.table.compared_columns]
         senders = _senders(connection, part) if self.shortened else {}
         found: dict[str, sql.Composable] = {}
         for name in names:
@@ -144,9 +144,9 @@ def _add_up(origins: Iterable[Table], table: Table, hashing: Hashing) -> bool:
 
     They are where a row's text is the same: its columns have the same order, and names in values the same schema.
     """
-    columns = [column.name for column in table.stored_columns]
+    columns = [column.name for column in table.compared_columns]
     return all(
-        [column.name for column in origin.stored_columns] == columns
+        [column.name for column in origin.compared_columns] == columns
         and compared_relation(origin)[0][0] == compared_relation(table)[0][0]
         and hashing.percent_of(origin) >= hashing.percent_of(table)
         for origin in origins

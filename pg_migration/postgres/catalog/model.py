@@ -55,6 +55,9 @@ TableName = tuple[str, str]
 """Schema and table. The schema is named as in the source where nothing else is said."""
 
 
+VIRTUAL = "v"
+
+
 @dataclass(frozen=True)
 class Column:
     """A column as pg_attribute has it.
@@ -119,6 +122,11 @@ class Table:
     def stored_columns(self) -> tuple[Column, ...]:
         """The columns that rows are copied for: all but generated ones, which the target computes."""
         return tuple(column for column in self.columns if not column.generated)
+
+    @property
+    def compared_columns(self) -> tuple[Column, ...]:
+        """The columns that both sides have values of: those that rows are copied for, and what the target computed."""
+        return tuple(column for column in self.columns if column.generated != VIRTUAL)
 
 
 @dataclass(frozen=True)
