@@ -32,6 +32,7 @@ SETTINGS = {
     "autovacuum": "off",
     "shared_buffers": "64MB",
     "max_connections": "100",
+    "max_prepared_transactions": "10",
     "max_wal_size": "4GB",
     "jit": "off",
     "wal_level": "logical",

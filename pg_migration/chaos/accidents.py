@@ -22,7 +22,7 @@ ACTIVE = f"SELECT 1 FROM pg_stat_activity WHERE {OURS} AND state = 'active' AND 
 COPYING = f"{ACTIVE} LIKE 'COPY%'"
 INDEXING = f"{ACTIVE} ~ '^CREATE (UNIQUE )?INDEX'"
 REFERENCING = f"{ACTIVE} LIKE '%FOREIGN KEY%'"
-SNAPSHOT_HOLDER = "state = 'idle in transaction' AND query ~ 'pg_relation_filenode'"
+SNAPSHOT_HOLDER = "state = 'idle in transaction' AND query ~ 'pg_export_snapshot'"
 
 WRITE = """
 WITH chosen AS (SELECT (random() * 19999)::int + 1 AS id, (random() * 100)::int AS amount),

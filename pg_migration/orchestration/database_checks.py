@@ -155,7 +155,7 @@ def _examined(
     """What each check sees: together over one connection to each side; where one fails, each by itself."""
     try:
         run.options.check()
-        with both_sides(run) as sides:
+        with both_sides(run, readers=1) as sides:
             seen = run.call(lambda: sides.on(list(Side), lambda ends: [c.examine(run, *ends) for c in checks]))
     except MigrationError as error:
         if len(checks) == 1:

@@ -6,7 +6,6 @@ from pg_migration.orchestration import settings
 from pg_migration.orchestration.failing import told_plainly
 from pg_migration.orchestration.metadata import Figure, markdown, markdown_text
 from pg_migration.orchestration.run import MigrationRun
-from pg_migration.postgres.capacity import affordable_workers
 from pg_migration.postgres.forecast import Forecast, forecast, usual_speed
 from pg_migration.reporting import figures
 
@@ -38,9 +37,7 @@ def plan_job() -> None:
 
 def look_ahead(run: MigrationRun) -> Forecast:
     """What `migrate` would do with the tables, at the speed of earlier runs to this target."""
-    ends = [run.source_connection, run.target_connection]
-    workers = affordable_workers(run.options.load.workers, ends)
-    return forecast(run.plan(run.catalog.tables), workers, usual_speed(run.target_connection))
+    return forecast(run.plan(run.catalog.tables), run.workers(), usual_speed(run.target_connection))
 
 
 def plan_metadata(found: Forecast) -> dict[str, Figure]:

@@ -80,7 +80,7 @@ def look(run: MigrationRun) -> Iterator[Finding]:
     yield from ends
     if any(found.severity is Severity.ERROR for found in ends):
         return
-    yield from _ask(run, SOURCE, lambda: look_at_servers(run.ends))
+    yield from _ask(run, SOURCE, lambda: look_at_servers(run.ends, run.intent))
     read = _ask(run, SOURCE, lambda: [passed("source schema", f"{len(run.catalog.objects):,} objects can be read")])
     yield from (warning("excluded tables", caution, "Correct it or take it out") for caution in run.cautions)
     yield from read

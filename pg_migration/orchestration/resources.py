@@ -121,7 +121,8 @@ class Migration(dg.ConfigurableResource[MigrationRun]):
         """One `MigrationRun` for all steps of a run; it is closed when the run ends, however it ends."""
         started = context.run
         owner = started.tags.get(SNAPSHOT_OF) if started else None
-        run = MigrationRun(started.run_id if started else "no run", self.options(), owner)
+        warn = (context.log or get_dagster_logger()).warning
+        run = MigrationRun(started.run_id if started else "no run", self.options(), owner, warn)
         try:
             yield run
         finally:

@@ -5,6 +5,8 @@ and passed from step to step.
 """
 
 import os
+import queue
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,7 +18,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.orchestration import settings
 from pg_migration.postgres import belonging, drift, ledger
-from pg_migration.postgres.capacity import affordable_runs, affordable_workers
+from pg_migration.postgres.capacity import LEAST_CONNECTIONS, affordable_runs, affordable_workers, free_connections
 from pg_migration.postgres.catalog import (
     Catalog,
     Table,
@@ -52,7 +54,7 @@ from pg_migration.postgres.errors import (
 from pg_migration.postgres.forecast import Forecast
 from pg_migration.postgres.identity import Identity
 from pg_migration.postgres.ledger import LoadedRange, TargetLock
-from pg_migration.postgres.load import TableFailed, TableLoaded, WorkDone, is_complete
+from pg_migration.postgres.load import TableFailed, TableLoaded, WorkDone, WorkerLeft, is_complete
 from pg_migration.postgres.plan import LoadSettings, Planner, TablePlan, in_order
 from pg_migration.postgres.preflight import (
     Ends,
@@ -65,13 +67,16 @@ from pg_migration.postgres.preflight import (
     rows_to_delete,
 )
 from pg_migration.postgres.preflight.contents import NOT_COPIED
+from pg_migration.postgres.preflight.finding import listed
 from pg_migration.postgres.preflight.room import CONNECTIONS
 from pg_migration.postgres.reach import Reach, Standing, reach_of, standing_of
+from pg_migration.postgres.readers import Lockable, lockable_tables
 from pg_migration.postgres.schemas import map_schemas
 from pg_migration.postgres.session import Connections, execute, fetch
 from pg_migration.postgres.snapshot import Snapshot
 from pg_migration.postgres.spreading import BorrowedLock, shared_snapshot
 from pg_migration.postgres.values_path import application_path
+from pg_migration.postgres.waiting import Watch
 from pg_migration.postgres.worker import LoadContext, Lock
 
 Result = TypeVar("Result")
@@ -80,7 +85,6 @@ Owners = bool | Literal["best_effort"]
 OWNERS: tuple[Owners, ...] = (True, False, "best_effort")
 
 MOST_DEFAULT_WORKERS = 8
-SNAPSHOT_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,10 +164,13 @@ class Outcomes:
 class MigrationRun:
     """One run. Nothing is connected before `begin`; `close` ends everything, whatever state it is in."""
 
-    def __init__(self, run_id: str, options: Options, owner: str | None = None) -> None:
+    def __init__(
+        self, run_id: str, options: Options, owner: str | None = None, warn: Callable[[str], None] | None = None
+    ) -> None:
         """
         Args:
             owner: the run whose snapshot and lock this run borrows, to copy ranges for it.
+            warn: puts a line in the run's log; called in the thread that made this.
         """
         self.run_id = run_id
         self.options = options
@@ -176,6 +183,14 @@ class MigrationRun:
         self._covers_everything = False
         self.reported = False
         self._plans: dict[TableName, TablePlan] = {}
+        self._workers: int | None = None
+        self._free: dict[Side, int] = {}
+        self._warn, self._thread = warn, threading.get_ident()
+        self._waits: queue.SimpleQueue[str] = queue.SimpleQueue()
+        ours = [f"{ledger.session_name(run)}%" for run in dict.fromkeys((owner or run_id, run_id))]
+        self._watch = Watch(lambda: tuple(self._watched), ours, self._waits.put)
+        self._watched: list[Endpoint] = []
+        self.connections.meanwhile = self._tell_of_waits
 
     @cached_property
     def source(self) -> Endpoint:
@@ -214,8 +229,9 @@ class MigrationRun:
 
     def _connect(self, source: Endpoint, target: Endpoint, exclusive: bool, scope: Scope) -> None:
         self.source_connection  # noqa: B018  (connects: both ends are tried before anything else)
-        self._look(look_at_servers(self.ends))
-        self._snapshot = self._protected_snapshot(source)
+        self._look(look_at_servers(self.ends, self.intent))
+        self._snapshot = self.protected_snapshot(self.workers())
+        self._demand_protected(self._snapshot)
         self._look(look_at_contents(self.ends, self.catalog, self.intent))
         lock = self._lock = TargetLock(self.connections, target, self.run_id)
         if exclusive:
@@ -239,8 +255,9 @@ class MigrationRun:
         shared = shared_snapshot(self.target_connection, owner)
         self._lock = BorrowedLock(self.connections, target, owner, self.run_id)
         self._lock.demand_held()
-        self._snapshot = Snapshot.borrow(self.connections, source, shared.name, shared.taken_at)
-        self._snapshot.adopt(self.source_connection)
+        self._snapshot = Snapshot.borrow(
+            self.connections, source, shared, self.source_connection, self._to_protect, self.workers()
+        )
 
     def demand_held(self) -> None:
         """Make sure that this run may still write to the target.
@@ -251,23 +268,20 @@ class MigrationRun:
         assert self._lock is not None, "begin() takes the lock"
         self._lock.demand_held()
 
-    def _protected_snapshot(self, source: Endpoint) -> Snapshot:
-        """A snapshot whose tables can't be emptied any more; another one when somebody was faster than the lock."""
-        attempts = SNAPSHOT_ATTEMPTS
-        while True:
-            snapshot = Snapshot.take(self.connections, source)
-            snapshot.adopt(self.source_connection)
-            self.__dict__.pop("catalog", None)  # it was read in the snapshot before
-            try:
-                snapshot.protect(self.catalog.tables)
-            except SourceChanged:
-                attempts -= 1
-                if not attempts:
-                    raise
-                snapshot.release()
-                execute(self.source_connection, "ROLLBACK")
-            else:
-                return snapshot
+    def protected_snapshot(self, readers: int) -> Snapshot:
+        """A snapshot of the source, which `source_connection` sees from now on, as it is told in `Snapshot.protect`."""
+        return Snapshot.protect(self.connections, self.source, self.source_connection, self._to_protect, readers)
+
+    def _to_protect(self, source: Connection) -> Sequence[Lockable]:
+        return lockable_tables(source, list(self.schemas), self.options.exclude_tables)
+
+    def _demand_protected(self, snapshot: Snapshot) -> None:
+        """Refuse to go on with tables that were made between the listing of what to lock and the snapshot."""
+        locked = {table.name for table in snapshot.tables}
+        if new := [".".join(table.key) for table in self.catalog.tables if table.key not in locked]:
+            raise SourceChanged(
+                f"tables of the source were made while the run began: {listed(new)}. Start the run again."
+            )
 
     @cached_property
     def databases(self) -> belonging.Databases:
@@ -357,6 +371,10 @@ class MigrationRun:
 
     def _open(self, end: Endpoint) -> Connection:
         connection = self.connections.open(end)
+        self._free[end.side] = free_connections(connection)
+        if self._free[end.side] > LEAST_CONNECTIONS:  # others need the last ones more
+            self._watched.append(end)
+            self._watch.start()
         self.outcomes.servers[end.side] = str(connection.get_parameter_status("server_version"))
         self.outcomes.addresses[end.side] = end.reached(connection)
         return connection
@@ -487,12 +505,25 @@ class MigrationRun:
         return in_order(self._plans[table.key] for table in tables)
 
     def workers(self) -> int:
-        """The configured workers, or as many as both servers have connections for; fewer are noted for the summary."""
-        wanted = self.options.load.workers
-        possible = affordable_workers(wanted, [self.source_connection, self.target_connection])
-        if possible < wanted:
-            self.outcomes.notes.append(f"{possible} workers instead of {wanted}: no more connections are free")
-        return possible
+        """The configured workers, or as many as both servers have connections for; fewer are noted for the summary.
+
+        Told when first asked for, before the run opens what it will need: later its own sessions are among the others.
+        """
+        if self._workers is None:
+            wanted = self.options.load.workers
+            self._workers = affordable_workers(wanted, self._free_at_first())
+            if self._workers < wanted:
+                self.outcomes.notes.append(f"{self._workers} workers instead of {wanted}: no more connections are free")
+        return self._workers
+
+    def _free_at_first(self) -> list[int]:
+        """What each server had left when the run had one connection there."""
+        self.source_connection, self.target_connection  # noqa: B018  (makes them, if that was not yet done)
+        return list(self._free.values())
+
+    def note_worker_left(self, event: WorkerLeft) -> None:
+        """Note for the summary that a worker had no connection any more."""
+        self.outcomes.notes.append(f"worker {event.worker} left its share to the others: {event.reason}")
 
     def further_runs(self, possible: int) -> tuple[int, int]:
         """How many further runs copy ranges, and how many workers each run has; fewer are noted for the summary.
@@ -501,8 +532,7 @@ class MigrationRun:
             possible: how many the deployment can run at once.
         """
         wanted = self.options.spread_over
-        ends = [self.source_connection, self.target_connection]
-        runs, workers = affordable_runs(min(wanted, possible), self.options.load.workers, ends)
+        runs, workers = affordable_runs(min(wanted, possible), self.options.load.workers, self._free_at_first())
         if wanted and (runs, workers) != (wanted, self.options.load.workers):
             self.outcomes.notes.append(
                 f"spread over {runs} runs of {workers} workers instead of {wanted} of {self.options.load.workers}: no "
@@ -549,6 +579,8 @@ class MigrationRun:
             if name in self.__dict__ and self.__dict__[name].closed
         ]
         message = "".join(lost) + server_message(error)
+        if isinstance(error, psycopg2.errors.LockNotAvailable):
+            message += "".join(f"; {told}" for side in Side if (told := self._watch.latest(side)))
         return ConnectionFailed(message) if lost else MigrationError(message)
 
     def close(self) -> None:
@@ -568,7 +600,13 @@ class MigrationRun:
         except psycopg2.Error:
             pass  # the target is gone; the ledger shows a run that never finished
         finally:
+            self._watch.stop()
             self.connections.close()
+
+    def _tell_of_waits(self) -> None:
+        """Log for whom the run waits. Only the thread that has Dagster's context may."""
+        while self._warn is not None and threading.get_ident() == self._thread and not self._waits.empty():
+            self._warn(self._waits.get())
 
     def _record_counts(self) -> None:
         """What the server counts from now on in the tables that this run has loaded, others have written."""

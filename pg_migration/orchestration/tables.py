@@ -29,6 +29,7 @@ from pg_migration.postgres.load import (
     TableFailed,
     TableLoaded,
     WorkDone,
+    WorkerLeft,
 )
 from pg_migration.postgres.plan import TablePlan
 from pg_migration.postgres.progress import Progress
@@ -219,6 +220,8 @@ class TablesStep:
                 self._migration.outcomes.notes.append(f"{name} could not be analyzed: {event.error}")
             elif isinstance(event, ObjectNoted):
                 self._migration.outcomes.notes.append(f"{event.object.identity}: {event.note}")
+            elif isinstance(event, WorkerLeft):
+                self._migration.note_worker_left(event)
             elif isinstance(event, Progress):
                 self._context.log.info(str(event))
                 self._migration.call(self._migration.demand_held)

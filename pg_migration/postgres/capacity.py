@@ -6,41 +6,69 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.session import fetch
 
-# Beside the workers a run opens a few more: for the sequences, for a person who looks at it.
+# Beside one that it has and those of its workers, a run opens on the source: the snapshot's holder, one that reads the
+# sequences, one that watches for whom the others wait. On the target: the lock's, the snapshot's of the checks, and one
+# that watches.
 SPARE_CONNECTIONS = 3
+# The one that watches can be missing, and one worker is enough.
+LEAST_CONNECTIONS = SPARE_CONNECTIONS - 1 + 1
 
-# Settings of a later version are missing (NULL) on an earlier one. A limit of -1 is none.
+# Settings of a later version are missing (NULL) on an earlier one. A limit of -1 is none. What kind of session another
+# role has is hidden (NULL) from a role without pg_read_all_stats; those without a database serve no client.
 _FREE = """
+WITH client AS MATERIALIZED (
+    SELECT datid, usesysid FROM pg_stat_activity
+    WHERE backend_type = 'client backend' OR (backend_type IS NULL AND datid IS NOT NULL)
+)
 SELECT least(
     current_setting('max_connections')::int
         - CASE WHEN r.rolsuper THEN 0 ELSE current_setting('superuser_reserved_connections')::int
-            + coalesce(current_setting('reserved_connections', true)::int, 0) END
-        - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+            + CASE WHEN to_regrole('pg_use_reserved_connections') IS NOT NULL
+                        AND pg_has_role(r.oid, to_regrole('pg_use_reserved_connections'), 'USAGE')
+                   THEN 0 ELSE coalesce(current_setting('reserved_connections', true)::int, 0) END END
+        - (SELECT count(*) FROM client),
     CASE WHEN d.datconnlimit >= 0 AND NOT r.rolsuper
-        THEN d.datconnlimit - (SELECT count(*) FROM pg_stat_activity WHERE datid = d.oid) END,
+        THEN d.datconnlimit - (SELECT count(*) FROM client WHERE datid = d.oid) END,
     CASE WHEN r.rolconnlimit >= 0 AND NOT r.rolsuper
-        THEN r.rolconnlimit - (SELECT count(*) FROM pg_stat_activity WHERE usesysid = r.oid) END)
-FROM pg_roles r, pg_database d WHERE r.rolname = current_user AND d.datname = current_database()
+        THEN r.rolconnlimit - (SELECT count(*) FROM client WHERE usesysid = r.oid) END),
+    format('max_connections is %s, of which %s are reserved', current_setting('max_connections'),
+           current_setting('superuser_reserved_connections')::int
+           + coalesce(current_setting('reserved_connections', true)::int, 0))
+    || CASE WHEN r.rolconnlimit >= 0 THEN format(', role %s may have %s', r.rolname, r.rolconnlimit) ELSE '' END
+    || CASE WHEN d.datconnlimit >= 0 THEN format(', database %s %s', d.datname, d.datconnlimit) ELSE '' END
+FROM pg_roles r, pg_database d WHERE r.rolname = session_user AND d.datname = current_database()
 """
 
 
 def free_connections(connection: Connection) -> int:
     """How many more sessions this session's role may open in its database. PostgreSQL docs: max_connections."""
-    ((free,),) = fetch(connection, _FREE)
-    return int(free)
+    return connections_left(connection)[0]
 
 
-def affordable_workers(wanted: int, ends: Sequence[Connection]) -> int:
-    """As many workers as wanted and as every server has connections for, at least one; each takes one on each side."""
-    return max(1, min(wanted, *(free_connections(end) - SPARE_CONNECTIONS for end in ends)))
+def connections_left(connection: Connection) -> tuple[int, str]:
+    """As `free_connections`, with the limits that count."""
+    ((free, limits),) = fetch(connection, _FREE)
+    return int(free), str(limits)
 
 
-def affordable_runs(runs: int, workers: int, ends: Sequence[Connection]) -> tuple[int, int]:
+def affordable_workers(wanted: int, free: Sequence[int]) -> int:
+    """As many workers as wanted and as every server has connections for, at least one; each takes one on each side.
+
+    Args:
+        free: what each server had (`free_connections`) before the run has opened more than one.
+    """
+    return max(1, min(wanted, min(free) - SPARE_CONNECTIONS))
+
+
+def affordable_runs(runs: int, workers: int, free: Sequence[int]) -> tuple[int, int]:
     """How many further runs every server has connections for beside this one, and how many workers each, this one too.
 
     Fewer workers come before fewer runs; with no connections to spare there are no further runs.
+
+    Args:
+        free: as for `affordable_workers`.
     """
-    free = min(free_connections(end) for end in ends)
-    while runs and free // (runs + 1) - SPARE_CONNECTIONS < 1:
+    least = min(free)
+    while runs and least // (runs + 1) - SPARE_CONNECTIONS < 1:
         runs -= 1
-    return runs, max(1, min(workers, free // (runs + 1) - SPARE_CONNECTIONS))
+    return runs, max(1, min(workers, least // (runs + 1) - SPARE_CONNECTIONS))

@@ -17,7 +17,8 @@ from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.catalog.renaming import quote
 from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConnectionFailed, MigrationError, server_message
-from pg_migration.postgres.session import CANCEL_AGAIN_SECONDS, RETRY_SECONDS, Connections
+from pg_migration.postgres.readers import Reader
+from pg_migration.postgres.session import CANCEL_AGAIN_SECONDS, INTERRUPT_POLL_SECONDS, RETRY_SECONDS, Connections
 from pg_migration.postgres.slicing import Slicing
 from pg_migration.postgres.snapshot import Snapshot
 from pg_migration.postgres.values_path import DEFAULT_PATH, ValuesPath, application_path, fetch_rows
@@ -113,7 +114,7 @@ class BothSides:
 
     Args:
         schemas: name in the target of each source schema.
-        snapshots: of a side that is asked as it was then; the other is asked as it is at each question.
+        snapshots: of each side.
         settings: those of the source's database (`Catalog.settings`).
         same_encoding: whether both databases have the same one.
     """
@@ -126,42 +127,44 @@ class BothSides:
     settings: Sequence[tuple[str, str]] = ()
     same_encoding: bool = False
 
-    def open(self, side: Side) -> Connection:
-        """A connection to one side; inside its snapshot, if there is one.
+    def take(self, side: Side, table: Table | None = None, present: Reader | None = None) -> Reader:
+        """A connection to one side, inside its snapshot; for one table, or for every one.
+
+        Args:
+            present: one that the caller has; it is given back where another one is needed.
 
         Raises:
-            ConnectionFailed, SnapshotLost: as they say.
+            ConnectionFailed, SnapshotLost, SourceUnprotected: as they say.
         """
-        connection = self.connections.open(self.source if side is Side.SOURCE else self.target)
-        if side in self.snapshots:
-            try:
-                self.snapshots[side].adopt(connection)
-            except MigrationError:
-                connection.close()
-                raise
-        return connection
+        alone = table is not None and not compared_relation(table)[1]
+        return self.snapshots[side].readers.take(table.key if table is not None and alone else None, present)
+
+    def give(self, side: Side, reader: Reader) -> None:
+        """Give a connection back."""
+        self.snapshots[side].readers.give(reader)
 
     def on(self, sides: Sequence[Side], work: Callable[[Sequence[Connection]], Result]) -> Result:
         """Do something that reads some sides, with a connection to each; all of it again when one is lost.
 
         Raises:
-            ConnectionFailed, SnapshotLost: as `open`.
+            ConnectionFailed, SnapshotLost, SourceUnprotected: as `take`.
             psycopg2.Error: as ``work``, and when connections were lost too often.
         """
         stopped, pauses = self.connections.stopped(), iter(RETRY_SECONDS)
         while True:
-            connections: list[Connection] = []
+            taken: dict[Side, Reader] = {}
             try:
                 for side in sides:
-                    connections.append(self.open(side))  # noqa: PERF401  (those that are open are closed, in any case)
-                return work(connections)
+                    taken[side] = self.take(side)
+                return work([taken[side].connection for side in sides])
             except (ConnectionFailed, psycopg2.Error) as error:
-                pause = next(pauses, None) if is_lost(error, connections) else None
+                lost = is_lost(error, [reader.connection for reader in taken.values()])
+                pause = next(pauses, None) if lost else None
                 if pause is None or stopped.wait(pause):
                     raise
             finally:
-                for connection in connections:
-                    connection.close()
+                for side, reader in taken.items():
+                    self.give(side, reader)
 
     def name(self, side: Side, table: Table) -> TableName:
         """What to read for a table on one side (see `compared_relation`)."""
@@ -196,7 +199,11 @@ class BothSides:
             working = [pool.submit(crew.work) for crew in crews for _ in range(crew.size)]
             try:
                 while left:
-                    answers = done.get()
+                    try:
+                        answers = done.get(timeout=INTERRUPT_POLL_SECONDS)
+                    except queue.Empty:
+                        self.connections.meanwhile()
+                        continue
                     if isinstance(answers, BaseException):
                         raise answers
                     left -= 1
@@ -281,7 +288,7 @@ class _Crew(Generic[Answer]):
             self._settle(task, Unanswered(self._refusal))
 
     def _answer_all(self) -> None:
-        connection: Connection | None = None
+        reader: Reader | None = None
         # Renewed by every answer, so that a side which is gone for good costs them once.
         pauses = iter(RETRY_SECONDS)
         try:
@@ -291,8 +298,8 @@ class _Crew(Generic[Answer]):
                     self._settle(task, refused)
                     continue
                 try:
-                    if connection is None or connection.closed:
-                        connection = self._sides.open(self._side)
+                    present, reader = reader, None
+                    reader = self._sides.take(self._side, asked.slicing.table, present)
                 except (MigrationError, psycopg2.Error) as error:
                     self._refusal = str(error)
                     self._tasks.appendleft(task)
@@ -300,19 +307,20 @@ class _Crew(Generic[Answer]):
                         return
                     self._stopped.wait(pause)
                     continue
-                answer = self._answer(connection, asked, number)
-                if not connection.closed:
+                answer = self._answer(reader.connection, asked, number)
+                if not reader.connection.closed:
                     pauses = iter(RETRY_SECONDS)
                 elif (pause := next(pauses, None)) is not None:
                     self._tasks.appendleft(task)
                     self._stopped.wait(pause)
                     continue
-                if isinstance(answer, Unanswered) and self._side in self._sides.snapshots:
-                    connection.close()  # its transaction is aborted; the next slice gets a new one
+                if isinstance(answer, Unanswered) or self._sides.snapshots[self._side].readers.are_scarce:
+                    self._sides.give(self._side, reader)
+                    reader = None
                 self._settle(task, answer)
         finally:
-            if connection is not None:
-                connection.close()
+            if reader is not None:
+                self._sides.give(self._side, reader)
 
     def _next(self) -> tuple[_Asked[Answer], int] | None:
         try:

@@ -21,11 +21,15 @@ class ConfigurationError(MigrationError):
 
 
 class ConnectionFailed(MigrationError):
-    """A server could not be reached, or refused the role, the password or the database."""
+    """A server could not be reached, or refused the role, the password or the database.
 
-    def __init__(self, message: str, passing: bool = True) -> None:
+    ``full`` says that it has no connection left: who has one may go on.
+    """
+
+    def __init__(self, message: str, passing: bool = True, full: bool = False) -> None:
         super().__init__(message)
         self.passing = passing
+        self.full = full
 
 
 class NotPermitted(MigrationError):

@@ -150,7 +150,11 @@ class TargetLock:
             "datname = current_database()) AND (l.classid::bigint << 32 | l.objid::bigint) = %s",
             (LOCK_KEY,),
         )
-        who = f"{holder[0][0]}, connected since {holder[0][1]:%Y-%m-%d %H:%M:%S} UTC" if holder else "another run"
+        who = "another run"
+        if holder:
+            ((name, since),) = holder
+            # Since when is hidden of sessions of other roles (PostgreSQL docs: pg_read_all_stats).
+            who = (name or "another run") + (f", connected since {since:%Y-%m-%d %H:%M:%S} UTC" if since else "")
         raise AnotherRunActive(
             f"the target database is being written by {who}. Wait until it has ended, or terminate it, and start again."
         )

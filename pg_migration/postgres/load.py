@@ -24,6 +24,7 @@ from pg_migration.postgres.errors import (
     LockLost,
     MigrationError,
     SnapshotLost,
+    SourceUnprotected,
     collided,
     server_message,
 )
@@ -33,7 +34,7 @@ from pg_migration.postgres.progress import Progress, TableMeter
 from pg_migration.postgres.ranges import KeyColumn, cover_everything, parse
 from pg_migration.postgres.resuming import Continued
 from pg_migration.postgres.schedule import Schedule
-from pg_migration.postgres.session import RETRY_SECONDS, transaction
+from pg_migration.postgres.session import INTERRUPT_POLL_SECONDS, RETRY_SECONDS, transaction
 from pg_migration.postgres.wide_rows import RowMemory
 from pg_migration.postgres.worker import LoadContext, Worker, empty
 
@@ -168,7 +169,17 @@ class WorkDone:
         return (self.finished_at - self.started_at).total_seconds()
 
 
-Event = LoadBegun | WorkDone | TableLoaded | TableFailed | ObjectFailed | ObjectNoted | NotAnalyzed | Progress
+@dataclass(frozen=True)
+class WorkerLeft:
+    """A worker that could not get a connection any more, for the reason given; the others do its share."""
+
+    worker: int
+    reason: str
+
+
+Event = (
+    LoadBegun | WorkerLeft | WorkDone | TableLoaded | TableFailed | ObjectFailed | ObjectNoted | NotAnalyzed | Progress
+)
 
 
 @dataclass(frozen=True)
@@ -260,6 +271,7 @@ class Load:
         self._schedule: Schedule[_Task] = Schedule(self._skip)
         self._stopping = threading.Event()
         self._row_memory = RowMemory(self._stopping.is_set)
+        self._staying = context.workers
 
     def events(self) -> Iterator[Event]:
         """Run the load; what happened, as it happens. Leaving the iterator early stops the workers.
@@ -291,8 +303,11 @@ class Load:
         due = time.monotonic() + PROGRESS_SECONDS
         while running:
             try:
-                event = self._events.get(timeout=max(0.0, due - time.monotonic()))
+                event = self._events.get(timeout=INTERRUPT_POLL_SECONDS)
             except queue.Empty:
+                self._context.connections.meanwhile()
+                if time.monotonic() < due:
+                    continue
                 due = time.monotonic() + PROGRESS_SECONDS
                 progress = self._progress()
                 if progress.tables:
@@ -311,12 +326,13 @@ class Load:
 
     def _empty_tables(self) -> None:
         """Empty what is not emptied in the transaction of its only chunk."""
-        target = Worker(self._context).target
+        worker = Worker(self._context)
         for state in self._tables.values():
             if state.continued or self._is_emptied_by_its_chunk(state):
                 continue
-            with transaction(target):
-                empty(target, self._context, state.plan.table)
+            with transaction(worker.target):
+                empty(worker.target, self._context, state.plan.table)
+        worker.abandon()
 
     def _is_emptied_by_its_chunk(self, state: _TableState) -> bool:
         whole = self._mode is Mode.RELOAD and state.continued is None
@@ -366,7 +382,10 @@ class Load:
         try:
             while (task := self._schedule.take()) is not None:
                 started_at = datetime.now(timezone.utc)
-                succeeded = self._perform(worker, task)
+                succeeded = self._perform(worker, number, task)
+                if succeeded is None:
+                    self._schedule.give_back(task)
+                    return
                 self._tell_of_work(number, task, started_at, succeeded)
                 self._schedule.settle(task, succeeded)
         except BaseException as error:  # told to the thread that waits for events, which decides
@@ -406,8 +425,10 @@ class Load:
             return None
         return made.kind, made.name
 
-    def _perform(self, worker: Worker, task: _Task) -> bool:
-        """Do one task; whether it succeeded. What makes every further task hopeless is raised.
+    def _perform(self, worker: Worker, number: int, task: _Task) -> bool | None:
+        """Do one task; whether it succeeded, or None when this worker has no connection and leaves it to the others.
+
+        What makes every further task hopeless is raised.
 
         A lost connection is made anew, and what collided with another session is done again, a few times, as long as
         the two sessions live that prove that nothing was lost: the one that holds the snapshot and the one that holds
@@ -419,6 +440,9 @@ class Load:
                 return False
             passing = worker.lost_a_connection or isinstance(error, ConnectionFailed) or collided(error)
             worker.abandon()
+            if _has_no_place(error) and self._may_leave():
+                self._events.put(WorkerLeft(number, str(error)))
+                return None
             pause = next(pauses, None)
             if not passing or pause is None or self._stopping.is_set():
                 self._give_up(worker, task, error)
@@ -427,6 +451,14 @@ class Load:
             self._stopping.wait(pause)
             again = True
         return True
+
+    def _may_leave(self) -> bool:
+        """Whether a worker may go: there are others. It counts as gone then."""
+        with self._lock:
+            if self._staying > 1 and not self._stopping.is_set():
+                self._staying -= 1
+                return True
+            return False
 
     def _give_up(self, worker: Worker, task: _Task, error: Exception) -> None:
         if isinstance(error, ConnectionFailed):
@@ -473,8 +505,7 @@ class Load:
             copied = worker.copy(
                 state.plan, piece, chunk, replace, self._is_emptied_by_its_chunk(state), again, on_bytes
             )
-            if wide:
-                worker.leave_source()
+            worker.leave_source(bloated=wide)
         state.meter.committed(copied.rows, copied.bytes)
         with self._lock:
             state.moved[task] = copied
@@ -547,6 +578,11 @@ def _begin(context: LoadContext, plan: TablePlan, continued: Continued | None) -
         state.rows[key] = state.rows.get(key, 0) + rows
         state.bytes[key] = state.bytes.get(key, 0) + size
     return state
+
+
+def _has_no_place(error: Exception) -> bool:
+    """Whether a server has no session for a worker, or none that could read what it has to."""
+    return isinstance(error, SourceUnprotected) or (isinstance(error, ConnectionFailed) and error.full)
 
 
 def is_complete(loaded: Sequence[LoadedRange | RangeLoaded], key: KeyColumn | None) -> bool:

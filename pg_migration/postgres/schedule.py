@@ -54,6 +54,12 @@ class Schedule(Generic[Task]):
                 return None
             return heapq.heappop(self._ready)[2]
 
+    def give_back(self, task: Task) -> None:
+        """Hand a task that was taken to another worker."""
+        with self._changed:
+            self._push(task)
+            self._changed.notify_all()
+
     def settle(self, task: Task, succeeded: bool) -> None:
         """Report how a task that was taken has ended."""
         skipped: list[tuple[Task, Task]] = []

@@ -16,6 +16,7 @@ from psycopg2.extensions import make_dsn
 from pg_migration.postgres import adaptation
 from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConnectionFailed, server_message
+from pg_migration.postgres.pooling import demand_own_session
 
 adaptation.set_up()
 
@@ -29,8 +30,12 @@ CANCEL_AGAIN_SECONDS = 1.0
 # Pauses before each further attempt of work whose connection was lost: half a minute in all, for a failover's worth.
 RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 
+# What servers say when they, a role or a database have no connection left.
+FULL_REFUSALS = ("too many", "remaining connection slots", "no more connections allowed")
+
 # What libpq and servers say when nobody listens, while they start or stop, when they are full, or the network fails.
 PASSING_REFUSALS = (
+    *FULL_REFUSALS,
     "Connection refused",
     "Connection reset",
     "Connection timed out",
@@ -42,8 +47,6 @@ PASSING_REFUSALS = (
     "shutting down",
     "recovery mode",
     "not yet accepting connections",
-    "too many",
-    "remaining connection slots",
 )
 
 # Where our statements look for names: never in a schema of the database's users. pg_temp is named because it would
@@ -102,6 +105,8 @@ class Connections:
     Leaving the ``with`` block cancels whatever still runs on the servers and closes every connection, also when the
     block is left by an interrupt: Dagster's terminate can't reach a thread that waits inside libpq, but a cancel
     request to the server can.
+
+    ``meanwhile`` is called a few times a second by every thread that waits for the work to be done.
     """
 
     def __init__(self, application_name: str = "pg_migration") -> None:
@@ -110,6 +115,8 @@ class Connections:
         self._lock = threading.Lock()
         self._closed = False
         self._stopped_by_cancel: WeakSet[threading.Event] = WeakSet()
+        self._looked_at: set[Endpoint] = set()
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def __enter__(self) -> "Connections":
         return self
@@ -124,6 +131,7 @@ class Connections:
 
         Raises:
             ConnectionFailed: with libpq's reason, the side and the address, without the password.
+            SessionsShared: a pooler stands between, and keeps no session for a client.
         """
         connection = connect(endpoint, self._application_name)
         with self._lock:
@@ -133,6 +141,10 @@ class Connections:
                 raise ConnectionFailed(reason, passing=False)
             self._open.append(connection)
         try:
+            # Before anything is set: behind some poolers it would be set for others. Once for each end.
+            if endpoint not in self._looked_at:
+                demand_own_session(connection, endpoint, lambda: connect(endpoint, self._application_name))
+                self._looked_at.add(endpoint)
             pin(connection)
         except psycopg2.Error as error:
             if not connection.closed:
@@ -147,6 +159,7 @@ class Connections:
             try:
                 while not pending.done():
                     wait([pending], timeout=INTERRUPT_POLL_SECONDS)
+                    self.meanwhile()
                 return pending.result()
             except BaseException:
                 while not pending.done():  # again, for what has begun its next statement meanwhile
@@ -213,6 +226,7 @@ def connect(endpoint: Endpoint, application_name: str) -> Connection:
             f"can't connect to the {endpoint.side.value} database {endpoint.description}: {reason}. Check host, port, "
             f"database, user and password in the {endpoint.side.value} URL, and that the server is up.",
             passing=any(sign in reason for sign in PASSING_REFUSALS),
+            full=any(sign in reason for sign in FULL_REFUSALS),
         ) from None
     connection.autocommit = True
     return connection

@@ -11,7 +11,7 @@ have the same name. A borrower makes sure after every new connection that the ow
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from psycopg2 import sql
@@ -26,15 +26,8 @@ from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.ranges import parse
 from pg_migration.postgres.resuming import Continued
 from pg_migration.postgres.session import Connections, execute, fetch, transaction
+from pg_migration.postgres.snapshot import SharedSnapshot
 from pg_migration.postgres.worker import LoadContext, Worker, empty
-
-
-@dataclass(frozen=True)
-class SharedSnapshot:
-    """What the ledger says of the snapshot that a run holds."""
-
-    name: str
-    taken_at: datetime
 
 
 class BorrowedLock:

@@ -17,6 +17,7 @@ from pg_migration.postgres.ddl.making import NAME_NOT_FOUND, make, on_path, usua
 from pg_migration.postgres.endpoint import Endpoint
 from pg_migration.postgres.ledger import ChunkEntry
 from pg_migration.postgres.plan import Chunk, RangePlan, TablePlan
+from pg_migration.postgres.readers import Reader
 from pg_migration.postgres.session import (
     Connections,
     execute,
@@ -101,21 +102,18 @@ class LoadContext:
 
 
 class Worker:
-    """Two connections, opened when first needed: a reader of the snapshot and a writer."""
+    """Two connections: one of the snapshot's readers, and a writer, opened when first needed."""
 
     def __init__(self, context: LoadContext) -> None:
         self._context = context
-        self._source: Connection | None = None
+        self._reader: Reader | None = None
         self._target: Connection | None = None
         self._written_with: Mapping[str, str] = {}
 
-    @property
-    def source(self) -> Connection:
-        """A connection in a transaction that sees the run's snapshot."""
-        if self._source is None or self._source.closed:
-            self._source = self._context.connections.open(self._context.source)
-            self._context.snapshot.adopt(self._source)
-        return self._source
+    def source(self, table: Table) -> Connection:
+        """A connection in a transaction that sees the run's snapshot, and can read a table without waiting."""
+        self._reader = self._context.snapshot.readers.take(table.key, self._reader)
+        return self._reader.connection
 
     @property
     def target(self) -> Connection:
@@ -134,20 +132,33 @@ class Worker:
     @property
     def lost_a_connection(self) -> bool:
         """Whether a server or the network ended one of the two."""
-        return any(c is not None and c.closed for c in (self._source, self._target))
+        return bool(
+            (self._reader is not None and self._reader.connection.closed)
+            or (self._target is not None and self._target.closed)
+        )
 
-    def leave_source(self) -> None:
-        """Close the reader: libpq keeps its buffer as large as the widest row that it read."""
-        if self._source is not None:
-            self._source.close()
-            self._source = None
+    def leave_source(self, bloated: bool) -> None:
+        """Give the reader back as soon as it is not needed.
+
+        Args:
+            bloated: libpq keeps its buffer as large as the widest row that it read, so better have a new one.
+        """
+        readers, reader = self._context.snapshot.readers, self._reader
+        if reader is None or not (bloated or readers.are_scarce):
+            return
+        self._reader = None
+        if bloated:
+            readers.close_bloated(reader)
+        else:
+            readers.give(reader)
 
     def abandon(self) -> None:
-        """Give both connections up after an error left their state unknown; the next use opens new ones."""
-        for connection in (self._source, self._target):
-            if connection is not None:
-                connection.close()
-        self._source = self._target = None
+        """Give both connections up after an error left their state unknown; the next use takes others."""
+        if self._reader is not None:
+            self._context.snapshot.readers.give(self._reader)
+        if self._target is not None:
+            self._target.close()
+        self._reader = self._target = None
 
     def copy(
         self,
@@ -240,7 +251,9 @@ class Worker:
 
     def read(self, table: Table, query: sql.Composable) -> list[tuple[Any, ...]]:
         """All rows of a query over a table of the source, in which every name is qualified."""
-        return fetch_rows(self.source, ValuesPath.of(table.key, self._context.application({})), query)
+        rows = fetch_rows(self.source(table), ValuesPath.of(table.key, self._context.application({})), query)
+        self.leave_source(bloated=False)
+        return rows
 
     def read_back(self, table: Table, query: sql.Composable) -> list[tuple[Any, ...]]:
         """The same of a table in the target."""
@@ -270,18 +283,19 @@ class Worker:
         options = sql.SQL("FORMAT {}").format(sql.SQL(plan.wire_format))
         if plan.encoding is not None:
             options += sql.SQL(", ENCODING {}").format(sql.Literal(plan.encoding))
-        execute(self.source, ValuesPath.of(table.key, self._context.application({})).setting())
         copy_out = sql.SQL("COPY (SELECT {} FROM ONLY {} WHERE {}) TO STDOUT ({})")
         copy_in = sql.SQL("COPY {} ({}) FROM STDIN ({}{})")
+        source = self.source(table)
+        execute(source, ValuesPath.of(table.key, self._context.application({})).setting())
         copied = stream(
-            self.source,
+            source,
             copy_out.format(columns, origin, chunk.predicate, options),
             self.target,
             copy_in.format(destination, columns, options, sql.SQL(", FREEZE" if frozen else "")),
             on_bytes,
             is_wide(plan.row_bytes),
         )
-        leave(self.source)
+        leave(source)
         return copied
 
     def _rows_without_columns(self, table: Table, chunk: Chunk, destination: sql.Composable) -> Copied:

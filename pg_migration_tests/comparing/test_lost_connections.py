@@ -19,6 +19,7 @@ from pg_migration.postgres.drift import describe_drift
 from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import SnapshotLost
 from pg_migration.postgres.locating import RowDifference, differences
+from pg_migration.postgres.readers import Readers
 from pg_migration.postgres.session import execute
 from pg_migration.postgres.slicing import Slicing
 from pg_migration_tests.comparing.harness import Pair
@@ -124,7 +125,10 @@ def test_a_server_that_is_down_is_waited_for_once(pair: Pair, closing_port: tupl
     pair.both(TABLES)
     port, seen = closing_port
     nowhere = Endpoint.parse(Side.TARGET, f"postgresql://u@127.0.0.1:{port}/d?sslmode=disable", "URL")
-    sides = replace(pair.sides, target=nowhere, snapshots={})
+    sides = pair.sides
+    target = sides.snapshots[Side.TARGET]
+    away = replace(target, readers=Readers(pair.links, nowhere, target.adopt, ()))
+    sides = replace(sides, snapshots={**sides.snapshots, Side.TARGET: away})
     found = compare(pair, Counting("target", 0), sides, slices=1000)
     for name, answers in found.items():
         assert isinstance(answers.target, Unanswered), name

@@ -39,6 +39,8 @@ CHECKS = {
     "disk space",
     "long transactions",
     "locks",
+    "room for locks",
+    "rows that would be deleted",
     "replication",
     "primary keys",
     "event triggers",

@@ -25,6 +25,7 @@ from pg_migration.postgres.endpoint import Endpoint, Side
 from pg_migration.postgres.ledger import TargetLock
 from pg_migration.postgres.load import Event, Load, Mode, ObjectFailed, TableFailed, TableLoaded
 from pg_migration.postgres.plan import LoadSettings, Planner, TablePlan
+from pg_migration.postgres.readers import lockable_tables
 from pg_migration.postgres.resuming import Resumption, resume
 from pg_migration.postgres.sequences import read_positions, set_positions
 from pg_migration.postgres.session import Connections, execute, fetch, pin
@@ -225,12 +226,14 @@ class Pair:
         run_id = f"test {next(_RUNS)}"
         with Connections("pg_migration test") as connections:
             reader, writer = connections.open(self.source.endpoint), connections.open(self.target.endpoint)
-            snapshot = Snapshot.take(connections, self.source.endpoint)
-            snapshot.adopt(reader)
+            snapshot = Snapshot.protect(
+                *(connections, self.source.endpoint, reader),
+                lambda source: lockable_tables(source, list(self.schemas), ()),
+                chosen.workers,
+            )
             catalog = discover(
                 reader, self.schemas, target_version=writer.server_version, surroundings=read_surroundings(writer)
             )
-            snapshot.protect(catalog.tables)
             lock = TargetLock(connections, self.target.endpoint, run_id)
             lock.acquire()
             ledger.create(writer)

@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-def look_at_servers(ends: Ends) -> Iterator[Finding]:
+def look_at_servers(ends: Ends, intent: Intent) -> Iterator[Finding]:
     """What can be told without reading the source's catalog.
 
     Raises:
@@ -47,6 +47,7 @@ def look_at_servers(ends: Ends) -> Iterator[Finding]:
     yield servers.versions(ends.source.server_version, ends.target.server_version)
     yield servers.encodings(ends)
     yield servers.collations(ends)
+    yield from room.connections(ends, intent)
     yield from traffic.locks(ends)
 
 
@@ -64,7 +65,7 @@ def look_at_contents(ends: Ends, catalog: Catalog, intent: Intent) -> Iterator[F
     yield from contents.extensions(ends, catalog)
     yield servers.used_collations(ends, catalog)
     yield from servers.collation_versions(ends, catalog)
-    yield from room.connections(ends, intent)
+    yield room.locks(ends, catalog, intent)
     yield room.disk_space(ends, catalog)
     yield from traffic.transactions(ends)
     yield from traffic.replication(ends, catalog)

@@ -6,14 +6,16 @@ from pathlib import Path
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.capacity import SPARE_CONNECTIONS, free_connections
+from pg_migration.postgres.capacity import LEAST_CONNECTIONS, SPARE_CONNECTIONS, connections_left
 from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.endpoint import Side
 from pg_migration.postgres.preflight.asking import Ends, Intent, ask, names_in_target
 from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
+from pg_migration.postgres.readers import OTHER_READERS, room_for_locks
 
 CONNECTIONS = "free connections"
 DISK_SPACE = "disk space"
+LOCKS = "room for locks"
 
 
 def connections(ends: Ends, intent: Intent) -> list[Finding]:
@@ -21,26 +23,49 @@ def connections(ends: Ends, intent: Intent) -> list[Finding]:
     wanted = intent.workers + SPARE_CONNECTIONS
     found = []
     for side, end in ((Side.SOURCE, ends.source), (Side.TARGET, ends.target)):
-        free = free_connections(end)
-        if free <= 0:
+        free, limits = connections_left(end)
+        if free < LEAST_CONNECTIONS:
             found.append(
                 error(
                     CONNECTIONS,
-                    f"the {side.value} has no free connection left for this role",
-                    "End sessions that nobody needs, or raise max_connections",
+                    f"the {side.value} has {max(0, free)} free connections for this role, a migration needs "
+                    f"{LEAST_CONNECTIONS} more than it has ({limits})",
+                    "End sessions that nobody needs, or raise these limits",
                 )
             )
         elif free < wanted:
             found.append(
                 warning(
                     CONNECTIONS,
-                    f"the {side.value} has {free} free connections, {wanted} are wanted: fewer workers will copy",
-                    "End sessions that nobody needs, raise max_connections, or set fewer workers",
+                    f"the {side.value} has {free} free connections, {wanted} are wanted: fewer workers will copy "
+                    f"({limits})",
+                    "End sessions that nobody needs, raise these limits, or set fewer workers",
                 )
             )
         else:
             found.append(passed(CONNECTIONS, f"{free} on the {side.value}, {wanted} are wanted"))
     return found
+
+
+def locks(ends: Ends, catalog: Catalog, intent: Intent) -> Finding:
+    """That the source can remember the locks of every session that reads it, one for each table."""
+    tables = len(catalog.tables)
+    room, wanted = room_for_locks(ends.source), tables * (intent.workers + OTHER_READERS)
+    if tables * (OTHER_READERS + 1) > 2 * room:
+        return error(
+            LOCKS,
+            f"the source has room for about {2 * room:,} more locks, and {tables:,} tables take "
+            f"{tables * (OTHER_READERS + 1):,} at least: one for each of three sessions",
+            "Raise max_locks_per_transaction there (this takes a restart), or migrate fewer tables at once",
+        )
+    if wanted > room:
+        able = max(1, room // max(1, tables) - OTHER_READERS)
+        return passed(
+            LOCKS,
+            f"for {able} of {intent.workers} workers to lock all {tables:,} tables on the source; the others lock one "
+            f"table at a time, and leave those that somebody is about to empty to them",
+        )
+    return passed(LOCKS, f"for every worker to lock all {tables:,} tables on the source")
 
 
 def disk_space(ends: Ends, catalog: Catalog) -> Finding:

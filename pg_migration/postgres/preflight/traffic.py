@@ -27,28 +27,35 @@ def transactions(ends: Ends) -> list[Finding]:
 
 
 def locks(ends: Ends) -> list[Finding]:
-    """That no session keeps tables locked, on which the migration would wait: so does the reading of the catalog."""
+    """That nobody keeps tables locked, on which the migration would wait: so does the reading of the catalog."""
     sides = (
         (Side.SOURCE, ends.source, list(ends.schemas), False),
         (Side.TARGET, ends.target, list(ends.schemas.values()), True),
     )
     found = []
     for side, end, schemas, every in sides:
-        held: dict[tuple[int, str, str], list[str]] = {}
-        for pid, role, program, relation in ask(
-            end, "lock_holders", schemas=schemas, every_lock=every, seconds=LONG_LOCK_SECONDS
-        ):
-            held.setdefault((pid, role, program), []).append(relation)
-        for (pid, role, program), relations in held.items():
+        held: dict[tuple[str, str], list[str]] = {}
+        for *holder, relation in ask(end, "lock_holders", schemas=schemas, every_lock=every, seconds=LONG_LOCK_SECONDS):
+            held.setdefault(_holder(side, *holder), []).append(relation)
+        for (who, remedy), relations in held.items():
             found.append(
-                warning(
-                    LOCKS,
-                    f"session {pid} on the {side.value} ({program}, role {role}) has locks on "
-                    f"{listed(dict.fromkeys(relations))}: the migration waits until it ends",
-                    f"End it: SELECT pg_terminate_backend({pid});",
-                )
+                warning(LOCKS, f"{who} has locks on {listed(relations)}: the migration waits until it ends", remedy)
             )
     return found or [passed(LOCKS, "no table is locked for long")]
+
+
+def _holder(
+    side: Side, pid: int | None, gid: str | None, role: str, program: str, prepared: str | None, age: int | None
+) -> tuple[str, str]:
+    """Who holds a lock, and how to end it."""
+    if gid is None:
+        return (
+            f"session {pid} on the {side.value} ({program}, role {role})",
+            f"End it: SELECT pg_terminate_backend({pid});",
+        )
+    literal = "'" + gid.replace("'", "''") + "'"
+    who = f"transaction {literal} on the {side.value} (role {role}), prepared at {prepared} UTC, {age:,} s ago,"
+    return who, f"End it: ROLLBACK PREPARED {literal}; or COMMIT PREPARED {literal};"
 
 
 def replication(ends: Ends, catalog: Catalog) -> list[Finding]:
@@ -57,7 +64,7 @@ def replication(ends: Ends, catalog: Catalog) -> list[Finding]:
     found = _standby(ends.source, catalog)
     for side, end, limit in ((Side.SOURCE, ends.source, SLOT_BYTES), (Side.TARGET, ends.target, 0)):
         for name, kept in ask(end, "slots"):
-            if kept >= limit:
+            if kept is not None and kept >= limit:
                 found.append(
                     warning(
                         REPLICATION,

@@ -1,0 +1,15 @@
+-- Sessions and prepared transactions that have, or wait for, an ACCESS EXCLUSIVE lock on some tables (an array of oids).
+SELECT coalesce(pg_catalog.format('session %%s (role %%s, %%s)', l.pid, coalesce(a.usename::text, '?'),
+                                  coalesce(nullif(a.application_name, ''), 'no application name')),
+                pg_catalog.format('prepared transaction %%L', p.gid)) AS who,
+       a.query,
+       pg_catalog.array_agg(DISTINCT pg_catalog.format('%%I.%%I', n.nspname, c.relname)) AS tables
+  FROM pg_catalog.pg_locks l
+  JOIN pg_catalog.pg_class c ON c.oid = l.relation
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+  LEFT JOIN pg_catalog.pg_prepared_xacts p ON l.virtualtransaction = '-1/' || p.transaction::text
+ WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.relation = ANY (%(tables)s::pg_catalog.oid[])
+   AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+ GROUP BY l.pid, a.usename, a.application_name, a.query, p.gid
+ ORDER BY l.pid
