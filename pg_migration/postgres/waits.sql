@@ -23,7 +23,9 @@ SELECT CASE WHEN c.oid IS NOT NULL THEN format('a lock (%%s) on %%I.%%I', w.mode
      UNION ALL
     SELECT NULL, p.gid, p.prepared, p.owner
       FROM pg_prepared_xacts p
-      JOIN pg_locks h ON h.pid IS NULL AND h.granted AND h.virtualtransaction = '-1/' || p.transaction::text
+      -- Its locks bear the number of the session that has prepared it, or of none, as does the one on its own id.
+      JOIN pg_locks x ON x.pid IS NULL AND x.locktype = 'transactionid' AND x.transactionid = p.transaction
+      JOIN pg_locks h ON h.pid IS NULL AND h.granted AND h.virtualtransaction = x.virtualtransaction
      WHERE ROW(h.locktype, h.database, h.relation, h.page, h.tuple, h.transactionid::text, h.classid, h.objid, h.objsubid)
            IS NOT DISTINCT FROM
            ROW(w.locktype, w.database, w.relation, w.page, w.tuple, w.transactionid::text, w.classid, w.objid, w.objsubid)

@@ -12,7 +12,9 @@ SELECT l.pid, p.gid, coalesce(a.usename, p.owner, '?') AS role,
        AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
        AND (%(every_lock)s OR l.mode = 'AccessExclusiveLock')
   LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-  LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND l.virtualtransaction = format('-1/%%s', p.transaction)
+  LEFT JOIN pg_locks x ON l.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'
+       AND x.virtualtransaction = l.virtualtransaction
+  LEFT JOIN pg_prepared_xacts p ON p.transaction = x.transactionid
  WHERE n.nspname = ANY (%(schemas)s)
    AND (p.gid IS NOT NULL
         OR l.pid <> pg_backend_pid() AND coalesce(a.application_name, '') NOT LIKE 'pg\_migration%%'
