@@ -96,9 +96,9 @@ def build_database_checks(after: Sequence[dg.AssetKey]) -> dg.AssetChecksDefinit
         STRUCTURE,
         asset=CHECKED,
         additional_deps=[key for key in after if key != CHECKED],
-        description="Every object of the source is in the target, and defined the same. An object that is missing, or "
-        "that finds other operators, is an error, as is whatever is unequal after a whole migration; else an object "
-        "that the two servers write otherwise is a warning. What only the target has is listed.",
+        description="Every object of the source is in the target, and defined the same, and nothing is there that the "
+        "source has taken back. An object that is missing, or that finds other operators, is an error, as is whatever "
+        "is unequal after a whole migration; else a difference is a warning. What was never the source's is listed.",
     )
 
     @dg.multi_asset_check(name=STEP, specs=[structure, *(check.spec for check in _STATE_CHECKS)], can_subset=True)
@@ -128,7 +128,7 @@ def _structure(
     # A run of the first assets alone can't have made the rest: that is worth telling, and no failure.
     selected = context.run.asset_selection
     unfinished = bool(selected and set(after) - set(selected))
-    wrong = [difference for difference in found if not difference.surplus]
+    wrong = [difference for difference in found if not difference.stays]
     # What another run has made may be written otherwise; what this one has made is equal.
     made_here = run.snapshot is not None and selected is None
     grave = [

@@ -125,7 +125,7 @@ def _structure(run: MigrationRun) -> Iterator[Finding]:
     """Whether tables that are there can be kept, and what would go."""
     target = run.target_catalog()
     plan = reconcile(run.catalog, target, run.options.drop_existing_tables)
-    lost = lost_with(run.catalog, target, plan)
+    lost = lost_with(plan)
     if not lost:
         yield passed(STRUCTURE, f"{len(plan.create):,} objects to create, {len(plan.keep):,} kept")
     for what in lost:

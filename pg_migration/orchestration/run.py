@@ -21,6 +21,7 @@ from pg_migration.postgres import belonging, drift, ledger
 from pg_migration.postgres.capacity import LEAST_CONNECTIONS, affordable_runs, affordable_workers, free_connections
 from pg_migration.postgres.catalog import (
     Catalog,
+    SchemaObject,
     Table,
     TableName,
     discover,
@@ -33,9 +34,12 @@ from pg_migration.postgres.ddl import (
     Judge,
     Outcome,
     Reconciliation,
+    Surplus,
     acted_for,
+    brought_tables,
     create_roles,
     missing_roles,
+    note_all_brought,
     reconcile,
     remember,
     what_can_be_said,
@@ -182,6 +186,7 @@ class MigrationRun:
         self.begun = False
         self._covers_everything = False
         self.reported = False
+        self.dropped: tuple[SchemaObject, ...] = ()  # in the target, not for good, in this order
         self._plans: dict[TableName, TablePlan] = {}
         self._workers: int | None = None
         self._free: dict[Side, int] = {}
@@ -302,7 +307,20 @@ class MigrationRun:
         if scope.structure and self.options.drop_existing_tables:
             plan = reconcile(self.catalog, self.target_catalog(), drop_existing=True)
             dropped = {item.table for item in plan.dropped if item.kind == "table" and item.table is not None}
+        elif scope.structure and self._has_lost_tables():
+            target = self.target_catalog()
+            taken_back = Surplus(self.catalog, target).taken_back
+            dropped = {
+                item.table
+                for item in target.objects
+                if item.kind == "table" and item.table is not None and item.address in taken_back
+            }
         return belonging.strangers(self.target_connection, self.databases, self._emptied(scope), dropped)
+
+    def _has_lost_tables(self) -> bool:
+        """Whether the source lacks tables that it once had, and the target may still have."""
+        had = brought_tables(self.target_connection, self.source.place)
+        return not had <= set(map(self.catalog.target_name, self.catalog.tables_by_name))
 
     def rows_at_stake(self, scope: Scope = Scope()) -> Finding:
         """What of the target's rows would go: refused, unless they are ours or the configuration allows it."""
@@ -451,15 +469,18 @@ class MigrationRun:
                 {name: name for (name,) in rows},
                 **self._discovered,
                 own_grants=self.reach.role in source.roles,
+                brought_from=self.source.place,
             )
 
     def remember_structure(self) -> None:
-        """Note how each server writes the objects that were made, when all were made.
+        """Note what came from the source, and how each server writes it, when everything was made.
 
         Servers of one version write some things otherwise too, once they have read what one of them wrote.
         """
         if not self.outcomes.failures:
-            remember(self.target_connection, self.catalog, self.target_catalog())
+            now = self.target_catalog()
+            remember(self.target_connection, self.catalog, now)
+            note_all_brought(self.target_connection, self.source.place, self.catalog, now)
 
     def target_name(self, table: Table) -> TableName:
         """Schema and name of a table in the target."""

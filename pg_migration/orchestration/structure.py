@@ -14,10 +14,22 @@ from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.run import MigrationRun
 from pg_migration.postgres import suspension
 from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Catalog, Phase, SchemaObject
-from pg_migration.postgres.ddl import Outcome, Reconciliation, apply, missing, reconcile
-from pg_migration.postgres.ddl.identity import by_identity, identity_of
+from pg_migration.postgres.ddl import (
+    Outcome,
+    Reconciliation,
+    Surplus,
+    Verdict,
+    apply,
+    bring_back,
+    missing,
+    note_brought,
+    reconcile,
+)
+from pg_migration.postgres.ddl.identity import identity_of
 from pg_migration.postgres.extension_rows import ExtensionFailed, ExtensionRows, copy_extension_rows
 from pg_migration.postgres.session import execute, transaction
+
+MOST_NAMED = 20
 
 
 def build_source_schema(location: Location) -> dg.AssetsDefinition:
@@ -80,11 +92,14 @@ def build_target_ddl() -> dg.AssetsDefinition:
             begin(context, migration)
             target = migration.call(migration.target_catalog)
             plan = reconcile(migration.catalog, target, migration.options.drop_existing_tables)
-            lost = [*lost_with(migration.catalog, target, plan), *migration.call(lambda: _drop(migration, plan))]
+            lost = [*lost_with(plan), *migration.call(lambda: _drop(migration, plan))]
+            taken_back = plan.surplus.taken_back
+            migration.dropped = tuple(item for item in plan.dropped if item.address not in taken_back)
             wanted = [item for item in plan.create if item.phase is Phase.PRE_DATA]
             statements = [*plan.drop, *migration.call(lambda: make(context, migration, wanted))]
             of_extensions = migration.call(lambda: list(_extension_rows(migration)))
-        migration.outcomes.notes += [*lost, *(f"{n.kind} {n.name}: {n.reason}" for n in plan.notices)]
+        notices = (f"{n.kind} {n.name}: {n.reason}" for n in plan.notices)
+        migration.outcomes.notes += [*lost, *left_alone(plan.surplus), *notices]
         for done in of_extensions:
             if isinstance(done, ExtensionRows):
                 migration.outcomes.notes.append(str(done))
@@ -132,6 +147,8 @@ def build_post_data(relations: Relations) -> dg.AssetsDefinition:
             wanted = _with_refreshes(migration.catalog, lacking(migration, Phase.POST_DATA))
             statements = migration.call(lambda: make(context, migration, wanted))
             migration.call(migration.remember_structure)
+            if migration.dropped:
+                migration.outcomes.notes += migration.call(lambda: return_strangers(migration))
         for failure in left:
             tell(context, migration, str(failure))
         return dg.MaterializeResult(metadata={"ddl": sql_block(statements), "created": len(wanted)})
@@ -141,14 +158,21 @@ def build_post_data(relations: Relations) -> dg.AssetsDefinition:
 
 def lacking(migration: MigrationRun, phase: Phase) -> list[SchemaObject]:
     """The source's objects of one phase that the target does not have now."""
-    objects = [item for item in migration.catalog.objects if item.phase is phase]
-    return missing(migration.catalog, migration.target_catalog(), objects) if objects else []
+    tried = {outcome.object.address for outcome in migration.outcomes.ddl if not outcome.made}
+    return [
+        item
+        for item in missing(migration.catalog, migration.target_catalog(), phase)
+        if item.kind != "settings" or item.address not in tried
+    ]
 
 
 def _with_refreshes(catalog: Catalog, wanted: Sequence[SchemaObject]) -> list[SchemaObject]:
     """The same, and what fills the materialized views that are there: the rows below them have been replaced."""
     addresses = {item.address for item in wanted}
-    return [item for item in catalog.objects if item.address in addresses or item.kind == MATERIALIZED_ROWS]
+    ordered = [item for item in catalog.objects if item.address in addresses or item.kind == MATERIALIZED_ROWS]
+    # Alterations, and parts of tables, which come first: nothing of this phase is needed for them.
+    known = {item.address for item in ordered}
+    return [*(item for item in wanted if item.address not in known), *ordered]
 
 
 def make(context: dg.AssetExecutionContext, migration: MigrationRun, objects: Sequence[SchemaObject]) -> list[str]:
@@ -161,6 +185,8 @@ def make(context: dg.AssetExecutionContext, migration: MigrationRun, objects: Se
     done = apply(migration.target_connection, objects, migration.outcomes.ddl, settings, schemas)
     migration.outcomes.ddl += done
     migration.outcomes.notes += [f"{outcome.object.identity}: {outcome.note}" for outcome in done if outcome.note]
+    made = [outcome.object for outcome in done if outcome.made and outcome.object.kind != "settings"]
+    note_brought(migration.target_connection, migration.source.place, migration.catalog, made)
     for problem in (problem_of(outcome) for outcome in done if not outcome.made):
         tell(context, migration, problem)
     return [outcome.statement for outcome in done if outcome.made]
@@ -179,11 +205,46 @@ def problem_of(outcome: Outcome) -> str:
     return f"{outcome.object.identity} could not be made on the target: {outcome.error}{advice}\n{outcome.statement}"
 
 
-def lost_with(source: Catalog, target: Catalog, plan: Reconciliation) -> list[str]:
+def lost_with(plan: Reconciliation) -> list[str]:
     """What is dropped by a statement of its own and does not come back, as the source has nothing like it."""
-    ours = by_identity(source)
-    gone = [item for item in plan.dropped if item.drop.startswith("DROP ") and identity_of(target, item) not in ours]
-    return [f"dropped in the target: {item.identity}" for item in gone]
+    verdicts = plan.surplus.verdicts
+    gone = [item for item in plan.dropped if item.drop.startswith("DROP ") and item.address in verdicts]
+    unknown = [item for item in plan.surplus.unknown_until_now() if item not in gone]
+    return [
+        *(
+            f"dropped in the target: {item.identity}{_TAKEN_BACK if item.address in plan.surplus.taken_back else ''}"
+            for item in gone
+        ),
+        *(f"taken away in the target, as the source does not have it: {item.identity}" for item in unknown),
+    ]
+
+
+_TAKEN_BACK = ", which the source does not have any more"
+
+
+def left_alone(surplus: Surplus) -> list[str]:
+    """What stays in the target although the source does not have it, in a line for each reason."""
+    lines = []
+    for verdict in (Verdict.OWN, Verdict.NEEDED):
+        if staying := [item.identity for item in surplus.staying(verdict)]:
+            more = f" and {len(staying) - MOST_NAMED:,} more" if len(staying) > MOST_NAMED else ""
+            lines.append(f"left alone in the target, since {verdict.value}: {', '.join(staying[:MOST_NAMED])}{more}")
+    return lines
+
+
+def return_strangers(migration: MigrationRun) -> list[str]:
+    """Bring back what never was the source's and was built on something that was replaced; what did not come."""
+    known = {identity_of(migration.catalog, item) for item in (*migration.catalog.objects, *migration.catalog.parts)}
+    now = migration.target_catalog()
+    own = [item for item in migration.dropped if identity_of(now, item) not in known]
+    done = bring_back(migration.target_connection, now, own, migration.catalog.settings)
+    return [f"could not be brought back in the target: {o.object.identity}: {o.error}" for o in done if not o.made]
+
+
+def return_everything(migration: MigrationRun) -> None:
+    """After a failure: bring back what was dropped and did not come again."""
+    now = migration.target_catalog()
+    bring_back(migration.target_connection, now, migration.dropped, migration.catalog.settings)
 
 
 def _drop(migration: MigrationRun, plan: Reconciliation) -> list[str]:

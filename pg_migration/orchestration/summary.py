@@ -12,6 +12,7 @@ from pg_migration.orchestration.naming import AFTER_ROWS
 from pg_migration.orchestration.relations import Relations
 from pg_migration.orchestration.reports import file_report
 from pg_migration.orchestration.run import MigrationRun
+from pg_migration.orchestration.structure import return_everything
 from pg_migration.postgres.catalog import Phase, TableName
 from pg_migration.postgres.ddl import missing
 from pg_migration.postgres.errors import MigrationError
@@ -51,6 +52,9 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
         if not is_whole_run(context) or not failures:
             failures += [_left_out(row) for row in rows if row["state"] == "not copied"]
         failures += _left_undone(migration)
+        if failures and migration.dropped:
+            with told_plainly(failures):
+                migration.call(lambda: return_everything(migration))
         told = dict(zip(names, rows, strict=True))
         page = file_report(context.instance, migration, relations, told, unfinished_step=SUMMARY)
         context.log.info("\n" + _text(rows, migration, failures))
@@ -95,10 +99,11 @@ def _left_undone(migration: MigrationRun) -> list[str]:
         and f"foreign key {item.name} of " not in told
     ]
     try:
-        left = migration.call(lambda: missing(migration.catalog, migration.target_catalog(), later))
+        absent = migration.call(lambda: missing(migration.catalog, migration.target_catalog()))
     except MigrationError:  # the target is gone, which has been told
         return []
-    return [f"not made, since an earlier step failed: {', '.join(item.identity for item in left)}"] if left else []
+    left = [item.identity for item in later if item in absent]
+    return [f"not made, since an earlier step failed: {', '.join(left)}"] if left else []
 
 
 def _row(name: TableName, migration: MigrationRun, earlier: tuple[LoadedRange, ...] | None) -> Row:

@@ -17,7 +17,14 @@ from pg_migration.postgres.sql_files import sql_file
 
 WRITES = ("trigger", "rule", "row security")
 # In the order in which they come back: a foreign key may lean on a unique index that is no constraint.
-EVERYTHING = ("constraint", "constraint not validated", "index", "foreign key", *WRITES)
+EVERYTHING = (
+    "constraint",
+    "constraint not validated",
+    "domain constraint not validated",
+    "index",
+    "foreign key",
+    *WRITES,
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,8 @@ _EXISTING = (
 # gone.
 _LACKING = """
 SELECT CASE
+    WHEN %(kind)s = 'domain constraint not validated' THEN wanted.type IS NOT NULL
+         AND NOT EXISTS (SELECT FROM pg_constraint WHERE contypid = type AND conname = %(name)s)
     WHEN wanted.relation IS NULL THEN false
     WHEN %(kind)s = 'row security' THEN true
     WHEN %(kind)s = 'trigger' THEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = relation AND tgname = %(name)s)
@@ -96,7 +105,7 @@ SELECT CASE
                      WHERE conrelid = relation AND conname = %(name)s
                        AND (conislocal OR %(kind)s <> 'constraint not validated'))
 END
-FROM (SELECT to_regclass(%(table)s)::oid AS relation) AS wanted
+FROM (SELECT to_regclass(%(table)s)::oid AS relation, to_regtype(%(table)s)::oid AS type) AS wanted
 """
 
 

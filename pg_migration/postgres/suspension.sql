@@ -4,6 +4,21 @@ WITH RECURSIVE family AS (
     SELECT t.oid AS loaded, t.oid AS relation FROM unnest(%(tables)s::oid[]) AS t (oid)
     UNION
     SELECT f.loaded, i.inhparent FROM family f JOIN pg_inherits i ON i.inhrelid = f.relation),
+used AS (
+    SELECT a.attrelid AS loaded, a.atttypid AS type
+    FROM pg_attribute a
+    WHERE a.attrelid = ANY (%(tables)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+    UNION
+    SELECT u.loaded, inside.type
+    FROM used u
+    JOIN pg_type t ON t.oid = u.type
+    CROSS JOIN LATERAL (
+        SELECT t.typelem
+        UNION ALL SELECT t.typbasetype
+        UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE r.rngtypid = t.oid
+        UNION ALL SELECT a.atttypid FROM pg_attribute a
+                  WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) AS inside (type)
+    WHERE inside.type <> 0),
 -- IS DISTINCT FROM and its like find their operator by the search_path, in a schema that their text can't say.
 by_path AS (
     SELECT d.classid, d.objid,
@@ -102,4 +117,19 @@ JOIN pg_class l ON l.oid = f.loaded
 JOIN pg_namespace ln ON ln.oid = l.relnamespace
 WHERE %(unchecked)s AND k.contype IN ('c', 'n') AND NOT k.convalidated AND k.conislocal
   AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+UNION ALL
+-- The same of a domain, wherever in a column's type it is.
+SELECT n.nspname, t.typname, 'domain constraint not validated', k.conname, 6,
+       format('ALTER DOMAIN %%I.%%I DROP CONSTRAINT %%I', n.nspname, t.typname, k.conname),
+       concat(p.enter, format('ALTER DOMAIN %%I.%%I ADD CONSTRAINT %%I %%s', n.nspname, t.typname, k.conname,
+                              pg_get_constraintdef(k.oid)), p.leave),
+       ln.nspname, l.relname
+FROM (SELECT u.type, min(u.loaded) AS loaded FROM used u GROUP BY u.type) AS u
+JOIN pg_type t ON t.oid = u.type
+JOIN pg_namespace n ON n.oid = t.typnamespace
+JOIN pg_constraint k ON k.contypid = t.oid
+LEFT JOIN by_path p ON p.classid = 'pg_constraint'::regclass AND p.objid = k.oid
+JOIN pg_class l ON l.oid = u.loaded
+JOIN pg_namespace ln ON ln.oid = l.relnamespace
+WHERE %(unchecked)s AND k.contype = 'c' AND NOT k.convalidated
 ORDER BY step, 1, 2, 4

@@ -155,9 +155,12 @@ def test_large_tables_without_a_primary_key(shop: Platform) -> None:
 
 
 def test_what_the_target_would_lose(shop: Platform) -> None:
+    shop.source.psql("CREATE VIEW once AS SELECT 1 AS a")
+    shop.reload()
     assert shop.migrate().success
     shop.target.psql("CREATE INDEX mine ON orders (customer)")
-    assert "would be dropped in the target: index mine on public.orders" in the(findings(), Severity.WARNING).verdict
+    shop.source.psql("DROP VIEW once")
+    assert "would be dropped in the target: view public.once, which" in the(findings(), Severity.WARNING).verdict
 
 
 @pytest.mark.usefixtures("shop")

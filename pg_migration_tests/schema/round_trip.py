@@ -8,8 +8,16 @@ from dataclasses import dataclass
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import Catalog, discover, installed_extensions, read_surroundings
-from pg_migration.postgres.ddl import Outcome, Reconciliation, apply, differences, reconcile
+from pg_migration.postgres.catalog import Catalog, Phase, discover, installed_extensions, read_surroundings
+from pg_migration.postgres.ddl import (
+    Outcome,
+    Reconciliation,
+    apply,
+    differences,
+    missing,
+    note_all_brought,
+    reconcile,
+)
 from pg_migration.postgres.session import execute, pin
 from pg_migration_tests.conftest import PostgresServer
 
@@ -88,10 +96,23 @@ def migrate(
         )
         for name in schemas.values():
             execute(target, 'CREATE SCHEMA IF NOT EXISTS "' + name.replace('"', '""') + '"')
-        plan = reconcile(ours, discover(target, {name: name for name in schemas.values()}), drop_existing)
+        execute(target, "CREATE SCHEMA IF NOT EXISTS _pg_migration")
+        names = {name: name for name in schemas.values()}
+        plan = reconcile(ours, discover(target, names, brought_from=pair.source_url), drop_existing)
         for statement in plan.drop:
             execute(target, statement)
-        return Migrated(ours, plan, apply(target, plan.create, settings=ours.settings))
+        first = [item for item in plan.create if item.phase is Phase.PRE_DATA]
+        made = apply(target, first, settings=ours.settings)
+        later = [item for item in plan.create if item.phase is not Phase.PRE_DATA]
+        if any(
+            item.kind == "partition" for item in first
+        ):  # the server makes the indexes of partitioned tables on them
+            now = missing(ours, discover(target, names))
+            later = [item for item in later if item in now]
+        done = Migrated(ours, plan, [*made, *apply(target, later, made, ours.settings)])
+        if not done.failures:
+            note_all_brought(target, pair.source_url, ours, discover(target, names))
+        return done
 
 
 def assert_same_dump(pair: Pair, schemas: Sequence[str] = ("public",), *options: str) -> None:

@@ -265,7 +265,7 @@ class Pair:
             suspension.suspend(writer, [n for n in names if n not in filled], keys=ranges is None)
             resumption.write(writer, context)
             there = discover(writer, {self.target.schema: self.target.schema})
-            keys = missing(catalog, there, [o for o in catalog.objects if o.phase is Phase.KEYS])
+            keys = missing(catalog, there, Phase.KEYS)
             mode = Mode.RELOAD if ranges is None else Mode.REPLACE_RANGES
             events = list(Load(context, resumption.plans, keys, mode, resumption.continued).events())
             set_positions(
@@ -282,8 +282,8 @@ class Pair:
                     catalog, plans, events, [], suspension.restore(writer, suspension.EVERYTHING, names)
                 )
             there = discover(writer, {self.target.schema: self.target.schema})
-            rest = [o for o in catalog.objects if o.phase in (Phase.FOREIGN_KEYS, Phase.POST_DATA)]
-            done += apply(writer, missing(catalog, there, rest), [o for o in done if not o.made])
+            rest = [o for o in missing(catalog, there) if o.phase in (Phase.FOREIGN_KEYS, Phase.POST_DATA)]
+            done += apply(writer, rest, [o for o in done if not o.made])
             left = suspension.restore(writer, suspension.EVERYTHING)
             loaded = self._result(catalog, resumption.plans, events, done, left)
             loaded.reloaded = {name: reason for (_, name), reason in resumption.reloaded.items()}

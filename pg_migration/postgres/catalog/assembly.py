@@ -16,6 +16,7 @@ from pg_migration.postgres.catalog.model import Address, Lookup, Phase
 from pg_migration.postgres.catalog.reading import Row
 
 AUTO, INTERNAL, NORMAL = "a", "i", "n"
+PARTITION = ("P", "S")
 STRUCTURE_PHASES = (Phase.PRE_DATA, Phase.KEYS, Phase.FOREIGN_KEYS)
 
 
@@ -23,14 +24,16 @@ STRUCTURE_PHASES = (Phase.PRE_DATA, Phase.KEYS, Phase.FOREIGN_KEYS)
 class Assembly:
     """Drafts and what each leans on. ``edges`` holds, for each address, the addresses that have to come first.
 
-    ``outside`` holds what is leant on but neither migrated nor part of an extension, and by whom. ``lookups`` holds
-    what the expressions of a draft look up, under the names of the discovered database.
+    ``outside`` holds what is leant on but neither migrated nor part of an extension, and by whom; ``needed_outside``
+    is what something leans on that is no draft itself. ``lookups`` holds what the expressions of a draft look up, under
+    the names of the discovered database.
     """
 
     drafts: dict[Address, Draft]
     edges: dict[Address, set[Address]] = field(default_factory=dict)
     outside: dict[Address, set[Address]] = field(default_factory=dict)
     lookups: dict[Address, frozenset[Lookup]] = field(default_factory=dict)
+    needed_outside: set[Address] = field(default_factory=set)
 
     def remove(self, addresses: Iterable[Address]) -> None:
         """Take drafts out, and every edge to them."""
@@ -76,10 +79,15 @@ def assemble(
             draft.requires.add(base)
             result.drafts[draft.address] = draft
     result.edges = {address: set() for address in result.drafts}
+    # The copies that partitions hold of a partitioned table's constraints are no objects of ours.
+    copies = {Address(row["classid"], row["objid"]) for row in dependencies if row["deptype"] in PARTITION}
     for row in dependencies:
         dependent = resolve.draft_of(Address(row["classid"], row["objid"], row["objsubid"]))
         needed = resolve.anything_of(Address(row["refclassid"], row["refobjid"], row["refobjsubid"]))
         if dependent is None:
+            copy = Address(row["classid"], row["objid"]) in copies
+            if needed is not None and row["deptype"] == NORMAL and not copy:
+                result.needed_outside.add(needed)
             continue
         if needed is None:
             if not resolve.is_member(Address(row["refclassid"], row["refobjid"])) and row["deptype"] == NORMAL:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 from psycopg2.extensions import connection as Connection
 
@@ -39,7 +40,13 @@ from pg_migration.postgres.catalog.patterns import is_excluded, unmatched
 from pg_migration.postgres.catalog.reading import Row, Rows, catalog_session, read, read_relative, set_locally
 from pg_migration.postgres.catalog.renaming import Renaming, may_hold_alias, search_path_clause, table_aliases
 from pg_migration.postgres.catalog.surroundings import Surroundings, database_notices
-from pg_migration.postgres.catalog.tables import FOREIGN_KEY, PRIMARY_KEY, TableRows, table_drafts
+from pg_migration.postgres.catalog.tables import (
+    FOREIGN_KEY,
+    PRIMARY_KEY,
+    TableRows,
+    not_null_declaration,
+    table_drafts,
+)
 from pg_migration.postgres.errors import ConfigurationError, NotPermitted
 from pg_migration.postgres.reach import Reach
 from pg_migration.postgres.session import fetch
@@ -70,6 +77,7 @@ def discover(
     privileges: bool = True,
     reach: Reach | None = None,
     own_grants: bool = True,
+    brought_from: str | None = None,
 ) -> Catalog:
     """Read the catalogs of one database.
 
@@ -88,6 +96,7 @@ def discover(
         reach: leave out, and name in ``notices``, what the role that this describes can't give; by default nothing.
         own_grants: whether what the role that connects was granted on the schemas counts: in a target that may be what
             lets it work there.
+        brought_from: the source whose objects in this database are of interest (`ddl.origin`).
 
     Returns:
         The catalog. Objects that hang on an excluded table are left out and named in ``notices``.
@@ -99,7 +108,7 @@ def discover(
     version = connection.server_version
     with catalog_session(connection, schemas):
         set_locally(connection, {"pg_migration.target_version": str(target_version or version)})
-        rows = _read_all(connection)
+        rows = _read_all(connection, brought_from)
         lookups = read_lookups(connection, rows["dependencies"])
         _demand_schemas(schemas, rows)
         idle_patterns = unmatched(
@@ -119,7 +128,8 @@ def discover(
         _tell_aliases_from_schemas(connection, schemas, drafts)
         type_names = _type_names(connection, schemas)
         assembly = assemble(drafts, rows["dependencies"], rows["extension_members"], lookups)
-        notices = [*_exclude(assembly, tables, excluded), *moved]
+        excluded_drafts, notices = _exclude(assembly, tables, excluded)
+        notices += moved
         if surroundings is not None:
             notices += _leave_foreign_tables(assembly, tables, schemas, surroundings.relations)
         notices += _forgo(assembly, reach)
@@ -139,9 +149,8 @@ def discover(
     if any(Address(PG_CLASS, row["relation"]) in assembly.drafts for row in rows["naming_tables"]):
         make_views_early(assembly)
     rename = Renaming(schemas, _moved_members(rows["extension_members"], target_extensions or {}))
-    return _Finisher(version, schemas, rows, tables, type_names, assembly, rename, exclude).catalog(
-        notices, idle_patterns, unused
-    )
+    finisher = _Finisher(version, schemas, rows, tables, type_names, assembly, rename, exclude)
+    return finisher.catalog(notices, idle_patterns, unused, excluded_drafts)
 
 
 def installed_extensions(connection: Connection) -> Mapping[str, str]:
@@ -193,10 +202,14 @@ def _moved_members(members: Sequence[Row], installed: Mapping[str, str]) -> Mapp
     }
 
 
-def _read_all(connection: Connection) -> dict[str, Sequence[Row]]:
+def _read_all(connection: Connection, brought_from: str | None) -> dict[str, Sequence[Row]]:
     queries = dict.fromkeys((*SHARED_QUERIES, *(kind.query for kind in kinds.KINDS)))
     rows = {name: read(connection, name) for name in queries}
     rows["remembered"] = read(connection, "remembered") if rows["server"][0]["remembers"] else []
+    rows["brought"] = []
+    if brought_from is not None and rows["server"][0]["knows_origins"]:
+        set_locally(connection, {"pg_migration.source": brought_from})
+        rows["brought"] = read(connection, "brought")
     return rows
 
 
@@ -315,10 +328,10 @@ def _excluded_tables(tables: Sequence[Row], patterns: Sequence[str]) -> set[int]
     return reachable(named, children)
 
 
-def _exclude(assembly: Assembly, tables: TableRows, excluded: set[int]) -> list[Notice]:
+def _exclude(assembly: Assembly, tables: TableRows, excluded: set[int]) -> tuple[list[Draft], list[Notice]]:
     """Take excluded tables out, with all that leans on them; what is not part of a named table is noticed."""
     if not excluded:
-        return []
+        return [], []
     start = {Address(PG_CLASS, oid) for oid in excluded}
     gone = reachable(start, assembly.dependents())
     owned = {
@@ -336,8 +349,9 @@ def _exclude(assembly: Assembly, tables: TableRows, excluded: set[int]) -> list[
         if (draft := assembly.drafts[address]).base is None
         and (draft.kind == "table" or draft.relation not in excluded)
     ]
+    drafts = [assembly.drafts[address] for address in sorted(gone)]
     assembly.remove(gone)
-    return notices
+    return drafts, notices
 
 
 def _leave_foreign_tables(
@@ -447,6 +461,16 @@ def _leaning_outside(connection: Connection, assembly: Assembly) -> list[Notice]
     ]
 
 
+def _is_view(draft: Draft) -> bool:
+    return draft.kind in ("view", "materialized view")
+
+
+def _options(options: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Names and values of options as the catalogs keep them."""
+    pairs = (option.partition("=") for option in options if option)
+    return tuple((name, value) for name, _, value in pairs)
+
+
 def _display(draft: Draft, tables: TableRows) -> str:
     table = tables.tables.get(draft.relation)
     if table is None or draft.kind == "table":
@@ -474,8 +498,15 @@ class _Finisher:
     rename: Renaming
     exclude: Sequence[str]
 
-    def catalog(self, notices: Sequence[Notice], idle_patterns: tuple[str, ...], unused: Sequence[Draft]) -> Catalog:
+    def catalog(
+        self,
+        notices: Sequence[Notice],
+        idle_patterns: tuple[str, ...],
+        unused: Sequence[Draft],
+        excluded: Sequence[Draft],
+    ) -> Catalog:
         rename = self.rename
+        views = {draft.address.objid: (draft.schema, draft.name) for draft in excluded if _is_view(draft)}
         phases = assign_phases(self.assembly)
         drafts = [self.assembly.drafts[address] for address in in_order(self.assembly, phases)]
         edges = self.assembly.edges
@@ -509,15 +540,29 @@ class _Finisher:
             remembered={
                 row["identity"]: (row["source_digest"], row["target_digest"]) for row in self.rows["remembered"]
             },
+            brought={row["identity"]: row["source_schema"] for row in self.rows["brought"]},
+            excluded=tuple(
+                self._object(item, draft.phase, frozenset(), rename, views)
+                for draft in excluded
+                for item in (draft, *draft.parts)
+            ),
+            needed_outside=frozenset(self.assembly.needed_outside),
         )
 
-    def _object(self, draft: Draft, phase: Phase, needed: frozenset[Address], rename: Renaming) -> SchemaObject:
+    def _object(
+        self,
+        draft: Draft,
+        phase: Phase,
+        needed: frozenset[Address],
+        rename: Renaming,
+        views: Mapping[int, TableName] = MappingProxyType({}),
+    ) -> SchemaObject:
         return SchemaObject(
             address=draft.address,
             kind=draft.kind,
             schema=draft.schema,
             name=rename(draft.name),
-            table=self._relation(draft),
+            table=views.get(draft.relation) or self._relation(draft),
             phase=phase,
             statements=tuple(self._statement(draft, text) for text in draft.statements),
             drop=rename(draft.drop),
@@ -530,6 +575,8 @@ class _Finisher:
                 found._replace(name=rename(found.name)) for found in self.assembly.lookups.get(draft.address, ())
             ),
             becomes=draft.becomes,
+            head=rename(draft.head),
+            elements=tuple(rename(text) for text in draft.elements),
         )
 
     def _calls(self, draft: Draft) -> tuple[str, ...]:
@@ -602,8 +649,7 @@ class _Finisher:
         return Address(PG_CLASS, table["oid"]) in self.assembly.drafts
 
     def _table(self, row: Row, rename: Renaming) -> Table:
-        keys, columns = self.tables.constraints_of(row, PRIMARY_KEY), self.tables.columns_of(row)
-        names = self.tables.not_null_names(row)
+        keys = self.tables.constraints_of(row, PRIMARY_KEY)
         ancestors = self._ancestors(row)
         root = ancestors[-1] if ancestors else None
         through_root = any(ancestor["hashes_differ"] for ancestor in ancestors)
@@ -613,7 +659,7 @@ class _Finisher:
             name=row["name"],
             kind=row["kind"],
             persistence=row["persistence"],
-            columns=tuple(self._column(column, names.get(column["name"]), rename) for column in columns),
+            columns=tuple(self._column(row, column, rename) for column in self.tables.columns_of(row)),
             primary_key=tuple(keys[0]["columns"]) if keys else (),
             is_partition=row["is_partition"],
             root=(root["schema"], root["name"]) if root else None,
@@ -627,6 +673,11 @@ class _Finisher:
             comment=row["comment"],
             left_out=self._left_out(root if through_root and root else row),
             names_objects=row["oid"] in self._naming_tables,
+            options=_options([*(row["options"] or ()), *(row["toast_options"] or ())]),
+            access_method=row["access_method"],
+            of_type=rename.optional(row["of_type"]),
+            inherits=() if row["is_partition"] else tuple(rename(name) for name in row["quoted_parents"] or ()),
+            replica_identity=row["replica_identity"],
         )
 
     def _left_out(self, row: Row) -> tuple[TableName, ...]:
@@ -653,7 +704,8 @@ class _Finisher:
             row = parent
         return found
 
-    def _column(self, row: Row, not_null_name: str | None, rename: Renaming) -> Column:
+    def _column(self, table: Row, row: Row, rename: Renaming) -> Column:
+        constraint = self.tables.not_null_constraint(table, row)
         return Column(
             name=row["name"],
             number=row["number"],
@@ -666,7 +718,11 @@ class _Finisher:
             identity=row["identity"],
             generated=row["generated"],
             is_local=row["is_local"],
-            not_null_name=not_null_name,
+            not_null_constraint=None if constraint is None else not_null_declaration(constraint),
+            not_null_is_valid=constraint is None or constraint["valid"],
+            storage=row["storage"],
+            statistics=-1 if row["statistics"] is None else row["statistics"],
+            options=_options((row["options"] or "").split(", ")),
         )
 
     def _sequences(self) -> list[SequenceModel]:

@@ -34,7 +34,7 @@ class Draft:
     as the pg_attrdef row of a generated column. ``parts`` are made by the draft's own statements, but could be made
     alone: defaults and checks inside CREATE TABLE. ``base`` is what a comment or an owner is said of: with it, the
     draft comes and goes. ``shell`` makes an empty object that others can refer to before the real one is made.
-    ``parallel`` is another way to make the object, as in `SchemaObject`. ``only_if_used`` marks what belongs to no
+    ``parallel``, ``head`` and ``elements`` are as in `SchemaObject`. ``only_if_used`` marks what belongs to no
     schema and is made where something else needs it. ``roles`` are named in the statements; ``becomes`` are those that
     whoever runs them has to act for. ``forgone`` says what is left out because the target's role may not give it.
     ``aliases`` are places, statement by statement, where the name of a schema is that of a table. The last two are of
@@ -56,6 +56,8 @@ class Draft:
     base: Address | None = None
     shell: str = ""
     parallel: tuple[str, ...] = ()
+    head: str = ""
+    elements: tuple[str, ...] = ()
     only_if_used: bool = False
     roles: frozenset[str] = frozenset()
     becomes: frozenset[str] = frozenset()

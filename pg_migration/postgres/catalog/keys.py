@@ -11,9 +11,9 @@ from pg_migration.postgres.catalog.renaming import quote
 def marks(row: Row, table: Row, made: Draft) -> Iterator[Draft]:
     """CLUSTER ON and REPLICA IDENTITY USING INDEX, for the index (``row``) that ``made`` builds."""
     index = quote(row["index_name"])
-    for mark, clause in (
-        ("clustered", f"CLUSTER ON {index}"),
-        ("replica_identity", f"REPLICA IDENTITY USING INDEX {index}"),
+    for mark, clause, undone in (
+        ("clustered", f"CLUSTER ON {index}", "SET WITHOUT CLUSTER"),
+        ("replica_identity", f"REPLICA IDENTITY USING INDEX {index}", "REPLICA IDENTITY DEFAULT"),
     ):
         if row[mark]:
             yield Draft(
@@ -23,6 +23,7 @@ def marks(row: Row, table: Row, made: Draft) -> Iterator[Draft]:
                 name=row["index_name"],
                 phase=made.phase,
                 statements=(f"ALTER TABLE ONLY {table['quoted']} {clause}",),
+                drop=f"ALTER TABLE ONLY {table['quoted']} {undone}",
                 relation=made.relation,
                 requires={made.address},
                 replaceable=True,

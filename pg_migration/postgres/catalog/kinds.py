@@ -35,6 +35,8 @@ def draft(kind: "Kind", row: Row) -> Draft:
         relation=row.get("relation") or 0,
         replaceable=kind.replaceable,
         shell=row.get("shell") or "",
+        head=row.get("head") or "",
+        elements=tuple(row.get("elements") or ()),
         only_if_used=bool(row.get("only_if_used")),
         roles=frozenset(row.get("roles") or ()),
     )
@@ -104,6 +106,7 @@ def materialized_view(kind: "Kind", row: Row) -> Iterator[Draft]:
             name=f"{column} {method}",
             phase=Phase.POST_DATA,
             statements=(statement,),
+            drop=f"{statement.removesuffix(method)}default",
             relation=row["objid"],
             requires={made.address},
             replaceable=True,
@@ -117,6 +120,7 @@ def materialized_view(kind: "Kind", row: Row) -> Iterator[Draft]:
             phase=Phase.POST_DATA,
             # PostgreSQL reads its query's tables as its owner, whose rows policies may choose.
             statements=("SET LOCAL row_security = on", row["refresh"]),
+            drop=f"{row['refresh']} WITH NO DATA",
             requires={made.address},
             replaceable=True,
         )

@@ -63,8 +63,9 @@ class Column:
     """A column as pg_attribute has it.
 
     ``type`` is for people; ``ddl_type``, ``collation`` and ``default`` are for DDL: fully qualified, every identifier
-    quoted, in the target's schema names. ``not_null_name`` is the name of the table's own NOT NULL constraint, where
-    the target is of a version that has names for them.
+    quoted, in the target's schema names. ``not_null_constraint`` is what a NOT NULL with a name says in DDL (from 18
+    on), None where it has none or somebody else's rows were never checked against it. ``storage`` is the word for
+    SET STORAGE, also where it is the type's own; ``options`` are what SET (...) sets.
     """
 
     name: str
@@ -78,7 +79,11 @@ class Column:
     identity: str
     generated: str
     is_local: bool = True
-    not_null_name: str | None = None
+    not_null_constraint: str | None = None
+    not_null_is_valid: bool = True
+    storage: str = ""
+    statistics: int = -1
+    options: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,8 @@ class Table:
     differently on another cluster. ``left_out`` are partitions, at any depth below a partitioned table (where
     ``through_root`` is set: below the root), that are not migrated: excluded, foreign or in another schema.
     ``names_objects`` tells that rows may hold names of objects (regclass and the like), which have to be there first.
+    ``options`` are storage parameters, those of the TOAST table with the prefix ``toast.``; ``replica_identity`` is
+    pg_class's letter. ``of_type`` and ``inherits`` (the parents of an inheritance child, no partition's) are for DDL.
     """
 
     oid: int
@@ -112,6 +119,11 @@ class Table:
     comment: str | None
     left_out: tuple[TableName, ...] = ()
     names_objects: bool = False
+    options: tuple[tuple[str, str], ...] = ()
+    access_method: str | None = None
+    of_type: str | None = None
+    inherits: tuple[str, ...] = ()
+    replica_identity: str = "d"
 
     @property
     def key(self) -> TableName:
@@ -197,7 +209,8 @@ class SchemaObject:
     built on the table meanwhile; empty where PostgreSQL has no such way. ``lookups`` tell what its expressions mean
     beyond what the statements say. ``calls`` are functions, as DDL names them, that may run when an index is built or a
     materialized view filled, and that have no search_path of their own. ``becomes`` are the roles that whoever runs the
-    statements has to act for: a new owner, a grantor.
+    statements has to act for: a new owner, a grantor. ``head`` and ``elements`` are the first statement of a type that
+    can be altered: how it begins, and the labels, attributes or clauses that it lists.
     """
 
     address: Address
@@ -215,11 +228,13 @@ class SchemaObject:
     lookups: frozenset[Lookup] = frozenset()
     calls: tuple[str, ...] = ()
     becomes: frozenset[str] = frozenset()
+    head: str = ""
+    elements: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:
         """How messages name it."""
-        if self.kind in ("comment", "extension dependency", "owner", "privileges"):
+        if self.kind in ("comment", "extension dependency", "owner", "privileges", "settings"):
             return f"{self.kind} of {self.name}"
         place = f"{self.schema}." if self.schema and self.kind != "schema" else ""
         if self.table is not None and self.kind not in ("table", "sequence"):
@@ -246,7 +261,10 @@ class Catalog:
     objects without a schema, such as extensions, that nothing in the schemas needs: not to be made, but there.
     ``roles`` are those that statements name. ``settings`` are set on the database itself (ALTER DATABASE ... SET), as
     name and value. ``role`` is the one that connects. ``compression_methods`` are those that the server was built with.
-    ``remembered`` is what an earlier migration into this database noted (`pg_migration.postgres.ddl.memory`).
+    ``remembered`` is what an earlier migration into this database noted (`pg_migration.postgres.ddl.memory`), and
+    ``brought`` what earlier ones brought here and from which schema of the source (`pg_migration.postgres.ddl.origin`).
+    ``excluded`` are the objects that were left out with excluded tables. Something outside the chosen schemas leans on
+    ``needed_outside``.
     ``configurations`` belong to the extensions among the objects.
     """
 
@@ -266,6 +284,9 @@ class Catalog:
     compression_methods: frozenset[str] = frozenset()
     remembered: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     configurations: tuple[ConfigurationTable, ...] = ()
+    brought: Mapping[str, str] = field(default_factory=dict)
+    excluded: tuple[SchemaObject, ...] = ()
+    needed_outside: frozenset[Address] = frozenset()
 
     @cached_property
     def tables_by_name(self) -> Mapping[TableName, Table]:

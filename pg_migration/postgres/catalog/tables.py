@@ -100,10 +100,15 @@ class TableRows:
         """Whether the table's NOT NULL constraints have names, and the target can keep them."""
         return self.target_version >= NAMED_NOT_NULL_SINCE and bool(self.constraints_of(table, NOT_NULL))
 
-    def not_null_names(self, table: Row) -> Mapping[str, str]:
-        """Of a table's own NOT NULL constraints, where they have names in the target: column and name."""
-        named = self.constraints_of(table, NOT_NULL) if self.names_not_null(table) else ()
-        return {row["columns"][0]: row["name"] for row in named if is_own(table, row)}
+    def not_null_constraint(self, table: Row, column: Row) -> Row | None:
+        """The NOT NULL constraint of its own that a table has on a column, where such constraints have names."""
+        named = self.constraints_of(table, NOT_NULL) if self.names_not_null(table) else []
+        return next((row for row in named if row["columns"] == [column["name"]] and is_own(table, row)), None)
+
+
+def not_null_declaration(constraint: Row) -> str:
+    """``CONSTRAINT name NOT NULL column``, as ALTER TABLE takes it."""
+    return _declaration(constraint)
 
 
 def _grouped(rows: Sequence[Row]) -> Mapping[int, Sequence[Row]]:

@@ -1,11 +1,14 @@
 """Bring a target's structure in line with a source's: decide what to do, then do it."""
 
 from pg_migration.postgres.ddl.applying import Outcome, apply
+from pg_migration.postgres.ddl.bringing_back import bring_back
 from pg_migration.postgres.ddl.differences import Difference, differences
 from pg_migration.postgres.ddl.memory import remember
 from pg_migration.postgres.ddl.obstacles import Judge, Obstacle, what_can_be_said, within_reach
+from pg_migration.postgres.ddl.origin import brought_tables, note_all_brought, note_brought
 from pg_migration.postgres.ddl.reconciling import Reconciliation, missing, reconcile
 from pg_migration.postgres.ddl.roles import acted_for, create_roles, missing_roles
+from pg_migration.postgres.ddl.surplus import Surplus, Verdict
 from pg_migration.postgres.ddl.versions import unsupported
 
 __all__ = [
@@ -14,12 +17,18 @@ __all__ = [
     "Obstacle",
     "Outcome",
     "Reconciliation",
+    "Surplus",
+    "Verdict",
     "acted_for",
     "apply",
+    "bring_back",
+    "brought_tables",
     "create_roles",
     "differences",
     "missing",
     "missing_roles",
+    "note_all_brought",
+    "note_brought",
     "reconcile",
     "remember",
     "unsupported",

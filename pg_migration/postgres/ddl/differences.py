@@ -1,12 +1,14 @@
 """List what is different about two databases' structures."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pg_migration.postgres.catalog import Catalog, SchemaObject
-from pg_migration.postgres.catalog.draft import PG_EXTENSION
+from pg_migration.postgres.ddl.altering import setting_differences
 from pg_migration.postgres.ddl.identity import by_identity, is_same, there
 from pg_migration.postgres.ddl.meaning import told_lookups
 from pg_migration.postgres.ddl.reconciling import can_be_made, table_differences
+from pg_migration.postgres.ddl.surplus import Surplus, Verdict
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,8 @@ class Difference:
     """One object that is not the same on both sides: its identity, and what about it differs.
 
     ``missing`` is set for what only the source has, ``surplus`` for what only the target has, ``meaning`` for what
-    finds other operators in the target, whatever its text says.
+    finds other operators in the target, whatever its text says. ``stays`` says that a migration leaves it there, since
+    it never came from the source or something that did not is built on it.
     """
 
     identity: str
@@ -22,6 +25,7 @@ class Difference:
     missing: bool = False
     surplus: bool = False
     meaning: bool = False
+    stays: bool = False
 
     def __str__(self) -> str:
         return f"{self.identity}: {self.what}"
@@ -45,27 +49,29 @@ def differences(source: Catalog, target: Catalog) -> list[Difference]:
             found += _table(source, target, item, other)
         elif not is_same(source, target, item, other):
             found.append(_difference(item, other))
-    surplus = (
-        item for key, item in by_identity(target).items() if key not in ours and not _is_on_extension(target, item)
-    )
-    return [*found, *(Difference(item.identity, "in the target only", surplus=True) for item in surplus)]
+    verdicts = Surplus(source, target).verdicts
+    surplus = (item for item in (*target.parts, *target.objects) if item.address in verdicts)
+    return [
+        *found,
+        *(
+            Difference(
+                item.identity,
+                "in the target only",
+                surplus=True,
+                stays=verdicts[item.address] is not Verdict.TAKEN_BACK,
+            )
+            for item in surplus
+        ),
+    ]
 
 
-def _is_on_extension(target: Catalog, item: SchemaObject) -> bool:
-    """Whether it is on a table or view of an extension, of which the target's version may have more."""
-    if item.kind == "comment":
-        return any(address.classid == PG_EXTENSION for address in item.depends_on)
-    return item.table is not None and item.table not in target.relations
-
-
-def _table(source: Catalog, target: Catalog, ours: SchemaObject, theirs: SchemaObject) -> list[Difference]:
+def _table(source: Catalog, target: Catalog, ours: SchemaObject, theirs: SchemaObject) -> Iterator[Difference]:
     """Columns first, by name. Defaults and checks are objects of their own here, and so no matter of CREATE TABLE."""
     pair = source.tables_by_name[ours.schema, ours.name], target.tables_by_name[theirs.schema, theirs.name]
-    told = [Difference(ours.identity, text) for text in table_differences(*pair)]
-    said_otherwise = ours.statements[1:] != theirs.statements[1:] or ours.lookups != theirs.lookups
-    if not told and said_otherwise and not is_same(source, target, ours, theirs):
-        told.append(_difference(ours, theirs))
-    return told
+    for text in (*table_differences(*pair), *setting_differences(*pair)):
+        yield Difference(ours.identity, text)
+    if ours.lookups != theirs.lookups and not is_same(source, target, ours, theirs):
+        yield _difference(ours, theirs)
 
 
 def _difference(ours: SchemaObject, theirs: SchemaObject) -> Difference:

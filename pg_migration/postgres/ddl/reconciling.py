@@ -1,69 +1,94 @@
 """Compare two catalogs and decide what to drop, keep and make in the target. Nothing here talks to a server."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pg_migration.postgres.catalog import Address, Catalog, Column, Notice, SchemaObject, Table, TableName
+from pg_migration.postgres.catalog import (
+    MATERIALIZED_ROWS,
+    Address,
+    Catalog,
+    Column,
+    Notice,
+    Phase,
+    SchemaObject,
+    Table,
+)
+from pg_migration.postgres.catalog.draft import PG_CLASS
 from pg_migration.postgres.catalog.graph import reachable
 from pg_migration.postgres.catalog.renaming import quote
+from pg_migration.postgres.ddl.altering import alterations, can_be_altered, leave_parents
 from pg_migration.postgres.ddl.identity import Identity, by_identity, identity_of, is_same, there
 from pg_migration.postgres.ddl.meaning import told_lookups
+from pg_migration.postgres.ddl.surplus import NEVER_DROPPED, Surplus
 from pg_migration.postgres.errors import StructureConflict
 
 # Rows are stored as what these say: a difference can't be mended under the rows.
 STORED_KINDS = frozenset({"type", "domain"})
 # Dropping one of these drops the columns that it is built into, in other tables too.
 BUILT_IN_KINDS = STORED_KINDS | {"collation"}
-# What belongs to the whole database, or holds more than the source's objects.
-NEVER_DROPPED = frozenset({"schema", "extension", "language", "access method"})
-# What hangs on a table, and goes from a table that is kept when the source does not have it.
-MENDED_KINDS = frozenset(
-    {
-        "check",
-        "default",
-        "primary key",
-        "unique",
-        "exclusion",
-        "index",
-        "statistics",
-        "foreign key",
-        "rule",
-        "trigger",
-        "policy",
-        "row security",
-        "comment",
-        "privileges",
-    }
-)
 
 
 @dataclass(frozen=True)
 class Reconciliation:
     """What brings the target in line.
 
-    ``drop`` are statements to run first, in order; ``dropped`` names what they drop. ``create`` are the source's
-    objects that are not there yet or were dropped, in order; ``keep`` are those that are there and the same.
-    ``notices`` name what the target can't have as it is in the source.
+    ``drop`` are statements to run first, in order; ``dropped`` is what they drop, in that order. ``create`` are the
+    source's objects that are not there yet or were dropped, in order, and alterations of those that are kept; ``keep``
+    are those that are there and the same.
+    ``notices`` name what the target can't have as it is in the source. ``surplus`` is what only the target has, with
+    what becomes of it.
     """
 
     drop: tuple[str, ...]
     dropped: tuple[SchemaObject, ...]
     create: tuple[SchemaObject, ...]
     keep: tuple[SchemaObject, ...]
+    surplus: Surplus
     notices: tuple[Notice, ...] = ()
 
 
-def missing(source: Catalog, target: Catalog, objects: Iterable[SchemaObject] | None = None) -> list[SchemaObject]:
-    """Of the source's objects (all of them by default), those that the target lacks or has otherwise."""
+def missing(source: Catalog, target: Catalog, phase: Phase | None = None) -> list[SchemaObject]:
+    """What has to be made in the target as it is now: what it lacks or has otherwise, and what is to be altered.
+
+    Args:
+        phase: look at the objects of one phase only.
+    """
     theirs = there(target)
-    wanted = source.objects if objects is None else objects
-    return [
-        item
-        for item in wanted
-        if can_be_made(item, target)
-        and not ((found := theirs.get(identity_of(source, item))) and is_same(source, target, item, found))
-    ]
+    wanted = _wanted(source, target)
+    found = [item for own in wanted for item in _to_make(source, target, own, theirs.get(identity_of(source, own)))]
+    made = _without_copies(source, found)
+    return [item for item in made if can_be_made(item, target) and phase in (None, item.phase)]
+
+
+def _without_copies(source: Catalog, items: Sequence[SchemaObject]) -> list[SchemaObject]:
+    """Less the checks that partitions which stay get from their parents."""
+    late = {(item.table, item.name) for item in items if item.kind == "check" and item.phase is Phase.POST_DATA}
+
+    def is_copy(item: SchemaObject) -> bool:
+        table = source.tables_by_name.get(item.table) if item.table and (item.table, item.name) in late else None
+        return (
+            item.kind == "check"
+            and table is not None
+            and table.is_partition
+            and any((parent, item.name) in late for parent in table.parents)
+        )
+
+    return [item for item in items if not is_copy(item)]
+
+
+def _to_make(
+    source: Catalog, target: Catalog, ours: SchemaObject, theirs: SchemaObject | None
+) -> Sequence[SchemaObject]:
+    """What makes one object of the source be in the target, where something of its name may be."""
+    if theirs is None:
+        return [ours]
+    if ours.kind == "table":
+        return alterations(source, target, ours, theirs)
+    if is_same(source, target, ours, theirs):
+        return []
+    if ours.kind in STORED_KINDS and can_be_altered(ours, theirs):
+        return alterations(source, target, ours, theirs)
+    return [ours]
 
 
 def can_be_made(item: SchemaObject, target: Catalog) -> bool:
@@ -74,8 +99,8 @@ def can_be_made(item: SchemaObject, target: Catalog) -> bool:
 def reconcile(source: Catalog, target: Catalog, drop_existing: bool = False) -> Reconciliation:
     """Decide what to do to a target that may hold anything, from nothing to a former copy.
 
-    A table whose columns are the same is kept, with its rows. Whatever else differs is replaced, together with what
-    leans on it in the target; what hangs on a kept table and is not in the source goes.
+    A table whose columns are the same is kept, with its rows, and so is a type that can be altered. Whatever else
+    differs is replaced, together with what leans on it in the target. What the source took back goes (`Surplus`).
 
     Args:
         source: the catalog to copy.
@@ -87,47 +112,74 @@ def reconcile(source: Catalog, target: Catalog, drop_existing: bool = False) -> 
             message lists every difference. With ``drop_existing`` only where tables would go that the source lacks.
     """
     theirs = there(target)
-    kept_tables: set[TableName] = set()
+    surplus = Surplus(source, target)
     if drop_existing:
         doomed = _everything_in_both(source, target)
     else:
         _demand_same_columns(source, target)
-        kept_tables = {source.target_name(table.key) for table in source.tables} & set(target.tables_by_name)
-        doomed = _replaced(source, target) | _superfluous(source, target, kept_tables)
+        doomed = _replaced(source, target)
     if drop_existing or any(identity_of(source, item) not in theirs for item in source.objects):
         doomed |= _default_privileges(target)
-    dependents = _dependents(target)
-    doomed = reachable(doomed, dependents)
+    dependents = surplus.dependents
+    doomed = reachable(doomed | surplus.taken_back, dependents)
     doomed = reachable(doomed | _shells(target, doomed), dependents)
+    doomed |= _column_privileges(target, doomed)
     if drop_existing:
-        _demand_no_other_table(source, target, doomed)
+        _demand_no_other_table(source, target, doomed - surplus.taken_back)
     else:
-        _demand_no_table(target, doomed)
+        _demand_no_table(target, doomed - surplus.taken_back)
     create: list[SchemaObject] = []
     keep: list[SchemaObject] = []
-    for item in _wanted(source, kept_tables):
+    for item in _wanted(source, target, doomed):
         found = theirs.get(identity_of(source, item))
-        if found is None or found.address in doomed:
-            create.append(item)
-        elif item.kind == "table" and (altered := tuple(_alterations(source, target, item, found))):
-            create.append(replace(item, statements=altered))
-        elif item.kind == "table" or is_same(source, target, item, found):
+        if found is not None and found.address in doomed:
+            found = None
+        made = _to_make(source, target, item, found)
+        create += made
+        if item not in made:
             keep.append(item)
-        else:
-            create.append(item)
+    create = sorted(_without_copies(source, create), key=lambda item: item.phase)
     return Reconciliation(
-        drop=tuple(_drops(target, doomed, drop_existing)),
-        dropped=tuple(item for item in reversed(target.objects) if item.address in doomed),
+        drop=(*_leaving(source, target, doomed), *_drops(target, doomed, surplus, drop_existing)),
+        dropped=tuple(item for item in (*target.parts, *reversed(target.objects)) if item.address in doomed),
         create=tuple(item for item in create if can_be_made(item, target)),
         keep=tuple(keep),
+        surplus=surplus,
         notices=tuple(_impossible(item) for item in create if not can_be_made(item, target)),
     )
 
 
-def _wanted(source: Catalog, kept_tables: set[TableName]) -> Sequence[SchemaObject]:
-    """The source's objects, and of tables that are kept also the parts that their CREATE TABLE would have made."""
-    parts = [part for part in source.parts if part.table and source.target_name(part.table) in kept_tables]
-    return sorted([*source.objects, *parts], key=lambda item: item.phase)
+def _wanted(source: Catalog, target: Catalog, doomed: Collection[Address] = ()) -> Sequence[SchemaObject]:
+    """The source's objects, and of tables that are kept also the parts that their CREATE TABLE would have made.
+
+    Rows that are there may violate a check which the source has now: it is made after they were replaced, unless the
+    table becomes a partition, which has to have its parent's checks by then.
+    """
+    theirs = there(target)
+    kept = {
+        name
+        for name in map(source.target_name, source.tables_by_name)
+        if (table := target.tables_by_name.get(name)) and Address(PG_CLASS, table.oid) not in doomed
+    }
+    attached = {
+        source.target_name(item.table)
+        for item in source.objects
+        if item.kind == "partition"
+        and item.table
+        and ((found := theirs.get(identity_of(source, item))) is None or found.address in doomed)
+    }
+
+    def timed(item: SchemaObject) -> SchemaObject:
+        table = item.table and source.target_name(item.table)
+        if item.kind == "check" and item.phase is Phase.PRE_DATA and table in kept - attached:
+            return replace(item, phase=Phase.POST_DATA)
+        return item
+
+    parts = [part for part in source.parts if part.table and source.target_name(part.table) in kept]
+    # A partition needs its parent's checks before it is attached.
+    checks = [part for part in parts if part.kind == "check"]
+    others = [part for part in parts if part.kind != "check"]
+    return sorted(map(timed, [*checks, *source.objects, *others]), key=lambda item: item.phase)
 
 
 def _everything_in_both(source: Catalog, target: Catalog) -> set[Address]:
@@ -147,6 +199,12 @@ def _default_privileges(target: Catalog) -> set[Address]:
     """Those of the role that connects would add grants to whatever is made now; they are made again after all else."""
     kind = "default privileges"
     return {item.address for item in target.objects if item.kind == kind and target.role in item.becomes}
+
+
+def _column_privileges(target: Catalog, doomed: set[Address]) -> set[Address]:
+    """PostgreSQL docs, REVOKE: what is revoked on a table is revoked on its columns as well."""
+    found = {item.address for item in target.objects if item.kind == "privileges" and item.address.subid}
+    return {address for address in found if address._replace(subid=0) in doomed}
 
 
 def _shells(target: Catalog, wholes: set[Address]) -> set[Address]:
@@ -169,6 +227,7 @@ def _replaced(source: Catalog, target: Catalog) -> set[Address]:
         and item.kind not in NEVER_DROPPED | {"table"}
         and not is_same(source, target, item, found)
         and not _can_replace(item, found)
+        and not (item.kind in STORED_KINDS and can_be_altered(item, found))
     }
 
 
@@ -178,28 +237,6 @@ def _can_replace(ours: SchemaObject, theirs: SchemaObject) -> bool:
         heads = [item.statements[0].partition("\n LANGUAGE")[0].replace('"', "") for item in (ours, theirs)]
         return heads[0] == heads[1]
     return ours.replaceable
-
-
-def _superfluous(source: Catalog, target: Catalog, kept_tables: set[TableName]) -> set[Address]:
-    ours, theirs = by_identity(source), by_identity(target)
-    in_both = {item.address for key, item in theirs.items() if key in ours}
-    return {
-        item.address
-        for key, item in theirs.items()
-        if key not in ours
-        and (
-            (item.table in kept_tables and item.kind in MENDED_KINDS)
-            or (item.kind == "extension dependency" and not item.depends_on.isdisjoint(in_both))
-        )
-    }
-
-
-def _dependents(catalog: Catalog) -> Mapping[Address, Sequence[Address]]:
-    found: dict[Address, list[Address]] = {}
-    for item in catalog.objects:
-        for needed in item.depends_on:
-            found.setdefault(needed, []).append(item.address)
-    return found
 
 
 def _demand_no_table(target: Catalog, doomed: set[Address]) -> None:
@@ -225,7 +262,15 @@ def _demand_no_other_table(source: Catalog, target: Catalog, doomed: set[Address
         )
 
 
-def _drops(target: Catalog, doomed: set[Address], cascade: bool) -> Iterator[str]:
+def _leaving(source: Catalog, target: Catalog, doomed: set[Address]) -> Iterator[str]:
+    """Tables that stay leave the parents that they don't have in the source, which may be about to go."""
+    for table in source.tables:
+        found = target.tables_by_name.get(source.target_name(table.key))
+        if found is not None and Address(PG_CLASS, found.oid) not in doomed:
+            yield from leave_parents(table, found, f"{quote(found.schema)}.{quote(found.name)}")
+
+
+def _drops(target: Catalog, doomed: set[Address], surplus: Surplus, cascade: bool) -> Iterator[str]:
     """Statements, dependents first; nothing for what goes with a table anyway."""
     gone = {item.table for item in target.objects if item.kind == "table" and item.address in doomed}
     for item in (*target.parts, *reversed(target.objects)):
@@ -233,44 +278,11 @@ def _drops(target: Catalog, doomed: set[Address], cascade: bool) -> Iterator[str
             continue
         if item.table in gone and item.kind != "table":
             continue
+        # Rows that are to come again need not go first.
+        if item.kind == MATERIALIZED_ROWS and item.address not in surplus.taken_back:
+            continue
         with_users = cascade and _is_dropped_by_name(item) and item.kind not in BUILT_IN_KINDS
         yield f"{item.drop} CASCADE" if with_users and not item.drop.endswith(" CASCADE") else item.drop
-
-
-def _alterations(source: Catalog, target: Catalog, ours: SchemaObject, theirs: SchemaObject) -> Iterator[str]:
-    """What makes a kept table's settings the source's: back to the default where only the target has one, then ours.
-
-    A NOT NULL constraint gets the name that it would be made with: another constraint may have come to need the former
-    one.
-    """
-    columns = {column.name: column for column in target.tables_by_name[theirs.schema, theirs.name].columns}
-    for column in source.tables_by_name[ours.schema, ours.name].columns:
-        former, name = columns[column.name].not_null_name, column.not_null_name
-        if former and name and former != name:
-            table = f"{quote(theirs.schema)}.{quote(theirs.name)}"
-            yield f"ALTER TABLE {table} RENAME CONSTRAINT {quote(former)} TO {quote(name)}"
-    if ours.statements[1:] == theirs.statements[1:] or is_same(source, target, ours, theirs):
-        return
-    for statement in theirs.statements[1:]:
-        if statement not in ours.statements:
-            yield from _reset(statement)
-    yield from ours.statements[1:]
-
-
-def _reset(statement: str) -> Iterator[str]:
-    for pattern, replacement in _RESETS:
-        if pattern.search(statement):
-            yield pattern.sub(replacement, statement)
-            return
-
-
-_RESETS = (
-    (re.compile(r" SET STATISTICS \d+$"), " SET STATISTICS -1"),
-    (re.compile(r" SET STORAGE [A-Z]+$"), " SET STORAGE DEFAULT"),
-    (re.compile(r" SET NOT NULL$"), " DROP NOT NULL"),
-    (re.compile(r" REPLICA IDENTITY [A-Z]+$"), " REPLICA IDENTITY DEFAULT"),
-    (re.compile(r" SET \([^()]*\)$"), " RESET (n_distinct, n_distinct_inherited)"),
-)
 
 
 def _impossible(item: SchemaObject) -> Notice:
@@ -312,6 +324,8 @@ def _type_differences(source: Catalog, target: Catalog) -> Iterator[str]:
         item = ours.get(key)
         if item is None or item.kind not in STORED_KINDS or is_same(source, target, item, found):
             continue
+        if can_be_altered(item, found):
+            continue
         if tables := users.get(found.address):
             yield f"{item.kind} {key[1]}.{item.name}, used by {', '.join(tables)}, is defined otherwise"
 
@@ -333,8 +347,6 @@ def table_differences(source: Table, target: Table) -> Iterator[str]:
         yield f"is {_table_kind(source)} in the source and {_table_kind(target)} in the target"
     elif source.partition_key != target.partition_key:
         yield f"is partitioned by {source.partition_key} in the source and by {target.partition_key} in the target"
-    if source.partition_bound != target.partition_bound:
-        yield (f"is {_partition_place(source)} in the source and {_partition_place(target)} in the target")
     ours, theirs = source.columns, target.columns
     known = {column.name: column for column in theirs}
     for column in ours:
@@ -356,24 +368,13 @@ def table_differences(source: Table, target: Table) -> Iterator[str]:
 def _column_properties(source: Column, target: Column) -> Iterator[tuple[str, str, str]]:
     yield "type", source.ddl_type.replace('"', ""), target.ddl_type.replace('"', "")
     yield "collation", source.collation or "the type's", target.collation or "the type's"
-    yield "nullability", _nullability(source), _nullability(target)
-    yield "identity", _IDENTITY[source.identity], _IDENTITY[target.identity]
     yield "generation", _GENERATED[source.generated], _GENERATED[target.generated]
     if source.generated and target.generated:
         yield "expression", source.default or "", target.default or ""
 
 
-_IDENTITY = {"": "none", "a": "GENERATED ALWAYS", "d": "GENERATED BY DEFAULT"}
 _GENERATED = {"": "none", "s": "STORED", "v": "VIRTUAL"}
-
-
-def _nullability(column: Column) -> str:
-    return "NOT NULL" if column.not_null else "NULL allowed"
 
 
 def _table_kind(table: Table) -> str:
     return "a partitioned table" if table.kind == "p" else "an ordinary table"
-
-
-def _partition_place(table: Table) -> str:
-    return f"a partition {table.partition_bound}" if table.partition_bound else "no partition"

@@ -5,28 +5,9 @@ SELECT 'pg_type'::regclass::oid AS classid,
        n.nspname AS schema,
        t.typname AS name,
        format('DROP DOMAIN IF EXISTS %s', t.oid::regtype) AS drop_statement,
-       ARRAY[format('CREATE DOMAIN %s AS %s%s%s%s%s', t.oid::regtype,
-                    format_type(t.typbasetype, t.typtypmod),
-                    CASE WHEN t.typcollation <> b.typcollation
-                         THEN format(' COLLATE %I.%I', cn.nspname, c.collname) END,
-                    ' DEFAULT ' || coalesce(pg_get_expr(t.typdefaultbin, 0), quote_literal(t.typdefault)),
-                    CASE WHEN t.typnotnull AND chosen.name IS NULL
-                              AND NOT EXISTS (SELECT FROM pg_constraint k
-                                               WHERE k.contypid = t.oid AND k.contype = 'n'
-                                                 AND k.conname <> left(t.typname, 54) || '_not_null')
-                         THEN ' NOT NULL' END,
-                    (SELECT string_agg(format(' CONSTRAINT %I %s', said.name, said.definition), '' ORDER BY said.name)
-                       FROM (SELECT k.conname AS name,
-                                    CASE WHEN k.contype = 'n' THEN 'NOT NULL' ELSE pg_get_constraintdef(k.oid) END AS definition
-                               FROM pg_constraint k
-                              WHERE k.contypid = t.oid
-                                AND k.convalidated
-                                AND NOT (k.contype = 'n' AND k.conname = left(t.typname, 54) || '_not_null')
-                                AND NOT EXISTS (SELECT FROM pg_depend d
-                                                 WHERE d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
-                                                   AND d.refobjid >= 16384 AND d.refobjid <> t.oid)
-                              UNION ALL
-                             SELECT chosen.name, 'NOT NULL' WHERE chosen.name IS NOT NULL) AS said))] AS statements,
+       ARRAY[format('CREATE DOMAIN %s %s', t.oid::regtype, array_to_string(clauses.said, ' '))] AS statements,
+       format('DOMAIN %s', t.oid::regtype) AS head,
+       clauses.said AS elements,
        ARRAY(SELECT k.oid::bigint FROM pg_constraint k WHERE k.contypid = t.oid) AS constraints
   FROM pg_type t
   JOIN pg_namespace n ON n.oid = t.typnamespace
@@ -46,6 +27,30 @@ SELECT 'pg_type'::regclass::oid AS classid,
                                            AND k.conname = left(t.typname, 54 - length(number::text)) || '_not_null' || number)
                       ORDER BY number
                       LIMIT 1) AS chosen ON true
+ CROSS JOIN LATERAL (SELECT array_remove(
+           ARRAY['AS ' || format_type(t.typbasetype, t.typtypmod)
+                 || CASE WHEN t.typcollation <> b.typcollation
+                         THEN format(' COLLATE %I.%I', cn.nspname, c.collname) ELSE '' END,
+                 'DEFAULT ' || coalesce(pg_get_expr(t.typdefaultbin, 0), quote_literal(t.typdefault)),
+                 CASE WHEN t.typnotnull AND chosen.name IS NULL
+                           AND NOT EXISTS (SELECT FROM pg_constraint k
+                                            WHERE k.contypid = t.oid AND k.contype = 'n'
+                                              AND k.conname <> left(t.typname, 54) || '_not_null')
+                      THEN 'NOT NULL' END]
+           || ARRAY(SELECT format('CONSTRAINT %I %s', said.name, said.definition)
+                      FROM (SELECT k.conname AS name,
+                                   CASE WHEN k.contype = 'n' THEN 'NOT NULL' ELSE pg_get_constraintdef(k.oid) END
+                                       AS definition
+                              FROM pg_constraint k
+                             WHERE k.contypid = t.oid
+                               AND k.convalidated
+                               AND NOT (k.contype = 'n' AND k.conname = left(t.typname, 54) || '_not_null')
+                               AND NOT EXISTS (SELECT FROM pg_depend d
+                                                WHERE d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
+                                                  AND d.refobjid >= 16384 AND d.refobjid <> t.oid)
+                             UNION ALL
+                            SELECT chosen.name, 'NOT NULL' WHERE chosen.name IS NOT NULL) AS said
+                     ORDER BY said.name), NULL)) AS clauses (said)
  WHERE t.typtype = 'd'
    AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
    AND NOT EXISTS (SELECT FROM pg_depend m

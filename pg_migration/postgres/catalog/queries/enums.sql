@@ -4,11 +4,14 @@ SELECT 'pg_type'::regclass::oid AS classid,
        n.nspname AS schema,
        t.typname AS name,
        format('DROP TYPE IF EXISTS %s', t.oid::regtype) AS drop_statement,
-       ARRAY[format('CREATE TYPE %s AS ENUM (%s)', t.oid::regtype,
-                    (SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder)
-                       FROM pg_enum e
-                      WHERE e.enumtypid = t.oid))] AS statements
+       ARRAY[format('CREATE TYPE %s AS ENUM (%s)', t.oid::regtype, array_to_string(labels.quoted, ', '))] AS statements,
+       format('TYPE %s AS ENUM', t.oid::regtype) AS head,
+       labels.quoted AS elements
   FROM pg_type t
+ CROSS JOIN LATERAL (SELECT ARRAY(SELECT quote_literal(e.enumlabel)
+                                    FROM pg_enum e
+                                   WHERE e.enumtypid = t.oid
+                                   ORDER BY e.enumsortorder)) AS labels (quoted)
   JOIN pg_namespace n ON n.oid = t.typnamespace
  WHERE t.typtype = 'e'
    AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])

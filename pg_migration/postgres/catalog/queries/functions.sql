@@ -3,9 +3,8 @@ SELECT 'pg_proc'::regclass::oid AS classid,
        p.oid AS objid,
        n.nspname AS schema,
        format('%s(%s)', p.proname,
-              CASE WHEN p.prokind = 'p' THEN pg_get_function_identity_arguments(p.oid)
-                   ELSE (SELECT string_agg(format_type(a.type, NULL), ', ' ORDER BY a.position)
-                           FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS a (type, position)) END) AS name,
+              (SELECT string_agg(format_type(a.type, NULL), ', ' ORDER BY a.position)
+                 FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS a (type, position))) AS name,
        format('DROP %s IF EXISTS %s', signature.word, signature.text) AS drop_statement,
        ARRAY[pg_get_functiondef(p.oid)] AS statements,
        (SELECT substr(s.setting, length('search_path=') + 1)

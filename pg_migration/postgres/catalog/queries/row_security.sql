@@ -8,8 +8,9 @@ SELECT 'pg_class'::regclass::oid AS classid,
        format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY', c.oid::regclass)
            AS drop_statement,
        ARRAY[format('ALTER TABLE %s %s', c.oid::regclass,
-                    concat_ws(', ', CASE WHEN c.relrowsecurity THEN 'ENABLE ROW LEVEL SECURITY' END,
-                              CASE WHEN c.relforcerowsecurity THEN 'FORCE ROW LEVEL SECURITY' END))] AS statements
+                    format('%s ROW LEVEL SECURITY, %s ROW LEVEL SECURITY',
+                           CASE WHEN c.relrowsecurity THEN 'ENABLE' ELSE 'DISABLE' END,
+                           CASE WHEN c.relforcerowsecurity THEN 'FORCE' ELSE 'NO FORCE' END))] AS statements
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE (c.relrowsecurity OR c.relforcerowsecurity)

@@ -5,6 +5,7 @@ SELECT 'pg_class'::regclass::oid AS classid,
        n.nspname AS schema,
        c.relname AS name,
        t.oid AS relation,
+       format('ALTER SEQUENCE %s OWNED BY NONE', c.oid::regclass) AS drop_statement,
        ARRAY[format('ALTER SEQUENCE %s OWNED BY %s.%I', c.oid::regclass, t.oid::regclass, a.attname)] AS statements,
        a.attname AS column_name
   FROM pg_class c

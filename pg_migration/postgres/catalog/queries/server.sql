@@ -2,4 +2,5 @@
 -- may be set to (14 on).
 SELECT (SELECT s.enumvals FROM pg_settings s WHERE s.name = 'default_toast_compression') AS compression_methods,
        to_regclass('_pg_migration.structure') IS NOT NULL AS remembers,
+       to_regclass('_pg_migration.brought') IS NOT NULL AS knows_origins,
        current_user::text AS role

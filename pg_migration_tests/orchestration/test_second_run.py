@@ -1,0 +1,85 @@
+"""The second run of the whole job, after both sides changed."""
+
+from difflib import unified_diff
+
+from pg_migration_tests.orchestration.harness import Platform
+
+BEFORE = """
+    CREATE DOMAIN amount AS int;
+    CREATE TYPE span AS (first amount, last amount);
+    CREATE TYPE mood AS ENUM ('a', 'c');
+    CREATE TABLE things (id int PRIMARY KEY, n amount, several amount[], s span, m mood, label text, old int);
+    INSERT INTO things VALUES (1, 50, '{60}', '(70,80)', 'a', 'x', NULL);
+    ALTER DOMAIN amount ADD CONSTRAINT small CHECK (VALUE < 10) NOT VALID;
+    CREATE TABLE once (id int PRIMARY KEY); INSERT INTO once VALUES (1);
+    CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+    CREATE VIEW v AS SELECT id, f(id) AS x FROM things;
+    GRANT SELECT ON v TO pg_monitor; COMMENT ON VIEW v IS 'x';
+"""
+CHANGES = """
+    ALTER TYPE mood ADD VALUE 'b' BEFORE 'c';
+    INSERT INTO things VALUES (2, 5, '{6}', '(7,8)', 'b', 'y', 3); DELETE FROM things WHERE id = 1;
+    UPDATE things SET old = 1;
+    ALTER TABLE things ALTER old SET NOT NULL, ADD CHECK (id > 1), ALTER label SET STORAGE MAIN;
+    ALTER TABLE things SET (fillfactor = 70);
+    DROP TABLE once; REVOKE SELECT ON v FROM pg_monitor; COMMENT ON VIEW v IS NULL;
+"""
+WITHOUT_BOOKKEEPING = ("--schema=public",)
+
+
+def test_what_the_source_set_and_took_back(shop: Platform) -> None:
+    shop.source.psql(BEFORE)
+    shop.reload()
+    done = shop.migrate()
+    assert done.success, done.failures
+    assert shop.source.dump(*WITHOUT_BOOKKEEPING) == shop.target.dump(*WITHOUT_BOOKKEEPING)
+    # Rows that a constraint which is not validated refuses come again.
+    done = shop.migrate()
+    assert done.success, done.failures
+    assert shop.source.dump(*WITHOUT_BOOKKEEPING) == shop.target.dump(*WITHOUT_BOOKKEEPING)
+    shop.source.psql(CHANGES)
+    shop.target.psql("CREATE VIEW theirs AS SELECT x FROM v")
+    shop.reload()
+    done = shop.migrate()
+    assert done.success, done.failures
+    structure = done.every_check["post_data", "structure"]
+    assert structure.passed, structure.metadata
+    told = "\n".join(done.log)
+    assert "dropped in the target: table public.once, which the source does not have any more" in told
+    assert "it never came from this source: view public.theirs" in told
+    shop.target.psql("DROP VIEW theirs")
+    assert shop.source.dump(*WITHOUT_BOOKKEEPING) == shop.target.dump(*WITHOUT_BOOKKEEPING)
+
+
+def test_a_statement_that_fails_costs_nothing_that_was_there(shop: Platform) -> None:
+    shop.source.psql(BEFORE)
+    shop.reload()
+    assert shop.migrate().success
+    before = shop.target.dump(*WITHOUT_BOOKKEEPING)
+    shop.source.psql(
+        "CREATE SCHEMA elsewhere; CREATE FUNCTION elsewhere.g() RETURNS text LANGUAGE sql AS 'SELECT ''x''';"
+        "DROP VIEW v; CREATE VIEW v AS SELECT id, elsewhere.g() AS y FROM things; CREATE VIEW w AS SELECT y FROM v;"
+        "GRANT SELECT ON v TO pg_monitor; COMMENT ON VIEW v IS 'x'"
+    )
+    done = shop.migrate()
+    assert not done.success
+    assert "view public.v" in done.failures["summary"]
+    after = shop.target.dump(*WITHOUT_BOOKKEEPING)
+    assert not list(unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1))
+
+
+def test_a_setting_that_fails_keeps_nobody_from_the_table(shop: Platform) -> None:
+    shop.source.psql(BEFORE)
+    shop.reload()
+    assert shop.migrate().success
+    shop.source.psql("ALTER TABLE things SET (fillfactor = 70); INSERT INTO things VALUES (3, 5, '{6}', '(7,8)', 'a')")
+    shop.target.psql(
+        "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN"
+        " IF current_query() LIKE '%fillfactor%' THEN RAISE 'refused'; END IF; END$$;"
+        "CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION refuse()"
+    )
+    done = shop.migrate()
+    assert not done.success
+    assert "settings of table public.things" in done.failures["summary"]
+    assert shop.target.psql("SELECT count(*) FROM things") == "2"
+    assert shop.target.psql("SELECT count(*) FROM v") == "2"
