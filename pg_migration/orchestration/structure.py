@@ -147,7 +147,7 @@ def build_post_data(relations: Relations) -> dg.AssetsDefinition:
             wanted = _with_refreshes(migration.catalog, lacking(migration, Phase.POST_DATA))
             statements = migration.call(lambda: make(context, migration, wanted))
             migration.call(migration.remember_structure)
-            if migration.dropped:
+            if migration.dropped and not migration.options.drop_existing_tables:
                 migration.outcomes.notes += migration.call(lambda: return_strangers(migration))
         for failure in left:
             tell(context, migration, str(failure))

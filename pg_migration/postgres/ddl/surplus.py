@@ -47,6 +47,7 @@ PARTS_OF_RELATIONS = frozenset(
         "view default",
     }
 )
+KEYS = ("primary key", "unique", "exclusion")
 _RELATIONS = frozenset({"table", "view", "materialized view"})
 
 
@@ -151,11 +152,16 @@ class Surplus:
 
     def _verdict(self, item: SchemaObject) -> Verdict:
         base = self._base(item)
-        if base is None:
-            return self._own_verdict(item)
-        if base.address in self._surplus:
+        if base is not None and base.address in self._surplus:
             return self._verdict(base)
-        if item.kind in SAID_OF | PARTS_OF_RELATIONS and identity_of(self.target, base) in self._ours:
+        if (
+            base is not None
+            and item.kind in SAID_OF | PARTS_OF_RELATIONS
+            and identity_of(self.target, base) in self._ours
+        ):
+            return Verdict.TAKEN_BACK
+        # A run that was killed has built the index of a key, and not made it the key's.
+        if item.kind == "index" and any((kind, *identity_of(self.target, item)[1:]) in self._ours for kind in KEYS):
             return Verdict.TAKEN_BACK
         return self._own_verdict(item)
 
