@@ -21,19 +21,19 @@ WITH client AS MATERIALIZED (
     WHERE backend_type = 'client backend' OR (backend_type IS NULL AND datid IS NOT NULL)
 )
 SELECT least(
-    current_setting('max_connections')::int
-        - CASE WHEN r.rolsuper THEN 0 ELSE current_setting('superuser_reserved_connections')::int
+    to_number(current_setting('max_connections'), '9999999')::int
+        - CASE WHEN r.rolsuper THEN 0 ELSE to_number(current_setting('superuser_reserved_connections'), '9999999')::int
             + CASE WHEN to_regrole('pg_use_reserved_connections') IS NOT NULL
                         AND pg_has_role(r.oid, to_regrole('pg_use_reserved_connections'), 'USAGE')
-                   THEN 0 ELSE coalesce(current_setting('reserved_connections', true)::int, 0) END END
+                   THEN 0 ELSE coalesce(to_number(current_setting('reserved_connections', true), '9999999')::int, 0) END END
         - (SELECT count(*) FROM client),
     CASE WHEN d.datconnlimit >= 0 AND NOT r.rolsuper
         THEN d.datconnlimit - (SELECT count(*) FROM client WHERE datid = d.oid) END,
     CASE WHEN r.rolconnlimit >= 0 AND NOT r.rolsuper
         THEN r.rolconnlimit - (SELECT count(*) FROM client WHERE usesysid = r.oid) END),
     format('max_connections is %s, of which %s are reserved', current_setting('max_connections'),
-           current_setting('superuser_reserved_connections')::int
-           + coalesce(current_setting('reserved_connections', true)::int, 0))
+           to_number(current_setting('superuser_reserved_connections'), '9999999')::int
+           + coalesce(to_number(current_setting('reserved_connections', true), '9999999')::int, 0))
     || CASE WHEN r.rolconnlimit >= 0 THEN format(', role %s may have %s', r.rolname, r.rolconnlimit) ELSE '' END
     || CASE WHEN d.datconnlimit >= 0 THEN format(', database %s %s', d.datname, d.datconnlimit) ELSE '' END
 FROM pg_roles r, pg_database d WHERE r.rolname = session_user AND d.datname = current_database()

@@ -2,7 +2,7 @@
 -- them. NOT VALID is a state of foreign keys, CHECK and (from 18 on, where NOT NULL is a constraint) NOT NULL; NOT
 -- ENFORCED came with 18. A NOT NULL that a child only inherits is its parent's, under whatever name the child has it.
 SELECT n.nspname AS schema_name, c.relname AS table_name, k.conname AS name, k.convalidated AS valid,
-       coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true) AS enforced,
+       coalesce(to_jsonb(k) ->> 'conenforced' = 'true', true) AS enforced,
        rn.nspname AS referenced_schema, r.relname AS referenced_table
 FROM pg_constraint k
 JOIN pg_class c ON c.oid = k.conrelid

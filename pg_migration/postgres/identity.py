@@ -38,7 +38,7 @@ class Identity:
         ((database, name, may_ask),) = fetch(connection, _WHICH)
         system = None
         if may_ask:
-            ((system,),) = fetch(connection, "SELECT system_identifier::text FROM pg_control_system()")
+            ((system,),) = fetch(connection, "SELECT concat(system_identifier) FROM pg_control_system()")
         places = {place_in(end.description), place_in(end.reached(connection)), place_in(end.described_as_written)}
         return cls(system, connection.server_version // 10000, database, name, tuple(sorted(places)))
 

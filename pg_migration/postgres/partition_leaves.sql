@@ -9,7 +9,7 @@ WITH RECURSIVE below AS (
     SELECT b.root, i.inhrelid
       FROM below b
       JOIN pg_inherits i ON i.inhparent = b.relation
-     WHERE NOT coalesce((to_jsonb(i) ->> 'inhdetachpending')::boolean, false) -- since 14
+     WHERE NOT coalesce(to_jsonb(i) ->> 'inhdetachpending' = 'true', false) -- since 14
 )
 SELECT rn.nspname AS schema,
        r.relname AS name,

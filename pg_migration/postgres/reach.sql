@@ -6,6 +6,6 @@ SELECT me.rolname, me.rolsuper, me.rolsuper OR me.rolcreaterole, pg_catalog.curr
             ELSE me.rolsuper OR me.rolcreaterole AND NOT r.rolsuper END
   FROM pg_catalog.pg_roles r
  CROSS JOIN pg_catalog.pg_roles me
- CROSS JOIN (SELECT CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 160000
+ CROSS JOIN (SELECT CASE WHEN pg_catalog.to_number(pg_catalog.current_setting('server_version_num'), '999999') >= 160000
                          THEN 'SET' ELSE 'MEMBER' END) AS v (setting)
  WHERE me.rolname = current_user

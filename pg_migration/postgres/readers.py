@@ -53,10 +53,10 @@ SELECT c.oid, n.nspname, c.relname, c.relkind = 'p'
 # A server remembers about two holders for each of these locks (PostgreSQL docs: max_locks_per_transaction). All readers
 # together take no more than half of that, less what is in use.
 _ROOM = """
-SELECT pg_catalog.current_setting('max_locks_per_transaction')::pg_catalog.int4
-       * (pg_catalog.current_setting('max_connections')::pg_catalog.int4
-          + pg_catalog.current_setting('max_prepared_transactions')::pg_catalog.int4)
-       - (SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks WHERE NOT fastpath)
+SELECT (pg_catalog.to_number(pg_catalog.current_setting('max_locks_per_transaction'), '9999999999')
+        * (pg_catalog.to_number(pg_catalog.current_setting('max_connections'), '9999999999')
+           + pg_catalog.to_number(pg_catalog.current_setting('max_prepared_transactions'), '9999999999'))
+        - (SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks WHERE NOT fastpath))::pg_catalog.int8
 """
 
 

@@ -29,7 +29,7 @@ MOST_ROWS_ON_A_PAGE = 291
 WHOLE = sql.SQL("true")
 
 _PAGES = """
-SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint
+SELECT pg_relation_size(c.oid) / to_number(current_setting('block_size'), '999999')::bigint
 FROM pg_class c
 JOIN pg_am a ON a.oid = c.relam
 WHERE c.oid = to_regclass(%s) AND c.relkind = 'r' AND a.amname = 'heap'

@@ -116,7 +116,7 @@ JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_class l ON l.oid = f.loaded
 JOIN pg_namespace ln ON ln.oid = l.relnamespace
 WHERE %(unchecked)s AND k.contype IN ('c', 'n') AND NOT k.convalidated AND k.conislocal
-  AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+  AND coalesce(to_jsonb(k) ->> 'conenforced' = 'true', true)
 UNION ALL
 -- The same of a domain, wherever in a column's type it is.
 SELECT n.nspname, t.typname, 'domain constraint not validated', k.conname, 6,

@@ -26,9 +26,9 @@ SELECT CASE WHEN c.oid IS NOT NULL THEN format('a lock (%%s) on %%I.%%I', w.mode
       -- Its locks bear the number of the session that has prepared it, or of none, as does the one on its own id.
       JOIN pg_locks x ON x.pid IS NULL AND x.locktype = 'transactionid' AND x.transactionid = p.transaction
       JOIN pg_locks h ON h.pid IS NULL AND h.granted AND h.virtualtransaction = x.virtualtransaction
-     WHERE ROW(h.locktype, h.database, h.relation, h.page, h.tuple, h.transactionid::text, h.classid, h.objid, h.objsubid)
+     WHERE ROW(h.locktype, h.database, h.relation, h.page, h.tuple, concat(h.transactionid), h.classid, h.objid, h.objsubid)
            IS NOT DISTINCT FROM
-           ROW(w.locktype, w.database, w.relation, w.page, w.tuple, w.transactionid::text, w.classid, w.objid, w.objsubid)
+           ROW(w.locktype, w.database, w.relation, w.page, w.tuple, concat(w.transactionid), w.classid, w.objid, w.objsubid)
  ) AS b
   LEFT JOIN pg_stat_activity a ON a.pid = b.pid
  WHERE coalesce(a.application_name, '') NOT LIKE ALL (%(ours)s)

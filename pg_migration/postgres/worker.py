@@ -45,8 +45,8 @@ SELECT set_config('synchronous_commit', 'off', false),
            least(pg_size_bytes(current_setting('shared_buffers')) / %(workers)s, 1024 ^ 3)
        )::bigint / 1024), false),
        set_config('max_parallel_maintenance_workers', format('%%s', greatest(
-           current_setting('max_parallel_maintenance_workers')::int,
-           (SELECT setting::int / %(workers)s FROM pg_settings
+           to_number(current_setting('max_parallel_maintenance_workers'), '9999999')::int,
+           (SELECT to_number(setting, '9999999')::int / %(workers)s FROM pg_settings
              WHERE name = 'max_parallel_workers' AND source <> 'default'
                AND current_setting('max_parallel_maintenance_workers') <> '0')
        )), false)

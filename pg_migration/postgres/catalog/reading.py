@@ -26,6 +26,9 @@ DEPARSING = {
     **{name: PINNED[name] for name in sorted(WRITTEN_WITH)},
 }
 
+# parse_ident wants one name at least; no schema has this one, which is longer than names can be.
+_NO_SCHEMA = "-" * 64
+
 
 @cache
 def query_text(name: str) -> str:
@@ -39,7 +42,7 @@ def catalog_session(connection: Connection, schemas: Mapping[str, str]) -> Itera
 
     In a transaction (of the caller's, or else one read-only REPEATABLE READ of its own), inside a savepoint that is
     rolled back: that restores every setting, also after an error. The queries read the chosen schemas from settings of
-    our own, so that each can be run by itself in psql.
+    our own, as one qualified name (`parse_ident` needs no cast), so that each can be run by itself in psql.
     """
     own = connection.autocommit and connection.info.transaction_status == TRANSACTION_STATUS_IDLE
     if own:
@@ -47,11 +50,8 @@ def catalog_session(connection: Connection, schemas: Mapping[str, str]) -> Itera
     execute(connection, "SAVEPOINT pg_migration_catalog")
     try:
         set_locally(connection, DEPARSING)
-        for name, values in (
-            ("pg_migration.schemas", list(schemas)),
-            ("pg_migration.target_schemas", list(schemas.values())),
-        ):
-            execute(connection, "SELECT set_config(%s, %s::text[]::text, true)", (name, values))
+        chosen = {"pg_migration.schemas": schemas, "pg_migration.target_schemas": schemas.values()}
+        set_locally(connection, {name: ".".join(map(quote, names or [_NO_SCHEMA])) for name, names in chosen.items()})
         yield
     finally:
         if not connection.closed:

@@ -7,7 +7,7 @@ SELECT 'pg_am'::regclass::oid AS classid,
        '' AS drop_statement,
        ARRAY[format('CREATE ACCESS METHOD %I TYPE %s HANDLER %s', a.amname,
                     CASE a.amtype WHEN 'i' THEN 'INDEX' ELSE 'TABLE' END, a.amhandler)] AS statements,
-       n.nspname <> ALL (current_setting('pg_migration.schemas')::text[]) AS only_if_used
+       n.nspname <> ALL (parse_ident(current_setting('pg_migration.schemas'))) AS only_if_used
   FROM pg_am a
   JOIN pg_proc p ON p.oid = a.amhandler
   JOIN pg_namespace n ON n.oid = p.pronamespace

@@ -3,29 +3,29 @@ SELECT 'pg_proc'::regclass::oid AS classid,
        p.oid AS objid,
        n.nspname AS schema,
        format('%s(%s)', p.proname, (SELECT string_agg(format_type(x.type, NULL), ', ' ORDER BY x.position)
-                                      FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS x (type, position))) AS name,
+                                      FROM unnest(p.proargtypes) WITH ORDINALITY AS x (type, position))) AS name,
        format('DROP AGGREGATE IF EXISTS %I.%I(%s)', n.nspname, p.proname,
               CASE WHEN p.pronargs = 0 THEN '*' ELSE pg_get_function_identity_arguments(p.oid) END) AS drop_statement,
        ARRAY[format('CREATE AGGREGATE %I.%I(%s) (%s)', n.nspname, p.proname,
                     CASE WHEN p.pronargs = 0 THEN '*' ELSE pg_get_function_arguments(p.oid) END,
                     concat_ws(', ',
-                              'SFUNC = ' || a.aggtransfn::oid::regproc::text,
+                              'SFUNC = ' || concat(a.aggtransfn),
                               'STYPE = ' || format_type(a.aggtranstype, NULL),
-                              'SSPACE = ' || nullif(a.aggtransspace, 0),
-                              'FINALFUNC = ' || nullif(a.aggfinalfn::oid, 0)::regproc::text,
+                              'SSPACE = ' || nullif(concat(a.aggtransspace), '0'),
+                              'FINALFUNC = ' || nullif(concat(a.aggfinalfn), '-'),
                               CASE WHEN a.aggfinalextra THEN 'FINALFUNC_EXTRA' END,
                               'FINALFUNC_MODIFY = ' || CASE a.aggfinalmodify WHEN 'r' THEN 'READ_ONLY'
                                                                              WHEN 's' THEN 'SHAREABLE'
                                                                              ELSE 'READ_WRITE' END,
-                              'COMBINEFUNC = ' || nullif(a.aggcombinefn::oid, 0)::regproc::text,
-                              'SERIALFUNC = ' || nullif(a.aggserialfn::oid, 0)::regproc::text,
-                              'DESERIALFUNC = ' || nullif(a.aggdeserialfn::oid, 0)::regproc::text,
+                              'COMBINEFUNC = ' || nullif(concat(a.aggcombinefn), '-'),
+                              'SERIALFUNC = ' || nullif(concat(a.aggserialfn), '-'),
+                              'DESERIALFUNC = ' || nullif(concat(a.aggdeserialfn), '-'),
                               'INITCOND = ' || quote_literal(a.agginitval),
-                              'MSFUNC = ' || nullif(a.aggmtransfn::oid, 0)::regproc::text,
-                              'MINVFUNC = ' || nullif(a.aggminvtransfn::oid, 0)::regproc::text,
+                              'MSFUNC = ' || nullif(concat(a.aggmtransfn), '-'),
+                              'MINVFUNC = ' || nullif(concat(a.aggminvtransfn), '-'),
                               'MSTYPE = ' || format_type(nullif(a.aggmtranstype, 0), NULL),
-                              'MSSPACE = ' || nullif(a.aggmtransspace, 0),
-                              'MFINALFUNC = ' || nullif(a.aggmfinalfn::oid, 0)::regproc::text,
+                              'MSSPACE = ' || nullif(concat(a.aggmtransspace), '0'),
+                              'MFINALFUNC = ' || nullif(concat(a.aggmfinalfn), '-'),
                               CASE WHEN a.aggmfinalextra THEN 'MFINALFUNC_EXTRA' END,
                               CASE WHEN a.aggmtransfn <> 0
                                    THEN 'MFINALFUNC_MODIFY = ' || CASE a.aggmfinalmodify WHEN 'r' THEN 'READ_ONLY'
@@ -42,6 +42,6 @@ SELECT 'pg_proc'::regclass::oid AS classid,
   FROM pg_proc p
   JOIN pg_namespace n ON n.oid = p.pronamespace
   JOIN pg_aggregate a ON a.aggfnoid = p.oid
- WHERE n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+ WHERE n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_proc'::regclass AND m.objid = p.oid AND m.deptype = 'e')

@@ -9,14 +9,14 @@ SELECT 'pg_type'::regclass::oid AS classid,
                   THEN format('CREATE TYPE %s (%s)', t.oid::regtype,
                               concat_ws(', ',
                                         'INTERNALLENGTH = ' || CASE t.typlen WHEN -1 THEN 'VARIABLE'
-                                                                             ELSE t.typlen::text END,
-                                        'INPUT = ' || t.typinput::text,
-                                        'OUTPUT = ' || t.typoutput::text,
-                                        'RECEIVE = ' || nullif(t.typreceive::oid, 0)::regproc::text,
-                                        'SEND = ' || nullif(t.typsend::oid, 0)::regproc::text,
-                                        'TYPMOD_IN = ' || nullif(t.typmodin::oid, 0)::regproc::text,
-                                        'TYPMOD_OUT = ' || nullif(t.typmodout::oid, 0)::regproc::text,
-                                        'ANALYZE = ' || nullif(t.typanalyze::oid, 0)::regproc::text,
+                                                                             ELSE concat(t.typlen) END,
+                                        'INPUT = ' || concat(t.typinput),
+                                        'OUTPUT = ' || concat(t.typoutput),
+                                        'RECEIVE = ' || nullif(concat(t.typreceive), '-'),
+                                        'SEND = ' || nullif(concat(t.typsend), '-'),
+                                        'TYPMOD_IN = ' || nullif(concat(t.typmodin), '-'),
+                                        'TYPMOD_OUT = ' || nullif(concat(t.typmodout), '-'),
+                                        'ANALYZE = ' || nullif(concat(t.typanalyze), '-'),
                                         'SUBSCRIPT = ' || CASE WHEN to_jsonb(t) ->> 'typsubscript' <> '-'
                                                                THEN (to_jsonb(t) ->> 'typsubscript') END,
                                         CASE WHEN t.typcollation <> 0 THEN 'COLLATABLE = true' END,
@@ -35,7 +35,7 @@ SELECT 'pg_type'::regclass::oid AS classid,
   FROM pg_type t
   JOIN pg_namespace n ON n.oid = t.typnamespace
  WHERE (t.typtype = 'b' OR t.typtype = 'p' AND NOT t.typisdefined)
-   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    -- Not the array type that goes with every other type.
    AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)
    AND NOT EXISTS (SELECT FROM pg_depend m

@@ -19,6 +19,6 @@ SELECT 'pg_collation'::regclass::oid AS classid,
                               'RULES = ' || quote_literal(to_jsonb(c) ->> 'collicurules')))] AS statements
   FROM pg_collation c
   JOIN pg_namespace n ON n.oid = c.collnamespace
- WHERE n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+ WHERE n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_collation'::regclass AND m.objid = c.oid AND m.deptype = 'e')

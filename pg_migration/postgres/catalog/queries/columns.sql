@@ -32,7 +32,7 @@ SELECT a.attrelid AS relation,
   JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_type t ON t.oid = a.atttypid
   LEFT JOIN pg_inherits pending ON pending.inhrelid = c.oid
-                               AND coalesce((to_jsonb(pending) ->> 'inhdetachpending')::boolean, false)
+                               AND coalesce(to_jsonb(pending) ->> 'inhdetachpending' = 'true', false)
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
   LEFT JOIN pg_collation k ON k.oid = a.attcollation
   LEFT JOIN pg_namespace cn ON cn.oid = k.collnamespace
@@ -40,5 +40,5 @@ SELECT a.attrelid AS relation,
    AND c.relpersistence <> 't'
    AND a.attnum > 0
    AND NOT a.attisdropped
-   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
  ORDER BY a.attrelid, a.attnum

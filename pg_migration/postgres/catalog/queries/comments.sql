@@ -22,8 +22,8 @@ SELECT d.classoid AS classid,
                        FROM pg_proc p
                        JOIN pg_namespace n ON n.oid = p.pronamespace
                       WHERE d.classoid = 'pg_proc'::regclass AND p.oid = d.objoid) AS routine (identity) ON true
-  LEFT JOIN unnest(current_setting('pg_migration.schemas')::text[],
-                   current_setting('pg_migration.target_schemas')::text[]) AS mapped (source, target)
+  LEFT JOIN unnest(parse_ident(current_setting('pg_migration.schemas')),
+                   parse_ident(current_setting('pg_migration.target_schemas'))) AS mapped (source, target)
     ON i.type = 'schema' AND quote_ident(mapped.source) = i.identity
  WHERE (d.objoid >= 16384 AND d.classoid <> 'pg_extension'::regclass
         -- initdb gives this one to public.

@@ -19,6 +19,6 @@ SELECT 'pg_type'::regclass::oid AS classid,
                                     LEFT JOIN pg_namespace cn ON cn.oid = k.collnamespace
                                    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
                                    ORDER BY a.attnum)) AS attributes (said)
- WHERE n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+ WHERE n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_type'::regclass AND m.objid = t.oid AND m.deptype = 'e')

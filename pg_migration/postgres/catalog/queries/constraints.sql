@@ -7,10 +7,10 @@ SELECT k.oid,
        pg_get_constraintdef(k.oid) AS definition,
        -- PostgreSQL docs, ALTER TABLE: ADD table_constraint_using_index is not for partitioned tables.
        CASE WHEN k.contype IN ('p', 'u') AND c.relkind = 'r'
-                 AND NOT coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false)
+                 AND NOT coalesce(to_jsonb(k) ->> 'conperiod' = 'true', false)
             THEN pg_get_indexdef(k.conindid) END AS index_definition,
        k.convalidated AS valid,
-       coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true) AS enforced,
+       coalesce(to_jsonb(k) ->> 'conenforced' = 'true', true) AS enforced,
        k.conislocal
        OR k.contype IN ('c', 'n')
           AND NOT EXISTS (SELECT FROM pg_inherits h
@@ -24,12 +24,12 @@ SELECT k.oid,
        k.connoinherit AS no_inherit,
        k.conindid AS index,
        x.relname AS index_name,
-       k.conindid::regclass::text AS quoted_index,
+       concat(k.conindid::regclass) AS quoted_index,
        CASE WHEN k.contype IN ('p', 'u') THEN x.reloptions END AS index_options,
        i.indisclustered AS clustered,
        i.indisreplident AS replica_identity,
        i.indisvalid AS index_valid,
-       up.inhparent::regclass::text AS parent_index,
+       nullif(concat(up.inhparent::regclass), '') AS parent_index,
        parent_constraint.oid AS parent_constraint,
        up.inhparent AS parent_index_oid,
        (SELECT array_agg(a.attname ORDER BY key.position)
@@ -51,7 +51,7 @@ SELECT k.oid,
   LEFT JOIN pg_index i ON i.indexrelid = k.conindid AND k.contype IN ('p', 'u', 'x')
   -- A partition that is being detached (14 on) has nothing from its parent any more.
   LEFT JOIN pg_inherits pending ON pending.inhrelid = k.conrelid
-                               AND coalesce((to_jsonb(pending) ->> 'inhdetachpending')::boolean, false)
+                               AND coalesce(to_jsonb(pending) ->> 'inhdetachpending' = 'true', false)
   LEFT JOIN pg_inherits up ON up.inhrelid = i.indexrelid AND pending.inhrelid IS NULL
   LEFT JOIN pg_constraint parent_constraint ON parent_constraint.conindid = up.inhparent
                                            AND parent_constraint.contype IN ('p', 'u', 'x')
@@ -60,5 +60,5 @@ SELECT k.oid,
  WHERE k.contype IN ('c', 'f', 'n', 'p', 't', 'u', 'x')
    AND c.relkind IN ('r', 'p')
    AND c.relpersistence <> 't'
-   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
  ORDER BY k.conrelid, k.conname

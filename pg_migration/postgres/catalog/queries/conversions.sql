@@ -9,6 +9,6 @@ SELECT 'pg_conversion'::regclass::oid AS classid,
                     c.conproc)] AS statements
   FROM pg_conversion c
   JOIN pg_namespace n ON n.oid = c.connamespace
- WHERE n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+ WHERE n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_conversion'::regclass AND m.objid = c.oid AND m.deptype = 'e')

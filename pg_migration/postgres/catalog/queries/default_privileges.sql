@@ -23,13 +23,13 @@ SELECT 'pg_default_acl'::regclass::oid AS classid,
        d.defaclnamespace = 0
        AND EXISTS (SELECT FROM pg_namespace other
                     WHERE other.nspname !~ '^pg_' AND other.nspname NOT IN ('information_schema', '_pg_migration')
-                      AND other.nspname <> ALL (current_setting('pg_migration.schemas')::text[])
+                      AND other.nspname <> ALL (parse_ident(current_setting('pg_migration.schemas')))
                       AND NOT EXISTS (SELECT FROM pg_depend m
                                        WHERE m.classid = 'pg_namespace'::regclass AND m.objid = other.oid
                                          AND m.deptype = 'e')) AS only_if_used
   FROM pg_default_acl d
   LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
-  LEFT JOIN unnest(current_setting('pg_migration.schemas')::text[],
-                   current_setting('pg_migration.target_schemas')::text[]) AS mapped (source, target)
+  LEFT JOIN unnest(parse_ident(current_setting('pg_migration.schemas')),
+                   parse_ident(current_setting('pg_migration.target_schemas'))) AS mapped (source, target)
     ON mapped.source = n.nspname
  WHERE d.defaclnamespace = 0 OR mapped.target IS NOT NULL

@@ -10,7 +10,7 @@ SELECT 'pg_constraint'::regclass::oid AS classid,
   FROM pg_constraint k
   JOIN pg_type t ON t.oid = k.contypid
   JOIN pg_namespace n ON n.oid = t.typnamespace
- WHERE n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+ WHERE n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND k.contype = 'c'
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_type'::regclass AND m.objid = t.oid AND m.deptype = 'e')

@@ -15,16 +15,16 @@ SELECT 'pg_type'::regclass::oid AS classid,
   LEFT JOIN pg_collation c ON c.oid = t.typcollation
   LEFT JOIN pg_namespace cn ON cn.oid = c.collnamespace
   -- From 17 on NOT NULL has a name; where another constraint has the one that the server would give, it gets a number.
-  LEFT JOIN LATERAL (SELECT left(t.typname, 54 - length(number::text)) || '_not_null' || number AS name
+  LEFT JOIN LATERAL (SELECT left(t.typname, 54 - length(concat(number))) || '_not_null' || concat(number) AS name
                        FROM generate_series(1, 1000) AS number
                       WHERE t.typnotnull
-                        AND current_setting('pg_migration.target_version')::int >= 170000
+                        AND to_number(current_setting('pg_migration.target_version'), '999999') >= 170000
                         AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'n')
                         AND EXISTS (SELECT FROM pg_constraint k
                                      WHERE k.contypid = t.oid AND k.conname = left(t.typname, 54) || '_not_null')
                         AND NOT EXISTS (SELECT FROM pg_constraint k
                                          WHERE k.contypid = t.oid
-                                           AND k.conname = left(t.typname, 54 - length(number::text)) || '_not_null' || number)
+                                           AND k.conname = left(t.typname, 54 - length(concat(number))) || '_not_null' || concat(number))
                       ORDER BY number
                       LIMIT 1) AS chosen ON true
  CROSS JOIN LATERAL (SELECT array_remove(
@@ -52,6 +52,6 @@ SELECT 'pg_type'::regclass::oid AS classid,
                             SELECT chosen.name, 'NOT NULL' WHERE chosen.name IS NOT NULL) AS said
                      ORDER BY said.name), NULL)) AS clauses (said)
  WHERE t.typtype = 'd'
-   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_type'::regclass AND m.objid = t.oid AND m.deptype = 'e')

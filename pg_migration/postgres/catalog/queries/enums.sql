@@ -14,6 +14,6 @@ SELECT 'pg_type'::regclass::oid AS classid,
                                    ORDER BY e.enumsortorder)) AS labels (quoted)
   JOIN pg_namespace n ON n.oid = t.typnamespace
  WHERE t.typtype = 'e'
-   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_type'::regclass AND m.objid = t.oid AND m.deptype = 'e')

@@ -14,5 +14,5 @@ SELECT 'pg_constraint'::regclass::oid AS classid,
  WHERE k.contype IN ('c', 'f', 'p', 'u', 'x')
    AND k.conparentid = 0
    AND k.conislocal
-   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND EXISTS (SELECT FROM pg_depend m WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid AND m.deptype = 'e')

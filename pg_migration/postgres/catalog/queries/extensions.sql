@@ -13,7 +13,7 @@ SELECT 'pg_extension'::regclass::oid AS classid,
        mapped.target IS NULL AS only_if_used
   FROM pg_extension e
   JOIN pg_namespace n ON n.oid = e.extnamespace
-  LEFT JOIN unnest(current_setting('pg_migration.schemas')::text[],
-                   current_setting('pg_migration.target_schemas')::text[]) AS mapped (source, target)
+  LEFT JOIN unnest(parse_ident(current_setting('pg_migration.schemas')),
+                   parse_ident(current_setting('pg_migration.target_schemas'))) AS mapped (source, target)
     ON mapped.source = n.nspname
  WHERE e.extname <> 'plpgsql'

@@ -4,7 +4,7 @@ SELECT 'pg_proc'::regclass::oid AS classid,
        n.nspname AS schema,
        format('%s(%s)', p.proname,
               (SELECT string_agg(format_type(a.type, NULL), ', ' ORDER BY a.position)
-                 FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS a (type, position))) AS name,
+                 FROM unnest(p.proargtypes) WITH ORDINALITY AS a (type, position))) AS name,
        format('DROP %s IF EXISTS %s', signature.word, signature.text) AS drop_statement,
        ARRAY[pg_get_functiondef(p.oid)] AS statements,
        (SELECT substr(s.setting, length('search_path=') + 1)
@@ -18,6 +18,6 @@ SELECT 'pg_proc'::regclass::oid AS classid,
                             format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)))
                     AS signature (word, text)
  WHERE p.prokind <> 'a'
-   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_proc'::regclass AND m.objid = p.oid AND m.deptype IN ('e', 'i'))

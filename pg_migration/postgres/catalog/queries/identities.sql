@@ -14,7 +14,7 @@ SELECT 'pg_class'::regclass::oid AS classid,
                     c.oid::regclass, s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache,
                     CASE WHEN s.seqcycle THEN ' CYCLE' ELSE ' NO CYCLE' END)]
        || CASE WHEN c.relpersistence <> t.relpersistence AND t.relkind = 'r'
-                    AND current_setting('pg_migration.target_version')::int >= 150000
+                    AND to_number(current_setting('pg_migration.target_version'), '999999') >= 150000
                THEN ARRAY[format('ALTER SEQUENCE %s SET %s', c.oid::regclass,
                                  CASE c.relpersistence WHEN 'u' THEN 'UNLOGGED' ELSE 'LOGGED' END)]
                ELSE ARRAY[]::text[] END AS statements
@@ -29,6 +29,6 @@ SELECT 'pg_class'::regclass::oid AS classid,
  WHERE c.relkind = 'S'
    AND t.relkind IN ('r', 'p')
    AND c.relpersistence <> 't'
-   AND tn.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND tn.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_class'::regclass AND m.objid = t.oid AND m.deptype = 'e')

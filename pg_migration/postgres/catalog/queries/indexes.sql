@@ -16,21 +16,21 @@ SELECT 'pg_class'::regclass::oid AS classid,
        i.indisclustered AS clustered,
        i.indisreplident AS replica_identity,
        x.relname AS index_name,
-       t.oid::regclass::text AS quoted_relation,
-       x.oid::regclass::text AS quoted_index,
+       concat(t.oid::regclass) AS quoted_relation,
+       concat(x.oid::regclass) AS quoted_index,
        up.inhparent AS parent_index_oid,
-       up.inhparent::regclass::text AS parent_index
+       nullif(concat(up.inhparent::regclass), '') AS parent_index
   FROM pg_index i
   JOIN pg_class x ON x.oid = i.indexrelid
   JOIN pg_class t ON t.oid = i.indrelid
   JOIN pg_namespace n ON n.oid = t.relnamespace
   -- A partition that is being detached (14 on) has nothing from its parent any more.
   LEFT JOIN pg_inherits pending ON pending.inhrelid = t.oid
-                               AND coalesce((to_jsonb(pending) ->> 'inhdetachpending')::boolean, false)
+                               AND coalesce(to_jsonb(pending) ->> 'inhdetachpending' = 'true', false)
   LEFT JOIN pg_inherits up ON up.inhrelid = x.oid AND pending.inhrelid IS NULL
  WHERE t.relkind IN ('r', 'p', 'm')
    AND t.relpersistence <> 't'
-   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.oid AND k.contype IN ('p', 'u', 'x'))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_class'::regclass AND m.objid = x.oid AND m.deptype = 'e')

@@ -6,9 +6,9 @@ SELECT 'pg_language'::regclass::oid AS classid,
        l.lanname AS name,
        format('DROP LANGUAGE IF EXISTS %I', l.lanname) AS drop_statement,
        ARRAY[format('CREATE %sLANGUAGE %I HANDLER %s%s%s', CASE WHEN l.lanpltrusted THEN 'TRUSTED ' END, l.lanname,
-                    l.lanplcallfoid::regproc, ' INLINE ' || nullif(l.laninline, 0)::regproc::text,
-                    ' VALIDATOR ' || nullif(l.lanvalidator, 0)::regproc::text)] AS statements,
-       n.nspname <> ALL (current_setting('pg_migration.schemas')::text[]) AS only_if_used
+                    l.lanplcallfoid::regproc, ' INLINE ' || nullif(concat(l.laninline::regproc), '-'),
+                    ' VALIDATOR ' || nullif(concat(l.lanvalidator::regproc), '-'))] AS statements,
+       n.nspname <> ALL (parse_ident(current_setting('pg_migration.schemas'))) AS only_if_used
   FROM pg_language l
   JOIN pg_proc p ON p.oid = l.lanplcallfoid
   JOIN pg_namespace n ON n.oid = p.pronamespace

@@ -10,7 +10,7 @@ WITH leaning AS (
                          'pg_attrdef'::regclass, 'pg_policy'::regclass, 'pg_statistic_ext'::regclass, 'pg_proc'::regclass,
                          'pg_type'::regclass)
        AND (coalesce(current_setting('pg_migration.made_here', true), '') = ''
-            OR d.xmin::text::bigint = txid_current_if_assigned() % 4294967296)
+            OR to_number(concat(d.xmin), '9999999999') = txid_current_if_assigned() % 4294967296)
      GROUP BY d.classid, d.objid, d.objsubid)
 SELECT l.classid, l.objid, l.objsubid, l.operators,
        ARRAY(SELECT DISTINCT format('%I.%I', n.nspname, p.proname)

@@ -20,11 +20,11 @@ SELECT 'pg_class'::regclass::oid AS classid,
                     (1, CASE WHEN a.attstorage <> t.typstorage
                              THEN 'STORAGE ' || CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL'
                                                                   WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END),
-                    (2, 'STATISTICS ' || nullif(a.attstattarget, -1)),
+                    (2, 'STATISTICS ' || nullif(concat(nullif(a.attstattarget, -1)), '')),
                     (3, '(' || array_to_string(a.attoptions, ', ') || ')')) AS x (number, clause)
               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND x.clause IS NOT NULL
               ORDER BY a.attnum, x.number) AS alterations,
-       ARRAY(SELECT ARRAY[a.attnum::text, a.attname, x.method,
+       ARRAY(SELECT ARRAY[concat(a.attnum), a.attname, x.method,
                           format('ALTER MATERIALIZED VIEW %s ALTER COLUMN %I SET COMPRESSION %s', c.oid::regclass,
                                  a.attname, x.method)]
                FROM pg_attribute a
@@ -38,6 +38,6 @@ SELECT 'pg_class'::regclass::oid AS classid,
   LEFT JOIN pg_am am ON am.oid = c.relam
   LEFT JOIN pg_class toast ON toast.oid = c.reltoastrelid
  WHERE c.relkind = 'm'
-   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid AND m.deptype = 'e')

@@ -6,7 +6,7 @@ WITH RECURSIVE part AS MATERIALIZED (
      UNION ALL
     SELECT r.rngsubtype, r.rngtypid FROM pg_range r
      UNION ALL
-    SELECT r.rngsubtype, (to_jsonb(r) ->> 'rngmultitypid')::oid FROM pg_range r -- since 14
+    SELECT r.rngsubtype, to_number(to_jsonb(r) ->> 'rngmultitypid', '9999999999')::bigint::oid FROM pg_range r -- since 14
      UNION ALL
     SELECT a.atttypid, c.reltype
       FROM pg_attribute a
@@ -28,4 +28,4 @@ SELECT DISTINCT a.attrelid AS relation
    AND a.attnum > 0
    AND NOT a.attisdropped
    AND a.attgenerated = ''
-   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))

@@ -33,6 +33,6 @@ SELECT 'pg_opclass'::regclass::oid AS classid,
   JOIN pg_am am ON am.oid = c.opcmethod
   JOIN pg_opfamily f ON f.oid = c.opcfamily
   JOIN pg_namespace fn ON fn.oid = f.opfnamespace
- WHERE n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+ WHERE n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_opclass'::regclass AND m.objid = c.oid AND m.deptype = 'e')

@@ -8,6 +8,6 @@ SELECT 'pg_opfamily'::regclass::oid AS classid,
   FROM pg_opfamily f
   JOIN pg_namespace n ON n.oid = f.opfnamespace
   JOIN pg_am am ON am.oid = f.opfmethod
- WHERE n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+ WHERE n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_opfamily'::regclass AND m.objid = f.oid AND m.deptype = 'e')

@@ -32,6 +32,6 @@ SELECT m.catalog::oid AS classid,
   JOIN pg_opfamily f ON f.oid = m.family
   JOIN pg_namespace n ON n.oid = f.opfnamespace
   JOIN pg_am am ON am.oid = f.opfmethod
- WHERE n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+ WHERE n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend x
                     WHERE x.classid = 'pg_opfamily'::regclass AND x.objid = f.oid AND x.deptype = 'e')

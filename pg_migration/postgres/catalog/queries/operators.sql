@@ -9,7 +9,7 @@ SELECT 'pg_operator'::regclass::oid AS classid,
               coalesce(format_type(nullif(o.oprright, 0), NULL), 'NONE')) AS drop_statement,
        ARRAY[format('CREATE OPERATOR %I.%s (%s)', n.nspname, o.oprname,
                     concat_ws(', ',
-                              'FUNCTION = ' || o.oprcode::text,
+                              'FUNCTION = ' || concat(o.oprcode),
                               'LEFTARG = ' || format_type(nullif(o.oprleft, 0), NULL),
                               'RIGHTARG = ' || format_type(nullif(o.oprright, 0), NULL),
                               (SELECT format('COMMUTATOR = OPERATOR(%I.%s)', cn.nspname, c.oprname)
@@ -22,11 +22,11 @@ SELECT 'pg_operator'::regclass::oid AS classid,
                                 WHERE c.oid = o.oprnegate),
                               CASE WHEN o.oprcanmerge THEN 'MERGES' END,
                               CASE WHEN o.oprcanhash THEN 'HASHES' END,
-                              'RESTRICT = ' || nullif(o.oprrest::oid, 0)::regproc::text,
-                              'JOIN = ' || nullif(o.oprjoin::oid, 0)::regproc::text))] AS statements
+                              'RESTRICT = ' || nullif(concat(o.oprrest), '-'),
+                              'JOIN = ' || nullif(concat(o.oprjoin), '-')))] AS statements
   FROM pg_operator o
   JOIN pg_namespace n ON n.oid = o.oprnamespace
  WHERE o.oprcode <> 0
-   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_operator'::regclass AND m.objid = o.oid AND m.deptype = 'e')

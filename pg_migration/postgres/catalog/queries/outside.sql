@@ -2,7 +2,7 @@
 WITH chosen AS (
     SELECT n.oid, n.nspname
       FROM pg_namespace n
-     WHERE n.nspname = ANY (current_setting('pg_migration.schemas')::text[]))
+     WHERE n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas'))))
 SELECT 'foreign table' AS kind, n.nspname || '.' || c.relname AS name,
        'foreign tables and their servers are not copied; make them in the target if it may reach that server' AS reason
   FROM pg_class c
@@ -18,7 +18,7 @@ SELECT 'inheritance', format('%s.%s from %s', n.nspname, c.relname, i.inhparent:
   JOIN chosen n ON n.oid = c.relnamespace
   JOIN pg_class p ON p.oid = i.inhparent
  WHERE c.relkind IN ('r', 'p')
-   AND (p.relkind = 'f' OR coalesce((to_jsonb(i) ->> 'inhdetachpending')::boolean, false))
+   AND (p.relkind = 'f' OR coalesce(to_jsonb(i) ->> 'inhdetachpending' = 'true', false))
  UNION ALL
 SELECT 'foreign-data wrapper', w.fdwname, 'foreign-data wrappers are set up anew for a new database'
   FROM pg_foreign_data_wrapper w

@@ -2,7 +2,7 @@
 WITH owned AS (
     SELECT 'pg_namespace'::regclass AS catalog, n.oid, n.nspowner AS owner
       FROM pg_namespace n
-     WHERE n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+     WHERE n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
      UNION ALL
     SELECT 'pg_class'::regclass, c.oid, c.relowner
       FROM pg_class c
@@ -57,8 +57,8 @@ SELECT o.catalog::oid AS classid,
               pg_get_userbyid(o.owner)) AS command
   FROM owned o
  CROSS JOIN LATERAL pg_identify_object(o.catalog, o.oid, 0) AS i
-  LEFT JOIN unnest(current_setting('pg_migration.schemas')::text[],
-                   current_setting('pg_migration.target_schemas')::text[]) AS mapped (source, target)
+  LEFT JOIN unnest(parse_ident(current_setting('pg_migration.schemas')),
+                   parse_ident(current_setting('pg_migration.target_schemas'))) AS mapped (source, target)
     ON i.type = 'schema' AND quote_ident(mapped.source) = i.identity
  WHERE (o.oid >= 16384 OR o.catalog = 'pg_namespace'::regclass)
    AND NOT EXISTS (SELECT FROM pg_depend m

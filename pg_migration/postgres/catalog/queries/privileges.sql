@@ -4,7 +4,7 @@ WITH holder AS (
     SELECT 'pg_namespace'::regclass AS catalog, n.oid, 0 AS subid, n.nspacl AS acl, n.nspowner AS owner, 'n' AS kind,
            'SCHEMA' AS word
       FROM pg_namespace n
-     WHERE n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+     WHERE n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
      UNION ALL
     SELECT 'pg_class'::regclass, c.oid, 0, c.relacl, c.relowner, CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END,
            CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END
@@ -36,17 +36,17 @@ SELECT h.catalog::oid AS classid,
        CASE h.word WHEN 'COLUMN' THEN (SELECT quote_ident(a.attname) FROM pg_attribute a
                                         WHERE a.attrelid = h.oid AND a.attnum = h.subid) END AS quoted_column,
        CASE h.word WHEN 'SCHEMA' THEN quote_ident(mapped.target)
-                   WHEN 'COLUMN' THEN h.oid::regclass::text
+                   WHEN 'COLUMN' THEN concat(h.oid::regclass)
                    WHEN 'PROCEDURE' THEN (SELECT format('%I.%I(%s)', n.nspname, p.proname,
                                                         pg_get_function_identity_arguments(p.oid))
                                             FROM pg_proc p
                                             JOIN pg_namespace n ON n.oid = p.pronamespace
                                            WHERE p.oid = h.oid)
-                   WHEN 'FUNCTION' THEN h.oid::regprocedure::text
-                   WHEN 'TYPE' THEN h.oid::regtype::text
-                   WHEN 'DOMAIN' THEN h.oid::regtype::text
+                   WHEN 'FUNCTION' THEN concat(h.oid::regprocedure)
+                   WHEN 'TYPE' THEN concat(h.oid::regtype)
+                   WHEN 'DOMAIN' THEN concat(h.oid::regtype)
                    WHEN 'LANGUAGE' THEN i.identity
-                   ELSE h.oid::regclass::text END AS quoted,
+                   ELSE concat(h.oid::regclass) END AS quoted,
        i.type || ' ' || CASE i.type WHEN 'schema' THEN quote_ident(mapped.target) ELSE i.identity END AS name,
        pg_get_userbyid(h.owner)::text AS owner,
        CASE h.word WHEN 'COLUMN'
@@ -70,8 +70,8 @@ SELECT h.catalog::oid AS classid,
                       ORDER BY e.position, x.is_grantable, x.privilege_type) AS g) AS by_default
   FROM holder h
  CROSS JOIN LATERAL pg_identify_object(h.catalog, h.oid, h.subid) AS i
-  LEFT JOIN unnest(current_setting('pg_migration.schemas')::text[],
-                   current_setting('pg_migration.target_schemas')::text[]) AS mapped (source, target)
+  LEFT JOIN unnest(parse_ident(current_setting('pg_migration.schemas')),
+                   parse_ident(current_setting('pg_migration.target_schemas'))) AS mapped (source, target)
     ON i.type = 'schema' AND quote_ident(mapped.source) = i.identity
   LEFT JOIN pg_init_privs initial ON initial.classoid = h.catalog AND initial.objoid = h.oid AND initial.objsubid = h.subid
    AND initial.privtype = 'e'
@@ -80,6 +80,6 @@ SELECT h.catalog::oid AS classid,
                     WHERE m.classid = h.catalog AND m.objid = h.oid
                       AND m.deptype = 'i' AND m.classid = 'pg_proc'::regclass)
    -- A member of an extension comes with the privileges that the extension gives; only what was changed since is said.
-   AND (i.schema IN (SELECT quote_ident(s) FROM unnest(current_setting('pg_migration.schemas')::text[]) AS s)
+   AND (i.schema IN (SELECT quote_ident(s) FROM unnest(parse_ident(current_setting('pg_migration.schemas'))) AS s)
         OR NOT EXISTS (SELECT FROM pg_depend m
                         WHERE m.classid = h.catalog AND m.objid = h.oid AND m.deptype = 'e'))

@@ -15,4 +15,4 @@ SELECT 'pg_class'::regclass::oid AS classid,
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE (c.relrowsecurity OR c.relforcerowsecurity)
    AND c.relkind IN ('r', 'p')
-   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))

@@ -16,6 +16,6 @@ SELECT 'pg_rewrite'::regclass::oid AS classid,
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE NOT (r.rulename = '_RETURN' AND c.relkind IN ('v', 'm'))
    AND c.relpersistence <> 't'
-   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_rewrite'::regclass AND m.objid = r.oid AND m.deptype = 'e')

@@ -4,7 +4,7 @@ SELECT 'pg_namespace'::regclass::oid AS classid,
        n.nspname AS schema,
        n.nspname AS name,
        ARRAY[format('CREATE SCHEMA IF NOT EXISTS %I', mapped.target)] AS statements
-  FROM unnest(current_setting('pg_migration.schemas')::text[],
-              current_setting('pg_migration.target_schemas')::text[]) AS mapped (source, target)
+  FROM unnest(parse_ident(current_setting('pg_migration.schemas')),
+              parse_ident(current_setting('pg_migration.target_schemas'))) AS mapped (source, target)
   JOIN pg_namespace n ON n.nspname = mapped.source
  ORDER BY n.nspname

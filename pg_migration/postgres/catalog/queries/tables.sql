@@ -5,19 +5,19 @@
 SELECT c.oid,
        n.nspname AS schema,
        c.relname AS name,
-       c.oid::regclass::text AS quoted,
+       concat(c.oid::regclass) AS quoted,
        c.relkind AS kind,
        c.relpersistence AS persistence,
        c.relispartition AND above.oids IS NOT NULL AS is_partition,
        c.reltuples AS reltuples,
-       (pg_relation_size(c.oid) / current_setting('block_size')::int)::bigint AS pages,
+       (pg_relation_size(c.oid) / to_number(current_setting('block_size'), '999999'))::bigint AS pages,
        pg_table_size(c.oid) AS bytes,
        obj_description(c.oid, 'pg_class') AS comment,
        c.relreplident AS replica_identity,
        c.reloptions AS options,
        (SELECT array_agg('toast.' || o.option) FROM unnest(toast.reloptions) AS o (option)) AS toast_options,
        CASE WHEN am.amname <> 'heap' THEN quote_ident(am.amname) END AS access_method,
-       CASE WHEN c.reloftype <> 0 THEN c.reloftype::regtype::text END AS of_type,
+       CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END AS of_type,
        pg_get_partkeydef(c.oid) AS partition_key,
        CASE WHEN above.oids IS NOT NULL THEN pg_get_expr(c.relpartbound, c.oid) END AS partition_bound,
        above.oids AS parents,
@@ -28,7 +28,7 @@ SELECT c.oid,
                          JOIN pg_class l ON l.oid = leaf.relid
                          JOIN pg_namespace ln ON ln.oid = l.relnamespace
                         WHERE leaf.isleaf AND l.relkind <> 'p') END AS leaves,
-       p.partstrat = 'h' AND EXISTS (SELECT FROM unnest(p.partclass::oid[]) AS key (opclass)
+       p.partstrat = 'h' AND EXISTS (SELECT FROM unnest(p.partclass) AS key (opclass)
                                        JOIN pg_opclass o ON o.oid = key.opclass
                                       WHERE o.opcintype IN ('anyenum'::regtype, 'anyarray'::regtype,
                                                             'anyrange'::regtype, 'record'::regtype))
@@ -40,14 +40,14 @@ SELECT c.oid,
   LEFT JOIN pg_class toast ON toast.oid = c.reltoastrelid
   LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
  CROSS JOIN LATERAL (SELECT array_agg(i.inhparent::bigint ORDER BY i.inhseqno) AS oids,
-                            array_agg(i.inhparent::regclass::text ORDER BY i.inhseqno) AS quoted
+                            array_agg(concat(i.inhparent::regclass) ORDER BY i.inhseqno) AS quoted
                        FROM pg_inherits i
                        JOIN pg_class parent ON parent.oid = i.inhparent
                       WHERE i.inhrelid = c.oid
                         AND parent.relkind <> 'f'
-                        AND NOT coalesce((to_jsonb(i) ->> 'inhdetachpending')::boolean, false)) AS above
+                        AND NOT coalesce(to_jsonb(i) ->> 'inhdetachpending' = 'true', false)) AS above
  WHERE c.relkind IN ('r', 'p')
    AND c.relpersistence <> 't'
-   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid AND m.deptype = 'e')

@@ -10,6 +10,6 @@ SELECT 'pg_ts_dict'::regclass::oid AS classid,
   JOIN pg_namespace n ON n.oid = d.dictnamespace
   JOIN pg_ts_template t ON t.oid = d.dicttemplate
   JOIN pg_namespace tn ON tn.oid = t.tmplnamespace
- WHERE n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+ WHERE n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_ts_dict'::regclass AND m.objid = d.oid AND m.deptype = 'e')

@@ -6,11 +6,11 @@ SELECT 'pg_transform'::regclass::oid AS classid,
        format('%s for %s', format_type(t.oid, NULL), l.lanname) AS name,
        format('DROP TRANSFORM IF EXISTS FOR %s LANGUAGE %I', format_type(t.oid, NULL), l.lanname) AS drop_statement,
        ARRAY[format('CREATE TRANSFORM FOR %s LANGUAGE %I (%s)', format_type(t.oid, NULL), l.lanname,
-                    concat_ws(', ', 'FROM SQL WITH FUNCTION ' || nullif(x.trffromsql::oid, 0)::regprocedure,
-                              'TO SQL WITH FUNCTION ' || nullif(x.trftosql::oid, 0)::regprocedure))] AS statements,
+                    concat_ws(', ', 'FROM SQL WITH FUNCTION ' || nullif(concat(x.trffromsql::oid::regprocedure), '-'),
+                              'TO SQL WITH FUNCTION ' || nullif(concat(x.trftosql::oid::regprocedure), '-')))] AS statements,
        NOT EXISTS (SELECT FROM pg_namespace n
                     WHERE n.oid IN (t.typnamespace, f.pronamespace, g.pronamespace)
-                      AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])) AS only_if_used
+                      AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))) AS only_if_used
   FROM pg_transform x
   JOIN pg_type t ON t.oid = x.trftype
   JOIN pg_language l ON l.oid = x.trflang

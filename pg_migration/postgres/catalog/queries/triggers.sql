@@ -19,7 +19,7 @@ SELECT 'pg_trigger'::regclass::oid AS classid,
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid AND d.deptype = 'P'
                        AND d.refclassid = 'pg_trigger'::regclass
-  LEFT JOIN pg_trigger parent ON parent.oid = coalesce(nullif((to_jsonb(t) ->> 'tgparentid')::oid, 0), d.refobjid)
+  LEFT JOIN pg_trigger parent ON parent.oid = coalesce(nullif(to_number(to_jsonb(t) ->> 'tgparentid', '9999999999')::bigint::oid, 0), d.refobjid)
  WHERE (NOT t.tgisinternal
         OR parent.oid IS NOT NULL AND NOT EXISTS (SELECT FROM pg_constraint k
                                                    WHERE k.oid = t.tgconstraint AND k.contype <> 't'))
@@ -28,8 +28,8 @@ SELECT 'pg_trigger'::regclass::oid AS classid,
            -- Those of a partition that is being detached (14 on) go when it is.
            AND NOT EXISTS (SELECT FROM pg_inherits i
                             WHERE i.inhrelid = c.oid
-                              AND coalesce((to_jsonb(i) ->> 'inhdetachpending')::boolean, false)))
+                              AND coalesce(to_jsonb(i) ->> 'inhdetachpending' = 'true', false)))
    AND c.relkind IN ('r', 'p', 'v')
-   AND n.nspname = ANY (current_setting('pg_migration.schemas')::text[])
+   AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_trigger'::regclass AND m.objid = t.oid AND m.deptype = 'e')

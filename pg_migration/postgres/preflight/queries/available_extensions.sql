@@ -1,7 +1,7 @@
 -- What this server has of some extensions (names): the version that is installed, the one that CREATE EXTENSION would
 -- install, and whether that takes a superuser. Trusted extensions came with 13.
 SELECT w.name, a.installed_version, a.default_version,
-       coalesce((SELECT v.superuser AND NOT coalesce((to_jsonb(v) ->> 'trusted')::boolean, false)
+       coalesce((SELECT v.superuser AND NOT coalesce(to_jsonb(v) ->> 'trusted' = 'true', false)
                    FROM pg_available_extension_versions v
                   WHERE v.name = a.name AND v.version = a.default_version), false)
        AND NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) AS needs_superuser

@@ -3,5 +3,5 @@
 SELECT r.rolname
   FROM pg_roles r
  WHERE r.rolname = ANY (%(names)s)
-   AND NOT pg_has_role(r.oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+   AND NOT pg_has_role(r.oid, CASE WHEN to_number(current_setting('server_version_num'), '999999') >= 160000 THEN 'SET' ELSE 'MEMBER' END)
  ORDER BY 1
