@@ -1,4 +1,4 @@
-"""A schema that lies in wait: see hostile.sql."""
+"""A schema that lies in wait, and casts that do: see hostile.sql and hostile_casts.sql."""
 
 import re
 from importlib.resources import files
@@ -23,5 +23,13 @@ WORDS = sorted(
 
 def lay_traps(server: PostgresServer, url: str, schema: str) -> None:
     """Fill a schema with traps; it is made if it is not there."""
-    text = files("pg_migration_tests").joinpath("hostile.sql").read_text(encoding="utf-8")
-    server.psql(url, text, "-v", f"schema={schema}", "-v", f"words={' '.join(WORDS)}")
+    server.psql(url, _text("hostile.sql"), "-v", f"schema={schema}", "-v", f"words={' '.join(WORDS)}")
+
+
+def lay_cast_traps(server: PostgresServer, url: str) -> None:
+    """Fill a database with casts that are traps."""
+    server.psql(url, _text("hostile_casts.sql"))
+
+
+def _text(name: str) -> str:
+    return files("pg_migration_tests").joinpath(name).read_text(encoding="utf-8")

@@ -25,7 +25,8 @@ SELECT least(
         - CASE WHEN r.rolsuper THEN 0 ELSE to_number(current_setting('superuser_reserved_connections'), '9999999')::int
             + CASE WHEN to_regrole('pg_use_reserved_connections') IS NOT NULL
                         AND pg_has_role(r.oid, to_regrole('pg_use_reserved_connections'), 'USAGE')
-                   THEN 0 ELSE coalesce(to_number(current_setting('reserved_connections', true), '9999999')::int, 0) END END
+                   THEN 0
+                   ELSE coalesce(to_number(current_setting('reserved_connections', true), '9999999')::int, 0) END END
         - (SELECT count(*) FROM client),
     CASE WHEN d.datconnlimit >= 0 AND NOT r.rolsuper
         THEN d.datconnlimit - (SELECT count(*) FROM client WHERE datid = d.oid) END,

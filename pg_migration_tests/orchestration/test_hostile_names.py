@@ -1,12 +1,17 @@
-"""Schemas in which everything is called like what our own statements mean: nothing of it is ever reached."""
+"""Schemas in which everything is called like what our own statements mean, and casts: nothing of it is ever reached."""
 
+import re
+
+import psycopg2
 import pytest
 
 from pg_migration.cli.comparing import structural_differences
-from pg_migration_tests.hostile import lay_traps
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.hostile import PACKAGE, lay_cast_traps, lay_traps
 from pg_migration_tests.orchestration.harness import Platform
 
-# Tables called like types and catalogs, keys of every kind, and a type whose casts are traps; names that have to be the
+# Tables called like types and catalogs, keys of every kind, a type whose casts are traps, and a check that leaves
+# temporary tables in the session that writes rows; names that have to be the
 # system's are qualified, as an application that lives in such a schema has to.
 APPLICATION = """
 SET search_path = pg_catalog, pg_temp;
@@ -32,9 +37,22 @@ CREATE TABLE shop.pg_type_0 PARTITION OF shop.pg_type FOR VALUES WITH (MODULUS 2
 CREATE TABLE shop.pg_type_1 PARTITION OF shop.pg_type FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 INSERT INTO shop.pg_type
 SELECT n, CASE n % 2 WHEN 0 THEN 'sad' ELSE 'glad' END::shop.mood FROM generate_series(1, 99) n;
+CREATE FUNCTION shop.left_behind() RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+    CREATE TEMP TABLE IF NOT EXISTS pg_class (caught int);
+    CREATE TEMP TABLE IF NOT EXISTS pg_namespace (caught int);
+    CREATE TEMP TABLE IF NOT EXISTS pg_attribute (caught int);
+    CREATE TEMP TABLE IF NOT EXISTS pg_locks (caught int);
+    CREATE TEMP TABLE IF NOT EXISTS text (caught int);
+    CREATE TEMP TABLE IF NOT EXISTS oid (caught int);
+    CREATE TEMP TABLE IF NOT EXISTS int8 (caught int);
+    CREATE TEMP TABLE IF NOT EXISTS regclass (caught int);
+    RETURN true;
+END $$;
 CREATE TABLE shop.bool (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, parent int REFERENCES shop.bool, a text, b text,
-    ab text GENERATED ALWAYS AS (a || b) STORED, CHECK (num_nonnulls(a, b) > 0), CHECK (length(a) < 50));
+    ab text GENERATED ALWAYS AS (a || b) STORED, CHECK (num_nonnulls(a, b) > 0), CHECK (length(a) < 50),
+    CHECK (shop.left_behind()));
 INSERT INTO shop.bool (a) SELECT format('%s', n) FROM generate_series(1, 200) n;
 UPDATE shop.bool SET parent = 1;
 CREATE INDEX ON shop.bool (lower(a)) WHERE a <> '';
@@ -57,7 +75,7 @@ CUT = {"partition_threshold": 1000, "max_partitions": 3, "chunk_size": 200, "wor
 
 @pytest.fixture
 def trapped(platform: Platform) -> Platform:
-    """An application among traps; the schemas that sessions of both databases look in first are traps, too."""
+    """An application among traps; the schemas that sessions of both databases look in first are traps, and casts."""
     platform.source.psql(APPLICATION)
     lay_traps(platform.source.server, platform.source.url, "shop")
     for end in (platform.source, platform.target):
@@ -67,6 +85,7 @@ def trapped(platform: Platform) -> Platform:
             "DO $$ BEGIN EXECUTE pg_catalog.format('ALTER DATABASE %I SET search_path = postgres, public, pg_catalog', "
             "pg_catalog.current_database()); END $$"
         )
+        lay_cast_traps(end.server, end.url)
     platform.set(SOURCE_SCHEMA="shop")
     return platform
 
@@ -93,3 +112,34 @@ def test_everything_goes_well_among_traps(trapped: Platform) -> None:
     assert validated.success, validated.failures
     _, different = structural_differences()
     assert [str(difference) for difference in different if not difference.surplus] == []
+
+
+def test_no_query_would_call_a_cast_of_users(postgres16: PostgresServer, source_db: str) -> None:
+    """As the server reads each query, whatever its rows; its own functions in SQL (text || anything) count, too."""
+    lay_cast_traps(postgres16, source_db)
+    connection = psycopg2.connect(source_db)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT oid::int FROM pg_proc WHERE pronamespace = 'lurking'::regnamespace")
+            traps = {oid for (oid,) in cursor}
+            cursor.execute(
+                "SELECT oid::int FROM pg_proc WHERE proname IN ('textanycat', 'anytextcat') OR proname "
+                "IN ('quote_literal', 'quote_nullable') AND proargtypes[0] = 'anyelement'::regtype"
+            )
+            traps.update(oid for (oid,) in cursor)
+            cursor.execute("SET search_path = pg_catalog; SET client_min_messages = log; SET debug_print_parse = on")
+            read = {}
+            for path in sorted(PACKAGE.rglob("postgres/**/*.sql")):
+                text = path.read_text(encoding="utf-8")
+                if "CREATE " in re.sub("--.*|'[^']*'", "", text) or "FROM _pg_migration" in text:
+                    continue
+                if "%(" in text or "%s::" in text:
+                    text = re.sub(r"%(\(\w+\))?s", "NULL", text.replace("%%s", "%%")).replace("%%", "%")
+                connection.notices.clear()
+                cursor.execute(f"PREPARE query AS {text}; DEALLOCATE query".replace("%", "%%"), ())
+                tree = "".join(connection.notices)
+                read[path.name] = traps & {int(oid) for oid in re.findall(r"funcid\s+(\d+)", tree)}
+    finally:
+        connection.close()
+    assert len(read) > 50
+    assert {name for name, found in read.items() if found} == set()

@@ -232,7 +232,7 @@ def sequences(ends: Ends, catalog: Catalog) -> Finding:
     """That the role can read where the source's sequences stand, which is needed only after the rows."""
     refused = fetch(
         ends.source,
-        "SELECT format('%%s', c.oid::regclass) FROM unnest(%s::oid[]) AS wanted (oid) JOIN pg_class c ON c.oid = wanted.oid "
+        "SELECT concat(c.oid::regclass) FROM unnest(%s::oid[]) AS wanted (oid) JOIN pg_class c ON c.oid = wanted.oid "
         "WHERE NOT (has_schema_privilege(c.relnamespace, 'USAGE') AND has_sequence_privilege(wanted.oid, 'SELECT')) "
         "ORDER BY 1",
         ([sequence.oid for sequence in catalog.sequences],),
@@ -252,7 +252,7 @@ def row_security(ends: Ends, catalog: Catalog) -> Finding:
     """That no policy hides rows of the source from the role."""
     hidden = fetch(
         ends.source,
-        "SELECT format('%%s', t::regclass) FROM unnest(%s::oid[]) AS t WHERE row_security_active(t) ORDER BY 1",
+        "SELECT concat(t::regclass) FROM unnest(%s::oid[]) AS t WHERE row_security_active(t) ORDER BY 1",
         ([table.oid for table in catalog.tables],),
     )
     if not hidden:
