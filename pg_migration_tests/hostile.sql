@@ -2,6 +2,7 @@
 -- for every name in :words that the system has, with the same arguments and with ones that fit better. Each raises an
 -- error when it is called or read. Names that can't be given away (pseudo-types and the like) are left out.
 SET search_path = pg_catalog, pg_temp;
+SET check_function_bodies = off;
 CREATE SCHEMA IF NOT EXISTS :"schema";
 CREATE FUNCTION :"schema".caught(what text) RETURNS int LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'caught: % was reached', what; END $$;

@@ -2,6 +2,7 @@
 -- text. Those of scalar types find uses by themselves, as people make them who come from servers that did so; that of
 -- an array is used where it is asked for. Each raises an error when it is called.
 SET search_path = pg_catalog, pg_temp;
+SET check_function_bodies = off;
 CREATE SCHEMA lurking;
 GRANT USAGE ON SCHEMA lurking TO PUBLIC;
 DO $$
