@@ -306,19 +306,18 @@ class Load:
                 event = self._events.get(timeout=INTERRUPT_POLL_SECONDS)
             except queue.Empty:
                 self._context.connections.meanwhile()
-                if time.monotonic() < due:
-                    continue
-                due = time.monotonic() + PROGRESS_SECONDS
-                progress = self._progress()
-                if progress.tables:
-                    yield progress
-                continue
-            if event is None:
-                running -= 1
-            elif isinstance(event, BaseException):
-                raise event
             else:
-                yield event
+                if event is None:
+                    running -= 1
+                elif isinstance(event, BaseException):
+                    raise event
+                else:
+                    yield event
+            # Also while one event follows the other, as small chunks bring about.
+            if time.monotonic() >= due:
+                due = time.monotonic() + PROGRESS_SECONDS
+                if (progress := self._progress()).tables:
+                    yield progress
 
     def _progress(self) -> Progress:
         states = [s for s in self._tables.values() if s.started is not None and s.copied is None and s.error is None]
