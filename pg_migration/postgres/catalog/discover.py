@@ -132,7 +132,9 @@ def discover(
         notices += moved
         if surroundings is not None:
             notices += _leave_foreign_tables(assembly, tables, schemas, surroundings.relations)
-        notices += _forgo(assembly, reach)
+        forgone, told = _forgo(assembly, reach)
+        excluded_drafts += forgone
+        notices += told
         unused = drop_unused(assembly)
         notices += [
             *_unused(unused, rows["extension_configurations"]),
@@ -220,15 +222,16 @@ def _drafts(rows: Rows, switched_off: Collection[str], reach: Reach | None) -> I
                 yield from kind.build(kind, row if reach is None else within_reach(kind.name, row, reach))
 
 
-def _forgo(assembly: Assembly, reach: Reach | None) -> list[Notice]:
-    """Take out what is out of reach altogether; all of it, by kind and name, in few lines."""
+def _forgo(assembly: Assembly, reach: Reach | None) -> tuple[list[Draft], list[Notice]]:
+    """Take out what is out of reach altogether; what was taken out, and all of it by kind and name, in few lines."""
     told: dict[tuple[str, str], list[str]] = {}
     for draft in assembly.drafts.values():
         for reason in draft.forgone:
             told.setdefault((draft.kind, reason), []).append(draft.name)
-    assembly.remove([address for address, draft in assembly.drafts.items() if draft.forgone and not draft.statements])
+    gone = [draft for draft in assembly.drafts.values() if draft.forgone and not draft.statements]
+    assembly.remove([draft.address for draft in gone])
     role = reach.role if reach else ""
-    return [
+    return gone, [
         Notice(kind, ", ".join(sorted(names)), f"{reason}, since role {role} of the target may not")
         for (kind, reason), names in told.items()
     ]

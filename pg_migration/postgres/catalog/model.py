@@ -263,8 +263,8 @@ class Catalog:
     name and value. ``role`` is the one that connects. ``compression_methods`` are those that the server was built with.
     ``remembered`` is what an earlier migration into this database noted (`pg_migration.postgres.ddl.memory`), and
     ``brought`` what earlier ones brought here and from which schema of the source (`pg_migration.postgres.ddl.origin`).
-    ``excluded`` are the objects that were left out with excluded tables. Something outside the chosen schemas leans on
-    ``needed_outside``.
+    ``excluded`` are the objects that were left out: with excluded tables, or since the target's role can't give them.
+    Something outside the chosen schemas leans on ``needed_outside``.
     ``configurations`` belong to the extensions among the objects.
     """
 

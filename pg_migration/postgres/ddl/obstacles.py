@@ -188,5 +188,10 @@ def what_can_be_said(judge: Judge) -> Catalog:
         if (other := theirs.get(identity_of(judge.source, found.object))) is None
         or not is_same(judge.source, judge.target, found.object, other)
     ]
-    kept = tuple(item for item in judge.source.objects if item.address not in gone)
-    return replace(judge.source, objects=kept, notices=(*judge.source.notices, *told))
+    return replace(
+        judge.source,
+        objects=tuple(item for item in judge.source.objects if item.address not in gone),
+        # The source has not taken them back.
+        excluded=(*judge.source.excluded, *(found.object for found in gone.values())),
+        notices=(*judge.source.notices, *told),
+    )
