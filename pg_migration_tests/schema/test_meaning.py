@@ -185,7 +185,7 @@ def test_a_view_of_the_same_text_that_finds_another_operator(pair: Pair) -> None
     pair.load(LOOSE + of("loose", TABLES) + "CREATE VIEW v AS SELECT id FROM n JOIN m USING (c);")
     source = migrate(pair).source
     pair.prepare(
-        "CREATE SCHEMA _pg_migration; SET search_path = pg_catalog;"
+        "SET search_path = pg_catalog;"
         "CREATE OR REPLACE VIEW public.v AS SELECT id FROM public.n JOIN public.m USING (c);"
     )
     assert_same_dump(pair)
