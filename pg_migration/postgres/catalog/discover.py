@@ -590,7 +590,9 @@ class _Finisher:
         if draft.kind in _WITH_INDEX:
             found = set(self._called_by_indexes.get(draft.relation, ()))
         elif draft.kind == "materialized view rows":
-            read = reachable(self._run_through.keys() & self.assembly.edges[draft.address], self._run_through)
+            # What was left out has no edges, and is never filled.
+            needed = self.assembly.edges.get(draft.address, set())
+            read = reachable(self._run_through.keys() & needed, self._run_through)
             tables = {address.objid for view in read for address in self.assembly.edges[view]}
             found = read.union(*(self._called_by_indexes.get(table, ()) for table in tables))
         else:
