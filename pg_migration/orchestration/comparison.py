@@ -29,9 +29,7 @@ def both_sides(run: MigrationRun, readers: int | None = None) -> Iterator[BothSi
         snapshots = {Side.SOURCE: source, Side.TARGET: target}
         ends = (run.source_connection, run.target_connection)
         same_encoding = len({end.info.parameter_status("server_encoding") for end in ends}) == 1
-        yield BothSides(
-            run.connections, run.source, run.target, run.schemas, snapshots, run.catalog.settings, same_encoding
-        )
+        yield BothSides(run.connections, run.schemas, snapshots, run.catalog.settings, same_encoding)
     finally:
         if target is not None:
             target.release()

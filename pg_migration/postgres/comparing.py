@@ -15,7 +15,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.catalog.renaming import quote
-from pg_migration.postgres.endpoint import Endpoint, Side
+from pg_migration.postgres.endpoint import Side
 from pg_migration.postgres.errors import ConnectionFailed, MigrationError, server_message
 from pg_migration.postgres.readers import Reader
 from pg_migration.postgres.session import CANCEL_AGAIN_SECONDS, INTERRUPT_POLL_SECONDS, RETRY_SECONDS, Connections
@@ -120,8 +120,6 @@ class BothSides:
     """
 
     connections: Connections
-    source: Endpoint
-    target: Endpoint
     schemas: Mapping[str, str]
     snapshots: Mapping[Side, Snapshot]
     settings: Sequence[tuple[str, str]] = ()

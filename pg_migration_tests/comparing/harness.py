@@ -46,8 +46,7 @@ class Pair:
     def sides(self) -> BothSides:
         """Both sides as they are now."""
         snapshots = {side: Snapshot.take(self.links, end) for side, end in self.ends.items()}
-        source, target = self.ends[Side.SOURCE], self.ends[Side.TARGET]
-        return BothSides(self.links, source, target, self.schemas, snapshots)
+        return BothSides(self.links, self.schemas, snapshots)
 
     def answers(self) -> Answers[Digest]:
         """The digests of every slice."""
