@@ -17,7 +17,7 @@ from pg_migration.orchestration.table_checks import compare_again
 from pg_migration.orchestration.tables import set_sequences
 from pg_migration.postgres import ledger, suspension
 from pg_migration.postgres.catalog import Phase, Table, matches
-from pg_migration.postgres.load import ObjectFailed, TableFailed, TableLoaded, WorkDone, WorkerLeft
+from pg_migration.postgres.load import ObjectFailed, ObjectMade, TableFailed, TableLoaded, WorkDone, WorkerLeft
 from pg_migration.postgres.progress import Progress
 from pg_migration.postgres.repairing import Damage, find_damage, reload_damage
 
@@ -127,6 +127,8 @@ class _Repair:
                 tell(self._context, run, f"{'.'.join(name)}: {event.error}")
             elif isinstance(event, ObjectFailed):
                 tell(self._context, run, f"{event.object.identity} was not built: {event.error}")
+            elif isinstance(event, ObjectMade):
+                run.note_made([event.object])
             elif isinstance(event, WorkerLeft):
                 run.note_worker_left(event)
             elif isinstance(event, Progress):

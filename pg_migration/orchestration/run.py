@@ -187,6 +187,7 @@ class MigrationRun:
         self._covers_everything = False
         self.reported = False
         self.dropped: tuple[SchemaObject, ...] = ()  # in the target, not for good, in this order
+        self._made: list[SchemaObject] = []  # of the source, and not noted yet
         self._plans: dict[TableName, TablePlan] = {}
         self._workers: int | None = None
         self._free: dict[Side, int] = {}
@@ -446,9 +447,21 @@ class MigrationRun:
         return found
 
     def target_catalog(self) -> Catalog:
-        """The target's structure as it is now, less what is to be left as it is."""
+        """The target's structure as it is now, less what is to be left as it is.
+
+        How the server writes what this run has made since it was last asked is noted on that occasion.
+        """
         found = self._whole_target_catalog(self.catalog)
-        return found if self._standing is None else within_reach(found, self._standing.foreign.keys())
+        if self._standing is not None:
+            found = within_reach(found, self._standing.foreign.keys())
+        if self._made and not self.outcomes.failures:
+            remember(self.target_connection, self.catalog, found, self._made)
+            self._made.clear()
+        return found
+
+    def note_made(self, objects: Iterable[SchemaObject]) -> None:
+        """Say what this run has made; where something failed, nothing is noted of how the server writes it."""
+        self._made += objects
 
     @property
     def _discovered(self) -> dict[str, Any]:
@@ -472,15 +485,10 @@ class MigrationRun:
                 brought_from=self.source.place,
             )
 
-    def remember_structure(self) -> None:
-        """Note what came from the source, and how each server writes it, when everything was made.
-
-        Servers of one version write some things otherwise too, once they have read what one of them wrote.
-        """
+    def note_all_brought(self) -> None:
+        """Note what came from the source, when everything was made."""
         if not self.outcomes.failures:
-            now = self.target_catalog()
-            remember(self.target_connection, self.catalog, now)
-            note_all_brought(self.target_connection, self.source.place, self.catalog, now)
+            note_all_brought(self.target_connection, self.source.place, self.catalog, self.target_catalog())
 
     def target_name(self, table: Table) -> TableName:
         """Schema and name of a table in the target."""
@@ -615,6 +623,7 @@ class MigrationRun:
         try:
             if self.begun and self.owner is None and not self.target_connection.closed:
                 execute(self.target_connection, "SET synchronous_commit = on")
+                self._note_the_rest()
                 ledger.forget_plans(self.target_connection, self.outcomes.differing)
                 self._record_counts()
                 ledger.close_run(self.target_connection, self.run_id, succeeded)
@@ -628,6 +637,12 @@ class MigrationRun:
         """Log for whom the run waits. Only the thread that has Dagster's context may."""
         while self._warn is not None and threading.get_ident() == self._thread and not self._waits.empty():
             self._warn(self._waits.get())
+
+    def _note_the_rest(self) -> None:
+        """Note how the server writes what the last step has made."""
+        if self._made and not self.outcomes.failures:
+            with suppress(MigrationError, psycopg2.Error):  # the next run then makes anew what is written otherwise
+                self.target_catalog()
 
     def _record_counts(self) -> None:
         """What the server counts from now on in the tables that this run has loaded, others have written."""

@@ -146,7 +146,7 @@ def build_post_data(relations: Relations) -> dg.AssetsDefinition:
             left = migration.call(lambda: suspension.restore(migration.target_connection, suspension.EVERYTHING))
             wanted = _with_refreshes(migration.catalog, lacking(migration, Phase.POST_DATA))
             statements = migration.call(lambda: make(context, migration, wanted))
-            migration.call(migration.remember_structure)
+            migration.call(migration.note_all_brought)
             if migration.dropped and not migration.options.drop_existing_tables:
                 migration.outcomes.notes += migration.call(lambda: return_strangers(migration))
         for failure in left:
@@ -185,8 +185,10 @@ def make(context: dg.AssetExecutionContext, migration: MigrationRun, objects: Se
     done = apply(migration.target_connection, objects, migration.outcomes.ddl, settings, schemas)
     migration.outcomes.ddl += done
     migration.outcomes.notes += [f"{outcome.object.identity}: {outcome.note}" for outcome in done if outcome.note]
-    made = [outcome.object for outcome in done if outcome.made and outcome.object.kind != "settings"]
-    note_brought(migration.target_connection, migration.source.place, migration.catalog, made)
+    made = [outcome.object for outcome in done if outcome.made]
+    new = [item for item in made if item.kind != "settings"]
+    note_brought(migration.target_connection, migration.source.place, migration.catalog, new)
+    migration.note_made(made)
     for problem in (problem_of(outcome) for outcome in done if not outcome.made):
         tell(context, migration, problem)
     return [outcome.statement for outcome in done if outcome.made]

@@ -25,6 +25,7 @@ from pg_migration.postgres.load import (
     Mode,
     NotAnalyzed,
     ObjectFailed,
+    ObjectMade,
     ObjectNoted,
     TableFailed,
     TableLoaded,
@@ -215,6 +216,8 @@ class TablesStep:
                 problems.append(self._failed(event))
             elif isinstance(event, ObjectFailed):
                 tell(self._context, self._migration, f"{event.object.identity} was not built: {event.error}")
+            elif isinstance(event, ObjectMade):
+                self._migration.note_made([event.object])
             elif isinstance(event, NotAnalyzed):
                 name = ".".join(self._migration.target_name(event.plan.table))
                 self._migration.outcomes.notes.append(f"{name} could not be analyzed: {event.error}")

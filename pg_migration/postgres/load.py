@@ -128,6 +128,13 @@ class NotAnalyzed:
 
 
 @dataclass(frozen=True)
+class ObjectMade:
+    """An index or constraint that was built."""
+
+    object: SchemaObject
+
+
+@dataclass(frozen=True)
 class ObjectNoted:
     """An index or constraint that was built in a way that people have to know of."""
 
@@ -178,7 +185,16 @@ class WorkerLeft:
 
 
 Event = (
-    LoadBegun | WorkerLeft | WorkDone | TableLoaded | TableFailed | ObjectFailed | ObjectNoted | NotAnalyzed | Progress
+    LoadBegun
+    | WorkerLeft
+    | WorkDone
+    | TableLoaded
+    | TableFailed
+    | ObjectFailed
+    | ObjectMade
+    | ObjectNoted
+    | NotAnalyzed
+    | Progress
 )
 
 
@@ -532,6 +548,8 @@ class Load:
         notes = worker.make(made, builds if isinstance(task, _Build) else made.statements[len(builds) :], again)
         for note in notes:
             self._events.put(ObjectNoted(made, note))
+        if isinstance(task, _Alter):
+            self._events.put(ObjectMade(made))
 
     def _finish(self, worker: Worker, state: _TableState) -> None:
         try:

@@ -197,7 +197,7 @@ def test_a_view_of_the_same_text_that_finds_another_operator(pair: Pair) -> None
             "the source alone"
         )
         assert told.meaning
-        remember(target, source, found)
+        remember(target, source, found, source.objects)
         assert len(differences(source, discover(target, {"public": "public"}))) == 1
     assert "view public.v" in [item.identity for item in migrate(pair).plan.create]
     demand_same_meaning(pair)
