@@ -19,10 +19,10 @@ help:
 	@echo "Another Python than python3: make demo PYTHON=python3.12"
 
 demo: $(VENV)/installed-demo
-	@$(BIN)/python -m pg_migration.demo run
+	@$(BIN)/python -m pg_migration.devtools.demo run
 
 ui: $(VENV)/installed-demo
-	@$(BIN)/python -m pg_migration.demo ui
+	@$(BIN)/python -m pg_migration.devtools.demo ui
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -36,16 +36,16 @@ coverage: $(VENV)/installed-dev
 	$(PYTEST) --cov
 
 bench: $(VENV)/installed-benchmark
-	@$(BIN)/python -m pg_migration.benchmark $(ARGUMENTS)
+	@$(BIN)/python -m pg_migration.devtools.benchmark $(ARGUMENTS)
 
 chaos: $(VENV)/installed-demo
-	@$(BIN)/python -m pg_migration.chaos $(ARGUMENTS)
+	@$(BIN)/python -m pg_migration.devtools.chaos $(ARGUMENTS)
 
 # The demo's servers are stopped by the environment that started them.
 clean:
 	@if [ -e .demo ]; then \
 	    [ -x $(BIN)/python ] || { echo "no $(VENV) to stop the servers of .demo with; make demo makes it again"; exit 1; }; \
-	    $(BIN)/python -m pg_migration.demo clean; \
+	    $(BIN)/python -m pg_migration.devtools.demo clean; \
 	fi
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
 	find pg_migration pg_migration_tests -name __pycache__ -type d -prune -exec rm -rf {} +

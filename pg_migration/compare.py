@@ -5,8 +5,8 @@ same structure, 1 when they differ, 2 when they could not be compared.
 import sys
 from collections.abc import Sequence
 
-from pg_migration.cli.comparing import compare
-from pg_migration.cli.ending import status_of
+from pg_migration.cli.compare import compare
+from pg_migration.cli.exit_status import status_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,29 +2,30 @@
 
 import dagster as dg
 
-from pg_migration.orchestration import settings
-from pg_migration.orchestration.attendance import attended
-from pg_migration.orchestration.database_checks import build_database_checks, build_known_tables
-from pg_migration.orchestration.foreign_keys import build_foreign_keys
-from pg_migration.orchestration.jobs import build_migrate, build_validate
-from pg_migration.orchestration.location import Location, load
-from pg_migration.orchestration.notifications import build_failed_runs
-from pg_migration.orchestration.planning import plan_job
-from pg_migration.orchestration.preflight import preflight_job
-from pg_migration.orchestration.pruning import prune_job
-from pg_migration.orchestration.relations import Relations
-from pg_migration.orchestration.repair import build_repair
-from pg_migration.orchestration.resources import Database, Migration
-from pg_migration.orchestration.schedules import build_schedules
-from pg_migration.orchestration.sensors import (
-    build_planned_ranges,
-    build_source_rows_changed,
-    build_source_structure_changed,
-)
-from pg_migration.orchestration.structure import build_post_data, build_source_schema, build_target_ddl
-from pg_migration.orchestration.summary import build_summary
-from pg_migration.orchestration.table_checks import build_table_checks
-from pg_migration.orchestration.tables import build_tables
+from pg_migration.orchestration import environment
+from pg_migration.orchestration.assets.foreign_keys import build_foreign_keys
+from pg_migration.orchestration.assets.ownership import attended
+from pg_migration.orchestration.assets.post_data import build_post_data
+from pg_migration.orchestration.assets.source_schema import build_source_schema
+from pg_migration.orchestration.assets.summary import build_summary
+from pg_migration.orchestration.assets.tables import build_tables
+from pg_migration.orchestration.assets.target_ddl import build_target_ddl
+from pg_migration.orchestration.automation.failed_runs import build_failed_runs
+from pg_migration.orchestration.automation.planned_ranges import build_planned_ranges
+from pg_migration.orchestration.automation.schedules import build_schedules
+from pg_migration.orchestration.automation.source_rows import build_source_rows_changed
+from pg_migration.orchestration.automation.source_structure import build_source_structure_changed
+from pg_migration.orchestration.checks.database import build_database_checks, build_known_tables
+from pg_migration.orchestration.checks.tables import build_table_checks
+from pg_migration.orchestration.jobs.migrate import build_migrate
+from pg_migration.orchestration.jobs.plan import plan_job
+from pg_migration.orchestration.jobs.preflight import preflight_job
+from pg_migration.orchestration.jobs.prune import prune_job
+from pg_migration.orchestration.jobs.repair import build_repair
+from pg_migration.orchestration.jobs.validate import build_validate
+from pg_migration.orchestration.location.code_location import Location, load
+from pg_migration.orchestration.location.table_assets import Relations
+from pg_migration.orchestration.runs.resource import Database, Migration
 
 
 def build(location: Location) -> dg.Definitions:
@@ -47,8 +48,8 @@ def build(location: Location) -> dg.Definitions:
             *([table_checks] if table_checks is not None else []),
         ],
         resources={
-            "source": Database(url_variable=settings.SOURCE_URL, schema_variable=settings.SOURCE_SCHEMA),
-            "target": Database(url_variable=settings.TARGET_URL, schema_variable=settings.TARGET_SCHEMA),
+            "source": Database(url_variable=environment.SOURCE_URL, schema_variable=environment.SOURCE_SCHEMA),
+            "target": Database(url_variable=environment.TARGET_URL, schema_variable=environment.TARGET_SCHEMA),
             "migration": Migration(),
         },
         executor=dg.in_process_executor,

@@ -17,7 +17,7 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from pg_migration.demo import servers
+from pg_migration.devtools import servers
 
 # A shell that starts the tests in the background has them ignore SIGINT, and every process that they start as well:
 # what is told to stop that way would go on.

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from pg_migration.cli.comparing import compare
-from pg_migration.cli.ending import FAILED, SUCCEEDED
-from pg_migration.cli.environment import local_environment
+from pg_migration.cli.compare import compare
+from pg_migration.cli.dotenv import local_environment
+from pg_migration.cli.exit_status import FAILED, SUCCEEDED
 from pg_migration.cli.streams import harmless
 
 
@@ -71,7 +71,7 @@ class _JobCommand(click.Command):
         self, files: tuple[Path, ...], as_json: bool, verbose: bool, patterns: tuple[str, ...] = (), **settings: Any
     ) -> None:
         from pg_migration.cli.options import merged, run_config
-        from pg_migration.cli.running import run_job
+        from pg_migration.cli.run import run_job
 
         config = run_config(files, settings)
         if patterns:
@@ -114,6 +114,6 @@ for _spec in JOBS:
 @click.pass_context
 def report(context: click.Context, run: str, as_json: bool) -> None:
     """Print a report."""
-    from pg_migration.cli.reporting import report as print_it
+    from pg_migration.cli.report import report as print_it
 
     print_it(context, run, as_json)

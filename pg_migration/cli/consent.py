@@ -7,12 +7,12 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from pg_migration.cli.ending import FAILED
+from pg_migration.cli.exit_status import FAILED
 from pg_migration.cli.options import merged
-from pg_migration.orchestration.resources import Migration
-from pg_migration.orchestration.run import MigrationRun
-from pg_migration.postgres.belonging import Strange
+from pg_migration.orchestration.runs.resource import Migration
 from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.ledger.own_rows import Strange
+from pg_migration.postgres.migration.run import MigrationRun
 
 OVERWRITE = {"resources": {"migration": {"config": {"overwrite_existing_rows": True}}}}
 

@@ -10,8 +10,8 @@ import click
 import yaml
 from pydantic.fields import FieldInfo
 
-from pg_migration.cli.ending import Misused
-from pg_migration.orchestration.resources import Migration
+from pg_migration.cli.exit_status import Misused
+from pg_migration.orchestration.runs.resource import Migration
 
 _TYPES: Mapping[object, "click.ParamType[Any]"] = {int: click.INT, float: click.FLOAT, str: click.STRING}
 

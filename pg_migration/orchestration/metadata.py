@@ -6,10 +6,11 @@ from typing import Any
 import dagster as dg
 from tabulate import tabulate
 
-from pg_migration.postgres.adaptation import readable
 from pg_migration.postgres.catalog import Catalog, Column
-from pg_migration.postgres.load import RangeLoaded, TableLoaded
+from pg_migration.postgres.connection.literals import readable
+from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.preflight import Finding, Severity, worst_first
+from pg_migration.postgres.transfer.events import RangeLoaded, TableLoaded
 
 Figure = dg.MetadataValue[Any] | dg.TableSchema | int | float | str
 
@@ -151,3 +152,33 @@ def range_metadata(done: RangeLoaded) -> dict[str, Figure]:
 def rows_per_second(done: TableLoaded) -> int:
     """Throughput of the copy alone, without indexes."""
     return round(done.copied_rows / done.seconds) if done.seconds > 0 else 0
+
+
+def plan_metadata(found: Forecast) -> dict[str, Figure]:
+    """The plan as asset metadata."""
+    return {
+        "plan": markdown(_rows(found)),
+        "planned_rows": found.rows,
+        "planned_bytes": found.bytes,
+        "planned_chunks": found.chunks,
+        "planned_workers": found.workers,
+        "estimated_seconds": round(found.seconds, 1),
+    }
+
+
+def _rows(found: Forecast) -> list[dict[str, object]]:
+    return [
+        {
+            "order": number,
+            "table": table.table,
+            "rows": table.rows,
+            "bytes": table.bytes,
+            "format": table.wire_format,
+            "cut by": table.cut_by,
+            "ranges": len(table.ranges),
+            "chunks": table.chunks,
+            "frozen": table.frozen,
+            "seconds": table.seconds,
+        }
+        for number, table in enumerate(found.tables, 1)
+    ]

@@ -9,7 +9,7 @@ from functools import cached_property
 from pydantic import TypeAdapter
 
 from pg_migration.postgres.catalog import Notice
-from pg_migration.postgres.forecast import Forecast
+from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.preflight import Finding
 
 Figure = int | float | str
@@ -140,7 +140,7 @@ class KindReport:
 
 @dataclass(frozen=True)
 class WorkReport:
-    """What one worker did from when to when: see `pg_migration.postgres.load.WorkDone`."""
+    """What one worker did from when to when: see `pg_migration.postgres.transfer.load.WorkDone`."""
 
     worker: int
     activity: str

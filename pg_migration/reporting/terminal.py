@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pg_migration.postgres.forecast import Forecast
+from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.preflight import Finding, Severity
-from pg_migration.reporting import figures
+from pg_migration.reporting import formats
 from pg_migration.reporting.model import Database, Report, TableReport
 
 NARROW = 110
@@ -43,7 +43,7 @@ def show(report: Report, console: Console, place: str | None = None) -> None:
         console.print(_findings(telling))
     if report.plan is not None:
         console.print(_plan(report.plan))
-        _line(console, _text(figures.forecast(report.plan)))
+        _line(console, _text(formats.forecast(report.plan)))
     if report.checks_planned:
         _line(console, _text(report.checks_told))
     _checks(report, console)
@@ -63,7 +63,7 @@ def _head(report: Report, console: Console) -> None:
     style = "bold green" if report.succeeded else "bold red"
     head = Text(f"{report.job} {'succeeded' if report.succeeded else 'FAILED'}", style=style)
     head.append(
-        f"  {report.started_at:%Y-%m-%d %H:%M:%S} UTC, {figures.duration(report.seconds)}", style="default not bold"
+        f"  {report.started_at:%Y-%m-%d %H:%M:%S} UTC, {formats.duration(report.seconds)}", style="default not bold"
     )
     ends = (end.where or "unknown" for end in (report.source, report.target))
     head.append(f", run {report.run_id}, from {' to '.join(ends)}", style="default not bold")
@@ -71,11 +71,11 @@ def _head(report: Report, console: Console) -> None:
     _line(console, _text(f"from {_end(report.source)}"))
     _line(console, _text(f"to   {_end(report.target)}"))
     if report.work:
-        told = f"{figures.count(report.total_rows)} rows, {figures.size(report.total_bytes)} on the wire"
+        told = f"{formats.count(report.total_rows)} rows, {formats.size(report.total_bytes)} on the wire"
         if report.copy_seconds:
             told += (
-                f", copied in {figures.duration(report.copy_seconds)}: "
-                f"{figures.size(report.total_bytes / report.copy_seconds)}/s"
+                f", copied in {formats.duration(report.copy_seconds)}: "
+                f"{formats.size(report.total_bytes / report.copy_seconds)}/s"
             )
         _line(console, _text(told))
 
@@ -96,12 +96,12 @@ def _tables(tables: Sequence[TableReport], narrow: bool) -> Table:
         drawn.add_column(title, justify="right", no_wrap=True)
     for table in tables:
         cells = {
-            "rows": figures.count(table.rows),
-            "size": figures.size(table.source_bytes),
-            "copy": figures.duration(table.copy_seconds),
-            "indexes": figures.duration(table.build_seconds),
-            "wire": figures.size(table.bytes),
-            "rows/s": figures.count(table.rows_per_second),
+            "rows": formats.count(table.rows),
+            "size": formats.size(table.source_bytes),
+            "copy": formats.duration(table.copy_seconds),
+            "indexes": formats.duration(table.build_seconds),
+            "wire": formats.size(table.bytes),
+            "rows/s": formats.count(table.rows_per_second),
         }
         state = _text(table.state, _STYLES.get(table.state, ""))
         drawn.add_row(_text(table.title), state, *(cells[title] for title in titles))
@@ -129,11 +129,11 @@ def _plan(plan: Forecast) -> Table:
             _text(table.table),
             _text(table.wire_format),
             _text(table.cut_by),
-            figures.count(table.rows),
-            figures.size(table.bytes),
-            figures.count(len(table.ranges)),
-            figures.count(table.chunks),
-            figures.duration(table.seconds),
+            formats.count(table.rows),
+            formats.size(table.bytes),
+            formats.count(len(table.ranges)),
+            formats.count(table.chunks),
+            formats.duration(table.seconds),
         )
     return drawn
 
@@ -148,7 +148,7 @@ def _checks(report: Report, console: Console) -> None:
 
 def _text(content: str, style: str = "") -> Text:
     """Text as it is: names may hold what rich takes for markup."""
-    return Text(figures.readable(content), style=style)
+    return Text(formats.readable(content), style=style)
 
 
 def _line(console: Console, content: Text) -> None:

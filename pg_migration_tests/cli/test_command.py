@@ -10,13 +10,14 @@ from click.testing import CliRunner, Result
 from dagster._core.secrets.env_file import get_env_var_dict
 
 from pg_migration.cli.commands import JOBS, main
-from pg_migration.cli.environment import local_environment
+from pg_migration.cli.dotenv import local_environment
 from pg_migration.cli.options import resource_options, run_config
 from pg_migration.definitions import defs
-from pg_migration.orchestration import location, settings
-from pg_migration.orchestration.pruning import PRUNE
-from pg_migration.orchestration.resources import Migration
-from pg_migration.postgres.endpoint import Side
+from pg_migration.orchestration import environment
+from pg_migration.orchestration.jobs.prune import PRUNE
+from pg_migration.orchestration.location import code_location
+from pg_migration.orchestration.runs.resource import Migration
+from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration_tests.cli.conftest import Terminal
 
@@ -171,8 +172,8 @@ def test_a_dotenv_file_that_can_not_be_read(typed: CliRunner, tmp_path: Path, co
         assert f"{tmp_path / '.env'} can't be used: line {line} " in told
         assert SECRET not in told
     with pytest.raises(ConfigurationError, match=f"line {line} "):  # as Dagster's own commands come to it
-        settings.endpoint(Side.SOURCE)
-    assert location.load.__wrapped__().problem is not None
+        environment.endpoint(Side.SOURCE)
+    assert code_location.load.__wrapped__().problem is not None
 
 
 def test_a_folder_called_dotenv(typed: CliRunner, tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from click.testing import CliRunner
 from sqlalchemy.exc import OperationalError
 
 from pg_migration.cli.commands import main
-from pg_migration.orchestration import location
-from pg_migration.orchestration.event_log import KeptSqliteEventLog
-from pg_migration.postgres.session import execute
+from pg_migration.orchestration.location import code_location
+from pg_migration.orchestration.storage.event_log import KeptSqliteEventLog
+from pg_migration.postgres.connection.statements import execute
 from pg_migration_tests.cli.conftest import PROGRAMS, Ended, Terminal
 
 ROWS = "SELECT * FROM orders ORDER BY id"
@@ -124,7 +124,7 @@ def test_a_user_without_a_home(
     assert "set DAGSTER_HOME to a folder" in line
     assert "Traceback" not in done.output
     assert CliRunner().invoke(main, ["report"]).exit_code == 2
-    assert location.load.__wrapped__().problem is None
+    assert code_location.load.__wrapped__().problem is None
 
 
 def test_records_that_can_not_be_written(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:

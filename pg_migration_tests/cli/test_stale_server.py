@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from pg_migration.demo.servers import HOST, free_port
+from pg_migration.devtools.servers import HOST, free_port
 from pg_migration_tests.cli.conftest import PROGRAMS, Terminal
 
 PATIENCE_SECONDS = 300

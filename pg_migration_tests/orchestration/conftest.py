@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pg_migration.orchestration import location
+from pg_migration.orchestration.location import code_location
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.orchestration.harness import Database, Platform, Role
 
@@ -39,7 +39,7 @@ def serve(source: Database, target: Database, monkeypatch: pytest.MonkeyPatch, h
         made = Platform(source, target, instance, monkeypatch)
         made.set(SOURCE_URL=source.url, TARGET_URL=target.url, SOURCE_SCHEMA=None, TARGET_SCHEMA=None)
         yield made
-    location.load.cache_clear()
+    code_location.load.cache_clear()
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import dagster as dg
 import pytest
 
 from pg_migration.definitions import build
-from pg_migration.demo import servers
-from pg_migration.orchestration import location
+from pg_migration.devtools import servers
+from pg_migration.orchestration.location import code_location
 from pg_migration_tests.conftest import DUMP_HEADER, PostgresServer, run
 
 BOOKKEEPING = "_pg_migration"
@@ -164,8 +164,8 @@ class Platform:
 
     def reload(self) -> dg.Definitions:
         """Load the code location, as a person does in the UI."""
-        location.load.cache_clear()
-        self._definitions = build(location.load())
+        code_location.load.cache_clear()
+        self._definitions = build(code_location.load())
         return self._definitions
 
     def after(self, step: str, reaction: Callable[[], object]) -> None:

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 import pandas as pd
 import pytest
 
-from pg_migration.cli.printing import print_report
-from pg_migration.reporting import charts, filing
+from pg_migration.cli.report import print_report
+from pg_migration.reporting import store
+from pg_migration.reporting.html import charts
 from pg_migration.reporting.model import Report
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.orchestration.conftest import SHOP, serve
@@ -45,13 +46,13 @@ class Filed:
 
     @property
     def report(self) -> Report:
-        found = filing.read(self.folder, self.run.result.run_id)
+        found = store.read(self.folder, self.run.result.run_id)
         assert found is not None
         return found
 
     @property
     def page(self) -> str:
-        return (self.place / filing.PAGE).read_text(encoding="utf-8")
+        return (self.place / store.PAGE).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def filed(
 
 
 def test_it_is_linked_from_the_summary(filed: Filed) -> None:
-    assert filed.run.metadata("summary")["report"] == str(filed.place / filing.PAGE)
+    assert filed.run.metadata("summary")["report"] == str(filed.place / store.PAGE)
 
 
 def test_its_data_is_what_the_ledger_has(filed: Filed) -> None:
@@ -139,12 +140,12 @@ def test_its_timeline_shows_who_did_what_when(filed: Filed) -> None:
 
 
 def test_its_tables_are_csv_too(filed: Filed) -> None:
-    tables = pd.read_csv(filed.place / filing.TABLES)
+    tables = pd.read_csv(filed.place / store.TABLES)
     assert dict(zip(tables["name"], tables["state"], strict=True))[HOSTILE] == "copied"
     assert int(tables["rows"].sum()) == 6100
     assert tables.loc[tables["name"] == "orders", "rows_per_second"].item() > 0
-    assert len(pd.read_csv(filed.place / filing.CHECKS)) == len(filed.report.checks)
-    timeline = pd.read_csv(filed.place / filing.WORK)
+    assert len(pd.read_csv(filed.place / store.CHECKS)) == len(filed.report.checks)
+    timeline = pd.read_csv(filed.place / store.WORK)
     assert timeline["bytes"].sum() == filed.report.total_bytes
 
 
@@ -171,7 +172,7 @@ def test_its_page_fetches_nothing_and_runs_nothing(filed: Filed) -> None:
     read = _Reader(filed.page)
     assert "script" not in read.tags
     outside = {address for address in read.addresses if not address.startswith("#")}
-    assert outside == {filing.DATA, filing.TABLES, filing.CHECKS, filing.WORK}
+    assert outside == {store.DATA, store.TABLES, store.CHECKS, store.WORK}
     assert all((filed.place / name).is_file() for name in outside)
     assert "http" not in filed.page
     assert "@import" not in filed.page
@@ -261,17 +262,17 @@ def test_a_page_that_cannot_be_written_is_not_told_of(
     filed: Filed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As where the disk has room for the data alone: no draft of the page is left, and nobody is sent there."""
-    (tmp_path / filed.report.run_id / filing.PAGE).mkdir(parents=True)
-    with pytest.raises(OSError, match=filing.PAGE):
-        filing.write(filed.report, tmp_path)
-    assert filing.read(tmp_path, filed.report.run_id) == filed.report
-    assert not list(tmp_path.rglob(f"*{filing.DRAFT}"))
+    (tmp_path / filed.report.run_id / store.PAGE).mkdir(parents=True)
+    with pytest.raises(OSError, match=store.PAGE):
+        store.write(filed.report, tmp_path)
+    assert store.read(tmp_path, filed.report.run_id) == filed.report
+    assert not list(tmp_path.rglob(f"*{store.DRAFT}"))
     print_report(filed.report, tmp_path, as_json=False)
     assert "report:" not in capsys.readouterr().out
     print_report(filed.report, filed.folder, as_json=False)
-    assert f"report: {filed.place / filing.PAGE}\n" in capsys.readouterr().out
+    assert f"report: {filed.place / store.PAGE}\n" in capsys.readouterr().out
 
 
 def test_pictures_cost_nothing_until_they_are_drawn() -> None:
-    program = "import sys, pg_migration.reporting.filing; sys.exit('matplotlib' in sys.modules)"
+    program = "import sys, pg_migration.reporting.store; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

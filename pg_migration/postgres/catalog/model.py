@@ -261,8 +261,8 @@ class Catalog:
     objects without a schema, such as extensions, that nothing in the schemas needs: not to be made, but there.
     ``roles`` are those that statements name. ``settings`` are set on the database itself (ALTER DATABASE ... SET), as
     name and value. ``role`` is the one that connects. ``compression_methods`` are those that the server was built with.
-    ``remembered`` is what an earlier migration into this database noted (`pg_migration.postgres.ddl.memory`), and
-    ``brought`` what earlier ones brought here and from which schema of the source (`pg_migration.postgres.ddl.origin`).
+    ``remembered`` is what an earlier migration into this database noted (`ledger.equivalences`), and
+    ``brought`` what earlier ones brought here and from which schema of the source (`ledger.brought_objects`).
     ``excluded`` are the objects that were left out: with excluded tables, or since the target's role can't give them.
     Something outside the chosen schemas leans on ``needed_outside``.
     ``configurations`` belong to the extensions among the objects.

@@ -1,15 +1,15 @@
 """Bring a target's structure in line with a source's: decide what to do, then do it."""
 
-from pg_migration.postgres.ddl.applying import Outcome, apply
-from pg_migration.postgres.ddl.bringing_back import bring_back
-from pg_migration.postgres.ddl.differences import Difference, differences
-from pg_migration.postgres.ddl.memory import remember
-from pg_migration.postgres.ddl.obstacles import Judge, Obstacle, what_can_be_said, within_reach
-from pg_migration.postgres.ddl.origin import brought_tables, note_all_brought, note_brought
-from pg_migration.postgres.ddl.reconciling import Reconciliation, missing, reconcile
+from pg_migration.postgres.ddl.apply import Outcome, apply
+from pg_migration.postgres.ddl.diff import Difference, differences
+from pg_migration.postgres.ddl.permissions import Judge, Obstacle, what_can_be_said, within_reach
+from pg_migration.postgres.ddl.reconcile import Reconciliation, missing, reconcile
+from pg_migration.postgres.ddl.restore import bring_back
 from pg_migration.postgres.ddl.roles import acted_for, create_roles, missing_roles
 from pg_migration.postgres.ddl.surplus import Surplus, Verdict
-from pg_migration.postgres.ddl.versions import unsupported
+from pg_migration.postgres.ddl.version_features import unsupported
+from pg_migration.postgres.ledger.brought_objects import brought_tables, note_all_brought, note_brought
+from pg_migration.postgres.ledger.equivalences import remember
 
 __all__ = [
     "Difference",

@@ -6,8 +6,8 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog
-from pg_migration.postgres.reach import MEMBERSHIP_OPTIONS_SINCE
-from pg_migration.postgres.session import execute, fetch
+from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.roles.reach import MEMBERSHIP_OPTIONS_SINCE
 
 
 def missing_roles(connection: Connection, source: Catalog) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from functools import cached_property
 
 from pg_migration.postgres.catalog import Address, Catalog, SchemaObject
 from pg_migration.postgres.catalog.draft import PG_EXTENSION, PG_NAMESPACE
-from pg_migration.postgres.catalog.graph import reachable
-from pg_migration.postgres.ddl.identity import Identity, by_identity, identity_of, memory_key, there
+from pg_migration.postgres.catalog.identity import Identity, by_identity, identity_of, memory_key, there
+from pg_migration.postgres.catalog.ordering.graph import reachable
 
 # What belongs to the whole database, or holds more than the source's objects.
 NEVER_DROPPED = frozenset({"schema", "extension", "language", "access method"})

@@ -6,8 +6,8 @@ Every check looks and writes nothing. What it returns is shown by the job ``pref
 from collections.abc import Iterator
 
 from pg_migration.postgres.catalog import Catalog
-from pg_migration.postgres.preflight import contents, rights, room, rows_to_delete, servers, traffic
-from pg_migration.postgres.preflight.asking import Ends, Intent
+from pg_migration.postgres.preflight import activity, objects, permissions, resources, servers
+from pg_migration.postgres.preflight.ends import Ends, Intent
 from pg_migration.postgres.preflight.finding import (
     Finding,
     NotReady,
@@ -42,13 +42,13 @@ def look_at_servers(ends: Ends, intent: Intent) -> Iterator[Finding]:
     Raises:
         psycopg2.Error: a server refused to answer.
     """
-    yield rights.different(ends)
-    yield from rights.writable(ends)
+    yield permissions.different(ends)
+    yield from permissions.writable(ends)
     yield servers.versions(ends.source.server_version, ends.target.server_version)
     yield servers.encodings(ends)
     yield servers.collations(ends)
-    yield from room.connections(ends, intent)
-    yield from traffic.locks(ends)
+    yield from resources.connections(ends, intent)
+    yield from activity.locks(ends)
 
 
 def look_at_contents(ends: Ends, catalog: Catalog, intent: Intent) -> Iterator[Finding]:
@@ -57,18 +57,18 @@ def look_at_contents(ends: Ends, catalog: Catalog, intent: Intent) -> Iterator[F
     Raises:
         psycopg2.Error: a server refused to answer.
     """
-    yield rights.sequences(ends, catalog)
-    yield rights.row_security(ends, catalog)
-    yield rights.roles(ends, catalog, intent)
-    yield from rights.ownership(ends, catalog)
-    yield contents.features(ends, catalog)
-    yield from contents.extensions(ends, catalog)
+    yield permissions.sequences(ends, catalog)
+    yield permissions.row_security(ends, catalog)
+    yield permissions.roles(ends, catalog, intent)
+    yield from permissions.ownership(ends, catalog)
+    yield objects.features(ends, catalog)
+    yield from objects.extensions(ends, catalog)
     yield servers.used_collations(ends, catalog)
     yield from servers.collation_versions(ends, catalog)
-    yield room.locks(ends, catalog, intent)
-    yield room.disk_space(ends, catalog)
-    yield from traffic.transactions(ends)
-    yield from traffic.replication(ends, catalog)
-    yield contents.primary_keys(catalog, intent)
-    yield contents.event_triggers(ends)
-    yield contents.not_copied(catalog)
+    yield resources.locks(ends, catalog, intent)
+    yield resources.disk_space(ends, catalog)
+    yield from activity.transactions(ends)
+    yield from activity.replication(ends, catalog)
+    yield objects.primary_keys(catalog, intent)
+    yield objects.event_triggers(ends)
+    yield objects.not_copied(catalog)

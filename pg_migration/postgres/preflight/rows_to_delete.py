@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pg_migration.postgres.belonging import Strange, Written
+from pg_migration.postgres.ledger.own_rows import Strange, Written
 from pg_migration.postgres.preflight.finding import Finding, error, listed, passed, warning
 
 ROWS_TO_DELETE = "rows that would be deleted"

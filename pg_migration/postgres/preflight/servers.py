@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog
-from pg_migration.postgres.endpoint import Side
-from pg_migration.postgres.preflight.asking import Ends, ask
+from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.preflight.ends import Ends, ask
 from pg_migration.postgres.preflight.finding import Finding, error, listed, passed, warning
 
 VERSIONS = "server versions"

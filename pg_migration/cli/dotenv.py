@@ -1,0 +1,33 @@
+"""The environment of a command: that of the process, and above it what a ``.env`` file in this folder sets.
+
+Dagster's own commands take one in the same way. Reading it here, once for all subcommands, and not where some of them
+open Dagster's records, gives those the same databases that need no records, and lasts until the last line is printed.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pg_migration.cli.exit_status import misuse_told
+from pg_migration.orchestration.env_file import current_folder, read_env_file
+
+
+@contextmanager
+def local_environment() -> Iterator[None]:
+    """What the file sets, for the length of a block.
+
+    Raises:
+        Misused: when there is one that can't be read, or the folder is gone.
+    """
+    with misuse_told():
+        values = read_env_file(current_folder())
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,167 @@
+"""The commands that run a job."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+from uuid import uuid4
+
+import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster_shared.error import SerializableErrorInfo
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+
+from pg_migration.cli.consent import with_consent
+from pg_migration.cli.dagster_instance import user_instance
+from pg_migration.cli.exit_status import Misused, RecordsLost, _first_line, misuse_told
+from pg_migration.cli.options import merged
+from pg_migration.cli.progress import Follower, follower
+from pg_migration.cli.report import print_report
+from pg_migration.cli.streams import Forgiving, put
+from pg_migration.orchestration import environment, load_events
+from pg_migration.orchestration.jobs.migrate import MIGRATE
+from pg_migration.orchestration.location import code_location
+from pg_migration.orchestration.runs.failures import INTERRUPTED
+from pg_migration.orchestration.runs.resource import Migration
+from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.reporting import store
+from pg_migration.reporting.model import Report
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that came to its end. ``failures`` are the messages of the steps that failed."""
+
+    run_id: str
+    succeeded: bool
+    failures: tuple[str, ...]
+
+
+@contextmanager
+def terminal_beside_steps() -> Iterator[TextIO]:
+    """This process's error output as it is now. Dagster captures that of steps in files, where bars have no place."""
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    except (OSError, ValueError):  # it is no file
+        yield sys.stderr
+        return
+    with Forgiving(os.fdopen(descriptor, "wb"), encoding=sys.stderr.encoding, errors="replace") as stream:
+        yield stream
+
+
+def execute(
+    instance: dg.DagsterInstance, job_name: str, config: Mapping[str, Any], follower: Follower, verbose: bool
+) -> Ended:
+    """Run a job from begin to end.
+
+    Args:
+        instance: where the run is recorded.
+        job_name: a job of `pg_migration.definitions`.
+        config: the run configuration.
+        follower: is told of everything that happens.
+        verbose: whether Dagster prints its events.
+
+    Raises:
+        Misused: when the environment or the configuration is wrong; no run was made then.
+        Declined: when a person was asked, and wanted rows of the target to stay; no run was made then either.
+        RecordsLost: when Dagster could not write down what happened.
+    """
+    _check(config)
+    if job_name == MIGRATE:
+        config = with_consent(config)
+    follower.say(f"{job_name}: asking the source for its tables")
+    # Asks the source for its tables, so not before the environment was looked at.
+    from pg_migration.definitions import defs
+
+    job = defs.resolve_job_def(job_name)
+    wanted = dict(config) if verbose else merged(config, QUIET)
+    try:
+        dg.validate_run_config(job, wanted)
+    except dg.DagsterInvalidConfigError as error:
+        raise Misused("\n".join(e.message for e in error.errors)) from None
+    # What Dagster writes down of each table before the first step takes minutes where there are thousands.
+    follower.say(f"{len(code_location.load().tables):,} tables; planning the run")
+    run_id = str(uuid4())
+    instance.add_event_listener(run_id, follower.event)
+    try:
+        with follower, load_events.watched_by(follower):
+            result = job.execute_in_process(instance=instance, run_id=run_id, run_config=wanted, raise_on_error=False)
+    except SQLAlchemyError as error:
+        raise RecordsLost(
+            f"Dagster's records can't be written: {_first_line(error)}. They are where DAGSTER_HOME or its "
+            f"dagster.yaml says ({os.environ.get('DAGSTER_HOME') or 'else in this folder'}). Make room there and run "
+            f"this again: it goes on with what was copied."
+        ) from None
+    return Ended(run_id, result.success, tuple(_failures(result)))
+
+
+def _check(config: Mapping[str, Any]) -> None:
+    """Refuse what no run can be made with, before there is one."""
+    with misuse_told():
+        for side in Side:
+            environment.endpoint(side)
+        environment.reports_folder()
+        chosen = ((config.get("resources") or {}).get("migration") or {}).get("config") or {}
+        try:
+            migration = Migration(**chosen)
+        except (ValidationError, TypeError):
+            return  # Dagster tells what is wrong, in the terms of the run configuration
+        migration.options().check()
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    for event in result.get_step_failure_events():
+        failed = event.step_failure_data
+        told = failed.user_failure_data and failed.user_failure_data.description
+        yield f"{event.step_key}: {told or (_message(failed.error) if failed.error else 'failed')}"
+    for event in result.all_events:
+        if event.is_run_failure and event.job_failure_data.error:
+            yield _message(event.job_failure_data.error)
+
+
+def _message(error: SerializableErrorInfo) -> str:
+    return INTERRUPTED if error.cls_name == DagsterExecutionInterruptedError.__name__ else error.message.strip()
+
+
+def run_job(job: str, config: Mapping[str, Any], as_json: bool, verbose: bool) -> bool:
+    """Run a job, show how it goes on the error output, and print what came of it on the standard output.
+
+    Args:
+        config: the run configuration.
+        as_json: whether to print the report as JSON.
+        verbose: whether Dagster prints its events.
+
+    Returns:
+        Whether the run succeeded.
+
+    Raises:
+        Misused: when the environment or the configuration is wrong.
+    """
+    with user_instance() as instance, terminal_beside_steps() as stream:
+        if not os.environ.get("DAGSTER_HOME") and not Path("dagster.yaml").exists():
+            stream.write("DAGSTER_HOME is not set: Dagster's UI will not show this run.\n")
+            stream.flush()
+        shown = follower(stream, lines=verbose)
+        ended = execute(instance, job, config, shown, verbose)
+    _print(ended, shown.report, as_json)
+    return ended.succeeded
+
+
+def _print(ended: Ended, made: Report | None, as_json: bool) -> None:
+    """Print how a run ended: its report as it was made, since a full disk may have no room for it."""
+    folder = environment.reports_folder()
+    report = made or (store.read(folder, ended.run_id) if folder is not None else None)
+    if report is not None and folder is not None:
+        print_report(report.ended(ended.succeeded, ended.failures), folder, as_json)
+    elif as_json:
+        put(json.dumps(asdict(ended), indent=2) + "\n")
+    else:
+        outcome = "succeeded" if ended.succeeded else "FAILED"
+        put("".join(f"{line}\n" for line in [*ended.failures, f"run {ended.run_id} {outcome}"]))

@@ -1,0 +1,189 @@
+"""The last asset: what was migrated, what was not and why."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from pg_migration.orchestration.assets.source_schema import return_everything
+from pg_migration.orchestration.location.names import AFTER_ROWS, SUMMARY
+from pg_migration.orchestration.location.table_assets import Relations
+from pg_migration.orchestration.metadata import Figure, markdown, markdown_text, rows_per_second
+from pg_migration.orchestration.reports.write import file_report
+from pg_migration.orchestration.runs.begin import begin, is_whole_run
+from pg_migration.orchestration.runs.failures import fail_if, told_plainly
+from pg_migration.postgres.catalog import Phase, TableName
+from pg_migration.postgres.ddl import missing
+from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.ledger.chunks import LoadedRange
+from pg_migration.postgres.migration.run import MigrationRun
+
+# Taken from the ready steps last: in the job `migrate` it runs whatever became of the others.
+LAST = {"dagster/priority": "-100"}
+
+Row = Mapping[str, object]
+
+
+def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDefinition:
+    """The asset ``summary``, downstream of everything."""
+
+    @dg.asset(
+        name=SUMMARY,
+        group_name=AFTER_ROWS,
+        deps=after,
+        op_tags=LAST,
+        description="What the run migrated, what it did not and why. It fails when anything did, so a run is green "
+        "only when everything is there.",
+    )
+    def summary(
+        context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
+    ) -> dg.MaterializeResult[None]:
+        failures = migration.outcomes.failures
+        if not is_whole_run(context) or not failures:
+            with told_plainly(failures):
+                begin(context, migration)
+                earlier = migration.call(lambda: _copied_before(migration))
+            names = sorted(relations.listings.keys() | {migration.target_name(t) for t in migration.catalog.tables})
+        else:
+            earlier, names = {}, sorted(relations.listings)
+        rows = [_row(name, migration, earlier.get(name)) for name in names]
+        if not is_whole_run(context) or not failures:
+            failures += [_left_out(row) for row in rows if row["state"] == "not copied"]
+        failures += _left_undone(migration)
+        if failures and migration.dropped:
+            with told_plainly(failures):
+                migration.call(lambda: return_everything(migration))
+        told = dict(zip(names, rows, strict=True))
+        page = file_report(context.instance, migration, relations, told, unfinished_step=SUMMARY)
+        context.log.info("\n" + _text(rows, migration, failures))
+        if failures:
+            context.log_event(dg.AssetObservation(context.asset_key, metadata=_metadata(rows, migration, page)))
+        fail_if(failures, f"the migration is not complete, {len(failures)} failure(s)")
+        migration.outcomes.at_the_end = True
+        return dg.MaterializeResult(metadata=_metadata(rows, migration, page))
+
+    return summary
+
+
+def _left_out(row: Row) -> str:
+    return (
+        f"{row['table']} is not complete in the target: it was neither copied nor excluded. If it is new in the "
+        f"source, reload the code location and start again"
+    )
+
+
+def _copied_before(migration: MigrationRun) -> Mapping[TableName, tuple[LoadedRange, ...]]:
+    """What the ledger knows of tables that this run did not copy."""
+    loaded = migration.outcomes.loaded
+    tables = [table for table in migration.catalog.tables if migration.target_name(table) not in loaded]
+    if not tables:
+        return {}
+    complete = migration.complete_in_ledger(tables)
+    return {migration.target_name(table): complete[table.key] for table in tables if table.key in complete}
+
+
+def _left_undone(migration: MigrationRun) -> list[str]:
+    """What nobody tried to make, since a step before it failed: in one line, by name."""
+    outcomes = migration.outcomes
+    if not outcomes.failures or not (outcomes.loaded or outcomes.failed):
+        return []
+    tried, told = {outcome.object.address for outcome in outcomes.ddl}, "\n".join(outcomes.failures)
+    later = [
+        item
+        for item in migration.catalog.objects
+        if item.phase is not Phase.PRE_DATA
+        and item.address not in tried
+        and item.identity not in told
+        and f"foreign key {item.name} of " not in told
+    ]
+    try:
+        absent = migration.call(lambda: missing(migration.catalog, migration.target_catalog()))
+    except MigrationError:  # the target is gone, which has been told
+        return []
+    left = [item.identity for item in later if item in absent]
+    return [f"not made, since an earlier step failed: {', '.join(left)}"] if left else []
+
+
+def _row(name: TableName, migration: MigrationRun, earlier: tuple[LoadedRange, ...] | None) -> Row:
+    outcomes = migration.outcomes
+    loaded, checks = outcomes.loaded.get(name), outcomes.checks.get(name, {})
+    # What matters most comes first: the page of the asset has room for five or six columns.
+    return {
+        "table": ".".join(name),
+        "rows": loaded.rows if loaded else sum(r.rows for r in earlier) if earlier else None,
+        "state": _state(name, migration, earlier),
+        "checks": _verdict(checks),
+        "seconds": loaded.seconds if loaded else None,
+        "rows/s": rows_per_second(loaded) if loaded else None,
+        "bytes": loaded.bytes if loaded else sum(r.bytes for r in earlier) if earlier else None,
+        "ranges": len(loaded.ranges) if loaded else len(earlier) if earlier else None,
+    }
+
+
+def _verdict(checks: Mapping[str, bool]) -> str:
+    """In few words, since the table is wide: which failed, or how many passed."""
+    failed = [check for check, passed in checks.items() if not passed]
+    if failed:
+        return f"FAILED: {', '.join(failed)}"
+    return f"{len(checks)} passed" if checks else ""
+
+
+def _state(name: TableName, migration: MigrationRun, earlier: tuple[LoadedRange, ...] | None) -> str:
+    if name in migration.outcomes.loaded:
+        return _how_it_was_loaded(name, migration)
+    if name in migration.outcomes.failed or name in _not_made(migration):
+        return "failed"
+    if earlier:
+        return "copied by " + ", ".join(sorted({f"run {p.run_id[:8]} from snapshot {p.snapshot}" for p in earlier}))
+    return "excluded" if migration.begun and not migration.tables([name]) else "not copied"
+
+
+def _not_made(migration: MigrationRun) -> set[TableName]:
+    return {migration.catalog.target_name(table) for table in migration.not_made("table")}
+
+
+def _how_it_was_loaded(name: TableName, migration: MigrationRun) -> str:
+    outcomes = migration.outcomes
+    if continued := outcomes.loaded[name].continued:
+        return f"continued: {continued}"
+    if reason := outcomes.reloaded.get(name):
+        return f"loaded anew after a run that failed: {reason}"
+    return "copied"
+
+
+def _text(rows: Sequence[Row], migration: MigrationRun, failures: Sequence[str]) -> str:
+    parts = [*migration.cautions, markdown_text(rows)]
+    if (snapshot := migration.snapshot) is not None and migration.outcomes.loaded:
+        parts.append(
+            f"All that is copied or continued is of the source's snapshot of "
+            f"{snapshot.taken_at:%Y-%m-%d %H:%M:%S} UTC ({snapshot.name})"
+        )
+    if migration.outcomes.notes:
+        parts += ["Notes", _listed(migration.outcomes.notes)]
+    if failures:
+        parts += ["Failures", _listed(failures)]
+    return "\n".join(parts)
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines) or "none"
+
+
+def _metadata(rows: Sequence[Row], migration: MigrationRun, page: Path | None) -> dict[str, Figure]:
+    outcomes = migration.outcomes
+    snapshot = migration.snapshot
+    report: dict[str, Figure] = {"report": dg.MetadataValue.path(str(page))} if page is not None else {}
+    return {
+        **report,
+        "tables": markdown(rows),
+        **({"snapshot": snapshot.name} if snapshot is not None else {}),
+        # Of every table, whichever run copied it.
+        "rows": _total(rows, "rows"),
+        "bytes": _total(rows, "bytes"),
+        "notes": dg.MetadataValue.md(_listed([*migration.cautions, *outcomes.notes])),
+        "failures": dg.MetadataValue.md(_listed(outcomes.failures)),
+    }
+
+
+def _total(rows: Sequence[Row], column: str) -> int:
+    return sum(value for row in rows if isinstance(value := row[column], int))

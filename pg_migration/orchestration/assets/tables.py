@@ -1,0 +1,267 @@
+"""The multi-asset of all tables: plan ranges, copy, build keys and indexes, set sequences."""
+
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import dagster as dg
+
+from pg_migration.orchestration import load_events
+from pg_migration.orchestration.location.names import partitions_definition
+from pg_migration.orchestration.location.table_assets import Relations
+from pg_migration.orchestration.metadata import load_metadata, range_metadata
+from pg_migration.orchestration.runs.begin import begin, is_whole_run
+from pg_migration.orchestration.runs.concurrency import source_pool
+from pg_migration.orchestration.runs.failures import fail_if, tell, told_plainly
+from pg_migration.orchestration.runs.fan_out import Spread, runs_at_once
+from pg_migration.postgres.catalog import Phase, SchemaObject, Table, TableName
+from pg_migration.postgres.ddl import suspend
+from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.migration.sequences import set_sequences
+from pg_migration.postgres.migration.structure import lacking
+from pg_migration.postgres.planning.key_ranges import ALL
+from pg_migration.postgres.planning.plan import TablePlan
+from pg_migration.postgres.transfer.events import (
+    NotAnalyzed,
+    ObjectFailed,
+    ObjectNoted,
+    TableFailed,
+    TableLoaded,
+    WorkDone,
+    WorkerLeft,
+)
+from pg_migration.postgres.transfer.load import Load, Mode, ObjectMade
+from pg_migration.postgres.transfer.load_context import LoadContext
+from pg_migration.postgres.transfer.progress import Progress
+from pg_migration.postgres.transfer.resume import Continued, Resumption, resume
+from pg_migration.postgres.transfer.sharing import is_worth_spreading, prepare, present, share_of
+
+TableEvent = dg.AssetMaterialization | dg.MaterializeResult[None]
+
+
+class _Tables(dg.AssetsDefinition):
+    """A multi-asset whose assets have partitions definitions of their own.
+
+    Dagster's usage statistics ask for the one that all have in common, which raises an error where there is none: the
+    job would fail on every instance that has not switched them off.
+    """
+
+    @property
+    def partitions_def(self) -> None:
+        """None in common."""
+        return
+
+
+def build_tables(relations: Relations) -> dg.AssetsDefinition:
+    """All tables as one step, so that they share one snapshot and one queue of chunks."""
+
+    @dg.multi_asset(
+        name="tables",
+        specs=relations.table_specs("target_ddl"),
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=source_pool(),
+    )
+    def tables(context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]) -> Iterator[TableEvent]:
+        yield from TablesStep(context, migration, relations).events()
+
+    tables.__class__ = _Tables
+    return tables
+
+
+class TablesStep:
+    """One execution of the multi-asset: without a partition key whole tables, with keys exactly those ranges."""
+
+    def __init__(self, context: dg.AssetExecutionContext, migration: MigrationRun, relations: Relations) -> None:
+        self._context = context
+        self._migration = migration
+        self._relations = relations
+        self._keyed = context.has_partition_key or context.has_partition_key_range
+        self._whole = is_whole_run(context)
+        self._spread_seconds: float | None = None
+        self._continued: Mapping[TableName, Continued] = {}
+
+    def events(self) -> Iterator[TableEvent]:
+        """Load the selected tables; one materialization for each range, one result for each table."""
+        with told_plainly(self._migration.outcomes.failures):
+            begin(self._context, self._migration)
+            names = self._relations.names(self._context.selected_asset_keys)
+            tables = self._migration.loadable(names)
+            plans = self._migration.call(lambda: self._plan(tables))
+            if self._migration.owner is not None:
+                problems = yield from self._copy_share(plans)
+                fail_if(problems, "these ranges are not complete in the target")
+                return
+            mode = Mode.REPLACE_RANGES if self._keyed and not _is_everything(plans) else Mode.RELOAD
+            runs, workers = self._migration.call(self._divide_work)
+            context = self._migration.load_context(workers)
+            resumption = self._migration.call(lambda: self._resume(context, plans))
+            objects = self._migration.call(lambda: self._make_room(resumption, mode))
+            if not self._keyed:
+                self._register(resumption.plans)
+            self._migration.call(lambda: resumption.write(self._migration.target_connection, context))
+            if spread := [plan for plan in resumption.plans if runs and _is_spread(plan, resumption)]:
+                problems = yield from self._spread(context, resumption, objects, spread, runs)
+            else:
+                load = Load(context, resumption.plans, objects, mode, resumption.continued)
+                problems = yield from self._follow(load)
+            self._migration.call(lambda: set_sequences(self._migration, tables, every=self._whole))
+            problems += self._migration.call(lambda: self._restore(tables))
+        fail_if(problems, "these tables are not complete in the target")
+
+    def _plan(self, tables: Sequence[Table]) -> tuple[TablePlan, ...]:
+        if not self._keyed:
+            return self._migration.plan(tables)
+        planner = self._migration.planner()
+        return tuple(planner.plan_ranges(table, list(self._context.partition_keys)) for table in tables)
+
+    def _divide_work(self) -> tuple[int, int]:
+        """How many further runs copy ranges, and how many workers each run has."""
+        wanted = self._migration.options.spread_over
+        if wanted and self._whole:
+            return self._migration.further_runs(runs_at_once(self._context, wanted))
+        return 0, self._migration.workers()
+
+    def _spread(
+        self,
+        context: LoadContext,
+        resumption: Resumption,
+        objects: Sequence[SchemaObject],
+        spread: Sequence[TablePlan],
+        runs: int,
+    ) -> Generator[TableEvent, None, list[str]]:
+        """Load all tables but these, whose ranges other runs copy meanwhile; then build the keys of these."""
+        migration = self._migration
+        migration.call(lambda: prepare(context, spread, resumption.continued))
+        keys = {plan.name: self._relations.keys[context.target_name(plan.table)] for plan in spread}
+        order = {plan.name: self._partitions(plan) for plan in spread}
+        shares, begun = Spread(self._context, migration, keys, spread, order, runs, context.workers), time.monotonic()
+        try:
+            with shares.running():
+                alone = [plan for plan in resumption.plans if plan not in spread]
+                problems = yield from self._follow(Load(context, alone, objects, Mode.RELOAD, resumption.continued))
+                migration.outcomes.notes += shares.finish()
+        finally:
+            with suppress(MigrationError):  # the target is gone, which is told of otherwise
+                migration.outcomes.work += shares.work()
+        self._spread_seconds, self._continued = time.monotonic() - begun, resumption.continued
+        there = migration.call(lambda: present(migration.target_connection, context, spread))
+        return problems + (yield from self._follow(Load(context, spread, objects, Mode.RELOAD, there)))
+
+    def _copy_share(self, plans: Sequence[TablePlan]) -> Generator[TableEvent, None, list[str]]:
+        """Copy what the owner of the snapshot has asked this run to."""
+        migration = self._migration
+        context, target = migration.load_context(migration.call(migration.workers)), migration.target_connection
+        keys = list(self._context.partition_keys)
+        shares = migration.call(lambda: [share_of(target, context, plan, keys) for plan in plans])
+        there = migration.call(lambda: present(target, context, shares))
+        return (yield from self._follow(Load(context, shares, [], Mode.SHARE, there)))
+
+    def _resume(self, context: LoadContext, plans: tuple[TablePlan, ...]) -> Resumption:
+        """What to keep of tables that an earlier run has begun; whoever chooses tables wants them loaded anew."""
+        if not self._whole:
+            return Resumption(plans, {}, {})
+        migration = self._migration
+        source, target = migration.source_connection, migration.target_connection
+        found = resume(context, source, target, plans, migration.options.load)
+        names = {plan.name: context.target_name(plan.table) for plan in plans}
+        migration.outcomes.reloaded.update({names[name]: reason for name, reason in found.reloaded.items()})
+        return found
+
+    def _make_room(self, resumption: Resumption, mode: Mode) -> Sequence[SchemaObject]:
+        """Set aside what stands in the way on the target; the keys and indexes to build after the rows.
+
+        A table whose rows are all there keeps what it has.
+        """
+        filled = {name for name, continued in resumption.continued.items() if continued.is_complete}
+        names = self._names([plan.table for plan in resumption.plans if plan.name not in filled])
+        stayed = suspend.suspend(self._migration.target_connection, names, keys=mode is Mode.RELOAD)
+        self._migration.outcomes.notes.extend(f"kept in place during the load: {what}" for what in stayed)
+        wanted = {plan.name for plan in resumption.plans}
+        return [item for item in lacking(self._migration, Phase.KEYS) if item.table in wanted]
+
+    def _register(self, plans: Sequence[TablePlan]) -> None:
+        """Make the planned ranges the partitions of each table, and drop those of an earlier plan."""
+        instance = self._context.instance
+        for plan in plans:
+            name = self._partitions_name(plan)
+            planned = [piece.range.key for piece in plan.ranges]
+            known = set(instance.get_dynamic_partitions(name))
+            if new := [key for key in planned if key not in known]:
+                instance.add_dynamic_partitions(name, new)
+            for stale in known.difference(planned):
+                instance.delete_dynamic_partition(name, stale)
+
+    def _partitions(self, plan: TablePlan) -> Sequence[str]:
+        """The registered ranges of a table, in the order that Dagster has them in."""
+        return list(self._context.instance.get_dynamic_partitions(self._partitions_name(plan)))
+
+    def _partitions_name(self, plan: TablePlan) -> str:
+        return str(partitions_definition(self._migration.target_name(plan.table)).name)
+
+    def _follow(self, load: Load) -> Generator[TableEvent, None, list[str]]:
+        problems: list[str] = []
+        for event in load.events():
+            load_events.tell(event)
+            if isinstance(event, TableLoaded):
+                yield from self._loaded(event)
+            elif isinstance(event, WorkDone):
+                self._migration.outcomes.work.append(event)
+            elif isinstance(event, TableFailed):
+                problems.append(self._failed(event))
+            elif isinstance(event, ObjectFailed):
+                tell(self._context, self._migration, f"{event.object.identity} was not built: {event.error}")
+            elif isinstance(event, ObjectMade):
+                self._migration.note_made([event.object])
+            elif isinstance(event, NotAnalyzed):
+                name = ".".join(self._migration.target_name(event.plan.table))
+                self._migration.outcomes.notes.append(f"{name} could not be analyzed: {event.error}")
+            elif isinstance(event, ObjectNoted):
+                self._migration.outcomes.notes.append(f"{event.object.identity}: {event.note}")
+            elif isinstance(event, WorkerLeft):
+                self._migration.note_worker_left(event)
+            elif isinstance(event, Progress):
+                self._context.log.info(str(event))
+                self._migration.call(self._migration.demand_held)
+        return problems
+
+    def _loaded(self, event: TableLoaded) -> Iterator[TableEvent]:
+        name = self._migration.target_name(event.plan.table)
+        if self._spread_seconds is not None:  # what is there was copied by others for this run, or before it
+            event = replace(event, seconds=self._spread_seconds, continued=self._continued.get(event.plan.name))
+        self._migration.outcomes.loaded[name] = event
+        key = self._relations.keys[name]
+        if not self._keyed:  # in a run with a partition key the framework records the partitions itself
+            for piece in event.ranges:
+                yield dg.AssetMaterialization(key, partition=piece.key, metadata=range_metadata(piece))
+        yield dg.MaterializeResult(key, metadata=load_metadata(event))
+
+    def _failed(self, event: TableFailed) -> str:
+        name = self._migration.target_name(event.plan.table)
+        self._migration.outcomes.failed[name] = event
+        problem = f"{'.'.join(name)}: {event.error}"
+        tell(self._context, self._migration, problem)
+        return problem
+
+    def _restore(self, tables: Sequence[Table]) -> list[str]:
+        """Bring back what was set aside, unless later steps of this run do."""
+        if self._whole:
+            return []
+        names = self._names(tables)
+        failures = suspend.restore(self._migration.target_connection, suspend.EVERYTHING, names)
+        return [str(failure) for failure in failures]
+
+    def _names(self, tables: Sequence[Table]) -> list[TableName]:
+        return [self._migration.target_name(table) for table in tables]
+
+
+def _is_spread(plan: TablePlan, resumption: Resumption) -> bool:
+    """Whether ranges of a table are given to other runs; one that has all its rows needs none."""
+    continued = resumption.continued.get(plan.name)
+    return is_worth_spreading(plan) and not (continued and continued.is_complete)
+
+
+def _is_everything(plans: Sequence[TablePlan]) -> bool:
+    return all([piece.range.key for piece in plan.ranges] == [ALL] for plan in plans)

@@ -1,0 +1,1 @@
+"""What starts runs, or tells of changes, by itself: schedules and sensors."""

@@ -1,0 +1,1 @@
+"""The asset checks: of single tables, and of the database."""

@@ -1,0 +1,171 @@
+"""The environment variables that say what is migrated where, and where our own files are."""
+
+import os
+from contextlib import suppress
+from datetime import timedelta
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pg_migration.orchestration.env_file import read_env_file
+from pg_migration.postgres.connection.endpoint import Endpoint, Side
+from pg_migration.postgres.errors import ConfigurationError
+
+SOURCE_URL = "PG_MIGRATION_SOURCE_URL"
+TARGET_URL = "PG_MIGRATION_TARGET_URL"
+SOURCE_SCHEMA = "PG_MIGRATION_SOURCE_SCHEMA"
+TARGET_SCHEMA = "PG_MIGRATION_TARGET_SCHEMA"
+MIGRATE_CRON = "PG_MIGRATION_MIGRATE_CRON"
+VALIDATE_CRON = "PG_MIGRATION_VALIDATE_CRON"
+PRUNE_CRON = "PG_MIGRATION_PRUNE_CRON"
+RUN_CONFIG = "PG_MIGRATION_RUN_CONFIG"
+TIMEZONE = "PG_MIGRATION_TIMEZONE"
+OWNERS = "PG_MIGRATION_OWNERS"
+FRESH_WITHIN_HOURS = "PG_MIGRATION_FRESH_WITHIN_HOURS"
+REPORTS = "PG_MIGRATION_REPORTS"
+DEFAULT_SCHEMA = "public"
+PAIR_TAG = "pg_migration/pair"
+NO_REPORTS = "off"
+
+_URLS = {Side.SOURCE: SOURCE_URL, Side.TARGET: TARGET_URL}
+
+
+def endpoint(side: Side) -> Endpoint:
+    """The database at one end.
+
+    Raises:
+        ConfigurationError: when its variable is missing or malformed. Also when there is a file ``.env`` that can't be
+            read: Dagster goes on without it, with what the environment says.
+    """
+    with suppress(FileNotFoundError):
+        read_env_file(Path.cwd())
+    return Endpoint.parse(side, os.environ.get(_URLS[side]), _URLS[side])
+
+
+def place(side: Side) -> str:
+    """One word for the database at one end, the same for every way to write its address and for every role."""
+    try:
+        return endpoint(side).place
+    except ConfigurationError:
+        return "unknown"
+
+
+def pair() -> str:
+    """The two databases in one word, as `place` names them."""
+    return f"{place(Side.SOURCE)} to {place(Side.TARGET)}"
+
+
+def source_schemas() -> str:
+    """The configured list of source schemas, or ``*``."""
+    return os.environ.get(SOURCE_SCHEMA, "").strip() or DEFAULT_SCHEMA
+
+
+def target_schemas() -> str | None:
+    """The configured list of target schemas; None where they keep the source's names."""
+    return os.environ.get(TARGET_SCHEMA, "").strip() or None
+
+
+def migrate_cron() -> str:
+    """When the nightly migration runs, as a cron expression in `timezone`."""
+    return os.environ.get(MIGRATE_CRON, "").strip() or "0 2 * * *"
+
+
+def validate_cron() -> str:
+    """When the validation runs, as a cron expression in `timezone`."""
+    return os.environ.get(VALIDATE_CRON, "").strip() or "30 * * * *"
+
+
+def timezone() -> str:
+    """The time zone of the schedules."""
+    return os.environ.get(TIMEZONE, "").strip() or "UTC"
+
+
+def run_config() -> dict[str, Any]:
+    """The run configuration that schedules and sensors start with: that of a file, as `-c` takes it, or none.
+
+    Raises:
+        ConfigurationError: when the file can't be read or holds something else.
+    """
+    path = os.environ.get(RUN_CONFIG, "").strip()
+    if not path:
+        return {}
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(
+            f"{RUN_CONFIG} names {path}, which can't be read: {' '.join(str(error).split())}"
+        ) from None
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{RUN_CONFIG} names {path}, which is not a run configuration")
+    return found
+
+
+def excluded_tables() -> list[str]:
+    """The patterns of tables that `run_config` leaves out.
+
+    Raises:
+        ConfigurationError: as `run_config`.
+    """
+    found: Any = run_config()
+    for name in ("resources", "migration", "config", "exclude_tables"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return [str(pattern) for pattern in found] if isinstance(found, list) else []
+
+
+def prune_cron() -> str:
+    """When old runs are deleted, as a cron expression in `timezone`."""
+    return os.environ.get(PRUNE_CRON, "").strip() or "0 5 * * 0"
+
+
+def owners() -> list[str]:
+    """Who is responsible for the assets: e-mail addresses, or team:name."""
+    return [name.strip() for name in os.environ.get(OWNERS, "").split(",") if name.strip()]
+
+
+def fresh_within() -> timedelta | None:
+    """After which time a table counts as stale; None where nobody said.
+
+    Raises:
+        ConfigurationError: when it is no number of hours above 0.
+    """
+    text = os.environ.get(FRESH_WITHIN_HOURS, "").strip()
+    if not text:
+        return None
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = 0
+    if not 0 < hours < inf:
+        raise ConfigurationError(f"{FRESH_WITHIN_HOURS} is {text!r}, but must be a number of hours above 0")
+    return timedelta(hours=hours)
+
+
+def own_folder() -> Path:
+    """Where our own files are kept: with Dagster's records, or in the user's cache when those have no fixed place.
+
+    Raises:
+        ConfigurationError: when there is neither: a user without a home, as containers have.
+    """
+    home = os.environ.get("DAGSTER_HOME")
+    if home:
+        return Path(home) / "pg_migration"
+    try:
+        return Path.home() / ".cache" / "pg_migration"
+    except RuntimeError:
+        raise ConfigurationError(
+            "DAGSTER_HOME is not set, and this user has no home folder: set DAGSTER_HOME to a folder of yours"
+        ) from None
+
+
+def reports_folder() -> Path | None:
+    """Where the reports of runs are written; None when they are switched off.
+
+    Raises:
+        ConfigurationError: as `own_folder`.
+    """
+    chosen = os.environ.get(REPORTS, "").strip()
+    if chosen.lower() == NO_REPORTS:
+        return None
+    return Path(chosen) if chosen else own_folder() / "reports"

@@ -1,0 +1,59 @@
+"""Jobs ``migrate`` and ``validate``.
+
+``define_asset_job`` refuses assets with different partitions definitions, while the implicit job of all assets takes
+them. So ``migrate`` is the implicit job's graph under a name of its own, with two changes to what a step waits for:
+
+- A step downstream of the tables waits for the step of the tables and for its checks, but a table that was left out of
+  the run does not make it be skipped.
+- ``summary`` waits for nothing; its priority makes it the last one. So it runs, and tells, also when others failed.
+
+This leans on how Dagster builds that job; pg_migration_tests/orchestration/test_jobs.py fails when that changes.
+"""
+
+from collections.abc import Mapping
+
+import dagster as dg
+from dagster import MultiDependencyDefinition, NodeInvocation
+from dagster._core.definitions.dependency import IDependencyDefinition
+
+from pg_migration.orchestration.location.names import SUMMARY
+from pg_migration.orchestration.runs.concurrency import run_tags
+
+MIGRATE = "migrate"
+
+
+# Dagster shows no tab for the Launchpad of a job whose assets have different partitions, but the page is there. The
+# link is relative to the job's page, as the name of the code location is part of both.
+MIGRATE_DESCRIPTION = f"""Copies everything from the source to the target in one run, from one snapshot, and proves it.
+
+To start it, open the [Launchpad]({MIGRATE}/playground) and press *Launch Run*. "Materialize all" is another thing: it
+starts one run for each table, each from a snapshot of its own."""
+
+Inputs = Mapping[str, IDependencyDefinition]
+
+
+def build_migrate(base: dg.Definitions) -> dg.JobDefinition:
+    """One job over every asset and check, whatever their partitions, in one process."""
+    implicit = base.resolve_implicit_global_asset_job_def()
+    graph = dg.GraphDefinition(
+        name=MIGRATE,
+        node_defs=list(implicit.graph.node_defs),
+        dependencies={node: _inputs(node, wanted) for node, wanted in implicit.graph.dependencies.items()},
+    )
+    return graph.to_job(
+        name=MIGRATE,
+        description=MIGRATE_DESCRIPTION,
+        asset_layer=implicit.asset_layer,
+        tags=run_tags(),
+        resource_defs=dict(implicit.resource_defs),
+        executor_def=dg.in_process_executor,
+    )
+
+
+def _inputs(node: str | NodeInvocation, inputs: Inputs) -> Inputs:
+    name = node.name if isinstance(node, NodeInvocation) else node
+    if name == SUMMARY:
+        return {}
+    every = [source for wanted in inputs.values() for source in wanted.get_node_dependencies()]
+    # One input is enough to wait with; all sources at every input would be the square of the number of tables.
+    return {next(iter(inputs)): MultiDependencyDefinition(list(dict.fromkeys(every)))} if every else inputs

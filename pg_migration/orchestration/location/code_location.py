@@ -1,0 +1,96 @@
+"""What the code location knows of the source when it loads: tables and foreign keys, which become assets.
+
+The source is asked once per process. When it can't be reached, the last known listing stands in, and says so: a
+database that is down must not take the code location down with it.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from pg_migration.orchestration import environment
+from pg_migration.postgres.catalog import ListedColumn, TableListing, list_tables
+from pg_migration.postgres.connection.connections import Connections
+from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.errors import ConfigurationError, MigrationError, server_message
+from pg_migration.postgres.migration.schemas import map_schemas
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Location:
+    """The tables that assets are made of.
+
+    ``schemas`` maps source to target names. ``problem`` says why the source could not be asked; the listing is then the
+    last known one, or empty.
+    """
+
+    schemas: Mapping[str, str]
+    tables: tuple[TableListing, ...]
+    problem: str | None = None
+
+
+@cache
+def load() -> Location:
+    """Ask the source what there is. Never raises: what is wrong is in ``problem``, and in every run that is started."""
+    try:
+        source = environment.endpoint(Side.SOURCE)
+        with Connections("pg_migration code location") as connections:
+            connection = connections.open(source)
+            schemas = map_schemas(environment.source_schemas(), environment.target_schemas(), connection)
+            found = Location(schemas, list_tables(connection, schemas))
+    except (MigrationError, psycopg2.Error) as error:
+        problem = str(error) if isinstance(error, MigrationError) else server_message(error)
+        return _last_known(problem)
+    except Exception as error:
+        _LOG.exception("the source could not be asked for its tables")
+        return _last_known(f"{type(error).__name__}: {error}")
+    _remember(found)
+    return found
+
+
+def _remember(location: Location) -> None:
+    try:
+        path = _path()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.write_text(
+            json.dumps({"schemas": location.schemas, "tables": [asdict(t) for t in location.tables]}), encoding="utf-8"
+        )
+        draft.replace(path)
+    except (OSError, ConfigurationError):
+        return  # a home that can't be written, or none, only costs the stand-in
+
+
+def _last_known(problem: str) -> Location:
+    try:
+        known = json.loads(_path().read_text(encoding="utf-8"))
+        return Location(known["schemas"], tuple(_listing(t) for t in known["tables"]), problem)
+    except (OSError, ValueError, KeyError, TypeError, ConfigurationError):
+        return Location({}, (), problem)
+
+
+def _listing(known: Mapping[str, Any]) -> TableListing:
+    return TableListing(
+        known["schema"],
+        known["name"],
+        known["kind"],
+        known["comment"],
+        tuple(ListedColumn(**column) for column in known["columns"]),
+        tuple((schema, name) for schema, name in known["references"]),
+    )
+
+
+def _path() -> Path:
+    """One file for each source, whoever reads it, and choice of schemas."""
+    choice = (environment.place(Side.SOURCE), environment.source_schemas(), environment.target_schemas())
+    return environment.own_folder() / f"catalog-{hashlib.sha256(repr(choice).encode()).hexdigest()[:16]}.json"

@@ -1,0 +1,109 @@
+"""Which asset stands for which relation: names in the source, in the target, and in Dagster."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import dagster as dg
+
+from pg_migration.orchestration.location.code_location import Location
+from pg_migration.orchestration.location.names import asset_keys, foreign_keys_key, partitions_definition, schema_group
+from pg_migration.postgres.catalog import TableListing, TableName
+from pg_migration.postgres.connection.literals import readable
+
+
+@dataclass(frozen=True)
+class Relations:
+    """The tables of a code location by asset key. Table names here are the target's."""
+
+    location: Location
+
+    def target_name(self, listing: TableListing) -> TableName:
+        """Schema and name in the target."""
+        return self.location.schemas[listing.schema], listing.name
+
+    @cached_property
+    def listings(self) -> Mapping[TableName, TableListing]:
+        """What is known of each table."""
+        return {self.target_name(listing): listing for listing in self.location.tables}
+
+    @cached_property
+    def keys(self) -> Mapping[TableName, dg.AssetKey]:
+        """The asset of each table."""
+        return asset_keys(self.listings)
+
+    @cached_property
+    def tables_by_key(self) -> Mapping[dg.AssetKey, TableName]:
+        """The table of each asset, and of each foreign keys asset."""
+        found = {key: table for table, key in self.keys.items()}
+        return {**found, **{foreign_keys_key(key): table for key, table in found.items()}}
+
+    def names(self, keys: Iterable[dg.AssetKey]) -> list[TableName]:
+        """The tables of some assets."""
+        return [self.tables_by_key[key] for key in keys]
+
+    def references(self, listing: TableListing) -> list[TableName]:
+        """The migrated tables, other than itself, that a table's foreign keys point to."""
+        own = self.target_name(listing)
+        targets = {(self.location.schemas[s], t) for s, t in listing.references if s in self.location.schemas}
+        return sorted(name for name in targets - {own} if name in self.listings)
+
+    def table_specs(self, upstream: str) -> list[dg.AssetSpec]:
+        """One asset for each table, partitioned by its key ranges."""
+        return [self._table_spec(name, listing, upstream) for name, listing in self.listings.items()]
+
+    def foreign_key_specs(self) -> list[dg.AssetSpec]:
+        """One asset for each table that has foreign keys, downstream of all tables that they connect."""
+        return [self._foreign_keys_spec(n, listing) for n, listing in self.listings.items() if listing.references]
+
+    def every_table(self) -> list[dg.AssetDep]:
+        """Dependencies on all ranges of all tables."""
+        return [_all_ranges(key) for key in self.keys.values()]
+
+    def _table_spec(self, name: TableName, listing: TableListing, upstream: str) -> dg.AssetSpec:
+        # The list of assets shows the beginning of this as it is, so there is no markdown in it.
+        origin, destination = f"{listing.schema}.{listing.name}", ".".join(name)
+        what = "partitioned table (its rows are in its partitions)" if listing.kind == "p" else "table"
+        copied = "" if origin == destination else f", copied into {destination}"
+        comment = (listing.comment or "").strip()
+        description = f"{comment}{'' if comment[-1] in '.!?:' else '.'}\n\n" if comment else ""
+        return dg.AssetSpec(
+            self.keys[name],
+            deps=[upstream],
+            partitions_def=partitions_definition(name),
+            description=readable(f"{description}Rows of {what} {origin}{copied}."),
+            kinds={"postgres", "table"},
+            group_name=schema_group(name[0]),
+            skippable=True,
+            metadata={
+                "dagster/table_name": readable(".".join(name)),
+                "source_table": readable(origin),
+                "dagster/column_schema": dg.TableSchema(
+                    columns=[
+                        dg.TableColumn(
+                            readable(c.name),
+                            readable(c.type),
+                            constraints=dg.TableColumnConstraints(nullable=not c.not_null),
+                        )
+                        for c in listing.columns
+                    ]
+                ),
+            },
+        )
+
+    def _foreign_keys_spec(self, name: TableName, listing: TableListing) -> dg.AssetSpec:
+        parents = [name, *self.references(listing)]
+        return dg.AssetSpec(
+            foreign_keys_key(self.keys[name]),
+            deps=[_all_ranges(self.keys[parent]) for parent in parents],
+            description=readable(
+                f"Foreign keys of {'.'.join(name)}, created once the tables they connect are complete."
+            ),
+            kinds={"postgres"},
+            group_name=schema_group(name[0]),
+            skippable=True,
+        )
+
+
+def _all_ranges(key: dg.AssetKey) -> dg.AssetDep:
+    return dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping())

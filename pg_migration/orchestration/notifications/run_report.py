@@ -1,0 +1,139 @@
+"""What a message says of a run."""
+
+import html
+import os
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+from tabulate import tabulate
+
+from pg_migration.orchestration import environment
+from pg_migration.orchestration.metadata import cell, markdown_text, rows_per_second
+from pg_migration.orchestration.notifications.message import Message
+from pg_migration.postgres.catalog import TableName
+from pg_migration.postgres.connection.endpoint import Endpoint, Side
+from pg_migration.postgres.errors import ConfigurationError
+from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.reporting.store import PAGE
+
+UI_URL = "PG_MIGRATION_UI_URL"
+
+
+MOST_ROWS = 50
+
+Row = Mapping[str, object]
+
+
+def _of_run(run: MigrationRun, record: dg.DagsterRun, failures: Sequence[str]) -> Message:
+    names = sorted({*run.outcomes.loaded, *run.outcomes.failed, *run.outcomes.checks})
+    # What went wrong comes first, then what is large.
+    rows = sorted((_row(run, name) for name in names), key=lambda row: (row["state"] == "copied", -_rows_of(row)))
+    return _message(record, failures, [*run.cautions, *run.outcomes.notes], rows)
+
+
+def _of_record(record: dg.DagsterRun, reasons: Sequence[str]) -> Message:
+    return _message(record, reasons, [], [])
+
+
+def _row(run: MigrationRun, name: TableName) -> dict[str, object]:
+    outcomes = run.outcomes
+    loaded, checks = outcomes.loaded.get(name), outcomes.checks.get(name, {})
+    bad = name in outcomes.failed or not all(checks.values())
+    return {
+        "table": ".".join(name),
+        "rows": loaded.rows if loaded else None,
+        "bytes": loaded.bytes if loaded else None,
+        "seconds": loaded.seconds if loaded else None,
+        "rows/s": rows_per_second(loaded) if loaded else None,
+        "checks": ", ".join(f"{check} {'passed' if passed else 'FAILED'}" for check, passed in checks.items()),
+        "state": "FAILED" if bad else "copied" if loaded else "compared",
+    }
+
+
+def _rows_of(row: Row) -> int:
+    rows = row["rows"]
+    return rows if isinstance(rows, int) else 0
+
+
+def _message(record: dg.DagsterRun, failures: Sequence[str], notes: Sequence[str], rows: Sequence[Row]) -> Message:
+    subject = f"pg_migration: {record.job_name} {'FAILED' if failures else 'succeeded'}: {_database(Side.TARGET)}"
+    facts = {
+        "source": _address(Side.SOURCE),
+        "target": _address(Side.TARGET),
+        "run": _link(record.run_id),
+        **_report(record.run_id),
+        "tables": f"{len(rows):,}",
+        "rows": f"{sum(map(_rows_of, rows)):,}",
+    }
+    shown = rows[:MOST_ROWS]
+    rest = f"and {len(rows) - len(shown):,} more tables" if len(rows) > len(shown) else ""
+    parts = [
+        "\n".join(f"{name + ':':8} {value}" for name, value in facts.items()),
+        _listed("Failures", failures),
+        markdown_text(shown) if shown else "",
+        rest,
+        _listed("Notes", notes),
+    ]
+    body = [
+        f"<h3>{html.escape(subject)}</h3>",
+        "<p>" + "<br>".join(f"{name}: {html.escape(value)}" for name, value in facts.items()) + "</p>",
+        _html_list("Failures", failures),
+        _html_table(shown) if shown else "",
+        f"<p>{rest}</p>" if rest else "",
+        _html_list("Notes", notes),
+    ]
+    text, page = "\n\n".join(filter(None, parts)), "\n".join(filter(None, body))
+    return Message(subject, _scrubbed(text), _scrubbed(page))
+
+
+def _listed(title: str, lines: Sequence[str]) -> str:
+    return "\n".join([title, *(f"- {line}" for line in lines)]) if lines else ""
+
+
+def _html_list(title: str, lines: Sequence[str]) -> str:
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return f"<h4>{title}</h4><ul>{items}</ul>" if lines else ""
+
+
+def _html_table(rows: Sequence[Row]) -> str:
+    # A bar needs no escaping here.
+    cells = [{name: cell(value).replace("\\|", "|") for name, value in row.items()} for row in rows]
+    return str(tabulate(cells, headers="keys", tablefmt="html", disable_numparse=True))
+
+
+def _link(run_id: str) -> str:
+    base = os.environ.get(UI_URL, "").strip().rstrip("/")
+    return f"{base}/runs/{run_id}" if base else run_id
+
+
+def _endpoint(side: Side) -> Endpoint | None:
+    try:
+        return environment.endpoint(side)
+    except ConfigurationError:
+        return None
+
+
+def _report(run_id: str) -> dict[str, str]:
+    try:
+        folder = environment.reports_folder()
+    except ConfigurationError:
+        return {}
+    page = folder / run_id / PAGE if folder is not None else None
+    return {"report": str(page)} if page is not None and page.exists() else {}
+
+
+def _address(side: Side) -> str:
+    end = _endpoint(side)
+    return end.description if end else "not configured"
+
+
+def _database(side: Side) -> str:
+    end = _endpoint(side)
+    return end.database if end else "no database"
+
+
+def _scrubbed(text: str) -> str:
+    """A text without the passwords of both databases; nothing should have put one there."""
+    for end in filter(None, map(_endpoint, Side)):
+        text = end.scrub(text)
+    return text

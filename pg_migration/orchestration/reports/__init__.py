@@ -1,0 +1,1 @@
+"""The report of a run: collected from Dagster's records, and written."""

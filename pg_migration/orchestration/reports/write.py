@@ -1,0 +1,54 @@
+"""Every run leaves a report; where that can't be written, the run says so and is none the worse for it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+
+from pg_migration.orchestration import environment, load_events
+from pg_migration.orchestration.location.table_assets import Relations
+from pg_migration.orchestration.reports.collect import gather
+from pg_migration.postgres.catalog import TableName
+from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.reporting import store
+
+
+def file_report(
+    instance: dg.DagsterInstance,
+    migration: MigrationRun,
+    relations: Relations,
+    told: Mapping[TableName, Mapping[str, object]] | None = None,
+    unfinished_step: str | None = None,
+) -> Path | None:
+    """Write the report of a run as far as it has come; once for each run.
+
+    Args:
+        told, unfinished_step: as `pg_migration.orchestration.reports.collect.gather`.
+
+    Returns:
+        The page. None when reports are switched off, or when it could not be written, which is a note of the run then.
+    """
+    migration.reported = True
+    try:
+        folder = environment.reports_folder()
+        if folder is None:
+            return None
+        report = gather(instance, migration, relations, told, unfinished_step)
+    except Exception as error:
+        _note(migration, f"{type(error).__name__}: {error}")
+        return None
+    try:
+        page = store.write(report, folder)
+    except Exception as error:
+        note = _note(migration, str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}")
+        load_events.tell_report(replace(report, notes=(*report.notes, note)))
+        return None
+    load_events.tell_report(report)
+    return page
+
+
+def _note(migration: MigrationRun, reason: str) -> str:
+    note = f"the report could not be written: {reason}"
+    migration.outcomes.notes.append(note)
+    return note

@@ -1,0 +1,41 @@
+"""Tags of runs, and the statuses of runs that have not ended or that have."""
+
+import dagster as dg
+from dagster._core.storage.tags import MAX_RETRIES_TAG, RETRY_ON_ASSET_OR_OP_FAILURE_TAG, RETRY_STRATEGY_TAG
+
+# Dagster's daemon starts a run again, from its first step and so from a new snapshot, when its process died. After a
+# step that failed it does not: most failures stay what they are, however often they are tried. `at_end` allows it where
+# a server or a connection was lost.
+RETRY_TAGS = {
+    MAX_RETRIES_TAG: "2",
+    RETRY_STRATEGY_TAG: "ALL_STEPS",
+    RETRY_ON_ASSET_OR_OP_FAILURE_TAG: "false",
+}
+
+
+FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+
+TARGET_TAG = "pg_migration/target"
+
+
+# On a failure: a new run may well succeed.
+PASSING = "may pass"
+
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+BACKFILL_TAG = "dagster/backfill"
+
+
+SNAPSHOT_OF = "pg_migration/snapshot_of"
+
+
+# The run that told of its own end, and how it ended. A run that is started again inherits the tags of the first one.
+NOTIFIED_TAG = "pg_migration/notified"

@@ -1,0 +1,94 @@
+"""How a step begins: with everything that may not go ahead refused before the target is touched."""
+
+import dagster as dg
+
+from pg_migration.orchestration.location import code_location
+from pg_migration.orchestration.location.table_assets import Relations
+from pg_migration.orchestration.run_tags import BACKFILL_TAG
+from pg_migration.orchestration.runs.fan_out import demand_queue
+from pg_migration.postgres.errors import ConfigurationError
+from pg_migration.postgres.migration.run import MigrationRun, Scope
+from pg_migration.postgres.preflight.finding import listed
+
+TARGET_DDL = dg.AssetKey("target_ddl")
+
+
+def is_whole_run(context: dg.AssetExecutionContext) -> bool:
+    """Whether this run migrates everything, rather than a selection made in the UI."""
+    return not context.run.asset_selection
+
+
+def begin(context: dg.AssetExecutionContext, migration: MigrationRun) -> None:
+    """Connect, look before the leap, and take the snapshot, once in a run.
+
+    Raises:
+        MigrationError: for everything that a user can mend; the target was not touched.
+    """
+    _demand_nothing_left_out(context)
+    demand_every_step(context)
+    if migration.options.spread_over:
+        demand_queue(context)
+    migration.begin(is_whole_run(context), _scope(context))
+
+
+def _scope(context: dg.AssetExecutionContext) -> Scope:
+    """What a run may empty: all, or of a selection made in the UI the tables in it."""
+    selected = context.run.asset_selection
+    if not selected:
+        return Scope()
+    keys = Relations(code_location.load()).keys
+    tables = frozenset(table for table, key in keys.items() if key in selected)
+    return Scope(tables, structure=TARGET_DDL in selected)
+
+
+def demand_every_step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> None:
+    """Refuse to work for a run that was launched by a code location which knew less of the source than this process.
+
+    Whoever launches a run plans it from the definitions that the code location made when it was loaded, while the
+    process of the run makes them anew. A kind of step that there was no reason for then (no table was known, or none
+    with foreign keys) is not executed, and the run would end green without it. A table that is new to a step that was
+    planned is in it.
+
+    Raises:
+        ConfigurationError: naming what there are steps for now.
+    """
+    run = context.run
+    identifier = run.execution_plan_snapshot_id
+    if identifier is None or run.asset_selection or run.asset_check_selection:  # whoever selects leaves out on purpose
+        return
+    planned = {step.key for step in context.instance.get_execution_plan_snapshot(identifier).steps}
+    unplanned = sorted({node.name for node in context.job_def.nodes} - planned)
+    if unplanned:
+        known = code_location.load().tables
+        raise ConfigurationError(
+            f"the code location knew less of the source when it launched this run than there is: the run has no step "
+            f"{', '.join(unplanned)}, without which it would leave out rows or keys, or not compare them. The source "
+            f"has {len(known):,} tables now: {listed(f'{table.schema}.{table.name}' for table in known)}. It was empty "
+            f"or could not be reached when the code location was loaded, or has got its first table or foreign key "
+            f"since. Reload the code location (in the UI: Deployment, Reload) and start the run again; nothing was "
+            f"changed."
+        )
+
+
+def _demand_nothing_left_out(context: dg.AssetExecutionContext) -> None:
+    """Refuse to work for a backfill that includes tables without any range.
+
+    Dagster fixes what a backfill does when it is launched. A table whose ranges were not registered then counts as done
+    with none of its rows copied, and the backfill would end green.
+
+    Raises:
+        ConfigurationError: naming these tables.
+    """
+    launched = context.run.tags.get(BACKFILL_TAG)
+    backfill = context.instance.get_backfill(launched) if launched else None
+    if backfill is None or backfill.asset_selection is None or backfill.asset_backfill_data is None:
+        return
+    empty = set(backfill.asset_selection) - backfill.asset_backfill_data.target_subset.asset_keys
+    if empty:
+        names = ", ".join(sorted(key.to_user_string() for key in empty))
+        raise ConfigurationError(
+            f"this backfill would copy nothing of {names}: no key ranges were registered when it was launched. The "
+            f"sensor planned_ranges registers them within a minute, where the daemon runs, the sensor is on and the "
+            f"source answers. Launch the backfill again once these assets have partitions, or start the job migrate, "
+            f"which needs none."
+        )

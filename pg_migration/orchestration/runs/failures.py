@@ -1,0 +1,69 @@
+"""How a step fails: with one message for people, instead of the frameworks' stack."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
+
+from pg_migration.orchestration.run_tags import PASSING
+from pg_migration.postgres.connection.literals import readable
+from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.migration.run import MigrationRun
+
+INTERRUPTED = "interrupted: somebody stopped the run"
+
+Context = dg.AssetExecutionContext | dg.AssetCheckExecutionContext | dg.OpExecutionContext
+Metadata = Mapping[str, dg.MetadataValue[Any]]
+
+
+@contextmanager
+def told_plainly(failures: list[str]) -> Iterator[None]:
+    """Turn the library's errors into a Dagster failure that carries their message alone.
+
+    Args:
+        failures: where the message is kept for the summary.
+    """
+    show_stacks()
+    try:
+        yield
+    except MigrationError as error:
+        failures.append(str(error))
+        raise _failure(str(error), {PASSING: dg.MetadataValue.bool(True)} if error.passing else None) from None
+    except BaseException as error:  # unforeseen, or an interrupt: with its stack, but the summary must know of it too
+        if not isinstance(error, dg.Failure):
+            interrupted = isinstance(error, (KeyboardInterrupt, DagsterExecutionInterruptedError))
+            failures.append(INTERRUPTED if interrupted else f"{type(error).__name__}: {error}")
+        raise
+
+
+def tell(context: Context, run: MigrationRun, problem: str) -> None:
+    """Put a problem where people look: in the run's log and its summary."""
+    problem = readable(problem)
+    context.log.error(problem)
+    run.outcomes.failures.append(problem)
+
+
+def fail_if(problems: Sequence[str], what: str, metadata: Metadata | None = None) -> None:
+    """Fail the step, listing every problem; ``metadata`` is shown below the message.
+
+    Raises:
+        dagster.Failure: when there are any.
+    """
+    if problems:
+        listed = "\n".join(f"- {problem}" for problem in problems)
+        raise _failure(f"{what}:\n{listed}", metadata)
+
+
+def _failure(message: str, metadata: Metadata | None = None) -> dg.Failure:
+    """A failure whose stack, which is Dagster's own and says nothing, is not printed below the message."""
+    sys.tracebacklimit = 0
+    return dg.Failure(description=message, metadata=metadata, allow_retries=False)
+
+
+def show_stacks() -> None:
+    """Let the errors that nobody foresaw be printed with their stack again."""
+    if hasattr(sys, "tracebacklimit"):
+        del sys.tracebacklimit

@@ -1,0 +1,1 @@
+"""From catalog rows to objects with the DDL that makes them."""

@@ -1,0 +1,41 @@
+"""What the expressions of objects look up: the operators and functions that their text may not tell."""
+
+from collections.abc import Mapping, Sequence
+
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.catalog.catalog_session import DEPARSING, Row, read, set_locally
+from pg_migration.postgres.catalog.draft import PG_OPERATOR
+from pg_migration.postgres.catalog.model import Address, Lookup
+from pg_migration.postgres.catalog.objects.node_trees import WRITTEN_OUT, lookups
+
+
+def read_lookups(connection: Connection, dependencies: Sequence[Row]) -> Mapping[Address, frozenset[Lookup]]:
+    """The lookups of every object that leans on an operator outside pg_catalog; asks only where there is one.
+
+    Args:
+        connection: in a `catalog_session`.
+        dependencies: rows of pg_depend.
+    """
+    if not any(row["refclassid"] == PG_OPERATOR for row in dependencies):
+        return {}
+    return {
+        Address(row["classid"], row["objid"], row["objsubid"]): _lookups(row) for row in read(connection, "lookups")
+    }
+
+
+def lookups_made_here(connection: Connection) -> frozenset[Lookup]:
+    """The lookups of whatever the transaction that is open has made. Its search_path is another one from here on."""
+    set_locally(connection, {**DEPARSING, "pg_migration.made_here": "on"})
+    return frozenset[Lookup]().union(*map(_lookups, read(connection, "lookups")))
+
+
+def _lookups(row: Row) -> frozenset[Lookup]:
+    operators = {int(oid): name for oid, name in row["operators"].items()}
+    used = {(construct, oid) for tree in row["trees"] for construct, oid in lookups(tree) if oid in operators}
+    # DISTINCT, GROUP BY and exclusion constraints lean on operators as well.
+    used |= {(WRITTEN_OUT, oid) for oid in operators.keys() - {oid for _, oid in used}}
+    found = frozenset(Lookup(construct, operators[oid]) for construct, oid in used)
+    if any(lookup.by_path for lookup in found):
+        return found | {Lookup("function", name) for name in row["functions"]}
+    return found

@@ -1,0 +1,105 @@
+"""Where functions find names while rows are read or written, and only then.
+
+Our own statements look for names in pg_catalog alone. A statement over users' tables can't always: functions behind
+checks, generated columns and indexes may name things without a schema, the planner looks into those behind indexes
+before it reads a row, and the text of a regclass is the name that the path leads to. Such a statement runs with the
+path that the source's applications have, and is itself qualified, operators and types included, so that nothing in it
+is found there. (Words that stand for an operator are none of it: IN, BETWEEN, IS DISTINCT FROM, NULLIF, LIKE.)
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg2 import sql
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.catalog import TableName
+from pg_migration.postgres.catalog.schema_renaming import quote
+from pg_migration.postgres.connection.session_settings import SEARCH_PATH, set_configs
+from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.sql_files import sql_file
+
+SYSTEM = "pg_catalog"
+
+# What a database without a setting of its own has its sessions look in, besides the schema of their role.
+DEFAULT_PATH: tuple[str, ...] = ("public",)
+
+_ELEMENT = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",]+))\s*(?:,|$)')
+
+
+def application_path(settings: Iterable[tuple[str, str]], schemas: Mapping[str, str]) -> tuple[str, ...]:
+    """The schemas that sessions of the source's database look for names in.
+
+    Args:
+        settings: what the database sets (`Catalog.settings`).
+        schemas: the name that each migrated schema has on the side that is meant.
+    """
+    setting = dict(settings).get("search_path")
+    if setting is None:
+        names = list(DEFAULT_PATH)
+    else:
+        names = [quoted.replace('""', '"') if quoted else plain.strip() for quoted, plain in _ELEMENT.findall(setting)]
+    # The role that migrates is none of those that "$user" is meant for.
+    return tuple(schemas.get(name, name) for name in names if name != "$user")
+
+
+@dataclass(frozen=True)
+class ValuesPath:
+    """The path for the rows of one relation, or of several that are read together.
+
+    Args:
+        schemas: those that the relations are in.
+        application: as `application_path`.
+        relation: the one relation.
+        written: rows are written, not read.
+    """
+
+    schemas: tuple[str, ...]
+    application: tuple[str, ...] = DEFAULT_PATH
+    relation: TableName | None = None
+    written: bool = False
+
+    @classmethod
+    def of(cls, relation: TableName, application: Sequence[str], written: bool = False) -> "ValuesPath":
+        """The path for one relation."""
+        return cls((relation[0],), tuple(application), relation, written)
+
+    def setting(self) -> sql.Composable:
+        """The statement that sets it for the rest of the transaction."""
+        own = ", ".join(map(quote, self.schemas))
+        first = self.application.index(SYSTEM) if SYSTEM in self.application else 0
+        path = [*map(quote, (*self.application[:first], SYSTEM)), own, *map(quote, self.application[first:])]
+        values = {
+            "relation": None if self.relation is None else ".".join(map(quote, self.relation)),
+            "written": self.written,
+            "own": own,
+            "path": ", ".join(path),
+        }
+        return _filled(values)
+
+
+def _filled(values: Mapping[str, Any]) -> sql.Composable:
+    pieces = re.split(r"%\((\w+)\)s", sql_file("catalog/values_path.sql"))
+    return sql.Composed(sql.Literal(values[p]) if n % 2 else sql.SQL(p) for n, p in enumerate(pieces))
+
+
+def fetch_rows(connection: Connection, path: ValuesPath, statement: sql.Composable) -> list[tuple[Any, ...]]:
+    """All rows of one query over users' tables, in which every name is qualified, with their own path while it runs."""
+    # Several statements in one message are one transaction.
+    rows = fetch(connection, sql.SQL("{};\n{}").format(path.setting(), statement))
+    if connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
+        leave(connection)
+    return rows
+
+
+def run(connection: Connection, path: ValuesPath, statement: sql.Composable) -> None:
+    """The same with a command, outside of a transaction."""
+    execute(connection, sql.SQL("{};\n{}").format(path.setting(), statement))
+
+
+def leave(connection: Connection) -> None:
+    """Look for names where all other statements do, for the rest of the transaction."""
+    execute(connection, sql.SQL("SELECT {}").format(*set_configs({"search_path": SEARCH_PATH}, local=True)))

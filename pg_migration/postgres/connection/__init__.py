@@ -1,0 +1,1 @@
+"""Connections to servers: addresses, settings, statements, snapshots."""

@@ -1,0 +1,69 @@
+"""What an older target can't have: found in the DDL before any of it runs."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pg_migration.postgres.catalog import Catalog, SchemaObject
+from pg_migration.postgres.catalog.schema_renaming import without_quoted_text
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Something that came with a server version (server_version_num), and how it shows in DDL of some kinds."""
+
+    since: int
+    name: str
+    pattern: re.Pattern[str]
+    kinds: frozenset[str] = frozenset()
+
+
+def _feature(since: int, name: str, pattern: str, *kinds: str) -> Feature:
+    return Feature(since * 10000, name, re.compile(pattern), frozenset(kinds))
+
+
+_QUERIES = ("view", "materialized view", "function", "rule")
+
+# Release notes of PostgreSQL 14 to 18, "Migration" and "Utility Commands".
+FEATURES = (
+    _feature(14, "multirange type", r"\bMULTIRANGE_TYPE_NAME\b", "type"),
+    _feature(14, "SQL-standard function body", r"\n(BEGIN ATOMIC|RETURN) ", "function"),
+    _feature(14, "OUT argument of a procedure", r"(?s)^CREATE OR REPLACE PROCEDURE [^\n]*\bOUT ", "function"),
+    _feature(14, "statistics on an expression", r"ON \(+[^)]", "statistics"),
+    _feature(14, "compression method", r"", "compression"),
+    _feature(14, "subscripting of a base type", r"\bSUBSCRIPT = ", "type"),
+    _feature(14, "SEARCH or CYCLE of a recursive query", r"\) (SEARCH (DEPTH|BREADTH) FIRST BY|CYCLE) ", *_QUERIES),
+    _feature(15, "MERGE", r"\bMERGE INTO ", *_QUERIES),
+    _feature(15, "NULLS NOT DISTINCT", r"\bNULLS NOT DISTINCT\b", "unique", "index"),
+    _feature(15, "security_invoker", r"\bsecurity_invoker=", "view"),
+    _feature(15, "unlogged sequence", r"\bUNLOGGED SEQUENCE\b", "sequence"),
+    _feature(15, "foreign key that sets only some columns", r"ON DELETE SET (NULL|DEFAULT) \(", "foreign key"),
+    _feature(16, "collation rules", r"\bRULES = ", "collation"),
+    _feature(16, "JSON constructor or IS JSON", r"\bJSON_(ARRAY|OBJECT)(AGG)?\(|\bIS (NOT )?JSON\b"),
+    _feature(17, "SQL/JSON function", r"\bJSON_(EXISTS|QUERY|SCALAR|SERIALIZE|TABLE|VALUE)\(|\bJSON\("),
+    _feature(17, "MERGE ... WHEN NOT MATCHED BY SOURCE", r"\bWHEN NOT MATCHED BY SOURCE\b", *_QUERIES),
+    _feature(17, "builtin collation provider", r"\bPROVIDER = builtin\b", "collation"),
+    _feature(17, "MAINTAIN privilege", r"\bMAINTAIN\b", "privileges", "default privileges"),
+    _feature(18, "virtual generated column", r"\bVIRTUAL\b", "table"),
+    _feature(18, "OLD or NEW in RETURNING", r"\bRETURNING WITH \(", *_QUERIES),
+    _feature(18, "NOT ENFORCED", r"\bNOT ENFORCED\b"),
+    _feature(18, "temporal constraint", r"\b(WITHOUT OVERLAPS|PERIOD)\b"),
+    _feature(18, "NOT NULL constraint that is not valid", r"\bNOT NULL\b.*\bNOT VALID\b", "not null"),
+)
+
+
+def unsupported(source: Catalog, target_version: int) -> tuple[str, ...]:
+    """What the source has and a server of the target's version lacks, as lines for people; empty if all goes through.
+
+    Only ever something when the target is older than the source.
+    """
+    lacking = [feature for feature in FEATURES if target_version < feature.since <= source.version]
+    return tuple(line for item in source.objects for line in _uses(item, lacking)) if lacking else ()
+
+
+def _uses(item: SchemaObject, features: list[Feature]) -> Iterator[str]:
+    for feature in features:
+        if feature.kinds and item.kind not in feature.kinds:
+            continue
+        if any(feature.pattern.search(without_quoted_text(statement)) for statement in item.statements):
+            yield f"{item.identity}: {feature.name} (PostgreSQL {feature.since // 10000})"

@@ -1,0 +1,76 @@
+"""Remember in the target what came from which source, so that what a source takes back can be told from other things.
+
+Everything in a migrated schema either was brought by a migration or is somebody's own. Only the former may go when the
+source does not have it any more, and only on behalf of the source and the schema that it came from: two sources may
+share a target.
+"""
+
+from ast import literal_eval
+from collections.abc import Iterable
+
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.catalog import Catalog, SchemaObject, TableName
+from pg_migration.postgres.catalog.identity import by_identity, identity_of, memory_key, there
+from pg_migration.postgres.connection.statements import execute, fetch
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS _pg_migration.brought (
+    identity text PRIMARY KEY,
+    source text NOT NULL,
+    source_schema text NOT NULL
+)
+"""
+TABLES = """
+SELECT identity FROM _pg_migration.brought
+ WHERE source OPERATOR(pg_catalog.=) %s AND pg_catalog.starts_with(identity, '(''table'', ')
+"""
+NOTE = """
+INSERT INTO _pg_migration.brought (identity, source, source_schema)
+SELECT noted.identity, %s, noted.source_schema
+  FROM ROWS FROM (pg_catalog.unnest(%s::pg_catalog.text[]), pg_catalog.unnest(%s::pg_catalog.text[]))
+       AS noted (identity, source_schema)
+    ON CONFLICT (identity) DO UPDATE SET source = excluded.source, source_schema = excluded.source_schema
+ WHERE (brought.source, brought.source_schema)
+       OPERATOR(pg_catalog.<>) (excluded.source, excluded.source_schema)
+"""
+FORGET = """
+DELETE FROM _pg_migration.brought
+ WHERE source OPERATOR(pg_catalog.=) %s
+   AND source_schema OPERATOR(pg_catalog.=) ANY (%s::pg_catalog.text[])
+   AND identity OPERATOR(pg_catalog.<>) ALL (%s::pg_catalog.text[])
+"""
+
+
+def brought_tables(connection: Connection, origin: str) -> frozenset[TableName]:
+    """The tables that migrations from a source brought, by their names in the target; some may be gone."""
+    if fetch(connection, "SELECT pg_catalog.to_regclass('_pg_migration.brought') IS NULL") == [(True,)]:
+        return frozenset()
+    identities = (literal_eval(text) for (text,) in fetch(connection, TABLES, (origin,)))
+    return frozenset((schema, name) for _, schema, _, name in identities)
+
+
+def note_brought(connection: Connection, origin: str, source: Catalog, objects: Iterable[SchemaObject]) -> None:
+    """Note objects of the source that were made in the target.
+
+    Args:
+        connection: to the target, where the schema _pg_migration exists.
+        origin: which database the source is; the same text in every run.
+        source: the catalog that the objects are from.
+        objects: those that are there now. Noted ones may be noted again.
+    """
+    noted = {memory_key(identity_of(source, item)): item.schema for item in objects}
+    execute(connection, TABLE)
+    if noted:
+        execute(connection, NOTE, (origin, list(noted), list(noted.values())))
+
+
+def note_all_brought(connection: Connection, origin: str, source: Catalog, target: Catalog) -> None:
+    """Note everything that both catalogs have, and forget what is not in the target any more.
+
+    To be called when all of the source's objects were made, with the target discovered after that: so what was there
+    before the first migration, and was the same, counts as the source's from then on.
+    """
+    theirs = there(target)
+    note_brought(connection, origin, source, (item for key, item in by_identity(source).items() if key in theirs))
+    execute(connection, FORGET, (origin, list(source.schemas), [memory_key(key) for key in theirs]))

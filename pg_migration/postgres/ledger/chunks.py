@@ -1,0 +1,128 @@
+"""The bookkeeping in the target's ``_pg_migration`` schema: which rows are there, from which run and snapshot."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg2.extensions import connection as Connection
+from psycopg2.extras import execute_values
+
+from pg_migration.postgres.catalog import TableName
+from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.snapshot.snapshot import Snapshot
+
+# A server that is busy notices late that a client has left, also one that said goodbye.
+LEAVING_SECONDS = 3
+
+
+@dataclass(frozen=True)
+class LoadedRange:
+    """A range whose chunks are all in the table."""
+
+    key: str
+    run_id: str
+    snapshot: str
+    rows: int
+    bytes: int
+    started_at: datetime
+    finished_at: datetime
+
+
+@dataclass(frozen=True)
+class ChunkEntry:
+    """One ledger row, less what its COPY moved."""
+
+    table: TableName
+    range_key: str
+    chunk: int
+    chunks: int
+    run_id: str
+    copied_by: str
+    snapshot: str
+    predicate: str
+    started_at: datetime
+
+
+def forget(connection: Connection, tables: Iterable[TableName]) -> None:
+    """Drop what the ledger says of tables, in the transaction that empties them; under any search_path."""
+    with connection.cursor() as cursor:
+        execute_values(
+            cursor,
+            "DELETE FROM _pg_migration.chunk c USING (VALUES %s) AS t (schema_name, table_name) "
+            "WHERE (c.schema_name, c.table_name) OPERATOR(pg_catalog.=) (t.schema_name, t.table_name)",
+            list(tables),
+            template="(%s::pg_catalog.text, %s::pg_catalog.text)",
+        )
+
+
+def forget_range(connection: Connection, table: TableName, range_key: str) -> None:
+    """Drop what the ledger says of one range, in the transaction that replaces it; under any search_path."""
+    execute(
+        connection,
+        "DELETE FROM _pg_migration.chunk "
+        "WHERE (schema_name, table_name, range_key) OPERATOR(pg_catalog.=) (%s, %s, %s)",
+        (*table, range_key),
+    )
+
+
+def record(connection: Connection, entry: ChunkEntry, rows: int, size: int) -> None:
+    """Write one chunk's row, with the rows and bytes that it moved, in the transaction of its COPY.
+
+    It runs under the search_path that the COPY needs.
+    """
+    execute(
+        connection,
+        "INSERT INTO _pg_migration.chunk (schema_name, table_name, range_key, chunk, chunks, relation, run_id, "
+        "snapshot, predicate, row_count, byte_count, started_at, copied_by, target_xid) VALUES (%s, %s, %s, %s, %s, "
+        "pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', %s, %s)), %s, %s, %s, %s, %s, %s, %s, "
+        "pg_catalog.txid_current())",
+        (
+            *(*entry.table, entry.range_key, entry.chunk, entry.chunks, *entry.table, entry.run_id, entry.snapshot),
+            *(entry.predicate, rows, size, entry.started_at.isoformat(), entry.copied_by),
+        ),
+    )
+
+
+def recorded(connection: Connection, entry: ChunkEntry) -> tuple[int, int] | None:
+    """Rows and bytes of a chunk that the same run has committed; None when it has not."""
+    found = fetch(
+        connection,
+        "SELECT row_count, byte_count FROM _pg_migration.chunk "
+        "WHERE (schema_name, table_name, range_key, chunk, run_id) = (%s, %s, %s, %s, %s)",
+        (*entry.table, entry.range_key, entry.chunk, entry.run_id),
+    )
+    return (found[0][0], found[0][1]) if found else None
+
+
+def loaded_ranges(connection: Connection, table: TableName) -> tuple[LoadedRange, ...]:
+    """The complete ranges of a table, as long as it still is the relation that they were loaded into."""
+    return all_loaded_ranges(connection, [table]).get(table, ())
+
+
+def all_loaded_ranges(
+    connection: Connection, tables: Collection[TableName]
+) -> Mapping[TableName, tuple[LoadedRange, ...]]:
+    """As `loaded_ranges`, for several tables in one query; tables with nothing complete are left out."""
+    found: dict[TableName, list[LoadedRange]] = {}
+    for schema, table, *rest in fetch(
+        connection,
+        "SELECT schema_name, table_name, range_key, max(run_id), max(snapshot), sum(row_count)::bigint, "
+        "sum(byte_count)::bigint, min(started_at), max(finished_at) FROM _pg_migration.chunk "
+        "WHERE relation = to_regclass(format('%%I.%%I', schema_name, table_name)) "
+        "AND schema_name = ANY (%s) AND table_name = ANY (%s) "
+        "GROUP BY schema_name, table_name, range_key HAVING count(*) = max(chunks) ORDER BY 1, 2, 8",
+        ([t[0] for t in tables], [t[1] for t in tables]),
+    ):
+        if (schema, table) in tables:
+            found.setdefault((schema, table), []).append(LoadedRange(*rest))
+    return {name: tuple(ranges) for name, ranges in found.items()}
+
+
+def adopt(connection: Connection, tables: Collection[TableName], run_id: str, snapshot: Snapshot) -> None:
+    """Make the chunks of tables those of another run, in whose snapshot they were shown to be the same."""
+    execute(
+        connection,
+        "UPDATE _pg_migration.chunk SET run_id = %s, snapshot = %s "
+        "WHERE (schema_name, table_name) IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
+        (run_id, snapshot.name, [t[0] for t in tables], [t[1] for t in tables]),
+    )

@@ -1,0 +1,113 @@
+"""The plan of a run, kept for the run that goes on after it."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from psycopg2.extensions import connection as Connection
+from psycopg2.extras import execute_values
+
+from pg_migration.postgres.catalog import TableName
+from pg_migration.postgres.connection.statements import execute, fetch
+
+Cut = Sequence[tuple[str, list[str]]]
+"""The ranges of a table by their keys, each with the predicates of its chunks in order."""
+
+
+@dataclass(frozen=True)
+class StoredPlan:
+    """How a run cut one table, and what the table looked like on both sides then; see ledger.sql."""
+
+    table: TableName
+    source_relation: int
+    source_file: int
+    source_structure: str
+    target_structure: str
+    settings: Mapping[str, object]
+    ranges: Cut
+
+
+@dataclass(frozen=True)
+class CommittedChunk:
+    """A chunk that is in its table. ``target_xid`` wrote it, that many transactions of the target ago."""
+
+    range_key: str
+    chunk: int
+    predicate: str
+    rows: int
+    bytes: int
+    target_xid: int
+    target_age: int
+    copied_by: str
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A table with chunks of a run that did not succeed, in the relation that the target has under this name now."""
+
+    plan: StoredPlan
+    run_id: str
+    source_server: str
+    snapshot_xmin: int
+    chunks: tuple[CommittedChunk, ...]
+
+
+def store_plans(connection: Connection, run_id: str, plans: Collection[StoredPlan]) -> None:
+    """Write down how a run cuts its tables, in one statement."""
+    with connection.cursor() as cursor:
+        execute_values(
+            cursor,
+            "INSERT INTO _pg_migration.plan (schema_name, table_name, run_id, source_relation, source_file, "
+            "source_structure, target_structure, settings, ranges) VALUES %s "
+            "ON CONFLICT (schema_name, table_name) DO UPDATE SET run_id = excluded.run_id, "
+            "source_relation = excluded.source_relation, source_file = excluded.source_file, "
+            "source_structure = excluded.source_structure, target_structure = excluded.target_structure, "
+            "settings = excluded.settings, ranges = excluded.ranges",
+            [
+                (
+                    *(*plan.table, run_id, plan.source_relation, plan.source_file),
+                    *(plan.source_structure, plan.target_structure, json.dumps(plan.settings), json.dumps(plan.ranges)),
+                )
+                for plan in plans
+            ],
+            page_size=1000,
+        )
+
+
+def forget_plans(connection: Connection, tables: Collection[TableName]) -> None:
+    """Forget how tables were cut, so that no later run goes on with them."""
+    execute(
+        connection,
+        "DELETE FROM _pg_migration.plan "
+        "WHERE (schema_name, table_name) IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
+        ([t[0] for t in tables], [t[1] for t in tables]),
+    )
+
+
+def interrupted(connection: Connection, run_id: str) -> Mapping[TableName, Interrupted]:
+    """The tables whose every chunk is of the run that planned them, which is not this one and did not succeed."""
+    found = {}
+    for schema, table, run, server, xmin, *plan, chunks in fetch(connection, _INTERRUPTED, {"run": run_id}):
+        stored = StoredPlan((schema, table), *plan)
+        committed = tuple(CommittedChunk(*chunk) for chunk in chunks)
+        found[schema, table] = Interrupted(stored, run, server, xmin, committed)
+    return found
+
+
+_INTERRUPTED = """
+SELECT p.schema_name, p.table_name, r.run_id, r.source_server, r.snapshot_xmin, p.source_relation, p.source_file,
+       p.source_structure, p.target_structure, p.settings, p.ranges, c.chunks
+FROM _pg_migration.plan p
+JOIN _pg_migration.run r ON r.run_id = p.run_id AND r.succeeded IS NOT TRUE AND r.snapshot_xmin IS NOT NULL
+JOIN LATERAL (
+    SELECT json_agg(json_build_array(
+               c.range_key, c.chunk, c.predicate, c.row_count, c.byte_count, c.target_xid,
+               txid_snapshot_xmax(txid_current_snapshot()) - c.target_xid, c.copied_by
+           ) ORDER BY c.finished_at) AS chunks
+    FROM _pg_migration.chunk c
+    WHERE (c.schema_name, c.table_name) = (p.schema_name, p.table_name)
+    HAVING bool_and(c.run_id = p.run_id AND c.target_xid IS NOT NULL
+                    AND c.relation = to_regclass(format('%%I.%%I', p.schema_name, p.table_name)))
+) AS c ON true
+WHERE p.run_id <> %(run)s
+"""

@@ -1,0 +1,65 @@
+"""The positions that sequences were set to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from psycopg2.extensions import connection as Connection
+from psycopg2.extras import execute_values
+
+from pg_migration.postgres.connection.statements import execute, fetch
+
+SequenceName = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Position:
+    """The value a sequence gave last, or will give next when it was never called."""
+
+    last_value: int
+    is_called: bool
+
+
+_LEDGER = """
+CREATE TABLE IF NOT EXISTS _pg_migration.sequence_position (
+    schema_name    text NOT NULL,
+    sequence_name  text NOT NULL,
+    read_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_value     bigint NOT NULL,
+    is_called      boolean NOT NULL,
+    PRIMARY KEY (schema_name, sequence_name)
+)
+"""
+
+
+def record_positions(connection: Connection, positions: Mapping[SequenceName, Position]) -> None:
+    """Write down where the source's sequences stood when they were read; names are the target's."""
+    if not positions:
+        return
+    _make_ledger(connection)
+    rows = [(*name, str(p.last_value), p.is_called) for name, p in positions.items()]
+    with connection.cursor() as cursor:
+        execute_values(
+            cursor,
+            "INSERT INTO _pg_migration.sequence_position (schema_name, sequence_name, last_value, is_called) "
+            "VALUES %s ON CONFLICT (schema_name, sequence_name) DO UPDATE SET "
+            "read_at = excluded.read_at, last_value = excluded.last_value, is_called = excluded.is_called",
+            rows,
+            template="(%s, %s, %s::bigint, %s)",
+        )
+
+
+def _recorded(connection: Connection) -> Mapping[SequenceName, tuple[str, Position]]:
+    """When the source was read for each sequence of the target, and what it said."""
+    if fetch(connection, "SELECT to_regclass('_pg_migration.sequence_position') IS NULL") == [(True,)]:
+        return {}
+    rows = fetch(
+        connection,
+        "SELECT schema_name, sequence_name, to_char(read_at, 'YYYY-MM-DD HH24:MI:SS'), last_value, is_called "
+        "FROM _pg_migration.sequence_position",
+    )
+    return {(schema, name): (at, Position(value, called)) for schema, name, at, value, called in rows}
+
+
+def _make_ledger(connection: Connection) -> None:
+    if fetch(connection, "SELECT to_regclass('_pg_migration.sequence_position') IS NULL") == [(True,)]:
+        execute(connection, _LEDGER)

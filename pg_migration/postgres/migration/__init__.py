@@ -1,0 +1,1 @@
+"""The use cases: what a user wants done with two databases."""

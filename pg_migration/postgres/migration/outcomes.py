@@ -1,0 +1,34 @@
+"""What became of each thing that a migration did."""
+
+from dataclasses import dataclass, field
+
+from pg_migration.postgres.catalog import TableName
+from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.ddl import Outcome
+from pg_migration.postgres.planning.forecast import Forecast
+from pg_migration.postgres.preflight import Finding
+from pg_migration.postgres.transfer.events import TableFailed, TableLoaded, WorkDone
+
+
+@dataclass
+class Outcomes:
+    """What became of each thing the run did, for the summary; table names are the target's.
+
+    ``servers`` are the versions of the servers that were reached, as they name themselves, ``addresses`` where those
+    are.
+    """
+
+    servers: dict[Side, str] = field(default_factory=dict)
+    addresses: dict[Side, str] = field(default_factory=dict)
+    work: list[WorkDone] = field(default_factory=list)
+    loaded: dict[TableName, TableLoaded] = field(default_factory=dict)
+    reloaded: dict[TableName, str] = field(default_factory=dict)  # begun by an earlier run, and why not continued
+    failed: dict[TableName, TableFailed] = field(default_factory=dict)
+    checks: dict[TableName, dict[str, bool]] = field(default_factory=dict)
+    differing: set[TableName] = field(default_factory=set)
+    ddl: list[Outcome] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    forecast: Forecast | None = None
+    at_the_end: bool = False  # the summary was reached, and found nothing wrong

@@ -1,0 +1,601 @@
+"""The state of one run: its connections, its one snapshot, what it found and what became of it.
+
+Steps of a run share one process (the jobs use the in-process executor), so this is held by the resource ``migration``
+and passed from step to step.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.orchestration import environment
+from pg_migration.postgres.catalog import (
+    Catalog,
+    SchemaObject,
+    Table,
+    TableName,
+    discover,
+    installed_extensions,
+    list_tables,
+    read_surroundings,
+)
+from pg_migration.postgres.catalog.values_path import application_path
+from pg_migration.postgres.connection.connections import Connections
+from pg_migration.postgres.connection.endpoint import Endpoint, Side
+from pg_migration.postgres.connection.free_connections import (
+    LEAST_CONNECTIONS,
+    affordable_runs,
+    affordable_workers,
+    free_connections,
+)
+from pg_migration.postgres.connection.lock_waits import Watch
+from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.ddl import (
+    Judge,
+    Reconciliation,
+    Surplus,
+    acted_for,
+    brought_tables,
+    create_roles,
+    missing_roles,
+    note_all_brought,
+    reconcile,
+    remember,
+    what_can_be_said,
+    within_reach,
+)
+from pg_migration.postgres.errors import (
+    ConfigurationError,
+    ConnectionFailed,
+    MigrationError,
+    NotPermitted,
+    SourceChanged,
+    StructureConflict,
+    server_message,
+)
+from pg_migration.postgres.ledger import chunks, own_rows, plans, schema, source_state
+from pg_migration.postgres.ledger import runs as runs_
+from pg_migration.postgres.ledger.chunks import LoadedRange
+from pg_migration.postgres.ledger.lock import BorrowedLock, TargetLock
+from pg_migration.postgres.ledger.runs import shared_snapshot
+from pg_migration.postgres.ledger.source_identity import Identity
+from pg_migration.postgres.migration.options import Options
+from pg_migration.postgres.migration.outcomes import Outcomes
+from pg_migration.postgres.migration.schemas import map_schemas
+from pg_migration.postgres.planning.plan import TablePlan, in_order
+from pg_migration.postgres.planning.planner import Planner
+from pg_migration.postgres.planning.wire_format import raw_encoding
+from pg_migration.postgres.preflight import (
+    Ends,
+    Finding,
+    Intent,
+    Severity,
+    demand,
+    look_at_contents,
+    look_at_servers,
+    rows_to_delete,
+)
+from pg_migration.postgres.preflight.finding import listed
+from pg_migration.postgres.preflight.objects import NOT_COPIED
+from pg_migration.postgres.preflight.resources import CONNECTIONS
+from pg_migration.postgres.roles.reach import Reach, Standing, reach_of, standing_of
+from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
+from pg_migration.postgres.snapshot.snapshot import Snapshot
+from pg_migration.postgres.transfer.events import WorkerLeft, is_complete
+from pg_migration.postgres.transfer.load_context import LoadContext, Lock
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What of the target a run may empty or replace: these tables by their names there (None: all).
+
+    ``structure``: whether it makes the structure, and so may drop tables.
+    """
+
+    tables: frozenset[TableName] | None = None
+    structure: bool = True
+
+
+class MigrationRun:
+    """One run. Nothing is connected before `begin`; `close` ends everything, whatever state it is in."""
+
+    def __init__(
+        self, run_id: str, options: Options, owner: str | None = None, warn: Callable[[str], None] | None = None
+    ) -> None:
+        """
+        Args:
+            owner: the run whose snapshot and lock this run borrows, to copy ranges for it.
+            warn: puts a line in the run's log; called in the thread that made this.
+        """
+        self.run_id = run_id
+        self.options = options
+        self.owner = owner
+        self.connections = Connections(runs_.session_name(owner or run_id))
+        self.outcomes = Outcomes()
+        self._snapshot: Snapshot | None = None
+        self._lock: Lock | None = None
+        self.begun = False
+        self._covers_everything = False
+        self.reported = False
+        self.dropped: tuple[SchemaObject, ...] = ()  # in the target, not for good, in this order
+        self._made: list[SchemaObject] = []  # of the source, and not noted yet
+        self._plans: dict[TableName, TablePlan] = {}
+        self._workers: int | None = None
+        self._free: dict[Side, int] = {}
+        self._warn, self._thread = warn, threading.get_ident()
+        self._waits: queue.SimpleQueue[str] = queue.SimpleQueue()
+        ours = [f"{runs_.session_name(run)}%" for run in dict.fromkeys((owner or run_id, run_id))]
+        self._watch = Watch(lambda: tuple(self._watched), ours, self._waits.put)
+        self._watched: list[Endpoint] = []
+        self.connections.meanwhile = self._tell_of_waits
+
+    @cached_property
+    def source(self) -> Endpoint:
+        """The source database."""
+        return environment.endpoint(Side.SOURCE)
+
+    @cached_property
+    def target(self) -> Endpoint:
+        """The target database."""
+        return environment.endpoint(Side.TARGET)
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The run's snapshot of the source; None in a run that only compares."""
+        return self._snapshot
+
+    def begin(self, exclusive: bool, scope: Scope = Scope()) -> None:
+        """Connect to both ends, make sure that the migration may go ahead, and take the snapshot. Again: does nothing.
+
+        Args:
+            exclusive: refuse when another run writes to the target, instead of waiting for it.
+            scope: what of the target it is going to empty or replace.
+
+        Raises:
+            MigrationError: for everything that a user can mend; the target was not touched.
+        """
+        if self.begun:
+            return
+        self.options.check()
+        self._covers_everything = exclusive
+        source, target, owner = self.source, self.target, self.owner
+        self.call(
+            lambda: self._borrow(source, target, owner) if owner else self._connect(source, target, exclusive, scope)
+        )
+        self.begun = True
+
+    def _connect(self, source: Endpoint, target: Endpoint, exclusive: bool, scope: Scope) -> None:
+        self.source_connection  # noqa: B018  (connects: both ends are tried before anything else)
+        self._look(look_at_servers(self.ends, self.intent))
+        self._snapshot = self.protected_snapshot(self.workers())
+        self._demand_protected(self._snapshot)
+        self._look(look_at_contents(self.ends, self.catalog, self.intent))
+        lock = self._lock = TargetLock(self.connections, target, self.run_id)
+        if exclusive:
+            lock.acquire()
+        else:
+            lock.wait()
+        self._look([self.rows_at_stake(scope)])
+        if self.options.create_roles:
+            missing = missing_roles(self.target_connection, self.catalog)
+            create_roles(self.target_connection, missing, acted_for(self.catalog))
+        schema.create(self.target_connection)
+        runs_.end_orphans(self.target_connection, self.run_id)
+        identities = {"source": self.databases.source.as_record(), "target": self.databases.target.as_record()}
+        runs_.open_run(self.target_connection, self.run_id, source, self._snapshot, identities)
+        own_rows.forget_counts(self.target_connection, self._emptied(scope))
+        names = {table: self.target_name(table) for table in self.catalog.tables}
+        source_state.record(self.source_connection, self.target_connection, self.run_id, names)
+
+    def _borrow(self, source: Endpoint, target: Endpoint, owner: str) -> None:
+        """Read what another run reads, and write under its lock; it has made sure of everything else."""
+        shared = shared_snapshot(self.target_connection, owner)
+        self._lock = BorrowedLock(self.connections, target, owner, self.run_id)
+        self._lock.demand_held()
+        self._snapshot = Snapshot.borrow(
+            self.connections, source, shared, self.source_connection, self._to_protect, self.workers()
+        )
+
+    def demand_held(self) -> None:
+        """Make sure that this run may still write to the target.
+
+        Raises:
+            LockLost: it may not.
+        """
+        assert self._lock is not None, "begin() takes the lock"
+        self._lock.demand_held()
+
+    def protected_snapshot(self, readers: int) -> Snapshot:
+        """A snapshot of the source, which `source_connection` sees from now on, as it is told in `Snapshot.protect`."""
+        return Snapshot.protect(self.connections, self.source, self.source_connection, self._to_protect, readers)
+
+    def _to_protect(self, source: Connection) -> Sequence[Lockable]:
+        return lockable_tables(source, list(self.schemas), self.options.exclude_tables)
+
+    def _demand_protected(self, snapshot: Snapshot) -> None:
+        """Refuse to go on with tables that were made between the listing of what to lock and the snapshot."""
+        locked = {table.name for table in snapshot.tables}
+        if new := [".".join(table.key) for table in self.catalog.tables if table.key not in locked]:
+            raise SourceChanged(
+                f"tables of the source were made while the run began: {listed(new)}. Start the run again."
+            )
+
+    @cached_property
+    def databases(self) -> own_rows.Databases:
+        """Which databases these are, as far as the roles may ask."""
+        return own_rows.Databases(
+            Identity.of(self.source_connection, self.source),
+            Identity.of(self.target_connection, self.target),
+            self._snapshot.server if self._snapshot is not None else None,
+        )
+
+    def _emptied(self, scope: Scope) -> set[TableName]:
+        names = {self.target_name(table) for table in self.catalog.tables}
+        return names if scope.tables is None else names & scope.tables
+
+    def strangers(self, scope: Scope = Scope()) -> list[own_rows.Strange]:
+        """The tables of the target whose rows would be lost, and were not loaded by us from this source."""
+        dropped: set[TableName] = set()
+        if scope.structure and self.options.drop_existing_tables:
+            plan = reconcile(self.catalog, self.target_catalog(), drop_existing=True)
+            dropped = {item.table for item in plan.dropped if item.kind == "table" and item.table is not None}
+        elif scope.structure and self._has_lost_tables():
+            target = self.target_catalog()
+            taken_back = Surplus(self.catalog, target).taken_back
+            dropped = {
+                item.table
+                for item in target.objects
+                if item.kind == "table" and item.table is not None and item.address in taken_back
+            }
+        return own_rows.strangers(self.target_connection, self.databases, self._emptied(scope), dropped)
+
+    def _has_lost_tables(self) -> bool:
+        """Whether the source lacks tables that it once had, and the target may still have."""
+        had = brought_tables(self.target_connection, self.source.place)
+        return not had <= set(map(self.catalog.target_name, self.catalog.tables_by_name))
+
+    def rows_at_stake(self, scope: Scope = Scope()) -> Finding:
+        """What of the target's rows would go: refused, unless they are ours or the configuration allows it."""
+        found = self.strangers(scope)
+        if not found:
+            ours = own_rows.written(self.target_connection, self._emptied(scope))
+            return rows_to_delete.of_ours(ours)
+        where = self.outcomes.addresses[Side.TARGET]
+        return rows_to_delete.of_strangers(found, where, self.options.overwrite_existing_rows)
+
+    def _look(self, found: Iterable[Finding]) -> None:
+        """Keep what preflight finds; its warnings go to the summary, unless they come there in another way.
+
+        Raises:
+            NotReady: when there is an error among it.
+        """
+        findings = list(found)
+        self.outcomes.findings += findings
+        self.outcomes.notes += [
+            f"{finding.check}: {finding}"
+            for finding in findings
+            if finding.severity is Severity.WARNING and finding.check not in (CONNECTIONS, NOT_COPIED)
+        ]
+        demand(findings)
+
+    @property
+    def ends(self) -> Ends:
+        """Both sides, as preflight asks them."""
+        connections = self.source_connection, self.target_connection
+        return Ends(*connections, self.target, self.schemas, self.reach, self._structure)
+
+    def _structure(self) -> tuple[Catalog, Reconciliation] | None:
+        try:
+            target = self.target_catalog()
+            return target, reconcile(self.catalog, target, self.options.drop_existing_tables)
+        except (NotPermitted, StructureConflict):  # which is told by whoever is to change something
+            return None
+
+    @cached_property
+    def reach(self) -> Reach:
+        """What the role that connects to the target may do for others there."""
+        return reach_of(self.target_connection, self.options.create_roles)
+
+    @cached_property
+    def _standing(self) -> Standing | None:
+        """How it stands to what is there, where what it can't change is to be left as it is."""
+        if self.options.owners != "best_effort" or self.reach.superuser:
+            return None
+        return standing_of(self.target_connection, self.schemas.values())
+
+    @property
+    def intent(self) -> Intent:
+        """What preflight has to know of the configuration."""
+        load, options = self.options.load, self.options
+        return Intent(load.workers, load.partition_threshold, options.create_roles)
+
+    @cached_property
+    def source_connection(self) -> Connection:
+        """A connection to the source for discovery and planning; inside the snapshot once that is taken."""
+        return self._open(self.source)
+
+    @cached_property
+    def target_connection(self) -> Connection:
+        """A connection to the target for DDL and bookkeeping."""
+        return self._open(self.target)
+
+    def _open(self, end: Endpoint) -> Connection:
+        connection = self.connections.open(end)
+        self._free[end.side] = free_connections(connection)
+        if self._free[end.side] > LEAST_CONNECTIONS:  # others need the last ones more
+            self._watched.append(end)
+            self._watch.start()
+        self.outcomes.servers[end.side] = str(connection.get_parameter_status("server_version"))
+        self.outcomes.addresses[end.side] = end.reached(connection)
+        return connection
+
+    @cached_property
+    def schemas(self) -> Mapping[str, str]:
+        """Source schema to target schema."""
+        return map_schemas(environment.source_schemas(), environment.target_schemas(), self.source_connection)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The source's structure, in the snapshot, less the excluded tables."""
+        with _said_of(self.source):
+            found = discover(
+                self.source_connection,
+                self.schemas,
+                self.options.exclude_tables,
+                target_version=self.target_connection.server_version,
+                target_extensions=installed_extensions(self.target_connection),
+                surroundings=read_surroundings(self.target_connection),
+                **self._discovered,
+            )
+        if self._standing is not None:
+            found = what_can_be_said(Judge(found, self._whole_target_catalog(found), self.reach, self._standing))
+        # The schemas themselves, and what is said of them, are no contents.
+        schemas = {item.address[:2] for item in found.objects if item.kind == "schema"}
+        if all(item.address[:2] in schemas for item in found.objects):
+            raise ConfigurationError(
+                f"schema {', '.join(self.schemas)} of the source {self.source.description} is empty or wholly "
+                f"excluded: check PG_MIGRATION_SOURCE_URL and PG_MIGRATION_SOURCE_SCHEMA"
+            )
+        return found
+
+    @property
+    def known_catalog(self) -> Catalog | None:
+        """The source's structure where the run came so far as to read it; unlike `catalog` this asks no server."""
+        found: Catalog | None = self.__dict__.get("catalog")
+        return found
+
+    @property
+    def cautions(self) -> list[str]:
+        """What people should read before anything else, of the source as far as it was read."""
+        known = self.known_catalog
+        patterns = known.unmatched_patterns if known is not None else ()
+        return [f"exclude_tables: no table matches the pattern '{pattern}'" for pattern in patterns]
+
+    @property
+    def known_schemas(self) -> Mapping[str, str]:
+        """As `schemas`, empty where the run did not come so far; asks no server."""
+        found: Mapping[str, str] = self.__dict__.get("schemas", {})
+        return found
+
+    def target_catalog(self) -> Catalog:
+        """The target's structure as it is now, less what is to be left as it is.
+
+        How the server writes what this run has made since it was last asked is noted on that occasion.
+        """
+        found = self._whole_target_catalog(self.catalog)
+        if self._standing is not None:
+            found = within_reach(found, self._standing.foreign.keys())
+        if self._made and not self.outcomes.failures:
+            remember(self.target_connection, self.catalog, found, self._made)
+            self._made.clear()
+        return found
+
+    def note_made(self, objects: Iterable[SchemaObject]) -> None:
+        """Say what this run has made; where something failed, nothing is noted of how the server writes it."""
+        self._made += objects
+
+    @property
+    def _discovered(self) -> dict[str, Any]:
+        """What discovery is told of owners and privileges."""
+        options = self.options
+        reach = self.reach if options.owners == "best_effort" else None
+        return {"ownership": bool(options.owners), "privileges": options.privileges, "reach": reach}
+
+    def _whole_target_catalog(self, source: Catalog) -> Catalog:
+        rows = fetch(
+            self.target_connection,
+            "SELECT nspname FROM pg_namespace WHERE nspname = ANY (%s)",
+            (list(self.schemas.values()),),
+        )
+        with _said_of(self.target):
+            return discover(
+                self.target_connection,
+                {name: name for (name,) in rows},
+                **self._discovered,
+                own_grants=self.reach.role in source.roles,
+                brought_from=self.source.place,
+            )
+
+    def note_all_brought(self) -> None:
+        """Note what came from the source, when everything was made."""
+        if not self.outcomes.failures:
+            note_all_brought(self.target_connection, self.source.place, self.catalog, self.target_catalog())
+
+    def target_name(self, table: Table) -> TableName:
+        """Schema and name of a table in the target."""
+        return self.schemas[table.schema], table.name
+
+    def tables(self, names: Sequence[TableName]) -> list[Table]:
+        """The source's tables with these target names that are there and not excluded."""
+        wanted = set(names)
+        return [table for table in self.catalog.tables if self.target_name(table) in wanted]
+
+    def not_made(self, *kinds: str) -> set[TableName]:
+        """Schema and name, in the source, of the objects of some kinds that this run could not make."""
+        failed = (outcome.object for outcome in self.outcomes.ddl if not outcome.made)
+        return {(item.schema, item.name) for item in failed if item.kind in kinds}
+
+    def loadable(self, names: Sequence[TableName]) -> list[Table]:
+        """As `tables`, less those that this run could not make: they have failed already, and the others go on."""
+        failed = self.not_made("table")
+        return [table for table in self.tables(names) if table.key not in failed]
+
+    def names_in_source(self) -> set[TableName]:
+        """The target names of all tables that the source has, the excluded ones among them."""
+        listed = list_tables(self.source_connection, self.schemas)
+        return {self.catalog.target_name((table.schema, table.name)) for table in listed}
+
+    def complete_in_ledger(self, tables: Sequence[Table]) -> Mapping[TableName, tuple[LoadedRange, ...]]:
+        """Of some tables, those whose every range the ledger shows as loaded; by source name, with those ranges."""
+        planner = self.planner()
+        loaded = chunks.all_loaded_ranges(self.target_connection, [self.target_name(table) for table in tables])
+        ranges = {table.key: loaded.get(self.target_name(table), ()) for table in tables}
+        return {t.key: ranges[t.key] for t in tables if is_complete(ranges[t.key], planner.key_column(t))}
+
+    def planner(self) -> Planner:
+        """Plans loads from the source to the target."""
+        encoding = raw_encoding(self.source_connection, self.target_connection)
+        application = application_path(self.catalog.settings, {})
+        return Planner(self.source_connection, self.options.load, encoding, application)
+
+    def plan(self, tables: Sequence[Table]) -> tuple[TablePlan, ...]:
+        """How whole tables are copied, the largest first; a table is planned once in a run."""
+        if unplanned := [table for table in tables if table.key not in self._plans]:
+            self._plans |= {plan.name: plan for plan in self.planner().plan(unplanned)}
+        return in_order(self._plans[table.key] for table in tables)
+
+    def workers(self) -> int:
+        """The configured workers, or as many as both servers have connections for; fewer are noted for the summary.
+
+        Told when first asked for, before the run opens what it will need: later its own sessions are among the others.
+        """
+        if self._workers is None:
+            wanted = self.options.load.workers
+            self._workers = affordable_workers(wanted, self._free_at_first())
+            if self._workers < wanted:
+                self.outcomes.notes.append(f"{self._workers} workers instead of {wanted}: no more connections are free")
+        return self._workers
+
+    def _free_at_first(self) -> list[int]:
+        """What each server had left when the run had one connection there."""
+        self.source_connection, self.target_connection  # noqa: B018  (makes them, if that was not yet done)
+        return list(self._free.values())
+
+    def note_worker_left(self, event: WorkerLeft) -> None:
+        """Note for the summary that a worker had no connection any more."""
+        self.outcomes.notes.append(f"worker {event.worker} left its share to the others: {event.reason}")
+
+    def further_runs(self, possible: int) -> tuple[int, int]:
+        """How many further runs copy ranges, and how many workers each run has; fewer are noted for the summary.
+
+        Args:
+            possible: how many the deployment can run at once.
+        """
+        wanted = self.options.spread_over
+        runs, workers = affordable_runs(min(wanted, possible), self.options.load.workers, self._free_at_first())
+        if wanted and (runs, workers) != (wanted, self.options.load.workers):
+            self.outcomes.notes.append(
+                f"spread over {runs} runs of {workers} workers instead of {wanted} of {self.options.load.workers}: no "
+                f"more connections are free, or the queue of runs is limited"
+            )
+        return runs, workers
+
+    def load_context(self, workers: int) -> LoadContext:
+        """What the workers of a load need; only after `begin`."""
+        assert self._snapshot is not None, "begin() takes the snapshot"
+        assert self._lock is not None, "begin() takes the lock"
+        return LoadContext(
+            self.connections,
+            self.source,
+            self.target,
+            self._snapshot,
+            self._lock,
+            self.owner or self.run_id,
+            self.schemas,
+            self.options.load.use_unlogged_tables,
+            workers,
+            self.catalog.settings,
+            self.run_id if self.owner else None,
+            self.catalog.calls,
+        )
+
+    def call(self, work: Callable[[], Result]) -> Result:
+        """Run blocking work so that an interrupt of the run reaches it, and turn a server's refusal into a message.
+
+        Raises:
+            MigrationError: what ``work`` raised, or what a server said.
+        """
+        try:
+            return self.connections.run(work)
+        except psycopg2.Error as error:
+            raise self._whose_fault(error) from error
+
+    def _whose_fault(self, error: psycopg2.Error) -> MigrationError:
+        """What a server said, after the names of the ends whose connection is gone."""
+        ends = ((self.source, "source_connection"), (self.target, "target_connection"))
+        lost = [
+            f"the connection to the {end.side.value} database {end.description} was lost: "
+            for end, name in ends
+            if name in self.__dict__ and self.__dict__[name].closed
+        ]
+        message = "".join(lost) + server_message(error)
+        if isinstance(error, psycopg2.errors.LockNotAvailable):
+            message += "".join(f"; {told}" for side in Side if (told := self._watch.latest(side)))
+        return ConnectionFailed(message) if lost else MigrationError(message)
+
+    def close(self) -> None:
+        """Record how the run ended, and end every statement and connection.
+
+        An interrupt between two steps leaves no failure behind: a run over everything succeeded only if it got to its
+        end.
+        """
+        outcomes = self.outcomes
+        succeeded = not outcomes.failures and (outcomes.at_the_end or not self._covers_everything)
+        try:
+            if self.begun and self.owner is None and not self.target_connection.closed:
+                execute(self.target_connection, "SET synchronous_commit = on")
+                self._note_the_rest()
+                plans.forget_plans(self.target_connection, self.outcomes.differing)
+                self._record_counts()
+                runs_.close_run(self.target_connection, self.run_id, succeeded)
+        except psycopg2.Error:
+            pass  # the target is gone; the ledger shows a run that never finished
+        finally:
+            self._watch.stop()
+            self.connections.close()
+
+    def _tell_of_waits(self) -> None:
+        """Log for whom the run waits. Only the thread that has Dagster's context may."""
+        while self._warn is not None and threading.get_ident() == self._thread and not self._waits.empty():
+            self._warn(self._waits.get())
+
+    def _note_the_rest(self) -> None:
+        """Note how the server writes what the last step has made."""
+        if self._made and not self.outcomes.failures:
+            with suppress(MigrationError, psycopg2.Error):  # the next run then makes anew what is written otherwise
+                self.target_catalog()
+
+    def _record_counts(self) -> None:
+        """What the server counts from now on in the tables that this run has loaded, others have written."""
+        names = {*self.outcomes.loaded, *self.outcomes.failed}
+        session = runs_.session_name(self.run_id)
+        with suppress(psycopg2.Error):  # the next run then says less of what others wrote
+            own_rows.record_counts(self.target_connection, names, session, self.connections.processes())
+
+
+@contextmanager
+def _said_of(end: Endpoint) -> Iterator[None]:
+    """Begin what discovery says of a database with its name."""
+    try:
+        yield
+    except (ConfigurationError, NotPermitted) as error:
+        raise type(error)(f"in the {end.side.value} {end.description}: {error}") from None

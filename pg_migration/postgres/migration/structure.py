@@ -1,0 +1,84 @@
+"""Make the structure of the source in the target."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from pg_migration.orchestration.runs.failures import tell
+from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Phase, SchemaObject
+from pg_migration.postgres.connection.statements import execute, transaction
+from pg_migration.postgres.ddl import Outcome, Reconciliation, apply, missing, note_brought, suspend
+from pg_migration.postgres.migration.run import MigrationRun
+
+
+def lacking(migration: MigrationRun, phase: Phase) -> list[SchemaObject]:
+    """The source's objects of one phase that the target does not have now."""
+    tried = {outcome.object.address for outcome in migration.outcomes.ddl if not outcome.made}
+    return [
+        item
+        for item in missing(migration.catalog, migration.target_catalog(), phase)
+        if item.kind != "settings" or item.address not in tried
+    ]
+
+
+def make(context: dg.AssetExecutionContext, migration: MigrationRun, objects: Sequence[SchemaObject]) -> list[str]:
+    """Make objects in the target; one that fails is logged and kept for the summary, the rest goes on.
+
+    Returns:
+        The statements that were run with success.
+    """
+    settings, schemas = migration.catalog.settings, migration.schemas
+    done = apply(migration.target_connection, objects, migration.outcomes.ddl, settings, schemas)
+    migration.outcomes.ddl += done
+    migration.outcomes.notes += [f"{outcome.object.identity}: {outcome.note}" for outcome in done if outcome.note]
+    made = [outcome.object for outcome in done if outcome.made]
+    new = [item for item in made if item.kind != "settings"]
+    note_brought(migration.target_connection, migration.source.place, migration.catalog, new)
+    migration.note_made(made)
+    for problem in (problem_of(outcome) for outcome in done if not outcome.made):
+        tell(context, migration, problem)
+    return [outcome.statement for outcome in done if outcome.made]
+
+
+def problem_of(outcome: Outcome) -> str:
+    """What to tell of an object that was not made."""
+    if outcome.skipped_because:
+        return f"{outcome.object.identity} was skipped: {outcome.skipped_because}"
+    advice = ""
+    if outcome.object.kind == MATERIALIZED_ROWS:
+        advice = (
+            " (A materialized view is filled with the rights of its owner: a REFRESH in the source fails alike where "
+            "its owner has lost a privilege since.)"
+        )
+    return f"{outcome.object.identity} could not be made on the target: {outcome.error}{advice}\n{outcome.statement}"
+
+
+def lost_with(plan: Reconciliation) -> list[str]:
+    """What is dropped by a statement of its own and does not come back, as the source has nothing like it."""
+    verdicts = plan.surplus.verdicts
+    gone = [item for item in plan.dropped if item.drop.startswith("DROP ") and item.address in verdicts]
+    unknown = [item for item in plan.surplus.unknown_until_now() if item not in gone]
+    return [
+        *(
+            f"dropped in the target: {item.identity}{_TAKEN_BACK if item.address in plan.surplus.taken_back else ''}"
+            for item in gone
+        ),
+        *(f"taken away in the target, as the source does not have it: {item.identity}" for item in unknown),
+    ]
+
+
+_TAKEN_BACK = ", which the source does not have any more"
+
+
+def _drop(migration: MigrationRun, plan: Reconciliation) -> list[str]:
+    """Drop what reconciliation decided, all or nothing; what went with it although the source knows nothing of it."""
+    connection = migration.target_connection
+    names = [migration.target_name(table) for table in migration.catalog.tables]
+    suspend.suspend(connection, names, keys=False, unchecked=False)
+    del connection.notices[:]
+    with transaction(connection):
+        for statement in plan.drop:
+            execute(connection, statement)
+    return [
+        f"dropped in the target: {' '.join(notice.split())}" for notice in connection.notices if "cascade" in notice
+    ]

@@ -1,0 +1,1 @@
+"""How each table is copied: order, ranges, chunks, format."""

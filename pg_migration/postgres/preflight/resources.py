@@ -1,0 +1,117 @@
+"""Whether there is room: connections on both servers, disk space on the target."""
+
+import shutil
+from pathlib import Path
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.catalog import Catalog
+from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.connection.free_connections import LEAST_CONNECTIONS, SPARE_CONNECTIONS, connections_left
+from pg_migration.postgres.preflight.ends import Ends, Intent, ask, names_in_target
+from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
+from pg_migration.postgres.snapshot.readers import OTHER_READERS, room_for_locks
+
+CONNECTIONS = "free connections"
+DISK_SPACE = "disk space"
+LOCKS = "room for locks"
+
+
+def connections(ends: Ends, intent: Intent) -> list[Finding]:
+    """That both servers have sessions left for the workers."""
+    wanted = intent.workers + SPARE_CONNECTIONS
+    found = []
+    for side, end in ((Side.SOURCE, ends.source), (Side.TARGET, ends.target)):
+        free, limits = connections_left(end)
+        if free < LEAST_CONNECTIONS:
+            found.append(
+                error(
+                    CONNECTIONS,
+                    f"the {side.value} has {max(0, free)} free connections for this role, a migration needs "
+                    f"{LEAST_CONNECTIONS} more than it has ({limits})",
+                    "End sessions that nobody needs, or raise these limits",
+                )
+            )
+        elif free < wanted:
+            found.append(
+                warning(
+                    CONNECTIONS,
+                    f"the {side.value} has {free} free connections, {wanted} are wanted: fewer workers will copy "
+                    f"({limits})",
+                    "End sessions that nobody needs, raise these limits, or set fewer workers",
+                )
+            )
+        else:
+            found.append(passed(CONNECTIONS, f"{free} on the {side.value}, {wanted} are wanted"))
+    return found
+
+
+def locks(ends: Ends, catalog: Catalog, intent: Intent) -> Finding:
+    """That the source can remember the locks of every session that reads it, one for each table."""
+    tables = len(catalog.tables)
+    room, wanted = room_for_locks(ends.source), tables * (intent.workers + OTHER_READERS)
+    if tables * (OTHER_READERS + 1) > 2 * room:
+        return error(
+            LOCKS,
+            f"the source has room for about {2 * room:,} more locks, and {tables:,} tables take "
+            f"{tables * (OTHER_READERS + 1):,} at least: one for each of three sessions",
+            "Raise max_locks_per_transaction there (this takes a restart), or migrate fewer tables at once",
+        )
+    if wanted > room:
+        able = max(1, room // max(1, tables) - OTHER_READERS)
+        return passed(
+            LOCKS,
+            f"for {able} of {intent.workers} workers to lock all {tables:,} tables on the source; the others lock one "
+            f"table at a time, and leave those that somebody is about to empty to them",
+        )
+    return passed(LOCKS, f"for every worker to lock all {tables:,} tables on the source")
+
+
+def disk_space(ends: Ends, catalog: Catalog) -> Finding:
+    """What the rows and indexes take on the target, against what is free there where that can be known.
+
+    Never an error: the source's files may be bloated, and the copy then takes less.
+    """
+    ((tables, indexes),) = ask(ends.source, "sizes", tables=[table.oid for table in catalog.tables])
+    ((present,),) = ask(ends.target, "present_sizes", **names_in_target(catalog))
+    need = f"up to {_size(tables + indexes)} on the target ({_size(tables)} rows, {_size(indexes)} indexes)"
+    if present:
+        need += f", of which it holds {_size(present)} now"
+    folder = data_folder(ends.target)
+    if folder is None:
+        return passed(DISK_SPACE, f"{need}; how much is free there can't be seen from here")
+    free = shutil.disk_usage(folder).free
+    # A table that is filled again keeps its old rows until the new ones are committed.
+    if free + present < tables + indexes or free < max((table.bytes for table in catalog.tables), default=0):
+        return warning(
+            DISK_SPACE,
+            f"{need}; {_size(free)} are free in {folder}",
+            "Make room there before the migration, unless the source's tables are mostly empty space",
+        )
+    return passed(DISK_SPACE, f"{need}; {_size(free)} are free in {folder}")
+
+
+def data_folder(target: Connection) -> Path | None:
+    """The folder of the target's database, when this process sees the very files that the server has; else None.
+
+    The connection must not be in a transaction.
+    """
+    try:
+        ((folder, proof, size, modified, changed),) = ask(target, "data_directory")
+    except psycopg2.Error:
+        return None  # takes rights that a migration does not need
+    try:
+        here = Path(proof).stat()
+    except OSError:
+        return None
+    same = (here.st_size, int(here.st_mtime), int(here.st_ctime)) == (size, modified, changed)
+    return Path(folder) if same else None
+
+
+def _size(count: int) -> str:
+    """Bytes for people, in powers of 1024."""
+    size, units = float(count), ["bytes", "kB", "MB", "GB", "TB"]
+    while size >= 1024 and len(units) > 1:
+        size, units = size / 1024, units[1:]
+    return f"{size:,.1f} {units[0]}" if units[0] != "bytes" else f"{count} bytes"

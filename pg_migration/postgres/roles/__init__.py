@@ -1,0 +1,1 @@
+"""Roles of a server, and what they may do for each other."""

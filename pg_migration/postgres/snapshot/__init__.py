@@ -1,0 +1,1 @@
+"""One point in time that every reader of the source sees."""

@@ -1,0 +1,312 @@
+"""One point in time for every reader of the source."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.connection.connections import Connections, lost_at_once
+from pg_migration.postgres.connection.endpoint import Endpoint, Side
+from pg_migration.postgres.connection.lock_waits import who_is_ahead
+from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.errors import (
+    ConnectionFailed,
+    SnapshotLost,
+    SourceChanged,
+    SourceUnprotected,
+    server_message,
+)
+from pg_migration.postgres.snapshot.readers import (
+    LOCK_AGAIN_SECONDS,
+    MARK,
+    OTHER_READERS,
+    POLL_SECONDS,
+    Lockable,
+    Readers,
+    begin,
+    room_for_locks,
+)
+
+ATTEMPTS = 20
+# Pauses between two attempts: each is longer than the one before, up to the last.
+FIRST_PAUSE_SECONDS, PAUSE_GROWTH, LONGEST_PAUSE_SECONDS = 0.02, 1.4, 3.0
+
+# The last column names the server's life since it last recovered: as long as it stays the same, no commit was lost and
+# no transaction id given out twice. A postmaster keeps its start time through the crash of a session, after which it
+# recovers as well; it then counts its statistics anew (PostgreSQL docs: "The Cumulative Statistics System").
+_DESCRIBE = """
+SELECT txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot()),
+       format('postmaster of %s, statistics of %s, database %s', pg_postmaster_start_time(),
+              (SELECT stats_reset FROM pg_stat_bgwriter),
+              (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
+
+# Which of some tables somebody is about to empty or to alter, or does so at this moment.
+_BUSY = """
+SELECT DISTINCT l.relation::pg_catalog.int8 FROM pg_catalog.pg_locks l
+ WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.relation = ANY (%s::pg_catalog.oid[])
+   AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+"""
+
+ListTables = Callable[[Connection], Sequence[Lockable]]
+"""Which tables of a side to protect, as they are now."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An exported snapshot and the connection whose transaction keeps it alive.
+
+    PostgreSQL docs: "Snapshot Synchronization Functions". The holder does nothing else, so that nothing can abort it.
+
+    Every transaction with an id below ``xmin`` had ended when the snapshot was taken, and none with an id from ``xmax``
+    on had begun; both count in 64 bits. ``server`` is the same as long as such numbers of one database can be compared.
+    ``tables`` stay as they are in the snapshot, but for rows; ``readers`` read them.
+    """
+
+    name: str
+    taken_at: datetime
+    xmin: int
+    xmax: int
+    server: str
+    holder: Connection
+    readers: Readers
+    side: Side = Side.SOURCE
+    tables: Sequence[Lockable] = ()
+
+    @classmethod
+    def take(cls, connections: Connections, end: Endpoint) -> "Snapshot":
+        """Export a snapshot of one side, in which no table is protected; it lives as long as ``connections``.
+
+        Raises:
+            ConnectionFailed: when that side can't be reached.
+        """
+        holder = connections.open(end)
+        begin(holder, ())
+        return cls._of(connections, end, holder, ())
+
+    @classmethod
+    def protect(
+        cls, connections: Connections, end: Endpoint, planner: Connection, list_tables: ListTables, readers: int
+    ) -> "Snapshot":
+        """Export a snapshot of one side, after every session that is to read it has locked its tables.
+
+        After a TRUNCATE or an ALTER TABLE that rewrites it, a table looks empty to older snapshots (PostgreSQL docs:
+        MVCC, "Caveats"), and the copy would be, too. A lock makes such commands wait, as pg_dump does. The snapshot is
+        taken after the locks, so nothing can come between.
+
+        Args:
+            planner: a session of that side which sees the snapshot afterwards; in no transaction.
+            list_tables: what to lock, asked anew at each attempt.
+            readers: how many sessions will read tables at once; fewer are made where the server has no more.
+
+        Raises:
+            ConnectionFailed: when that side can't be reached.
+            SourceChanged: others emptied or altered the tables too often; another moment may be luckier.
+            SourceUnprotected: the tables can't be locked, such as when there are more than the server has locks for.
+        """
+        sessions = _Sessions.open(connections, end, planner, readers)
+        found, pause = Counter[str](), FIRST_PAUSE_SECONDS
+        for _ in range(ATTEMPTS):
+            tables = list_tables(planner)
+            if (refusal := sessions.lock(tables)) is None:
+                snapshot = cls._of(connections, end, sessions.holder, tables)
+                snapshot.adopt(planner)
+                snapshot.readers.add(sessions.readers, sessions.locked)
+                return snapshot
+            found[_wait_for_the_next(planner, tables) or refusal] += 1
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_SECONDS)
+        sessions.close()
+        often = ", ".join(f"{table} ({times} times)" for table, times in found.most_common(5))
+        raise SourceChanged(
+            f"others empty or alter tables of the {end.side.value} so often that {ATTEMPTS} attempts to lock all of "
+            f"them at one moment failed, because of {often}. Stop what does that for a moment, or leave the table out "
+            f"(exclude_tables), and start the run again."
+        )
+
+    @classmethod
+    def borrow(
+        cls,
+        connections: Connections,
+        source: Endpoint,
+        shared: "SharedSnapshot",
+        planner: Connection,
+        list_tables: ListTables,
+        readers: int,
+    ) -> "Snapshot":
+        """The snapshot that another process has exported, and still holds, with readers of one's own.
+
+        Args:
+            planner, list_tables, readers: as for `protect`.
+
+        Raises:
+            ConnectionFailed: when the source can't be reached.
+            SnapshotLost: when it is not held any more.
+            SourceUnprotected: somebody waits for one of the tables already, and so for the end of the other process.
+        """
+        sessions, tables = _Sessions.open(connections, source, planner, readers), list_tables(planner)
+        deadline = time.monotonic() + LOCK_AGAIN_SECONDS
+        while sessions.lock(tables) is not None:
+            if time.monotonic() > deadline:
+                raise SourceUnprotected(
+                    f"this run can't read the {source.side.value} beside the run whose snapshot it is to use, since "
+                    f"somebody waits for the end of that one: "
+                    f"{who_is_ahead(planner, [table.oid for table in tables])}"
+                )
+            time.sleep(POLL_SECONDS)
+        for connection in (sessions.holder, planner):
+            _see(connection, shared.name, shared.taken_at, source.side)
+        ((xmin, xmax, server),) = fetch(sessions.holder, _DESCRIBE)
+        made = Readers(connections, source, _sight(shared.name, shared.taken_at, source.side), tables)
+        made.add(sessions.readers, sessions.locked)
+        return cls(shared.name, shared.taken_at, xmin, xmax, server, sessions.holder, made, source.side, tuple(tables))
+
+    @classmethod
+    def _of(cls, connections: Connections, end: Endpoint, holder: Connection, tables: Sequence[Lockable]) -> "Snapshot":
+        """The snapshot that a session takes now, whose transaction has begun."""
+        ((xmin, xmax, server),) = fetch(holder, _DESCRIBE)
+        ((name, taken_at),) = fetch(holder, "SELECT pg_export_snapshot(), transaction_timestamp()")
+        readers = Readers(connections, end, _sight(name, taken_at, end.side), tables)
+        return cls(name, taken_at, xmin, xmax, server, holder, readers, end.side, tuple(tables))
+
+    def release(self) -> None:
+        """Let the snapshot go, and with it what is locked for it."""
+        self.readers.close()
+        self.holder.close()
+
+    def adopt(self, connection: Connection) -> None:
+        """Make a session see exactly this snapshot, read only, and begin its transaction if that has not begun.
+
+        Raises:
+            ConnectionFailed: when ``connection`` is lost.
+            SnapshotLost: when the holder's transaction has ended.
+        """
+        _see(connection, self.name, self.taken_at, self.side)
+
+
+@dataclass(frozen=True)
+class SharedSnapshot:
+    """What the ledger says of the snapshot that a run holds."""
+
+    name: str
+    taken_at: datetime
+
+
+class _Sessions:
+    """The sessions that are to lock the same tables at one moment."""
+
+    def __init__(self, holder: Connection, planner: Connection, readers: list[Connection]) -> None:
+        self.holder, self.planner, self.readers = holder, planner, readers
+        self.locked = 0  # so many of the readers, from the first on, have the locks
+
+    @classmethod
+    def open(cls, connections: Connections, end: Endpoint, planner: Connection, readers: int) -> "_Sessions":
+        """Open all of them at once; of the readers as many as the server has connections for, but one at least."""
+
+        def opened(_: int) -> Connection | ConnectionFailed:
+            try:
+                return connections.open(end)
+            except ConnectionFailed as refusal:
+                return refusal
+
+        holder = connections.open(end)
+        with ThreadPoolExecutor(max_workers=max(1, readers), thread_name_prefix="pg_migration open") as pool:
+            found = list(pool.map(opened, range(max(1, readers))))
+        made = [connection for connection in found if not isinstance(connection, ConnectionFailed)]
+        if not made:
+            raise next(refusal for refusal in found if isinstance(refusal, ConnectionFailed))
+        return cls(holder, planner, made)
+
+    def lock(self, tables: Sequence[Lockable]) -> str | None:
+        """Begin the transactions of all, each with all tables locked where there is room for that; a name of what
+        stands in the way, if anything does, and none has begun then."""
+        # The holder and the planner lock everything in any case, and one reader at least.
+        room = room_for_locks(self.planner) // max(1, len(tables)) - OTHER_READERS
+        self.locked = max(1, min(room, len(self.readers)))
+        ends = [self.holder, self.planner, *self.readers]
+        wanted = [tables if number < OTHER_READERS + self.locked else () for number in range(len(ends))]
+        with ThreadPoolExecutor(max_workers=len(ends), thread_name_prefix="pg_migration lock") as pool:
+            refusals = [refusal for refusal in pool.map(_begin, ends, wanted) if refusal is not None]
+        if not refusals:
+            return None
+        for end in ends:
+            execute(end, "ROLLBACK")
+        for refusal in refusals:
+            if not isinstance(refusal, _ANOTHER_TIME):
+                raise SourceUnprotected(
+                    f"the source's tables can't be protected from being changed during the run: "
+                    f"{server_message(refusal)}"
+                ) from None
+        return server_message(refusals[0])
+
+    def close(self) -> None:
+        """Close all but the planner."""
+        for connection in (self.holder, *self.readers):
+            connection.close()
+
+
+# What is refused at one moment, and may be granted at the next; a table was dropped since it was listed.
+_ANOTHER_TIME = (
+    psycopg2.errors.LockNotAvailable,
+    psycopg2.errors.UndefinedTable,
+    psycopg2.errors.InvalidSchemaName,
+    psycopg2.errors.DeadlockDetected,
+)
+
+
+def _begin(connection: Connection, tables: Sequence[Lockable]) -> psycopg2.Error | None:
+    try:
+        begin(connection, tables)
+    except psycopg2.Error as refusal:
+        if connection.closed:
+            raise
+        return refusal
+    return None
+
+
+def _wait_for_the_next(connection: Connection, tables: Sequence[Lockable]) -> str | None:
+    """Wait until one of the tables that others have locked, or are about to lock, is free; which one.
+
+    With no other lock in hand, so that whoever has it can't wait for us.
+    """
+    by_oid = {table.oid: table for table in tables}
+    busy = fetch(connection, _BUSY, (list(by_oid),))
+    if not busy:
+        return None
+    table = by_oid[busy[0][0]]
+    wait = sql.SQL("BEGIN; LOCK TABLE {} IN ACCESS SHARE MODE; COMMIT").format(table.identifier)
+    try:
+        execute(connection, wait)
+    except psycopg2.Error as refusal:
+        if not connection.closed:
+            execute(connection, "ROLLBACK")
+        if not isinstance(refusal, _ANOTHER_TIME[1:]):
+            raise
+    return ".".join(table.name)
+
+
+def _sight(name: str, taken_at: datetime, side: Side) -> Callable[[Connection], None]:
+    return lambda connection: _see(connection, name, taken_at, side)
+
+
+def _see(connection: Connection, name: str, taken_at: datetime, side: Side) -> None:
+    try:
+        if connection.info.transaction_status == TRANSACTION_STATUS_IDLE:
+            begin(connection, ())
+        execute(connection, sql.SQL("SET TRANSACTION SNAPSHOT {}; {}").format(sql.Literal(name), sql.SQL(MARK)))
+    except psycopg2.Error as error:
+        if connection.closed:
+            raise lost_at_once(side, error) from None
+        raise SnapshotLost(
+            f"the {side.value}'s snapshot {name} of {taken_at:%Y-%m-%d %H:%M:%S} UTC can't be read any more "
+            f"({' '.join(str(error).split())}): the session that held it was ended, or the reader reached another "
+            f"server. Start the run again; it takes a new snapshot."
+        ) from None

@@ -1,0 +1,1 @@
+"""What changed in the source since it was copied."""

@@ -1,0 +1,1 @@
+"""Copy rows and build what needs them there."""

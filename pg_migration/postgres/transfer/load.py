@@ -1,0 +1,449 @@
+"""The load: chunks of all tables in one queue, largest table first, worked off by a bounded pool of connections.
+
+A table's indexes and keys are built as soon as its rows are there, by the same workers. The calling thread only
+receives events, so that it stays free to report them and can be interrupted at any moment.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from enum import Enum
+
+import psycopg2
+
+from pg_migration.postgres.catalog import Address, SchemaObject, TableName
+from pg_migration.postgres.connection.connections import INTERRUPT_POLL_SECONDS, RETRY_SECONDS
+from pg_migration.postgres.connection.statements import transaction
+from pg_migration.postgres.errors import (
+    ConnectionFailed,
+    LockLost,
+    MigrationError,
+    SnapshotLost,
+    SourceUnprotected,
+    collided,
+    server_message,
+)
+from pg_migration.postgres.execution.task_graph import Schedule
+from pg_migration.postgres.ledger import chunks
+from pg_migration.postgres.planning.plan import Chunk, RangePlan, TablePlan
+from pg_migration.postgres.transfer.events import (
+    Event,
+    LoadBegun,
+    NotAnalyzed,
+    ObjectFailed,
+    ObjectNoted,
+    RangeLoaded,
+    TableFailed,
+    TableLoaded,
+    WorkDone,
+    WorkerLeft,
+    is_complete,
+)
+from pg_migration.postgres.transfer.load_context import LoadContext
+from pg_migration.postgres.transfer.progress import Progress, TableMeter
+from pg_migration.postgres.transfer.resume import Continued
+from pg_migration.postgres.transfer.streams.copy_stream import Copied
+from pg_migration.postgres.transfer.streams.row_memory import RowMemory
+from pg_migration.postgres.transfer.tasks import (
+    _Alter,
+    _beside_others,
+    _Build,
+    _build_statements,
+    _Complete,
+    _Copy,
+    _Finish,
+    _Task,
+)
+from pg_migration.postgres.transfer.worker import Worker, empty
+
+PROGRESS_SECONDS = 5.0
+
+
+class Mode(Enum):
+    """What becomes of the rows that are in the target.
+
+    The whole table is emptied, or only ranges are replaced, or ranges are added while other runs add theirs.
+    """
+
+    RELOAD = "reload"
+    REPLACE_RANGES = "replace ranges"
+    SHARE = "share"
+
+
+@dataclass(frozen=True)
+class ObjectMade:
+    """An index or constraint that was built."""
+
+    object: SchemaObject
+
+
+@dataclass
+class _TableState:
+    plan: TablePlan
+    meter: TableMeter
+    objects: list[SchemaObject] = field(default_factory=list)
+    moved: dict[_Copy, Copied] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+    started: float | None = None
+    copied: float | None = None
+    complete: bool = False
+    error: str | None = None
+    continued: Continued | None = None
+
+
+class _Incomplete(Exception):
+    """Other ranges of the table are still to come, so its keys are not built yet."""
+
+
+class Load:
+    """One load of some tables; `events` runs it."""
+
+    def __init__(
+        self,
+        context: LoadContext,
+        plans: Sequence[TablePlan],
+        objects: Sequence[SchemaObject],
+        mode: Mode,
+        continued: Mapping[TableName, Continued],
+    ) -> None:
+        """
+        Args:
+            plans: the tables, largest first.
+            objects: what to build on them once their rows are there, in dependency order.
+            continued: by source name, the tables that are not emptied, as some of their chunks are there.
+        """
+        self._context = context
+        self._mode = mode
+        self._tables = {p.name: _begin(context, p, continued.get(p.name)) for p in plans}
+        self._objects: dict[Address, SchemaObject] = {}
+        for item in objects:
+            if item.table in self._tables:
+                state = self._tables[item.table]
+                made = self._objects[item.address] = _beside_others(item, state.plan)
+                state.objects.append(made)
+        self._chunks: dict[_Copy, tuple[RangePlan, Chunk]] = {
+            _Copy(p.name, r.range.key, c.number): (r, c) for p in plans for r in p.ranges for c in r.chunks
+        }
+        self._events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._schedule: Schedule[_Task] = Schedule(self._skip)
+        self._stopping = threading.Event()
+        self._row_memory = RowMemory(self._stopping.is_set)
+        self._staying = context.workers
+
+    def events(self) -> Iterator[Event]:
+        """Run the load; what happened, as it happens. Leaving the iterator early stops the workers.
+
+        Raises:
+            ConnectionFailed, SnapshotLost, LockLost: when no table can go on.
+        """
+        if self._mode is Mode.RELOAD:
+            self._context.connections.run(self._empty_tables)
+        self._draw_graph()
+        threads = [
+            threading.Thread(target=self._work, args=(n,), name=f"pg_migration worker {n}", daemon=True)
+            for n in range(1, self._context.workers + 1)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield LoadBegun(tuple(state.plan for state in self._tables.values()), len(threads))
+            yield from self._report(len(threads))
+        finally:
+            self._stopping.set()
+            self._schedule.stop()
+            while any(thread.is_alive() for thread in threads):
+                self._context.connections.cancel()
+                for thread in threads:
+                    thread.join(timeout=1)
+
+    def _report(self, running: int) -> Iterator[Event]:
+        due = time.monotonic() + PROGRESS_SECONDS
+        while running:
+            try:
+                event = self._events.get(timeout=INTERRUPT_POLL_SECONDS)
+            except queue.Empty:
+                self._context.connections.meanwhile()
+            else:
+                if event is None:
+                    running -= 1
+                elif isinstance(event, BaseException):
+                    raise event
+                else:
+                    yield event
+            # Also while one event follows the other, as small chunks bring about.
+            if time.monotonic() >= due:
+                due = time.monotonic() + PROGRESS_SECONDS
+                if (progress := self._progress()).tables:
+                    yield progress
+
+    def _progress(self) -> Progress:
+        states = [s for s in self._tables.values() if s.started is not None and s.copied is None and s.error is None]
+        return Progress(tuple(s.meter.status() for s in states))
+
+    def _empty_tables(self) -> None:
+        """Empty what is not emptied in the transaction of its only chunk."""
+        worker = Worker(self._context)
+        for state in self._tables.values():
+            if state.continued or self._is_emptied_by_its_chunk(state):
+                continue
+            with transaction(worker.target):
+                empty(worker.target, self._context, state.plan.table)
+        worker.abandon()
+
+    def _is_emptied_by_its_chunk(self, state: _TableState) -> bool:
+        whole = self._mode is Mode.RELOAD and state.continued is None
+        return whole and state.plan.frozen
+
+    def _draw_graph(self) -> None:
+        """Rows that name objects come when the other tables have theirs, indexes and keys among them."""
+        named = [_Finish(name) for name, state in self._tables.items() if not state.plan.table.names_objects]
+        for name, state in sorted(self._tables.items(), key=lambda item: item[1].plan.table.names_objects):
+            weight = state.plan.bytes
+            present = state.continued.present if state.continued else {}
+            copies = [
+                _Copy(name, r.range.key, c.number)
+                for r in state.plan.ranges
+                for c in r.chunks
+                if (r.range.key, c.number) not in present
+            ]
+            for copy in copies:
+                self._schedule.add(copy, weight, follows=named if state.plan.table.names_objects else ())
+            self._schedule.add(_Complete(name), weight, after=copies)
+            builds = [_Build(o.address) for o in state.objects if _build_statements(o)]
+            alters = [_Alter(o.address) for o in state.objects]
+            for previous, made in zip([None, *alters], state.objects, strict=False):
+                self._add_object(name, weight, made, builds, previous)
+            self._schedule.add(_Finish(name), weight, after=[_Complete(name)], follows=alters)
+
+    def _add_object(
+        self, table: TableName, weight: int, made: SchemaObject, builds: Sequence[_Build], previous: _Alter | None
+    ) -> None:
+        address = made.address
+        needed: list[_Task] = [_Alter(a) for a in sorted(made.depends_on) if a in self._objects]
+        if _build_statements(made):
+            self._schedule.add(_Build(address), weight, after=[_Complete(table), *needed])
+            needed = [_Build(address)]
+        # An ALTER waits for a lock that every CREATE INDEX on the table holds: it comes when they are through, and one
+        # at a time, so that no worker idles in a lock queue.
+        ahead: list[_Task] = [b for b in builds if address not in self._needs(b.address)]
+        if previous is not None and address not in self._needs(previous.address):
+            ahead.append(previous)
+        self._schedule.add(_Alter(address), weight, after=[_Complete(table), *needed], follows=ahead)
+
+    def _needs(self, address: Address) -> frozenset[Address]:
+        return self._objects[address].depends_on
+
+    def _work(self, number: int) -> None:
+        worker = Worker(self._context)
+        try:
+            while (task := self._schedule.take()) is not None:
+                started_at = datetime.now(timezone.utc)
+                succeeded = self._perform(worker, number, task)
+                if succeeded is None:
+                    self._schedule.give_back(task)
+                    return
+                self._tell_of_work(number, task, started_at, succeeded)
+                self._schedule.settle(task, succeeded)
+        except BaseException as error:  # told to the thread that waits for events, which decides
+            self._events.put(error)
+            self._schedule.stop()
+        finally:
+            worker.abandon()
+            self._events.put(None)
+
+    def _tell_of_work(self, worker: int, task: _Task, started_at: datetime, succeeded: bool) -> None:
+        """Tell of a task that had something to do."""
+        what = self._activity(task)
+        if what is None:
+            return
+        (activity, detail), moved = what, None
+        if isinstance(task, _Copy):
+            moved = self._tables[task.table].moved.get(task)
+        table = self._objects[task.address].table if isinstance(task, (_Build, _Alter)) else task.table
+        assert table is not None, "only what belongs to a table is built by a load"
+        name = self._context.target_name(self._tables[table].plan.table)
+        rows, size = (moved.rows, moved.bytes) if moved is not None else (0, 0)
+        finished_at = datetime.now(timezone.utc)
+        self._events.put(WorkDone(worker, activity, name, detail, started_at, finished_at, succeeded, rows, size))
+
+    def _activity(self, task: _Task) -> tuple[str, str] | None:
+        """What a task does, and to what; None when it does nothing that takes time."""
+        if isinstance(task, _Copy):
+            return "copy", task.range_key
+        if isinstance(task, _Finish):
+            return "analyze", ""
+        if isinstance(task, _Complete):
+            table = self._tables[task.table].plan.table
+            logs = self._mode is Mode.RELOAD and self._context.unlogged_for_load(table)
+            return ("set logged", "") if logs else None
+        made = self._objects[task.address]
+        if isinstance(task, _Alter) and len(made.statements) == len(_build_statements(made)):
+            return None
+        return made.kind, made.name
+
+    def _perform(self, worker: Worker, number: int, task: _Task) -> bool | None:
+        """Do one task; whether it succeeded, or None when this worker has no connection and leaves it to the others.
+
+        What makes every further task hopeless is raised.
+
+        A lost connection is made anew, and what collided with another session is done again, a few times, as long as
+        the two sessions live that prove that nothing was lost: the one that holds the snapshot and the one that holds
+        the target's lock.
+        """
+        pauses, again = iter(RETRY_SECONDS), False
+        while (error := self._attempt(worker, task, again)) is not None:
+            if isinstance(error, _Incomplete):
+                return False
+            passing = worker.lost_a_connection or isinstance(error, ConnectionFailed) or collided(error)
+            worker.abandon()
+            if _has_no_place(error) and self._may_leave():
+                self._events.put(WorkerLeft(number, str(error)))
+                return None
+            pause = next(pauses, None)
+            if not passing or pause is None or self._stopping.is_set():
+                self._give_up(worker, task, error)
+                return False
+            self._context.lock.demand_held()
+            self._stopping.wait(pause)
+            again = True
+        return True
+
+    def _may_leave(self) -> bool:
+        """Whether a worker may go: there are others. It counts as gone then."""
+        with self._lock:
+            if self._staying > 1 and not self._stopping.is_set():
+                self._staying -= 1
+                return True
+            return False
+
+    def _give_up(self, worker: Worker, task: _Task, error: Exception) -> None:
+        if isinstance(error, ConnectionFailed):
+            raise error
+        if isinstance(task, _Copy) and not self._stopping.is_set():
+            self._make_logged_all_the_same(worker, self._tables[task.table])
+        self._fail(task, str(error) if isinstance(error, MigrationError) else server_message(error))
+
+    def _make_logged_all_the_same(self, worker: Worker, state: _TableState) -> None:
+        """A table whose load failed keeps no state that was for the load only; the first failure is what is told."""
+        if self._mode is Mode.RELOAD and self._context.unlogged_for_load(state.plan.table):
+            with suppress(MigrationError, psycopg2.Error):
+                worker.make_logged(state.plan.table)
+
+    def _attempt(self, worker: Worker, task: _Task, again: bool) -> Exception | None:
+        """Do one task once; the error that it ended with."""
+        try:
+            self._do(worker, task, again)
+        except (SnapshotLost, LockLost):
+            raise
+        except (MigrationError, psycopg2.Error, _Incomplete) as error:
+            return error
+        return None
+
+    def _do(self, worker: Worker, task: _Task, again: bool) -> None:
+        if isinstance(task, _Copy):
+            self._copy(worker, task, again)
+        elif isinstance(task, _Complete):
+            self._mark_complete(worker, self._tables[task.table])
+        elif isinstance(task, _Finish):
+            self._finish(worker, self._tables[task.table])
+        else:
+            self._build(worker, task, again)
+
+    def _copy(self, worker: Worker, task: _Copy, again: bool) -> None:
+        state = self._tables[task.table]
+        piece, chunk = self._chunks[task]
+        with self._lock:
+            if state.error is not None:
+                raise MigrationError(state.error)
+            state.started = state.started or time.monotonic()
+        with self._row_memory.reserve(state.plan.row_bytes) as wide, state.meter.chunk() as on_bytes:
+            replace = self._mode is Mode.REPLACE_RANGES
+            copied = worker.copy(
+                state.plan, piece, chunk, replace, self._is_emptied_by_its_chunk(state), again, on_bytes
+            )
+            worker.leave_source(bloated=wide)
+        state.meter.committed(copied.rows, copied.bytes)
+        with self._lock:
+            state.moved[task] = copied
+            state.rows[task.range_key] = state.rows.get(task.range_key, 0) + copied.rows
+            state.bytes[task.range_key] = state.bytes.get(task.range_key, 0) + copied.bytes
+
+    def _mark_complete(self, worker: Worker, state: _TableState) -> None:
+        state.copied = time.monotonic()
+        self._context.lock.demand_held()
+        if self._mode is Mode.RELOAD and self._context.unlogged_for_load(state.plan.table):
+            worker.make_logged(state.plan.table)
+        loaded = chunks.loaded_ranges(worker.target, self._context.target_name(state.plan.table))
+        state.complete = is_complete(loaded, state.plan.key)
+        if not state.complete and self._mode is Mode.RELOAD:
+            raise MigrationError(
+                "the ledger in the target does not show all of its chunks, which this run had committed"
+            )
+        if not state.complete:
+            self._events.put(self._loaded(state, state.copied))
+            raise _Incomplete
+
+    def _build(self, worker: Worker, task: _Build | _Alter, again: bool) -> None:
+        made = self._objects[task.address]
+        builds = _build_statements(made)
+        notes = worker.make(made, builds if isinstance(task, _Build) else made.statements[len(builds) :], again)
+        for note in notes:
+            self._events.put(ObjectNoted(made, note))
+        if isinstance(task, _Alter):
+            self._events.put(ObjectMade(made))
+
+    def _finish(self, worker: Worker, state: _TableState) -> None:
+        try:
+            worker.analyze(state.plan.table)
+        except psycopg2.Error as error:
+            if worker.lost_a_connection or collided(error):
+                raise
+            self._events.put(NotAnalyzed(state.plan, server_message(error)))
+        self._events.put(self._loaded(state, time.monotonic()))
+
+    def _loaded(self, state: _TableState, now: float) -> TableLoaded:
+        copied = state.copied or now
+        started = state.started or copied
+        ranges = tuple(
+            RangeLoaded(r.range.key, state.rows[r.range.key], state.bytes[r.range.key]) for r in state.plan.ranges
+        )
+        return TableLoaded(state.plan, ranges, copied - started, now - copied, state.complete, state.continued)
+
+    def _fail(self, task: _Task, error: str) -> None:
+        if isinstance(task, (_Build, _Alter)):
+            self._events.put(ObjectFailed(self._objects[task.address], error))
+            return
+        state = self._tables[task.table]
+        with self._lock:
+            first, state.error = state.error is None, state.error or error
+        if first:
+            self._events.put(TableFailed(state.plan, error))
+
+    def _skip(self, task: _Task, cause: _Task) -> None:
+        """Tell of an object that was not built because another one failed; its table's own failure was told already."""
+        if isinstance(task, _Alter) and isinstance(cause, (_Build, _Alter)) and cause.address != task.address:
+            other = self._objects[cause.address]
+            made = self._objects[task.address]
+            self._events.put(ObjectFailed(made, f"skipped, because it needs {other.kind} {other.name}, which failed"))
+
+
+def _begin(context: LoadContext, plan: TablePlan, continued: Continued | None) -> _TableState:
+    """The state before the first copy: the meter counts what is still to come, the rows all that is there."""
+    rest = 1 - min(1.0, continued.rows / plan.rows) if continued and plan.rows else 1.0
+    meter = TableMeter(".".join(context.target_name(plan.table)), round(plan.rows * rest), round(plan.bytes * rest))
+    state = _TableState(plan, meter, continued=continued)
+    for (key, _), (rows, size) in continued.present.items() if continued else ():
+        state.rows[key] = state.rows.get(key, 0) + rows
+        state.bytes[key] = state.bytes.get(key, 0) + size
+    return state
+
+
+def _has_no_place(error: Exception) -> bool:
+    """Whether a server has no session for a worker, or none that could read what it has to."""
+    return isinstance(error, SourceUnprotected) or (isinstance(error, ConnectionFailed) and error.full)

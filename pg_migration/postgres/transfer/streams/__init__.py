@@ -1,0 +1,1 @@
+"""Copy the rows of one chunk."""

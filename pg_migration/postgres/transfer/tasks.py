@@ -1,0 +1,61 @@
+"""The tasks of a load."""
+
+import re
+from dataclasses import dataclass, replace
+
+from pg_migration.postgres.catalog import Address, SchemaObject, TableName
+from pg_migration.postgres.planning.plan import TablePlan
+
+# Below this the way of a key by an index of its own costs more in statements than it saves in waiting.
+LEAST_BYTES_OF_PARALLEL_KEYS = 8 * 2**20
+
+_BUILDS_AN_INDEX = re.compile(r"CREATE\s+(UNIQUE\s+)?INDEX\s", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Copy:
+    table: TableName
+    range_key: str
+    chunk: int
+
+
+@dataclass(frozen=True)
+class _Complete:
+    """The barrier behind a table's last chunk."""
+
+    table: TableName
+
+
+@dataclass(frozen=True)
+class _Build:
+    """The CREATE INDEX of an object, which runs beside others of the same table."""
+
+    address: Address
+
+
+@dataclass(frozen=True)
+class _Alter:
+    """The rest of an object, which locks its table and so runs when no index is being built on it."""
+
+    address: Address
+
+
+@dataclass(frozen=True)
+class _Finish:
+    table: TableName
+
+
+_Task = _Copy | _Complete | _Build | _Alter | _Finish
+
+
+def _beside_others(made: SchemaObject, plan: TablePlan) -> SchemaObject:
+    """A key of a table that is not small, made in the way that lets other indexes be built meanwhile."""
+    in_parallel = made.parallel and plan.bytes >= LEAST_BYTES_OF_PARALLEL_KEYS
+    return replace(made, statements=made.parallel) if in_parallel else made
+
+
+def _build_statements(made: SchemaObject) -> tuple[str, ...]:
+    count = 0
+    while count < len(made.statements) and _BUILDS_AN_INDEX.match(made.statements[count]):
+        count += 1
+    return made.statements[:count]

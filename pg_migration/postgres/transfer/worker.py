@@ -1,0 +1,272 @@
+"""One worker of a load: a connection on each side, and what it does with them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timezone
+from typing import Any
+
+import psycopg2
+from psycopg2 import errors, sql
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.catalog import SchemaObject, Table
+from pg_migration.postgres.catalog.values_path import ValuesPath, fetch_rows, leave, run
+from pg_migration.postgres.connection.session_settings import pin, relied_on, set_configs, take_over, written_with
+from pg_migration.postgres.connection.statements import execute, fetch, transaction
+from pg_migration.postgres.ddl.make import NAME_NOT_FOUND, make, on_path, usual_path
+from pg_migration.postgres.ledger import chunks
+from pg_migration.postgres.ledger.chunks import ChunkEntry
+from pg_migration.postgres.planning.plan import Chunk, RangePlan, TablePlan
+from pg_migration.postgres.planning.row_width import is_wide
+from pg_migration.postgres.snapshot.readers import Reader
+from pg_migration.postgres.transfer.load_context import LoadContext
+from pg_migration.postgres.transfer.streams.copy_stream import Copied, stream
+
+# Commits do not wait for the disk: the end of the load does. The memory of an index build is the server's own setting
+# or, where that is more, a worker's share of shared_buffers, the only measure of the machine that SQL can see; at most
+# 1 GB, beyond which sorts gain little. Its parallel processes are the server's own number or, where that is more, a
+# worker's share of max_parallel_workers, if somebody has set that: the default says nothing of the machine. They share
+# the memory of the build (PostgreSQL docs: CREATE INDEX, "Building Indexes in Parallel").
+_TARGET_SETTINGS = """
+SELECT set_config('synchronous_commit', 'off', false),
+       set_config('maintenance_work_mem', format('%%skB', greatest(
+           pg_size_bytes(current_setting('maintenance_work_mem')),
+           least(pg_size_bytes(current_setting('shared_buffers')) / %(workers)s, 1024 ^ 3)
+       )::bigint / 1024), false),
+       set_config('max_parallel_maintenance_workers', format('%%s', greatest(
+           to_number(current_setting('max_parallel_maintenance_workers'), '9999999')::int,
+           (SELECT to_number(setting, '9999999')::int / %(workers)s FROM pg_settings
+             WHERE name = 'max_parallel_workers' AND source <> 'default'
+               AND current_setting('max_parallel_maintenance_workers') <> '0')
+       )), false)
+"""
+
+
+class Worker:
+    """Two connections: one of the snapshot's readers, and a writer, opened when first needed."""
+
+    def __init__(self, context: LoadContext) -> None:
+        self._context = context
+        self._reader: Reader | None = None
+        self._target: Connection | None = None
+        self._written_with: Mapping[str, str] = {}
+
+    def source(self, table: Table) -> Connection:
+        """A connection in a transaction that sees the run's snapshot, and can read a table without waiting."""
+        self._reader = self._context.snapshot.readers.take(table.key, self._reader)
+        return self._reader.connection
+
+    @property
+    def target(self) -> Connection:
+        """An autocommit connection that does not wait for the disk at every commit; the end of the load does."""
+        if self._target is None or self._target.closed:
+            self._target = self._context.connections.open(self._context.target)
+            execute(self._target, _TARGET_SETTINGS, {"workers": self._context.workers})
+            take_over(self._target, relied_on(self._context.settings))
+            if wanted := written_with(self._context.settings):
+                self._written_with = take_over(self._target, wanted)
+                pin(self._target)
+            # After it is open: whoever has the lock by then has ended all sessions that he found.
+            self._context.lock.demand_held()
+        return self._target
+
+    @property
+    def lost_a_connection(self) -> bool:
+        """Whether a server or the network ended one of the two."""
+        return bool(
+            (self._reader is not None and self._reader.connection.closed)
+            or (self._target is not None and self._target.closed)
+        )
+
+    def leave_source(self, bloated: bool) -> None:
+        """Give the reader back as soon as it is not needed.
+
+        Args:
+            bloated: libpq keeps its buffer as large as the widest row that it read, so better have a new one.
+        """
+        readers, reader = self._context.snapshot.readers, self._reader
+        if reader is None or not (bloated or readers.are_scarce):
+            return
+        self._reader = None
+        if bloated:
+            readers.close_bloated(reader)
+        else:
+            readers.give(reader)
+
+    def abandon(self) -> None:
+        """Give both connections up after an error left their state unknown; the next use takes others."""
+        if self._reader is not None:
+            self._context.snapshot.readers.give(self._reader)
+        if self._target is not None:
+            self._target.close()
+        self._reader = self._target = None
+
+    def copy(
+        self,
+        plan: TablePlan,
+        piece: RangePlan,
+        chunk: Chunk,
+        replace: bool,
+        empties: bool,
+        again: bool,
+        on_bytes: Callable[[int], None],
+    ) -> Copied:
+        """Copy one chunk and write its ledger row, in one transaction of the target.
+
+        Args:
+            replace: delete the range's rows first, in the same transaction.
+            empties: empty the table first, in the same transaction; for its only chunk.
+            again: a connection was lost in an earlier attempt, which may have been committed all the same.
+            on_bytes: as `copying.stream`.
+
+        Raises:
+            CopyFailed, CopyMismatch, psycopg2.Error: nothing of the chunk is in the target then.
+        """
+        table, name = plan.table, self._context.target_name(plan.table)
+        entry = ChunkEntry(
+            name,
+            piece.range.key,
+            chunk.number,
+            len(piece.chunks),
+            self._context.run_id,
+            self._context.borrower or self._context.run_id,
+            self._context.snapshot.name,
+            chunk.predicate.as_string(self.target),
+            datetime.now(timezone.utc),
+        )
+        if again and (done := chunks.recorded(self.target, entry)) is not None:
+            return Copied(*done, 0.0)
+        with transaction(self.target):
+            # Until it ends; what is said to the ledger in between means the same under any settings.
+            execute(self.target, self._target_path(table).setting())
+            if self._written_with:
+                calls = sql.SQL(", ").join(set_configs(self._written_with, local=True))
+                execute(self.target, sql.SQL("SELECT {}").format(calls))
+            if empties:
+                empty(self.target, self._context, table)
+            if replace:
+                self._delete(plan, piece)
+            copied = self._rows(plan, chunk, frozen=empties, on_bytes=on_bytes)
+            chunks.record(self.target, entry, copied.rows, copied.bytes)
+        return copied
+
+    def make(self, item: SchemaObject, statements: Sequence[str], again: bool) -> list[str]:
+        """Run statements of an object on the target, each in its own transaction.
+
+        Args:
+            again: a connection was lost in an earlier attempt, so what is there already was made by it.
+
+        Returns:
+            What people have to know of how it was made.
+        """
+        application = self._context.application(self._context.schemas)
+        # The last is said of an index that a key has been made of already.
+        there = (errors.DuplicateTable, errors.DuplicateObject, errors.ObjectNotInPrerequisiteState)
+        tolerated = there if again else ()
+        notes = []
+        for statement in statements:
+            with suppress(*tolerated):
+                notes.append(make(self.target, item, [statement], application))
+        return [note for note in notes if note is not None]
+
+    def make_logged(self, table: Table) -> None:
+        """End the UNLOGGED state that was for the load only."""
+        name = sql.Identifier(*self._context.target_name(table))
+        run(self.target, self._target_path(table), sql.SQL("ALTER TABLE {} SET LOGGED").format(name))
+
+    def analyze(self, table: Table) -> None:
+        """Collect the planner's statistics of a table."""
+        name = sql.Identifier(*self._context.target_name(table))
+        analyze = sql.SQL("ANALYZE {}").format(name)
+        try:
+            run(self.target, self._target_path(table), analyze)
+        except psycopg2.Error as error:
+            calls = self._context.calls.get(table.key, ())
+            if self.target.closed or error.pgcode not in NAME_NOT_FOUND or not calls:
+                raise
+            # As when its indexes were built: ddl/making.py.
+            application = self._context.application(self._context.schemas)
+            path = usual_path(self.target, self._context.schemas[table.schema], application)
+            with transaction(self.target), on_path(self.target, calls, path):
+                execute(self.target, analyze)
+
+    def read(self, table: Table, query: sql.Composable) -> list[tuple[Any, ...]]:
+        """All rows of a query over a table of the source, in which every name is qualified."""
+        rows = fetch_rows(self.source(table), ValuesPath.of(table.key, self._context.application({})), query)
+        self.leave_source(bloated=False)
+        return rows
+
+    def read_back(self, table: Table, query: sql.Composable) -> list[tuple[Any, ...]]:
+        """The same of a table in the target."""
+        return fetch_rows(self.target, self._target_path(table), query)
+
+    def _target_path(self, table: Table) -> ValuesPath:
+        context = self._context
+        return ValuesPath.of(context.destination(table), context.application(context.schemas), written=True)
+
+    def _delete(self, plan: TablePlan, piece: RangePlan) -> None:
+        name = self._context.target_name(plan.table)
+        chunks.forget_range(self.target, name, piece.range.key)
+        execute(
+            self.target,
+            sql.SQL("DELETE FROM ONLY {} WHERE {}").format(sql.Identifier(*name), piece.range.predicate(plan.key)),
+        )
+
+    def _rows(self, plan: TablePlan, chunk: Chunk, frozen: bool, on_bytes: Callable[[int], None]) -> Copied:
+        table = plan.table
+        if table.kind == "p":
+            return Copied(0, 0, 0.0)  # a partitioned table's rows are in its partitions
+        origin = sql.Identifier(table.schema, table.name)
+        destination = sql.Identifier(*self._context.destination(table))
+        if not table.stored_columns:
+            return self._rows_without_columns(table, chunk, destination)
+        columns = sql.SQL(", ").join(sql.Identifier(c.name) for c in table.stored_columns)
+        options = sql.SQL("FORMAT {}").format(sql.SQL(plan.wire_format))
+        if plan.encoding is not None:
+            options += sql.SQL(", ENCODING {}").format(sql.Literal(plan.encoding))
+        copy_out = sql.SQL("COPY (SELECT {} FROM ONLY {} WHERE {}) TO STDOUT ({})")
+        copy_in = sql.SQL("COPY {} ({}) FROM STDIN ({}{})")
+        source = self.source(table)
+        execute(source, ValuesPath.of(table.key, self._context.application({})).setting())
+        copied = stream(
+            source,
+            copy_out.format(columns, origin, chunk.predicate, options),
+            self.target,
+            copy_in.format(destination, columns, options, sql.SQL(", FREEZE" if frozen else "")),
+            on_bytes,
+            is_wide(plan.row_bytes),
+        )
+        leave(source)
+        return copied
+
+    def _rows_without_columns(self, table: Table, chunk: Chunk, destination: sql.Composable) -> Copied:
+        """COPY has no form for rows that carry nothing; their number is all there is to move."""
+        count = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {} WHERE {}")
+        ((rows,),) = self.read(table, count.format(sql.Identifier(*table.key), chunk.predicate))
+        insert = sql.SQL("INSERT INTO {} SELECT FROM pg_catalog.generate_series(1, {})")
+        execute(self.target, insert.format(destination, sql.Literal(rows)))
+        return Copied(rows, 0, 0.0)
+
+
+def empty(connection: Connection, context: LoadContext, table: Table) -> None:
+    """Truncate a table and forget its chunks, in the transaction that is open.
+
+    A table that a killed run left UNLOGGED is made as it should be on the way, since that costs nothing when empty.
+    """
+    name = context.target_name(table)
+    if table.kind == "r":
+        relation = sql.Identifier(*name)
+        execute(connection, sql.SQL("TRUNCATE ONLY {}").format(relation))
+        unlogged = table.persistence == "u" or context.unlogged_for_load(table)
+        ((is_unlogged,),) = fetch(
+            connection,
+            "SELECT c.relpersistence OPERATOR(pg_catalog.=) 'u' FROM pg_catalog.pg_class c "
+            "WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s)",
+            (relation.as_string(connection),),
+        )
+        if unlogged != is_unlogged:
+            execute(connection, sql.SQL("ALTER TABLE {} SET {}").format(relation, _PERSISTENCE[unlogged]))
+    chunks.forget(connection, [name])
+
+
+_PERSISTENCE = {True: sql.SQL("UNLOGGED"), False: sql.SQL("LOGGED")}

@@ -1,0 +1,370 @@
+"""Ask both sides the same of every table, slice by slice, with a few connections each."""
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.catalog import Table, TableName
+from pg_migration.postgres.catalog.schema_renaming import quote
+from pg_migration.postgres.catalog.values_path import DEFAULT_PATH, ValuesPath, application_path, fetch_rows
+from pg_migration.postgres.connection.connections import (
+    CANCEL_AGAIN_SECONDS,
+    INTERRUPT_POLL_SECONDS,
+    RETRY_SECONDS,
+    Connections,
+)
+from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.errors import ConnectionFailed, MigrationError, server_message
+from pg_migration.postgres.snapshot.readers import Reader
+from pg_migration.postgres.snapshot.snapshot import Snapshot
+from pg_migration.postgres.verification.slices import Slicing
+
+Answer = TypeVar("Answer")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a table on one side: what a question is about.
+
+    ``name`` is the relation on that side (see `compared_relation`), ``predicate`` a condition on its rows. ``left_out``
+    are partitions that are not migrated, and so not compared. ``application`` is as `application_path`.
+    ``same_encoding`` tells that both databases have one.
+    """
+
+    table: Table
+    name: TableName
+    predicate: sql.Composable
+    left_out: tuple[TableName, ...] = ()
+    application: tuple[str, ...] = DEFAULT_PATH
+    same_encoding: bool = False
+
+    @property
+    def rows(self) -> sql.Composable:
+        """``FROM`` and ``WHERE`` of a query over these rows."""
+        only = sql.SQL("" if compared_relation(self.table)[1] else "ONLY ")
+        relation = sql.SQL("FROM {}{}").format(only, sql.Identifier(*self.name))
+        if not self.left_out:
+            return sql.SQL("{} WHERE {}").format(relation, self.predicate)
+        # One that is not there is no object, which every tableoid is unequal to.
+        others = [
+            sql.SQL("coalesce(pg_catalog.to_regclass({})::pg_catalog.oid, '0')").format(
+                sql.Literal(".".join(map(quote, name)))
+            )
+            for name in self.left_out
+        ]
+        return sql.SQL("{} WHERE ({}) AND tableoid OPERATOR(pg_catalog.<>) ALL (ARRAY[{}])").format(
+            relation, self.predicate, sql.SQL(", ").join(others)
+        )
+
+    def fetch(self, connection: Connection, statement: sql.Composable) -> list[tuple[Any, ...]]:
+        """All rows of a query over the relation, in which every name is qualified."""
+        return fetch_rows(connection, ValuesPath.of(self.name, self.application), statement)
+
+
+Question = Callable[[Connection, Part], Answer]
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """Why a side could not answer, for people. ``too_large``: a row of the table has no text form within 1 GB."""
+
+    reason: str
+    too_large: bool = False
+
+
+@dataclass(frozen=True)
+class Answers(Generic[Answer]):
+    """What the two sides said of one table: an answer for each of its slices, or why there is none.
+
+    ``seconds`` is the wall time from the first slice's begin to the last one's end. ``taken_from`` are
+    the tables that hold the same rows, where the table itself was not read: its partitions, say.
+    """
+
+    slicing: Slicing
+    source: tuple[Answer, ...] | Unanswered
+    target: tuple[Answer, ...] | Unanswered
+    seconds: float
+    taken_from: tuple[TableName, ...] = ()
+
+    @property
+    def table(self) -> Table:
+        """The table."""
+        return self.slicing.table
+
+    @property
+    def error(self) -> str | None:
+        """Why there is nothing to compare."""
+        reasons = [side.reason for side in (self.source, self.target) if isinstance(side, Unanswered)]
+        return "; ".join(reasons) or None
+
+    @property
+    def too_large(self) -> bool:
+        """Whether text forms are what is too large."""
+        return any(isinstance(side, Unanswered) and side.too_large for side in (self.source, self.target))
+
+
+@dataclass(frozen=True)
+class BothSides:
+    """The two ends of a comparison.
+
+    Args:
+        schemas: name in the target of each source schema.
+        snapshots: of each side.
+        settings: those of the source's database (`Catalog.settings`).
+        same_encoding: whether both databases have the same one.
+    """
+
+    connections: Connections
+    schemas: Mapping[str, str]
+    snapshots: Mapping[Side, Snapshot]
+    settings: Sequence[tuple[str, str]] = ()
+    same_encoding: bool = False
+
+    def take(self, side: Side, table: Table | None = None, present: Reader | None = None) -> Reader:
+        """A connection to one side, inside its snapshot; for one table, or for every one.
+
+        Args:
+            present: one that the caller has; it is given back where another one is needed.
+
+        Raises:
+            ConnectionFailed, SnapshotLost, SourceUnprotected: as they say.
+        """
+        alone = table is not None and not compared_relation(table)[1]
+        return self.snapshots[side].readers.take(table.key if table is not None and alone else None, present)
+
+    def give(self, side: Side, reader: Reader) -> None:
+        """Give a connection back."""
+        self.snapshots[side].readers.give(reader)
+
+    def on(self, sides: Sequence[Side], work: Callable[[Sequence[Connection]], Result]) -> Result:
+        """Do something that reads some sides, with a connection to each; all of it again when one is lost.
+
+        Raises:
+            ConnectionFailed, SnapshotLost, SourceUnprotected: as `take`.
+            psycopg2.Error: as ``work``, and when connections were lost too often.
+        """
+        stopped, pauses = self.connections.stopped(), iter(RETRY_SECONDS)
+        while True:
+            taken: dict[Side, Reader] = {}
+            try:
+                for side in sides:
+                    taken[side] = self.take(side)
+                return work([taken[side].connection for side in sides])
+            except (ConnectionFailed, psycopg2.Error) as error:
+                lost = is_lost(error, [reader.connection for reader in taken.values()])
+                pause = next(pauses, None) if lost else None
+                if pause is None or stopped.wait(pause):
+                    raise
+            finally:
+                for side, reader in taken.items():
+                    self.give(side, reader)
+
+    def name(self, side: Side, table: Table) -> TableName:
+        """What to read for a table on one side (see `compared_relation`)."""
+        schema, name = compared_relation(table)[0]
+        return (schema, name) if side is Side.SOURCE else (self.schemas[schema], name)
+
+    def part(self, side: Side, table: Table, predicate: sql.Composable) -> Part:
+        """Some rows of a table on one side."""
+        names = self.schemas if side is Side.TARGET else {}
+        left_out = tuple((names.get(schema, schema), name) for schema, name in table.left_out)
+        application = application_path(self.settings, names)
+        return Part(table, self.name(side, table), predicate, left_out, application, self.same_encoding)
+
+    def ask(self, question: Question[Answer], slicings: Sequence[Slicing], workers: int) -> Iterator[Answers[Answer]]:
+        """Ask a question of every slice on both sides; a failure is one table's answer, not an exception.
+
+        A slice whose connection was lost is asked again on a new one, a few times, as long as the snapshot lives. A
+        side that can't be reached any more is waited for once, not for each slice.
+
+        Args:
+            question: is given a connection and some rows of a table.
+            slicings: the tables, those that take longest first.
+            workers: connections to each side.
+        """
+        tables = [_Asked(slicing, {s: [None] * len(slicing.slices[s]) for s in Side}) for slicing in slicings]
+        work = {side: deque((a, n) for a in tables for n in range(len(a.answers[side]))) for side in Side}
+        done: queue.SimpleQueue[Answers[Answer] | BaseException] = queue.SimpleQueue()
+        left = len(tables)
+        stopped = self.connections.stopped()
+        crews = [_Crew(self, question, s, work[s], done, stopped, min(workers, len(work[s]))) for s in Side]
+        with ThreadPoolExecutor(max_workers=max(1, 2 * workers), thread_name_prefix="pg_migration compare") as pool:
+            working = [pool.submit(crew.work) for crew in crews for _ in range(crew.size)]
+            try:
+                while left:
+                    try:
+                        answers = done.get(timeout=INTERRUPT_POLL_SECONDS)
+                    except queue.Empty:
+                        self.connections.meanwhile()
+                        continue
+                    if isinstance(answers, BaseException):
+                        raise answers
+                    left -= 1
+                    yield answers
+                stopped.set()  # who is waiting for a server need not any more
+            except BaseException:
+                self.connections.cancel()
+                while wait(working, timeout=CANCEL_AGAIN_SECONDS).not_done:
+                    self.connections.cancel()
+                raise
+
+
+@dataclass
+class _Asked(Generic[Answer]):
+    """One table while its slices are being answered."""
+
+    slicing: Slicing
+    answers: dict[Side, list[Answer | Unanswered | None]]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    started: float | None = None
+
+    def begin(self) -> None:
+        """The clock runs from the first slice."""
+        with self.lock:
+            self.started = self.started or time.monotonic()
+
+    def refused(self, side: Side) -> Unanswered | None:
+        """What one slice of a side ended with ends the whole side."""
+        return next((a for a in self.answers[side] if isinstance(a, Unanswered)), None)
+
+    def settle(self, side: Side, number: int, answer: Answer | Unanswered) -> Answers[Answer] | None:
+        """Keep one answer; all of them, when it was the last."""
+        with self.lock:
+            self.answers[side][number] = answer
+            if any(a is None for answers in self.answers.values() for a in answers):
+                return None
+        seconds = time.monotonic() - (self.started or time.monotonic())
+        return Answers(self.slicing, self._of(Side.SOURCE), self._of(Side.TARGET), seconds)
+
+    def _of(self, side: Side) -> tuple[Answer, ...] | Unanswered:
+        refused = self.refused(side)
+        if refused is not None:
+            return refused
+        return tuple(a for a in self.answers[side] if a is not None and not isinstance(a, Unanswered))
+
+
+class _Crew(Generic[Answer]):
+    """The workers of one side.
+
+    Args:
+        tasks: the slices; workers take from it what comes next, and put back what they could not ask.
+        stopped: is set when no more answers are wanted.
+    """
+
+    def __init__(
+        self,
+        sides: BothSides,
+        question: Question[Answer],
+        side: Side,
+        tasks: deque[tuple[_Asked[Answer], int]],
+        done: "queue.SimpleQueue[Answers[Answer] | BaseException]",
+        stopped: threading.Event,
+        size: int,
+    ) -> None:
+        self.size = size
+        self._sides, self._question, self._side, self._tasks, self._done = sides, question, side, tasks, done
+        self._stopped = stopped
+        self._lock = threading.Lock()
+        self._working = size
+        self._refusal = f"the {side.value} was not read to the end: the comparison was stopped"
+
+    def work(self) -> None:
+        """Answer slices until none is left. A worker without a connection leaves its share to the others."""
+        try:
+            self._answer_all()
+        except BaseException as error:  # told to the thread that waits for answers
+            self._done.put(error)
+        with self._lock:
+            self._working -= 1
+            last = self._working == 0
+        while last and (task := self._next()) is not None:
+            self._settle(task, Unanswered(self._refusal))
+
+    def _answer_all(self) -> None:
+        reader: Reader | None = None
+        # Renewed by every answer, so that a side which is gone for good costs them once.
+        pauses = iter(RETRY_SECONDS)
+        try:
+            while not self._stopped.is_set() and (task := self._next()) is not None:
+                asked, number = task
+                if (refused := asked.refused(self._side)) is not None:
+                    self._settle(task, refused)
+                    continue
+                try:
+                    present, reader = reader, None
+                    reader = self._sides.take(self._side, asked.slicing.table, present)
+                except (MigrationError, psycopg2.Error) as error:
+                    self._refusal = str(error)
+                    self._tasks.appendleft(task)
+                    if not is_lost(error, ()) or (pause := next(pauses, None)) is None:
+                        return
+                    self._stopped.wait(pause)
+                    continue
+                answer = self._answer(reader.connection, asked, number)
+                if not reader.connection.closed:
+                    pauses = iter(RETRY_SECONDS)
+                elif (pause := next(pauses, None)) is not None:
+                    self._tasks.appendleft(task)
+                    self._stopped.wait(pause)
+                    continue
+                if isinstance(answer, Unanswered) or self._sides.snapshots[self._side].readers.are_scarce:
+                    self._sides.give(self._side, reader)
+                    reader = None
+                self._settle(task, answer)
+        finally:
+            if reader is not None:
+                self._sides.give(self._side, reader)
+
+    def _next(self) -> tuple[_Asked[Answer], int] | None:
+        try:
+            return self._tasks.popleft()
+        except IndexError:
+            return None
+
+    def _answer(self, connection: Connection, asked: _Asked[Answer], number: int) -> Answer | Unanswered:
+        asked.begin()
+        slicing = asked.slicing
+        part = self._sides.part(self._side, slicing.table, slicing.slices[self._side][number])
+        try:
+            return self._question(connection, part)
+        except psycopg2.Error as error:
+            reason = f"{'.'.join(part.name)} can't be read on the {self._side.value}: {server_message(error)}"
+            return Unanswered(reason, is_too_large(error))
+
+    def _settle(self, task: tuple[_Asked[Answer], int], answer: Answer | Unanswered) -> None:
+        asked, number = task
+        answers = asked.settle(self._side, number, answer)
+        if answers is not None:
+            self._done.put(answers)
+
+
+def is_lost(error: Exception, connections: Sequence[Connection]) -> bool:
+    """Whether work failed because a connection was lost or could not be made, and may succeed on new ones."""
+    return any(c.closed for c in connections) or (isinstance(error, ConnectionFailed) and error.passing)
+
+
+def is_too_large(error: psycopg2.Error) -> bool:
+    """Whether a value or a row outgrew 1 GB on its way: the limit of a string, or of what can be allocated at once."""
+    message = error.diag.message_primary or ""
+    return isinstance(error, psycopg2.errors.ProgramLimitExceeded) or "invalid memory alloc request size" in message
+
+
+def compared_relation(table: Table) -> tuple[TableName, bool]:
+    """What to read for a table (its name in the source), and whether with everything below it.
+
+    Rows of a partition that had to be loaded through the root may stand in another partition on the target, so there
+    the whole tree is compared.
+    """
+    if table.through_root and table.root is not None:
+        return table.root, True
+    return table.key, table.kind == "p"

@@ -1,0 +1,79 @@
+"""The report as one HTML page that needs nothing else: styles and pictures are in it, and it fetches nothing."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from pg_migration.reporting import formats
+from pg_migration.reporting.html.charts import Chart, draw
+from pg_migration.reporting.model import CheckReport, Report
+
+
+def render(report: Report) -> str:
+    """The page. Every text in it that comes from a database or a setting is escaped."""
+    failed, passed = _split(report.checks)
+    return _template().render(
+        report=report,
+        charts=[_Drawn(chart) for chart in draw(report)],
+        checks_failed=failed,
+        checks_passed=passed,
+        states=_states(report),
+    )
+
+
+class _Drawn:
+    """A picture whose markup is not escaped: matplotlib wrote it, and escaped the names in it."""
+
+    def __init__(self, chart: Chart) -> None:
+        self.title = chart.title
+        self.explanation = chart.explanation
+        self.svg = Markup(formats.readable(chart.svg))
+
+
+def _split(checks: tuple[CheckReport, ...]) -> tuple[list[CheckReport], list[CheckReport]]:
+    return [check for check in checks if not check.passed], [check for check in checks if check.passed]
+
+
+def _states(report: Report) -> Mapping[str, int]:
+    """How many tables there are of each state, in the order of the table."""
+    counted: dict[str, int] = {}
+    for table in report.tables:
+        counted[table.state] = counted.get(table.state, 0) + 1
+    return counted
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("pg_migration.reporting.html", ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: formats.readable(value) if type(value) is str else value,
+    )
+    environment.filters.update(
+        count=formats.count,
+        size=formats.size,
+        duration=formats.duration,
+        forecast=formats.forecast,
+        moment=_moment,
+        scalar=_scalar,
+    )
+    return environment.get_template("page.html")
+
+
+def _moment(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
+
+
+def _scalar(value: object) -> str:
+    """A setting's value, as it is written in the run configuration."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)

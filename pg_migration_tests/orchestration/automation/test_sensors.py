@@ -1,0 +1,190 @@
+"""What the daemon watches: changes of the source's structure, and of its rows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from pg_migration.orchestration.automation import source_rows
+from pg_migration.orchestration.notifications import notify
+from pg_migration.postgres.source_changes.structure import changes
+from pg_migration_tests.orchestration.harness import Platform, Run
+
+
+class Watcher:
+    """One sensor over its ticks, as the daemon evaluates it."""
+
+    def __init__(self, platform: Platform, name: str) -> None:
+        self._platform = platform
+        self._name = name
+        self._cursor: str | None = None
+
+    def tick(self) -> tuple[str | None, list[dg.RunRequest]]:
+        """Why it skipped, and what it wants to be run."""
+        repository = self._platform.definitions.get_repository_def()
+        with dg.build_sensor_context(
+            self._platform.instance, self._cursor, repository_def=repository, sensor_name=self._name
+        ) as context:
+            found: Any = repository.get_sensor_def(self._name).evaluate_tick(context)
+        self._cursor = found.cursor or self._cursor
+        return found.skip_message, list(found.run_requests or ())
+
+    def run(self, request: dg.RunRequest) -> Run:
+        """Run what it wants."""
+        job = self._platform.definitions.resolve_job_def(request.job_name or "migrate")
+        assert not request.run_config
+        return self._platform.run(job, {}, asset_selection=request.asset_selection, tags=dict(request.tags))
+
+
+@pytest.fixture
+def rows(shop: Platform) -> Watcher:
+    return Watcher(shop, "source_rows_changed")
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[notify.Message]]:
+    """Messages that would have gone to the channels."""
+    messages: list[notify.Message] = []
+    monkeypatch.setattr(notify, "_send", lambda message, *_: messages.append(message))
+    return messages
+
+
+def selected(requests: list[dg.RunRequest]) -> list[str] | None:
+    (request,) = requests
+    return None if request.asset_selection is None else [key.to_user_string() for key in request.asset_selection]
+
+
+def test_both_are_off(shop: Platform) -> None:
+    repository = shop.definitions.get_repository_def()
+    for name in ("source_structure_changed", "source_rows_changed"):
+        assert repository.get_sensor_def(name).default_status is dg.DefaultSensorStatus.STOPPED
+    assert repository.get_sensor_def("failed_runs").default_status is dg.DefaultSensorStatus.RUNNING
+
+
+def test_tables_that_were_written_to_are_copied(shop: Platform, rows: Watcher) -> None:
+    assert rows.tick() == ("2 tables; they are watched from now on", [])
+    _, requests = rows.tick()
+    assert selected(requests) is None, "nothing was copied yet: all of it"
+    assert rows.run(requests[0]).success
+    assert rows.tick() == ("no table was written to since it was copied", [])
+
+    shop.source.psql("UPDATE orders SET placed = '2020-02-02' WHERE id = 5; SELECT pg_stat_force_next_flush()")
+    _, requests = rows.tick()
+    assert selected(requests) == ["public/orders"]
+    done = rows.run(requests[0])
+    assert done.success
+    assert done.passed == {"public/orders": True}
+    assert shop.target.psql("SELECT placed FROM orders WHERE id = 5") == "2020-02-02"
+    assert shop.target.psql("SELECT conname FROM pg_constraint WHERE contype = 'f'") == "orders_customer_fkey"
+    assert rows.tick()[1] == []
+
+
+def test_what_statistics_do_not_count(shop: Platform, rows: Watcher) -> None:
+    """TRUNCATE counts no row; after a reset all counts are lost."""
+    rows.tick()
+    assert shop.migrate().success
+    assert rows.tick()[1] == []
+    shop.source.psql("TRUNCATE orders")
+    assert selected(rows.tick()[1]) == ["public/orders"]
+    shop.source.psql("SELECT pg_stat_reset()")
+    assert selected(rows.tick()[1]) is None
+
+
+def test_a_copy_that_failed_is_no_copy(shop: Platform, rows: Watcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_rows, "WATCH_INTERVAL_SECONDS", 0)
+    rows.tick()
+    shop.after("tables", lambda: shop.target.psql("DELETE FROM orders WHERE id = 7"))
+    assert not shop.migrate().success
+    _, requests = rows.tick()
+    assert selected(requests) is None
+    _, again = rows.tick()
+    assert [request.run_key for request in again] == [request.run_key for request in requests], "asked for once"
+
+
+def test_what_failed_is_tried_again_later_and_later(
+    shop: Platform, rows: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = shop.definitions.resolve_job_def("migrate")
+
+    def end(failed: bool) -> str:
+        run = shop.instance.create_run_for_job(job)
+        (shop.instance.report_run_failed if failed else shop.instance.report_run_canceled)(run)
+        return run.run_id
+
+    rows.tick()
+    _, (first,) = rows.tick()
+    failed = end(failed=True)
+    message, requests = rows.tick()
+    assert f"run {failed} failed: the next one is started in" in (message or "")
+    assert requests == []
+    monkeypatch.setattr(source_rows, "WATCH_INTERVAL_SECONDS", 0)  # as if it were later
+    _, (second,) = rows.tick()
+    assert second.run_key != first.run_key
+    end(failed=True)
+    _, (third,) = rows.tick()
+    assert third.run_key not in (first.run_key, second.run_key)
+    monkeypatch.setattr(source_rows, "WATCH_INTERVAL_SECONDS", 10**6)
+    assert "failed, as did the 1 before it: the next" in (rows.tick()[0] or "")
+    monkeypatch.setattr(source_rows, "MOST_WAITING_SECONDS", 0)
+    assert rows.tick()[1], "there is an end to waiting longer and longer"
+    end(failed=False)
+    _, (canceled,) = rows.tick()
+    assert canceled.run_key == first.run_key, "the daemon starts no key twice, so what somebody has stopped stays so"
+
+
+def test_a_run_that_has_not_ended(shop: Platform, rows: Watcher) -> None:
+    rows.tick()
+    run = shop.instance.create_run_for_job(shop.definitions.resolve_job_def("migrate"))
+    assert rows.tick() == (f"run {run.run_id} has not ended yet", [])
+
+
+def test_tables_that_the_configuration_leaves_out(shop: Platform, rows: Watcher, tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text("resources: {migration: {config: {exclude_tables: ['orders']}}}")
+    shop.set(RUN_CONFIG=str(config))
+    assert rows.tick() == ("1 tables; they are watched from now on", [])
+    assert shop.migrate(exclude_tables=["orders"]).success
+    assert rows.tick()[1] == []
+    shop.source.psql("INSERT INTO orders VALUES (0, 1); DELETE FROM orders WHERE id > 3000")
+    assert rows.tick()[1] == []
+
+
+@pytest.mark.parametrize("name", ["source_rows_changed", "source_structure_changed"])
+def test_a_source_that_is_down(shop: Platform, name: str) -> None:
+    assert shop.definitions
+    shop.monkeypatch.setenv("PG_MIGRATION_SOURCE_URL", "postgresql://ann:sesame@127.0.0.1:1/shop")
+    message, requests = Watcher(shop, name).tick()
+    assert "can't connect to the source" in (message or "")
+    assert "sesame" not in (message or "")
+    assert not requests
+
+
+def test_changes_of_the_structure(shop: Platform, told: list[notify.Message]) -> None:
+    watcher = Watcher(shop, "source_structure_changed")
+    assert "changes are told from now on" in (watcher.tick()[0] or "")
+    assert watcher.tick() == ("nothing changed", [])
+    shop.source.psql("""
+        ALTER TABLE orders ADD COLUMN note text, ALTER COLUMN placed TYPE timestamp, DROP COLUMN customer;
+        DROP INDEX IF EXISTS orders_placed;
+        CREATE TABLE lines (id integer PRIMARY KEY);
+        CREATE VIEW names AS SELECT name FROM customers
+    """)
+    message, _ = watcher.tick()
+    lines = (message or "").splitlines()
+    assert "new: table public.lines" in lines
+    assert "new: column public.orders.note text" in lines
+    assert "gone: column public.orders.customer" in lines
+    assert "gone: index orders_placed on public.orders" in lines
+    assert "changed: column public.orders.placed was date, is timestamp without time zone" in lines
+    assert any(line.startswith("new: view public.names") for line in lines)
+    assert not any("lines.id" in line or line.startswith("changed: table") for line in lines)
+    assert "new: table public.lines" in told[0].text
+    assert "Reload the code location" in told[0].text
+    assert watcher.tick() == ("nothing changed", [])
+
+
+def test_a_table_that_only_its_own_definition_tells_of() -> None:
+    assert changes({"table a.t": "1"}, {"table a.t": "2"}) == ["changed: table a.t"]
+    assert changes({"table a.t": "1", "column a.t.c": "x"}, {}) == ["gone: table a.t"]

@@ -1,0 +1,314 @@
+"""What preflight says before a migration: each thing that stands in the way, and what to do about it."""
+
+from collections import namedtuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from pg_migration.orchestration.jobs.preflight import look
+from pg_migration.orchestration.runs.resource import Migration
+from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.preflight import Finding, Severity, activity, resources, servers
+from pg_migration.postgres.preflight.objects import is_older
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.orchestration.conftest import serve
+from pg_migration_tests.orchestration.harness import Database, Platform, Role
+
+CHECKS = {
+    "configuration",
+    "notifications",
+    "source",
+    "target",
+    "source and target",
+    "target can be written",
+    "server versions",
+    "encodings",
+    "collations",
+    "collation versions",
+    "source schema",
+    "sequences can be read",
+    "row-level security",
+    "roles",
+    "owners in the target",
+    "features of the target's version",
+    "extensions",
+    "free connections",
+    "disk space",
+    "long transactions",
+    "locks",
+    "room for locks",
+    "rows that would be deleted",
+    "replication",
+    "primary keys",
+    "event triggers",
+    "not copied",
+    "structure of the target",
+}
+
+
+def findings(*, workers: int = 2, threshold: int = 1_000_000, create_roles: bool = False) -> list[Finding]:
+    """Everything that preflight says of the databases that the environment names."""
+    options = Migration(workers=workers, partition_threshold=threshold, create_roles=create_roles).options()
+    run = MigrationRun("preflight", options)
+    try:
+        return list(look(run))
+    finally:
+        run.close()
+
+
+def the(found: Sequence[Finding], severity: Severity) -> Finding:
+    """The one finding of a severity."""
+    (one,) = (finding for finding in found if finding.severity is severity)
+    return one
+
+
+@contextmanager
+def session(url: str, *statements: str) -> Iterator[None]:
+    """A transaction that has run some statements and stays open."""
+    connection = psycopg2.connect(url)
+    try:
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+        yield
+    finally:
+        connection.close()
+
+
+def test_the_job_tells_everything_and_writes_nothing(shop: Platform) -> None:
+    before = shop.target.dump()
+    done = shop.run(shop.definitions.resolve_job_def("preflight"), {})
+    assert done.success
+    assert shop.target.dump() == before
+    table = done.log[-1]
+    assert {line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")} - {"check"} == CHECKS
+    assert "PostgreSQL 16 to 18" in table
+    assert "ERROR" not in table
+    (output,) = (e for e in done.result.all_events if e.is_successful_output)
+    assert output.step_output_data.metadata["preflight"].value == table.lstrip("\n")
+
+
+def test_the_job_fails_with_all_errors_at_once(shop: Platform, clerk: Role) -> None:
+    shop.source.psql(f"CREATE ROLE boss; ALTER TABLE orders OWNER TO boss; ALTER TABLE customers OWNER TO {clerk.name}")
+    shop.target.psql("CREATE TABLE orders (id integer)")
+    shop.set(TARGET_URL=clerk.url(shop.target))
+    try:
+        before = shop.target.dump()
+        done = shop.run(shop.definitions.resolve_job_def("preflight"), {"workers": 0})
+        assert not done.success
+        assert shop.target.dump() == before
+        message = done.failures["preflight_checks"]
+        for reason in (
+            "workers is 0, but must be at least 1",
+            "role clerk may not create tables in schema public",
+            "role clerk may not create the bookkeeping schema _pg_migration",
+            "name roles that the target does not have: boss",
+            "role clerk does not own tables that are there and would be filled again: public.orders (of postgres)",
+            "the role that connects may not read 1 table(s): public.orders",
+        ):
+            assert reason in message
+        assert clerk.password not in done.stored
+    finally:
+        shop.source.psql("DROP OWNED BY boss CASCADE; DROP ROLE boss")
+
+
+def test_both_servers_are_tried(shop: Platform) -> None:
+    down = "postgresql://ann:sesame@127.0.0.1:1/shop"
+    shop.set(SOURCE_URL=down, TARGET_URL=down)
+    errors = [f for f in findings() if f.severity is Severity.ERROR]
+    assert [f.check for f in errors] == ["source", "target"]
+    assert all("can't connect to the" in f.verdict and "sesame" not in str(f) for f in errors)
+
+
+def test_a_migration_stops_with_all_errors_and_notes_the_warnings(shop: Platform, clerk: Role) -> None:
+    shop.source.psql("CREATE ROLE boss; CREATE ROLE peon; ALTER TABLE orders OWNER TO boss")
+    shop.target.psql(f"""
+        CREATE ROLE peon; CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+        CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION f();
+        GRANT ALL ON SCHEMA public TO {clerk.name}
+    """)
+    try:
+        shop.set(TARGET_URL=clerk.url(shop.target))
+        shop.target.psql(f'GRANT CREATE ON DATABASE "{shop.target.psql("SELECT current_database()")}" TO {clerk.name}')
+        message = shop.migrate(create_roles=True).failures["source_schema"]
+        assert "2 things stand in the way; nothing was changed" in message
+        assert "role clerk of the target may not create roles, as create_roles asks for: boss" in message
+        assert "role clerk of the target may not act for postgres, as it has to for owner of table" in message
+        shop.set(TARGET_URL=shop.target.url)
+        done = shop.migrate(create_roles=True)
+        assert done.success
+        assert "- event triggers: in the target, watch fires for the commands of the migration" in done.log[-1]
+        assert "| event triggers " in done.metadata("source_schema")["preflight"]
+    finally:
+        shop.target.psql("DROP EVENT TRIGGER watch; DROP OWNED BY boss, peon CASCADE; DROP ROLE IF EXISTS boss, peon")
+        shop.source.psql("DROP OWNED BY boss CASCADE; DROP ROLE boss, peon")
+
+
+def test_large_tables_without_a_primary_key(shop: Platform) -> None:
+    shop.source.psql("ALTER TABLE orders DROP CONSTRAINT orders_pkey; CREATE TABLE notes (n text); ANALYZE")
+    assert "none in public.notes, public.orders" in str(next(f for f in findings() if f.check == "primary keys"))
+    found = the(findings(threshold=100), Severity.WARNING)
+    assert found.verdict.endswith("can't be reloaded in parts: public.orders")
+
+
+def test_what_the_target_would_lose(shop: Platform) -> None:
+    shop.source.psql("CREATE VIEW once AS SELECT 1 AS a")
+    shop.reload()
+    assert shop.migrate().success
+    shop.target.psql("CREATE INDEX mine ON orders (customer)")
+    shop.source.psql("DROP VIEW once")
+    assert "would be dropped in the target: view public.once, which" in the(findings(), Severity.WARNING).verdict
+
+
+@pytest.mark.usefixtures("shop")
+def test_notifications_that_can_not_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PG_MIGRATION_SMTP_HOST", "mail.example.org")
+    assert "PG_MIGRATION_MAIL_FROM and PG_MIGRATION_MAIL_TO" in the(findings(), Severity.WARNING).verdict
+
+
+@pytest.mark.usefixtures("shop")
+def test_too_few_connections() -> None:
+    found = [f for f in findings(workers=1000) if f.severity is Severity.WARNING]
+    assert [f.check for f in found] == ["free connections"] * 2
+    assert "1003 are wanted: fewer workers will copy" in found[0].verdict
+
+
+def test_space_on_the_target(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    (seen,) = (f for f in findings() if f.check == "disk space")
+    folder = shop.target.psql("SHOW data_directory")
+    assert seen.severity is Severity.PASSED
+    assert seen.verdict.endswith(f"are free in {folder}")
+    monkeypatch.setattr(resources.shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(100))
+    assert "100 bytes are free in" in the(findings(), Severity.WARNING).verdict
+
+
+def test_space_that_can_not_be_seen(shop: Platform, clerk: Role) -> None:
+    shop.set(TARGET_URL=clerk.url(shop.target))
+    (unseen,) = (f for f in findings() if f.check == "disk space")
+    assert unseen.severity is Severity.PASSED
+    assert "can't be seen from here" in unseen.verdict
+
+
+def test_sessions_that_are_in_the_way(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activity, "LONG_LOCK_SECONDS", -60)
+    monkeypatch.setattr("pg_migration.orchestration.jobs.preflight.LOCK_TIMEOUT", "50ms")
+    shop.target.psql("CREATE TABLE orders AS SELECT 1 AS id")
+    with (
+        session(shop.source.url, "LOCK TABLE orders"),
+        session(shop.target.url, "SELECT count(*) FROM orders"),
+    ):
+        found = findings()
+    locked = [f.verdict for f in found if f.check == "locks"]
+    assert [("on the source" in v, "on the target" in v) for v in locked] == [(True, False), (False, True)]
+    assert all("has locks on public.orders: the migration waits" in verdict for verdict in locked)
+    assert "canceling statement due to lock timeout" in the(found, Severity.ERROR).verdict
+
+
+def test_a_transaction_that_is_open_for_long(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activity, "LONG_TRANSACTION_SECONDS", -60)
+    with session(shop.source.url, "SELECT count(*) FROM orders"):
+        found = the(findings(), Severity.WARNING)
+    assert found.check == "long transactions"
+    assert "pg_terminate_backend(" in found.advice
+
+
+def test_a_slot_that_nobody_reads(shop: Platform) -> None:
+    shop.target.psql("SELECT pg_create_physical_replication_slot('idle', true)")
+    try:
+        found = the(findings(), Severity.WARNING)
+    finally:
+        shop.target.psql("SELECT pg_drop_replication_slot('idle')")
+    assert "nobody reads replication slot idle of the target" in found.verdict
+    assert "pg_drop_replication_slot('idle')" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("options", "check", "said"),
+    [
+        ("ENCODING LATIN1 LOCALE 'C'", "encodings", "UTF8 to LATIN1: text that is not valid in LATIN1"),
+        ("ENCODING SQL_ASCII LOCALE 'C'", "encodings", "the target does not know what its bytes mean"),
+        ("LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'", "collations", "by C (libc) in the source and by C.UTF-8"),
+    ],
+    ids=["latin1", "sql_ascii", "builtin"],
+)
+def test_a_target_with_another_encoding_or_locale(shop: Platform, options: str, check: str, said: str) -> None:
+    other = shop.target.server.create_database(options=options)
+    try:
+        shop.set(TARGET_URL=other)
+        found = the(findings(), Severity.WARNING)
+    finally:
+        shop.target.server.drop_database(other)
+    assert (found.check, said in found.verdict) == (check, True)
+
+
+def test_an_older_target(
+    postgres16: PostgresServer,
+    postgres18: PostgresServer,
+    source_db: str,
+    target_db: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """From 18 to 16: that it is older is a warning, what it lacks is an error."""
+    for platform in serve(Database(postgres18, target_db), Database(postgres16, source_db), monkeypatch, tmp_path):
+        platform.source.psql('CREATE TABLE t (a int, b int GENERATED ALWAYS AS (a), c text COLLATE "pg_c_utf8")')
+        found = {(f.check, f.severity): str(f) for f in findings()}
+    assert "the target is older" in found["server versions", Severity.WARNING]
+    assert "virtual generated column" in found["features of the target's version", Severity.ERROR]
+    assert "pg_c_utf8. Install these locales" in found["collations", Severity.ERROR]
+
+
+def test_extensions_and_library_versions(
+    postgres15: PostgresServer,
+    postgres18: PostgresServer,
+    target_db: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """From a server with contrib and ICU to one without."""
+    url = postgres15.create_database(options="ENCODING UTF8 LOCALE_PROVIDER icu ICU_LOCALE 'en' LOCALE 'C'")
+    for platform in serve(Database(postgres15, url), Database(postgres18, target_db), monkeypatch, tmp_path):
+        platform.source.psql("""
+            CREATE EXTENSION hstore; CREATE TABLE t (h hstore, s text COLLATE "de-x-icu");
+            UPDATE pg_collation SET collversion = '1.0' WHERE collname = 'de-x-icu';
+            UPDATE pg_database SET datcollversion = '2.0' WHERE datname = current_database()
+        """)
+        found = findings()
+        platform.source.psql("DROP TABLE t")
+    postgres15.drop_database(url)
+    errors = {f.check: f.verdict for f in found if f.severity is Severity.ERROR}
+    assert errors["extensions"] == "the target's server does not have extension hstore"
+    assert "de-x-icu" in errors["collations"]
+    outdated = [str(f) for f in found if f.check == "collation versions"]
+    assert "of version 2.0 when indexes were built" in outdated[0]
+    assert 'ALTER COLLATION pg_catalog."de-x-icu" REFRESH VERSION;' in outdated[1]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "severity"),
+    [
+        (120000, 180004, Severity.PASSED),
+        (160014, 160002, Severity.PASSED),
+        (160014, 150000, Severity.WARNING),
+        (180000, 190000, Severity.WARNING),
+        (110022, 160000, Severity.ERROR),
+    ],
+)
+def test_versions(source: int, target: int, severity: Severity) -> None:
+    assert servers.versions(source, target).severity is severity
+
+
+@pytest.mark.parametrize(
+    ("version", "than", "older"),
+    [("1.8", "1.10", True), ("1.10", "1.8", False), ("3.4.1", "3.4.1", False), ("1.0", "2.0dev", False)],
+)
+def test_versions_of_extensions(version: str, than: str, older: bool) -> None:
+    assert is_older(version, than) is older
+
+
+@pytest.mark.usefixtures("shop")
+def test_two_servers_with_nothing_to_mend() -> None:
+    assert {f.severity for f in findings()} == {Severity.PASSED}

@@ -1,0 +1,151 @@
+"""A run that waits for somebody says for whom, and goes on by itself when that one is gone."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import psycopg2
+import pytest
+
+from pg_migration.postgres.connection import lock_waits
+from pg_migration.postgres.connection.lock_waits import Blocker, Watch, shown_statement
+from pg_migration.postgres.ledger.lock import LOCK_KEY
+from pg_migration_tests.orchestration.harness import Database, Platform, Role, Run
+
+End = Callable[[], None]
+
+
+@contextmanager
+def blocking(url: str, statements: str, end: str) -> Iterator[End]:
+    """A session that does something and leaves its transaction open; what ends it."""
+    with closing(psycopg2.connect(url, application_name="their report")) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute("BEGIN")
+        for statement in statements.split("; "):
+            cursor.execute(statement)
+        yield lambda: cursor.execute(end)
+
+
+def run_until_told(monkeypatch: pytest.MonkeyPatch, start: Callable[[], Run], end: End) -> Run:
+    """Start a run, and end what it waits for when it has said so."""
+    told = threading.Event()
+    consider = Watch._consider
+
+    def consider_and_tell(watch: Watch, blocker: Blocker, wanted: list[str], now: float) -> None:
+        consider(watch, blocker, wanted, now)
+        told.set()
+
+    monkeypatch.setattr(lock_waits, "TELL_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(Watch, "_consider", consider_and_tell)
+
+    def end_it() -> None:
+        seen = told.wait(timeout=100)
+        end()  # in any case, or the run would wait for ever
+        assert seen
+
+    thread = threading.Thread(target=end_it)
+    thread.start()
+    try:
+        return start()
+    finally:
+        thread.join()
+
+
+@pytest.mark.parametrize(("side", "table"), [("target", "orders"), ("source", "orders"), ("source", "customers")])
+def test_a_session_that_has_a_lock(shop: Platform, monkeypatch: pytest.MonkeyPatch, side: str, table: str) -> None:
+    assert shop.migrate().success
+    with blocking(getattr(shop, side).url, f"LOCK TABLE {table} /* 'secret' */", "ROLLBACK") as end:
+        run = run_until_told(monkeypatch, shop.migrate, end)
+    assert run.success, run.failures
+    (said, *_) = [line for line in run.warnings if line.startswith("waiting on")]
+    assert said.startswith(f"waiting on the {side}, for a lock (Access")
+    assert f" on public.{table}: pid " in said
+    assert "role postgres, their report, idle in transaction, since 2" in said
+    assert f"is ahead, with the statement LOCK TABLE {table} /* '...' */. End it: SELECT pg_terminate_backend(" in said
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_prepared_transaction(shop: Platform, monkeypatch: pytest.MonkeyPatch, side: str) -> None:
+    assert shop.migrate().success
+    end: Database = getattr(shop, side)
+    end.psql("BEGIN; LOCK TABLE orders; PREPARE TRANSACTION 'it''s forgotten'")
+
+    def finish() -> None:
+        end.psql("ROLLBACK PREPARED 'it''s forgotten'")
+
+    try:
+        found = shop.run(shop.definitions.resolve_job_def("preflight"), {}) if side == "target" else None
+        run = run_until_told(monkeypatch, shop.migrate, finish)
+    except BaseException:
+        finish()
+        raise
+    assert run.success, run.failures
+    (said, *_) = [line for line in run.warnings if line.startswith("waiting on")]
+    assert said.startswith(f"waiting on the {side}, for a lock (Access")
+    assert "on public.orders: prepared transaction 'it's forgotten', of 2" in said
+    assert "End it: ROLLBACK PREPARED 'it''s forgotten' or COMMIT PREPARED 'it''s forgotten'" in said
+    if found is not None:
+        listed = [line for line in "\n".join(found.log).splitlines() if "it''s forgotten" in line]
+        assert any("has locks on public.orders: the migration waits until it ends" in line for line in listed)
+        assert any("ROLLBACK PREPARED 'it''s forgotten';" in line for line in listed)
+
+
+def test_another_migration(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was started for some tables waits for the target; it says for which run."""
+    assert shop.migrate().success
+    with blocking(shop.target.url, f"SELECT pg_advisory_xact_lock({LOCK_KEY})", "ROLLBACK") as end:
+        run = run_until_told(monkeypatch, lambda: shop.materialize("public/orders"), end)
+    assert run.success, run.failures
+    assert any(
+        line.startswith("waiting on the target, for the lock that only one migration into a database has: pid ")
+        for line in run.warnings
+    )
+
+
+def test_what_is_hidden_from_a_role(shop: Platform, clerk: Role, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pg_read_all_stats: the pid at least, and nothing that is None."""
+    shop.source.psql(
+        f"GRANT USAGE ON SCHEMA public TO {clerk.name}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {clerk.name};"
+        f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {clerk.name}"
+    )
+    shop.definitions  # noqa: B018
+    shop.monkeypatch.setenv("PG_MIGRATION_SOURCE_URL", clerk.url(shop.source))
+    with blocking(shop.source.url, "LOCK TABLE orders", "ROLLBACK") as end:
+        run = run_until_told(monkeypatch, shop.migrate, end)
+    assert run.success, run.failures
+    (said, *_) = [line for line in run.warnings if line.startswith("waiting on")]
+    assert "on public.orders: pid " in said
+    assert "(role postgres, their report) is ahead" in said
+    assert "None" not in said
+
+
+def test_the_target_is_locked_by_a_role_of_which_nothing_is_known(shop: Platform, clerk: Role) -> None:
+    shop.definitions  # noqa: B018
+    shop.target.psql(
+        f"SELECT format('GRANT ALL ON DATABASE %I TO {clerk.name}', current_database()) \\gexec\n"
+        f"GRANT ALL ON SCHEMA public TO {clerk.name}"
+    )
+    shop.monkeypatch.setenv("PG_MIGRATION_TARGET_URL", clerk.url(shop.target))
+    with blocking(shop.target.url, f"SELECT pg_advisory_lock({LOCK_KEY})", "ROLLBACK"):
+        run = shop.migrate(owners=False, privileges=False)
+    assert "the target database is being written by their report. Wait until it has ended" in "".join(
+        run.failures.values()
+    )
+
+
+@pytest.mark.parametrize(
+    ("statement", "shown"),
+    [
+        ("SELECT 1", "SELECT 1"),
+        (None, ""),
+        ("ALTER ROLE a  PASSWORD\n'it''s s3cret'", "ALTER ROLE a PASSWORD '...'"),
+        ("ALTER ROLE a PASSWORD 's3cret that was cut o", "ALTER ROLE a PASSWORD '...'"),
+        ("SELECT $x$s3cret$x$, $$s3cret$$ FROM t", "SELECT '...', '...' FROM t"),
+        ("SELECT $$s3cret", "SELECT '...'"),
+        ("SELECT E's3c\\'ret'", "SELECT E'...'"),
+        ("SELECT " + "x" * 200, "SELECT " + "x" * 90 + "..."),
+    ],
+)
+def test_statements_of_others_are_shown_without_what_may_be_secret(statement: str | None, shown: str) -> None:
+    assert shown_statement(statement) == shown

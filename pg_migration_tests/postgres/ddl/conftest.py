@@ -1,0 +1,59 @@
+"""Pairs of servers that structure is taken between."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.postgres.ddl.round_trip import Pair
+
+
+def pair_of(source: PostgresServer, target: PostgresServer) -> Iterator[Pair]:
+    pair = Pair(source, target, source.create_database(), target.create_database())
+    yield pair
+    source.drop_database(pair.source_url)
+    target.drop_database(pair.target_url)
+
+
+@pytest.fixture(params=["16 to 16", "18 to 18", "16 to 18"])
+def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """An older server, a newer one, and an upgrade."""
+    source, target = (request.getfixturevalue(f"postgres{version}") for version in request.param.split(" to "))
+    yield from pair_of(source, target)
+
+
+@pytest.fixture(params=[16, 18])
+def alike(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """Two databases of one version, for what versions do not dump alike."""
+    server = request.getfixturevalue(f"postgres{request.param}")
+    yield from pair_of(server, server)
+
+
+@pytest.fixture
+def upgrade(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[Pair]:
+    """From 16 to 18 only, where versions don't matter."""
+    yield from pair_of(postgres16, postgres18)
+
+
+@pytest.fixture
+def older(postgres16: PostgresServer) -> Iterator[Pair]:
+    """From 16 to 16, for what 17 ended."""
+    yield from pair_of(postgres16, postgres16)
+
+
+@pytest.fixture
+def newest(postgres18: PostgresServer) -> Iterator[Pair]:
+    """From 18 to 18, for what only 18 has."""
+    yield from pair_of(postgres18, postgres18)
+
+
+@pytest.fixture
+def downgrade(postgres18: PostgresServer, postgres16: PostgresServer) -> Iterator[Pair]:
+    """From 18 to 16."""
+    yield from pair_of(postgres18, postgres16)
+
+
+@pytest.fixture
+def complete(postgres15: PostgresServer) -> Iterator[Pair]:
+    """From 15 to 15, for what needs contrib, ICU, lz4 or libxml."""
+    yield from pair_of(postgres15, postgres15)

@@ -1,0 +1,22 @@
+"""Row-level security."""
+
+import pytest
+
+from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_identical
+
+CASES = {
+    "policies and flags": """
+        CREATE TABLE t (a int, owner text);
+        CREATE POLICY p ON t FOR SELECT TO PUBLIC, pg_monitor USING (owner = current_user);
+        CREATE POLICY q ON t AS RESTRICTIVE FOR UPDATE USING (a > 0) WITH CHECK (a > (SELECT min(a) FROM t));
+        ALTER TABLE t ENABLE ROW LEVEL SECURITY;
+        CREATE TABLE f (a int);
+        ALTER TABLE f FORCE ROW LEVEL SECURITY;
+        COMMENT ON POLICY p ON t IS 'own';
+    """,
+}
+
+
+@pytest.mark.parametrize("ddl", CASES.values(), ids=CASES.keys())
+def test_dumps_alike(pair: Pair, ddl: str) -> None:
+    assert_identical(pair, ddl)

@@ -1,0 +1,134 @@
+"""Take structure from one database to another, and let pg_dump judge."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.catalog import Catalog, Phase, discover, installed_extensions, read_surroundings
+from pg_migration.postgres.connection.session_settings import pin
+from pg_migration.postgres.connection.statements import execute
+from pg_migration.postgres.ddl import Outcome, Reconciliation, apply, differences, missing, note_all_brought, reconcile
+from pg_migration_tests.conftest import PostgresServer
+
+PUBLIC: Mapping[str, str] = {"public": "public"}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two servers, and a fresh database on each."""
+
+    source: PostgresServer
+    target: PostgresServer
+    source_url: str
+    target_url: str
+
+    def load(self, ddl: str) -> None:
+        """Run DDL in the source."""
+        self.source.psql(self.source_url, ddl)
+
+    def prepare(self, ddl: str) -> None:
+        """Run DDL in the target."""
+        self.target.psql(self.target_url, ddl)
+
+    def query(self, statement: str) -> str:
+        """What the target answers."""
+        return self.target.psql(self.target_url, statement).strip()
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """What one migration of structure did."""
+
+    source: Catalog
+    plan: Reconciliation
+    outcomes: Sequence[Outcome]
+
+    @property
+    def failures(self) -> list[str]:
+        """What could not be made, as lines."""
+        return [
+            f"{outcome.object.identity}: {outcome.error or outcome.skipped_because}"
+            for outcome in self.outcomes
+            if not outcome.made
+        ]
+
+
+@contextmanager
+def session(url: str) -> Iterator[Connection]:
+    connection = psycopg2.connect(url)
+    try:
+        connection.autocommit = True
+        pin(connection)
+        yield connection
+    finally:
+        connection.close()
+
+
+def describe(url: str, schemas: Mapping[str, str] = PUBLIC, exclude: Sequence[str] = ()) -> Catalog:
+    """Discover one database by itself."""
+    with session(url) as connection:
+        return discover(connection, schemas, exclude)
+
+
+def migrate(
+    pair: Pair, schemas: Mapping[str, str] = PUBLIC, exclude: Sequence[str] = (), drop_existing: bool = False
+) -> Migrated:
+    """Discover the source, reconcile with the target, and make everything there, without rows."""
+    with session(pair.source_url) as source, session(pair.target_url) as target:
+        ours = discover(
+            source,
+            schemas,
+            exclude,
+            target_version=target.server_version,
+            target_extensions=installed_extensions(target),
+            surroundings=read_surroundings(target),
+        )
+        for name in schemas.values():
+            execute(target, 'CREATE SCHEMA IF NOT EXISTS "' + name.replace('"', '""') + '"')
+        execute(target, "CREATE SCHEMA IF NOT EXISTS _pg_migration")
+        names = {name: name for name in schemas.values()}
+        plan = reconcile(ours, discover(target, names, brought_from=pair.source_url), drop_existing)
+        for statement in plan.drop:
+            execute(target, statement)
+        first = [item for item in plan.create if item.phase is Phase.PRE_DATA]
+        made = apply(target, first, settings=ours.settings)
+        later = [item for item in plan.create if item.phase is not Phase.PRE_DATA]
+        if any(
+            item.kind == "partition" for item in first
+        ):  # the server makes the indexes of partitioned tables on them
+            now = missing(ours, discover(target, names))
+            later = [item for item in later if item in now]
+        done = Migrated(ours, plan, [*made, *apply(target, later, made, ours.settings)])
+        if not done.failures:
+            note_all_brought(target, pair.source_url, ours, discover(target, names))
+        return done
+
+
+def assert_same_dump(pair: Pair, schemas: Sequence[str] = ("public",), *options: str) -> None:
+    """The dumps of both databases, made by one pg_dump, are the same text."""
+    texts = [
+        "".join(server.dump_schema(url, schema, *options) for schema in schemas)
+        for server, url in ((pair.source, pair.source_url), (pair.target, pair.target_url))
+    ]
+    told = difflib.unified_diff(*(text.splitlines() for text in texts), "source", "target", lineterm="", n=2)
+    assert not (lines := list(told)), "\n".join(lines)
+
+
+def assert_identical(pair: Pair, ddl: str, schemas: Sequence[str] = ("public",)) -> Migrated:
+    """Migrate what ``ddl`` makes: everything is made, the dumps are equal, and a second run finds nothing to do."""
+    pair.load(ddl)
+    names = {name: name for name in schemas}
+    done = migrate(pair, names)
+    assert done.failures == []
+    assert_same_dump(pair, schemas)
+    again = migrate(pair, names)
+    assert [item.identity for item in again.plan.create] == []
+    assert again.plan.drop == ()
+    with session(pair.target_url) as target:
+        found = discover(target, {name: name for name in schemas})
+    assert [str(difference) for difference in differences(done.source, found)] == []
+    return done

@@ -1,0 +1,103 @@
+"""What only PostgreSQL 18 has; and that an older target is told so."""
+
+import pytest
+
+from pg_migration.postgres.ddl import unsupported
+from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_identical, assert_same_dump, describe, migrate
+
+CASES = {
+    "NOT NULL with names": """
+        CREATE TABLE t (a int CONSTRAINT mine NOT NULL, b int NOT NULL NO INHERIT, c int NOT NULL);
+        CREATE TABLE child (c int CONSTRAINT of_child NOT NULL) INHERITS (t);
+        ALTER TABLE t ADD COLUMN d int;
+        ALTER TABLE t ADD CONSTRAINT late NOT NULL d NOT VALID;
+        ALTER TABLE t RENAME TO renamed;
+    """,
+    "valid in a child, not in its parent": """
+        CREATE TABLE t (a int);
+        ALTER TABLE t ADD CONSTRAINT late NOT NULL a NOT VALID;
+        CREATE TABLE checked () INHERITS (t);
+        CREATE TABLE strict (a int CONSTRAINT other NOT NULL);
+        CREATE TABLE of_both () INHERITS (t, strict);
+        CREATE TABLE p (a int) PARTITION BY LIST (a);
+        ALTER TABLE p ADD CONSTRAINT late_too NOT NULL a NOT VALID;
+        CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
+    """,
+    "not enforced": """
+        CREATE TABLE t (a int PRIMARY KEY, CONSTRAINT c CHECK (a > 0) NOT ENFORCED);
+        CREATE TABLE u (a int REFERENCES t NOT ENFORCED);
+        CREATE TABLE above (a int, CONSTRAINT c CHECK (a > 0) NOT ENFORCED);
+        CREATE TABLE below (own int) INHERITS (above);
+        ALTER TABLE above ADD COLUMN late int;
+    """,
+    "virtual generated columns": "CREATE TABLE t (a int, v int GENERATED ALWAYS AS (a * 2) VIRTUAL NOT NULL);",
+    "temporal constraints": """
+        CREATE TABLE t (id int4range, valid daterange, PRIMARY KEY (id, valid WITHOUT OVERLAPS));
+        CREATE TABLE u (id int4range, valid daterange,
+                        FOREIGN KEY (id, PERIOD valid) REFERENCES t (id, PERIOD valid));
+    """,
+    "identity of a partitioned table": """
+        CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY, b int) PARTITION BY RANGE (b);
+        CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (1) TO (5);
+    """,
+    "domain with a named NOT NULL": "CREATE DOMAIN d AS int CONSTRAINT mine NOT NULL; CREATE DOMAIN e AS int NOT NULL;",
+    "maintain": "CREATE TABLE t (a int); GRANT MAINTAIN ON t TO PUBLIC;",
+}
+
+
+@pytest.mark.parametrize("ddl", CASES.values(), ids=CASES.keys())
+def test_dumps_alike(newest: Pair, ddl: str) -> None:
+    assert_identical(newest, ddl)
+
+
+@pytest.mark.parametrize(
+    ("ddl", "line"),
+    [
+        ("CREATE TABLE t (a int, v int GENERATED ALWAYS AS (a * 2));", "table public.t: virtual generated column"),
+        ("CREATE TABLE t (a int CHECK (a > 0) NOT ENFORCED);", "table public.t: NOT ENFORCED"),
+        (CASES["temporal constraints"], "primary key t_pkey on public.t: temporal constraint"),
+        (
+            "CREATE VIEW v AS SELECT * FROM json_table(jsonb '[1]', '$[*]' COLUMNS (x int PATH '$'));",
+            "view public.v: SQL/JSON function",
+        ),
+        (
+            """
+            CREATE TABLE t (a int);
+            CREATE FUNCTION f() RETURNS void LANGUAGE sql BEGIN ATOMIC
+                MERGE INTO t USING (VALUES (1)) s (b) ON a = b WHEN NOT MATCHED BY SOURCE THEN DELETE; END;
+            """,
+            "function public.f(): MERGE ... WHEN NOT MATCHED BY SOURCE",
+        ),
+        (
+            """
+            CREATE TABLE t (a int);
+            CREATE FUNCTION f() RETURNS SETOF int LANGUAGE sql BEGIN ATOMIC
+                UPDATE t SET a = 1 RETURNING WITH (OLD AS o) o.a; END;
+            """,
+            "function public.f(): OLD or NEW in RETURNING",
+        ),
+        (CASES["maintain"], 'privileges of table "public"."t": MAINTAIN privilege'),
+    ],
+)
+def test_an_older_target_is_told(newest: Pair, ddl: str, line: str) -> None:
+    newest.load(ddl)
+    catalog = describe(newest.source_url)
+    assert any(told.startswith(line) for told in unsupported(catalog, 160000))
+    assert unsupported(catalog, 180000) == ()
+
+
+def test_without_new_features_a_downgrade_goes_through(downgrade: Pair) -> None:
+    downgrade.load(
+        """
+        CREATE TYPE e AS ENUM ('a');
+        CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a e NOT NULL, b text DEFAULT 'VIRTUAL');
+        CREATE INDEX ON t (b);
+        CREATE VIEW v AS SELECT id, b FROM t;
+        CREATE VIEW w AS SELECT JSON_OBJECT('a': id) AS o, '{}' IS JSON AS j, '{}'::json AS c FROM t;
+        CREATE FUNCTION f() RETURNS void LANGUAGE sql BEGIN ATOMIC MERGE INTO t USING v ON t.id = v.id
+            WHEN NOT MATCHED THEN INSERT (b) VALUES ('MERGE INTO'); END;
+        """
+    )
+    assert unsupported(describe(downgrade.source_url), 160000) == ()
+    assert migrate(downgrade).failures == []
+    assert_same_dump(downgrade)

@@ -1,0 +1,23 @@
+"""Casts from and to types of ours."""
+
+import pytest
+
+from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_identical
+
+CASES = {
+    "every method": """
+        CREATE TYPE a AS ENUM ('x');
+        CREATE TYPE b AS ENUM ('x');
+        CREATE FUNCTION a_to_b(a) RETURNS b LANGUAGE sql IMMUTABLE AS 'SELECT NULL::b';
+        CREATE CAST (a AS b) WITH FUNCTION a_to_b(a) AS IMPLICIT;
+        CREATE CAST (b AS a) WITH INOUT AS ASSIGNMENT;
+        CREATE TYPE r AS (x int);
+        CREATE TYPE q AS (x int);
+        CREATE CAST (r AS q) WITH INOUT;
+    """,
+}
+
+
+@pytest.mark.parametrize("ddl", CASES.values(), ids=CASES.keys())
+def test_dumps_alike(pair: Pair, ddl: str) -> None:
+    assert_identical(pair, ddl)

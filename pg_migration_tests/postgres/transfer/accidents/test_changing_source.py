@@ -1,0 +1,297 @@
+"""A source that others write to and change during the run: the copy is the snapshot, never a mix."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from pg_migration.orchestration.assets.tables import TablesStep
+from pg_migration.orchestration.checks.tables import _TableChecks
+from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.planning.options import LoadSettings
+from pg_migration.postgres.snapshot import readers, snapshot
+from pg_migration.postgres.transfer.events import WorkerLeft
+from pg_migration.postgres.transfer.load import Load
+from pg_migration_tests.postgres.transfer.harness import Pair
+
+BANK = """
+CREATE TABLE account (id int PRIMARY KEY, balance bigint NOT NULL);
+CREATE TABLE movement (id serial PRIMARY KEY, account int NOT NULL REFERENCES account, amount bigint NOT NULL);
+INSERT INTO account SELECT i, 0 FROM generate_series(1, 2000) i;
+INSERT INTO movement (account, amount) SELECT i % 2000 + 1, 0 FROM generate_series(1, 100000) i;
+"""
+# Every transaction keeps this true, so it holds in every snapshot, and in no mix of two.
+BALANCED = """
+SELECT count(*) FROM account a JOIN (SELECT account, sum(amount) FROM movement GROUP BY 1) AS m ON m.account = a.id
+WHERE m.sum <> a.balance
+"""
+WRITE = """
+WITH chosen AS (SELECT (random() * 1999)::int + 1 AS id, (random() * 100)::int AS amount),
+    written AS (INSERT INTO movement (account, amount) SELECT id, amount FROM chosen RETURNING account, amount)
+UPDATE account SET balance = balance + amount FROM written WHERE id = account;
+"""
+
+
+@contextmanager
+def writing(pair: Pair) -> Iterator[list[int]]:
+    """Others write while the block runs; how many transactions."""
+    done, written = threading.Event(), [0]
+
+    def work() -> None:
+        with pair.source.connection() as connection:
+            while not done.is_set():
+                execute(connection, WRITE)
+                written[0] += 1
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield written
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_concurrent_writer(pair: Pair) -> None:
+    pair.source.psql(BANK)
+    with writing(pair) as written:
+        while not written[0]:
+            time.sleep(0.01)
+        assert pair.migrate(chunk_size=2000, partition_threshold=10_000, max_partitions=3).success
+    assert pair.target.rows(BALANCED) == [(0,)]
+    assert pair.target.rows("SELECT count(*) FROM movement") <= pair.source.rows("SELECT count(*) FROM movement")
+    assert pair.target.rows("SELECT convalidated FROM pg_constraint WHERE contype = 'f'") == [(True,)]
+
+
+class Change:
+    """A command of somebody else on the source, which waits for a lock from some moment of a run on."""
+
+    def __init__(self, pair: Pair, command: str) -> None:
+        self._pair = pair
+        self._thread = threading.Thread(target=lambda: pair.source.psql(command))
+
+    def begin(self) -> None:
+        """Start it, once, and return when it waits."""
+        if self._thread.ident is None:
+            self._thread.start()
+            self.demand_waiting()
+
+    def demand_waiting(self) -> None:
+        wait_until(self._pair, "SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted")
+
+    def end(self) -> None:
+        """It went through."""
+        self._thread.join(timeout=60)
+        assert not self._thread.is_alive()
+
+
+def wait_until(pair: Pair, query: str) -> None:
+    """Wait until a query of the source has rows."""
+    deadline = time.monotonic() + 60
+    with pair.source.connection() as connection:
+        while not fetch(connection, query):
+            assert time.monotonic() < deadline, query
+            time.sleep(0.01)
+
+
+def before(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, reaction: Callable[[], None]) -> None:
+    """Do something each time before a method begins."""
+    method = getattr(owner, name)
+
+    def wrapped(*args: Any, **options: Any) -> Any:
+        reaction()
+        return method(*args, **options)
+
+    monkeypatch.setattr(owner, name, wrapped)
+
+
+TREE = """
+CREATE TABLE tree (id int, v text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+CREATE TABLE low PARTITION OF tree FOR VALUES FROM (0) TO (1000);
+CREATE TABLE high PARTITION OF tree FOR VALUES FROM (1000) TO (MAXVALUE);
+INSERT INTO tree SELECT i, 'x' FROM generate_series(1, 3000) i;
+CREATE TABLE twig (id int PRIMARY KEY) ;
+INSERT INTO twig SELECT generate_series(1, 10);
+"""
+MOMENTS = {
+    "planning": (TablesStep, "_plan"),
+    "copying": (Load, "events"),
+    "building": (Load, "_build"),
+    "comparing": (_TableChecks, "_compared"),
+    "hashing": (_TableChecks, "_digested"),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(("workers", "command"), [(1, "TRUNCATE tree, twig"), (4, "TRUNCATE high")])
+def test_a_run_never_waits_for_who_waits_for_it(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, moment: str, workers: int, command: str
+) -> None:
+    """A session that came to a table after the command would wait for it, and it waits for the run's end."""
+    pair.source.psql(TREE)
+    was = pair.source.hashes()
+    change = Change(pair, command)
+    before(monkeypatch, *MOMENTS[moment], change.begin)
+    config: dict[str, Any] = {"chunk_size": 500, "partition_threshold": 1000, "max_partitions": 3, "workers": workers}
+    result = pair.migrate(exclude_tables=["low"] if workers == 4 else [], **config)
+    assert result.success, pair.messages(result)
+    change.end()
+    assert pair.target.hashes() == {name: hashed for name, hashed in was.items() if workers == 1 or name != "low"}
+    assert pair.source.hashes() != was
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ALTER TABLE account ALTER balance TYPE numeric",
+        "VACUUM FULL movement",
+        "DROP TABLE movement",
+        "CLUSTER movement USING movement_pkey",
+        "LOCK TABLE account IN ACCESS EXCLUSIVE MODE",
+    ],
+)
+def test_commands_that_would_empty_the_snapshot_wait(pair: Pair, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    pair.source.psql(BANK)
+    was = pair.source.hashes()
+    change = Change(pair, f"BEGIN; {command}; COMMIT" if command.startswith("LOCK") else command)
+    before(monkeypatch, Load, "events", change.begin)
+    loaded = pair.load(LoadSettings(chunk_size=500, workers=2))
+    assert not loaded.failed
+    change.end()
+    assert pair.target.hashes() == was
+
+
+def test_a_comparison_does_not_wait_either(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair.source.psql(TREE)
+    assert pair.migrate().success
+    change = Change(pair, "TRUNCATE tree, twig")
+    before(monkeypatch, _TableChecks, "_sliced", change.begin)
+    result = pair.migrate(job="validate")
+    assert result.success, pair.messages(result)
+    change.end()
+
+
+@pytest.mark.parametrize("command", ["BEGIN; TRUNCATE movement; SELECT pg_sleep(1); COMMIT", "TRUNCATE movement"])
+def test_a_command_that_is_ahead_is_waited_for(pair: Pair, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """The snapshot is taken after it, so that nothing of what it removed is in the copy, and nothing is half there."""
+    pair.source.psql(BANK)
+    thread = threading.Thread(target=lambda: pair.source.psql(command))
+    begun = threading.Event()
+
+    def begin() -> None:
+        if not begun.is_set():
+            begun.set()
+            thread.start()
+            wait_until(
+                pair,
+                "SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted "
+                "UNION ALL SELECT FROM (SELECT FROM movement LIMIT 1) AS m HAVING count(*) = 0"
+                if command == "TRUNCATE movement"
+                else "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
+            )
+
+    before(monkeypatch, snapshot._Sessions, "lock", begin)
+    result = pair.migrate()
+    thread.join()
+    assert result.success, pair.messages(result)
+    assert pair.target.rows("SELECT (SELECT count(*) FROM movement), (SELECT count(*) FROM account)") == [(0, 2000)]
+
+
+def test_a_table_that_is_emptied_all_the_time(pair: Pair) -> None:
+    """Several times a second, by two sessions, from before the run until after it."""
+    pair.source.psql(BANK + "CREATE TABLE tick (n int);")
+    done = threading.Event()
+
+    def empty() -> None:
+        with pair.source.connection() as connection:
+            for n in range(10**6):
+                execute(connection, f"BEGIN; TRUNCATE tick; INSERT INTO tick VALUES ({n}); COMMIT")
+                if done.wait(0.1):
+                    return
+
+    threads = [threading.Thread(target=empty) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        result = pair.migrate(workers=4)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert result.success, pair.messages(result)
+    assert pair.target.rows("SELECT count(*) FROM tick") == [(1,)]
+
+
+def test_a_table_that_is_never_free(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair.source.psql("CREATE TABLE tick (n int); CREATE TABLE tock (n int);")
+    monkeypatch.setattr(snapshot, "LONGEST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(snapshot, "_wait_for_the_next", lambda *_: "public.tick")
+    with pair.source.connection() as other:
+        execute(other, "BEGIN; LOCK TABLE tick IN ACCESS EXCLUSIVE MODE")
+        result = pair.migrate()
+    assert not result.success
+    assert "20 attempts to lock all of them at one moment failed, because of public.tick (20 times)" in pair.messages(
+        result
+    )
+    assert pair.target.hashes() == {}
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_reader_that_is_lost_behind_a_waiting_command(pair: Pair, monkeypatch: pytest.MonkeyPatch, lost: int) -> None:
+    """A new one can't get past it. Another worker does its share; where there is none, it is told who waits."""
+    pair.source.psql(BANK)
+    change = Change(pair, "TRUNCATE account, movement /* by night */")
+    monkeypatch.setattr(readers, "LOCK_AGAIN_SECONDS", 1.0)
+
+    def lose() -> None:
+        change.begin()
+        idle = (
+            "query LIKE '%SAVEPOINT reading' AND query NOT LIKE '%pg_stat_activity%' AND datname = current_database()"
+        )
+        ended = f"SELECT pg_terminate_backend(pid, 9999) FROM pg_stat_activity WHERE {idle} ORDER BY pid LIMIT {lost}"
+        assert pair.source.psql(ended).split() == ["t"] * lost
+
+    before(monkeypatch, Load, "events", lose)
+    loaded = pair.load(LoadSettings(workers=2))
+    told = [event.reason for event in loaded.events if isinstance(event, WorkerLeft)]
+    assert len(told) == 1
+    assert bool(loaded.failed) == (lost == 2)
+    for problem in [*told, *loaded.failed.values()]:
+        assert "somebody waits for the end of this run: session " in problem
+        assert "TRUNCATE account, movement /* by night */" in problem
+    change.end()
+
+
+MANY = 20
+
+
+@pytest.mark.parametrize("moment", ["copying", "comparing"])
+def test_few_locks(pair: Pair, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """Where not every reader can have all locks, what the others can't lock is read by one that has them."""
+    pair.source.psql(
+        f"SELECT format('CREATE TABLE t%s AS SELECT i FROM generate_series(1, 10) i', n) "
+        f"FROM generate_series(1, {MANY}) n \\gexec\n" + TREE
+    )
+    was = pair.source.hashes()
+    monkeypatch.setattr(snapshot, "room_for_locks", lambda _: 3 * MANY)
+    change = Change(pair, "TRUNCATE tree, twig, t7")
+    most = [0]
+
+    def look() -> None:
+        change.begin()
+        locks = pair.source.psql(
+            "SELECT max(count) FROM (SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+            "WHERE locktype = 'relation' AND application_name LIKE 'pg_migration%' AND mode = 'AccessShareLock' "
+            f"GROUP BY pid HAVING count(*) >= {MANY}) x"
+        )
+        most[0] = max(most[0], int(locks))
+
+    before(monkeypatch, *MOMENTS[moment], look)
+    result = pair.migrate(workers=4, chunk_size=500, partition_threshold=1000, max_partitions=3)
+    assert result.success, pair.messages(result)
+    change.end()
+    assert most[0] >= MANY
+    assert pair.target.hashes() == was

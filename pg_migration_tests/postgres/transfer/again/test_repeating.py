@@ -1,0 +1,165 @@
+"""The same run again, and a run that was killed: the same result, nothing lost, nothing doubled."""
+
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration_tests.postgres.transfer.harness import Pair
+
+PATIENCE_SECONDS = 120
+SHOP = """
+CREATE TABLE region (id int PRIMARY KEY, name text NOT NULL);
+CREATE TABLE customer (id serial PRIMARY KEY, region int REFERENCES region, email text UNIQUE,
+    referrer int REFERENCES customer);
+CREATE TABLE purchase (id bigint PRIMARY KEY, customer int NOT NULL REFERENCES customer ON DELETE CASCADE,
+    total numeric, note text);
+CREATE INDEX ON purchase (customer);
+CREATE INDEX ON purchase (lower(note)) WHERE total > 10;
+CREATE TABLE visit (at timestamptz, page text);
+CREATE TABLE event (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE TABLE event_old PARTITION OF event FOR VALUES FROM (MINVALUE) TO ('2024-01-01');
+CREATE TABLE event_new PARTITION OF event FOR VALUES FROM ('2024-01-01') TO (MAXVALUE);
+CREATE VIEW spent AS SELECT customer, sum(total) FROM purchase GROUP BY customer;
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.note := 'touched'; RETURN NEW; END$$;
+CREATE TRIGGER touch BEFORE INSERT ON purchase FOR EACH ROW EXECUTE FUNCTION touch();
+ALTER TABLE purchase DISABLE TRIGGER touch;
+INSERT INTO region SELECT i, 'r' || i FROM generate_series(1, 10) i;
+INSERT INTO customer (region, email, referrer) SELECT i % 10 + 1, i || '@example.org', nullif(i / 2, 0)
+    FROM generate_series(1, 2000) i;
+INSERT INTO purchase SELECT i, i % 2000 + 1, i / 7.0, 'note ' || i FROM generate_series(1, {rows}) i;
+INSERT INTO visit SELECT '2024-01-01'::timestamptz + i * interval '1 s', 'p' || i % 5 FROM generate_series(1, {rows}) i;
+INSERT INTO event SELECT i, '2023-06-01'::date + i % 400 FROM generate_series(1, 2000) i;
+ALTER TABLE purchase ENABLE TRIGGER touch;
+ANALYZE;
+"""
+
+CONSTRAINTS = """
+SELECT conname, convalidated FROM pg_constraint
+WHERE contype IN ('p', 'f', 'u') AND connamespace = 'public'::regnamespace
+UNION ALL SELECT tgname, tgenabled = 'O' FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1
+"""
+# A partitioned table has no rows of its own, and so no chunk that is kept.
+CHUNKS = "SELECT table_name, range_key, chunk, target_xid FROM _pg_migration.chunk WHERE table_name <> 'event'"
+CONFIG = {"chunk_size": 2000, "partition_threshold": 5000, "max_partitions": 4, "workers": 2}
+BACKENDS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pg_migration%'"
+LOCAL = pytest.mark.skipif(os.name != "posix", reason="signals")
+
+
+def structure(pair: Pair) -> tuple[str, str]:
+    """What pg_dump says of both sides."""
+    return (
+        pair.source.server.dump_schema(pair.source.url, "public"),
+        pair.target.server.dump_schema(pair.target.url, "public"),
+    )
+
+
+@pytest.mark.parametrize("drop_existing_tables", [False, True], ids=["kept tables", "dropped tables"])
+def test_again(pair18: Pair, drop_existing_tables: bool) -> None:
+    pair18.source.psql(SHOP.format(rows=10_000))
+    assert pair18.migrate(**CONFIG).success
+    first = pair18.demand_equal()
+    ours, theirs = structure(pair18)
+    assert theirs == ours
+    pair18.source.psql("DELETE FROM purchase WHERE id % 2 = 0; INSERT INTO region VALUES (11, 'new');")
+    assert pair18.migrate(**CONFIG, drop_existing_tables=drop_existing_tables).success
+    second = pair18.demand_equal()
+    assert second["visit"] == first["visit"]
+    assert second["purchase"][0] == 5000
+    assert structure(pair18) == (ours, theirs)
+    assert pair18.target.rows("SELECT * FROM _pg_migration.suspended") == []
+
+
+def test_again_with_what_only_the_target_has(pair: Pair) -> None:
+    pair.source.psql(SHOP.format(rows=3000))
+    assert pair.migrate(**CONFIG).success
+    pair.target.psql(
+        """CREATE TABLE target_only (id int, purchase bigint REFERENCES purchase, region int REFERENCES region);
+        INSERT INTO target_only SELECT i, i, i % 10 + 1 FROM generate_series(1, 100) i;
+        CREATE VIEW target_view AS SELECT c.*, p.total FROM customer c JOIN purchase p ON p.customer = c.id;
+        CREATE MATERIALIZED VIEW target_matview AS SELECT count(*) FROM visit;
+        """
+    )
+    assert pair.migrate(**CONFIG).success
+    pair.demand_target_has_source()
+    assert pair.target.rows("SELECT count(*) FROM target_only") == [(100,)]
+    assert pair.target.rows("SELECT count(*) FROM target_view") == [(3000,)]
+    assert pair.target.rows(
+        "SELECT count(*) FROM pg_constraint WHERE conrelid = 'target_only'::regclass AND contype = 'f' AND convalidated"
+    ) == [(2,)]
+
+
+def copying(target: Any) -> bool:
+    """Some chunk is in the target, and not all are."""
+    if fetch(target, "SELECT to_regclass('_pg_migration.chunk')") == [(None,)]:
+        return False
+    return bool(fetch(target, "SELECT FROM _pg_migration.chunk HAVING count(*) > 3"))
+
+
+def indexing(target: Any) -> bool:
+    return bool(fetch(target, "SELECT FROM pg_stat_activity WHERE query ~* '^(CREATE|ALTER).*(INDEX|PRIMARY KEY)'"))
+
+
+@LOCAL
+@pytest.mark.parametrize("moment", [copying, indexing])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "SIGINT"])
+def test_killed(pair: Pair, tmp_path: Path, moment: Callable[[Any], bool], how: signal.Signals) -> None:
+    pair.source.psql(SHOP.format(rows=200_000))
+    config = tmp_path / "run.yaml"
+    config.write_text(json.dumps({"resources": {"migration": {"config": CONFIG}}}))
+    process = pair.command(tmp_path, config)
+    with pair.target.connection() as watcher:
+        while not moment(watcher):
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(random.uniform(0, 0.05))
+        # However slow this test is just now, the run does not end before the signal.
+        execute(watcher, "BEGIN; LOCK TABLE _pg_migration.run IN SHARE MODE")
+        process.send_signal(how)
+        time.sleep(random.uniform(0, 0.05))
+    process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode != 0
+    for database in (pair.source, pair.target):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while database.rows(BACKENDS) != [(0,)]:
+            assert time.monotonic() < deadline, "orphan backends"
+            time.sleep(0.1)
+    counted = pair.target.rows("SELECT count(*) FROM purchase")[0][0]
+    assert (
+        counted
+        == pair.target.rows(
+            "SELECT coalesce(sum(row_count), 0) FROM _pg_migration.chunk WHERE table_name = 'purchase'"
+        )[0][0]
+    )
+    there = pair.target.rows(CHUNKS)
+    assert pair.migrate(**CONFIG).success
+    pair.demand_equal()
+    assert pair.target.rows(CONSTRAINTS) == pair.source.rows(CONSTRAINTS)
+    assert set(there) <= set(pair.target.rows(CHUNKS)), "chunks that were there were copied again"
+
+
+def test_killed_over_kept_tables(pair: Pair, tmp_path: Path) -> None:
+    """What a killed run had set aside (keys, indexes, triggers) comes back with the next one."""
+    pair.source.psql(SHOP.format(rows=200_000))
+    assert pair.migrate(**CONFIG).success
+    pair.target.psql("CREATE TABLE target_only (purchase bigint REFERENCES purchase);")
+    before = pair.target.rows(CONSTRAINTS)
+    config = tmp_path / "run.yaml"
+    config.write_text(json.dumps({"resources": {"migration": {"config": CONFIG}}}))
+    process = pair.command(tmp_path, config)
+    while not pair.target.rows("SELECT 1 FROM _pg_migration.suspended") or pair.target.rows(
+        "SELECT 1 FROM _pg_migration.run WHERE succeeded"
+    ) == [(1,), (1,)]:
+        assert process.poll() is None, process.communicate()[0]
+    time.sleep(0.3)
+    process.kill()
+    process.communicate(timeout=PATIENCE_SECONDS)
+    assert pair.migrate(**CONFIG).success
+    pair.demand_target_has_source()
+    assert pair.target.rows(CONSTRAINTS) == before

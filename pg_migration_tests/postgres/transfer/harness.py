@@ -1,0 +1,331 @@
+"""Migrate between two real databases, and judge by the servers themselves what arrived."""
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg2
+import pytest
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from psycopg2 import sql
+
+from pg_migration.definitions import build
+from pg_migration.orchestration import environment as environment_
+from pg_migration.orchestration.location import code_location
+from pg_migration.postgres.catalog import Catalog, Phase, discover, read_surroundings
+from pg_migration.postgres.connection.connections import Connections
+from pg_migration.postgres.connection.endpoint import Endpoint, Side
+from pg_migration.postgres.connection.session_settings import pin
+from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.ddl import Outcome, apply, missing, reconcile, suspend
+from pg_migration.postgres.ledger import runs
+from pg_migration.postgres.ledger import schema as schema_
+from pg_migration.postgres.ledger.lock import TargetLock
+from pg_migration.postgres.planning.options import LoadSettings
+from pg_migration.postgres.planning.plan import TablePlan
+from pg_migration.postgres.planning.planner import Planner
+from pg_migration.postgres.planning.wire_format import raw_encoding
+from pg_migration.postgres.snapshot.readers import lockable_tables
+from pg_migration.postgres.snapshot.snapshot import Snapshot
+from pg_migration.postgres.transfer.events import Event, ObjectFailed, TableFailed, TableLoaded
+from pg_migration.postgres.transfer.load import Load, Mode
+from pg_migration.postgres.transfer.load_context import LoadContext
+from pg_migration.postgres.transfer.resume import Resumption, resume
+from pg_migration.postgres.transfer.sequences import read_positions, set_positions
+from pg_migration_tests.conftest import PostgresServer
+
+ROOT = Path(__file__).parents[3]
+Rows = list[tuple[Any, ...]]
+Hash = tuple[int, int, int]
+_RUNS = itertools.count()
+
+TABLES = """
+SELECT c.oid, c.relname,
+       array(SELECT attname FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+             ORDER BY attnum)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND n.nspname = %s ORDER BY c.relname
+"""
+
+
+@dataclass
+class Database:
+    """One end: a database and a schema in it."""
+
+    server: PostgresServer
+    side: Side
+    url: str
+    schema: str = "public"
+
+    def psql(self, text: str) -> str:
+        """Run SQL as a person would."""
+        return self.server.psql(self.url, text)
+
+    @contextmanager
+    def connection(self) -> Iterator[Any]:
+        """A session with the settings that text forms depend on, which resolves names in the schema."""
+        connection = psycopg2.connect(self.url, application_name="judge")
+        connection.autocommit = True
+        try:
+            pin(connection)
+            path = sql.SQL("SET search_path = {}, pg_catalog").format(sql.Identifier(self.schema))
+            execute(connection, path)
+            yield connection
+        finally:
+            connection.close()
+
+    def rows(self, statement: sql.Composable | str, parameters: Any = None) -> Rows:
+        """All rows of a query; none for a command."""
+        with self.connection() as connection, connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def hashes(self) -> Mapping[str, Hash]:
+        """Of every table: rows, and the sum and the xor of a hash of each row's text form."""
+        with self.connection() as connection:
+            return {
+                name: _hash(connection, self.schema, name, columns)
+                for _, name, columns in fetch(connection, TABLES, (self.schema,))
+            }
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint.parse(self.side, self.url, "URL")
+
+
+def _listed(name: str) -> str:
+    """A name in a comma-separated list."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _hash(connection: Any, schema: str, table: str, columns: Sequence[str]) -> Hash:
+    statement = sql.SQL(
+        "SELECT count(*), coalesce(sum(h), 0), coalesce(bit_xor(h), 0) FROM "
+        "(SELECT hashtextextended(ROW({})::text, 0) AS h FROM ONLY {}) AS hashed"
+    ).format(sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(schema, table))
+    ((count, total, mixed),) = fetch(connection, statement)
+    return count, int(total), mixed
+
+
+@dataclass
+class Loaded:
+    """What a load without Dagster said."""
+
+    catalog: Catalog
+    plans: Mapping[str, TablePlan]
+    events: list[Event]
+    problems: list[str] = field(default_factory=list)
+    reloaded: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> Mapping[str, str]:
+        """Message by table."""
+        return {e.plan.table.name: e.error for e in self.events if isinstance(e, TableFailed)}
+
+    @property
+    def loaded(self) -> Mapping[str, TableLoaded]:
+        """Result by table."""
+        return {e.plan.table.name: e for e in self.events if isinstance(e, TableLoaded)}
+
+
+@dataclass
+class Pair:
+    """A source and a target to migrate between."""
+
+    source: Database
+    target: Database
+    monkeypatch: pytest.MonkeyPatch
+    schema_lists: tuple[str, str] | None = None
+
+    @property
+    def schemas(self) -> Mapping[str, str]:
+        return {self.source.schema: self.target.schema}
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that point a run at the two databases."""
+        schemas = self.schema_lists or (_listed(self.source.schema), _listed(self.target.schema))
+        return {
+            environment_.SOURCE_URL: self.source.url,
+            environment_.TARGET_URL: self.target.url,
+            environment_.SOURCE_SCHEMA: schemas[0],
+            environment_.TARGET_SCHEMA: schemas[1],
+            environment_.REPORTS: "off",
+        }
+
+    def definitions(self) -> dg.Definitions:
+        """The code location for what the source holds now."""
+        for name, value in self.environment.items():
+            self.monkeypatch.setenv(name, value)
+        code_location.load.cache_clear()
+        try:
+            return build(code_location.load())
+        finally:
+            code_location.load.cache_clear()
+
+    def migrate(
+        self, job: str = "migrate", instance: dg.DagsterInstance | None = None, **config: Any
+    ) -> dg.ExecuteInProcessResult:
+        """Run a job in this process."""
+        if instance is None:
+            with dg.DagsterInstance.ephemeral() as instance:
+                return self.migrate(job, instance, **config)
+        return (
+            self.definitions()
+            .resolve_job_def(job)
+            .execute_in_process(
+                instance=instance,
+                run_config={"resources": {"migration": {"config": config}}},
+                raise_on_error=False,
+            )
+        )
+
+    def materialize(self, asset: str, keys: Sequence[str], instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+        """Run what the UI starts for consecutive partitions of one asset."""
+        selected = [dg.AssetKey.from_user_string(asset)]
+        implicit = self.definitions().resolve_implicit_global_asset_job_def()
+        if len(keys) == 1:
+            chosen: dict[str, Any] = {"partition_key": keys[0]}
+        else:
+            chosen = {"tags": {ASSET_PARTITION_RANGE_START_TAG: keys[0], ASSET_PARTITION_RANGE_END_TAG: keys[-1]}}
+        return implicit.execute_in_process(instance=instance, asset_selection=selected, raise_on_error=False, **chosen)
+
+    @staticmethod
+    def messages(result: dg.ExecuteInProcessResult) -> str:
+        """Everything that the failed steps of a run said."""
+        failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+        return "\n".join(f.user_failure_data.description or "" for f in failures if f.user_failure_data)
+
+    def command(self, home: Path, config: Path | None = None) -> "subprocess.Popen[str]":
+        """Start the job ``migrate`` in a process of its own, as a user would."""
+        (home / "dagster.yaml").write_text("telemetry: {enabled: false}")
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "dagster", "job", "execute", "-m", "pg_migration.definitions", "-j", "migrate"),
+                *(("-c", str(config)) if config else ()),
+            ],
+            cwd=ROOT,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(home), "DAGSTER_HOME": str(home), **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def load(
+        self,
+        load_settings: LoadSettings | None = None,
+        ranges: Mapping[str, Sequence[str]] | None = None,
+        tables: Sequence[str] | None = None,
+    ) -> Loaded:
+        """Copy structure, rows, keys and foreign keys through the library alone.
+
+        Args:
+            ranges: partition keys by table: replace only these, and leave the structure alone.
+            tables: reload only these, and leave the structure alone.
+        """
+        chosen = load_settings or LoadSettings()
+        run_id = f"test {next(_RUNS)}"
+        with Connections("pg_migration test") as connections:
+            reader, writer = connections.open(self.source.endpoint), connections.open(self.target.endpoint)
+            snapshot = Snapshot.protect(
+                *(connections, self.source.endpoint, reader),
+                lambda source: lockable_tables(source, list(self.schemas), ()),
+                chosen.workers,
+            )
+            catalog = discover(
+                reader, self.schemas, target_version=writer.server_version, surroundings=read_surroundings(writer)
+            )
+            lock = TargetLock(connections, self.target.endpoint, run_id)
+            lock.acquire()
+            schema_.create(writer)
+            runs.open_run(writer, run_id, self.source.endpoint, snapshot)
+            done = []
+            if ranges is None and tables is None:
+                named = {self.target.schema: self.target.schema} if self._target_schema_exists() else {}
+                plan = reconcile(catalog, discover(writer, named))
+                for statement in plan.drop:
+                    execute(writer, statement)
+                first = [o for o in plan.create if o.phase is Phase.PRE_DATA]
+                done = apply(writer, first, settings=catalog.settings)
+            selected = ranges if ranges is not None else tables
+            wanted = [t for t in catalog.tables if selected is None or t.name in selected]
+            names = [catalog.target_name(t.key) for t in wanted]
+            planner = Planner(reader, chosen, raw_encoding(reader, writer))
+            if ranges is None:
+                plans = planner.plan(wanted)
+            else:
+                plans = tuple(planner.plan_ranges(t, ranges[t.name]) for t in wanted)
+            context = LoadContext(
+                *(connections, self.source.endpoint, self.target.endpoint, snapshot, lock, run_id, self.schemas),
+                *(chosen.use_unlogged_tables, chosen.workers, catalog.settings),
+            )
+            resumption = Resumption(plans, {}, {})
+            if selected is None:
+                resumption = resume(context, reader, writer, plans, chosen)
+            filled = {catalog.target_name(n) for n, there in resumption.continued.items() if there.is_complete}
+            suspend.suspend(writer, [n for n in names if n not in filled], keys=ranges is None)
+            resumption.write(writer, context)
+            there = discover(writer, {self.target.schema: self.target.schema})
+            keys = missing(catalog, there, Phase.KEYS)
+            mode = Mode.RELOAD if ranges is None else Mode.REPLACE_RANGES
+            events = list(Load(context, resumption.plans, keys, mode, resumption.continued).events())
+            set_positions(
+                writer,
+                {
+                    (self.target.schema, name): position
+                    for (_, name), position in read_positions(
+                        connections.open(self.source.endpoint), [s.key for s in catalog.sequences]
+                    ).items()
+                },
+            )
+            if selected is not None:
+                return self._result(catalog, plans, events, [], suspend.restore(writer, suspend.EVERYTHING, names))
+            there = discover(writer, {self.target.schema: self.target.schema})
+            rest = [o for o in missing(catalog, there) if o.phase in (Phase.FOREIGN_KEYS, Phase.POST_DATA)]
+            done += apply(writer, rest, [o for o in done if not o.made])
+            left = suspend.restore(writer, suspend.EVERYTHING)
+            loaded = self._result(catalog, resumption.plans, events, done, left)
+            loaded.reloaded = {name: reason for (_, name), reason in resumption.reloaded.items()}
+            runs.close_run(writer, run_id, succeeded=not loaded.failed and not loaded.problems)
+        return loaded
+
+    def _result(
+        self,
+        catalog: Catalog,
+        plans: Sequence[TablePlan],
+        events: list[Event],
+        done: Sequence[Outcome],
+        left: Sequence[suspend.NotRestored],
+    ) -> Loaded:
+        problems = [f"{o.object.identity}: {o.error or o.skipped_because}" for o in done if not o.made]
+        problems += [f"{f.object.description}: {f.error}" for f in left]
+        problems += [f"{e.object.identity}: {e.error}" for e in events if isinstance(e, ObjectFailed)]
+        return Loaded(catalog, {p.table.name: p for p in plans}, events, problems)
+
+    def demand_equal(self) -> Mapping[str, Hash]:
+        """Both sides have the same tables with the same rows; what they have."""
+        ours, theirs = self.source.hashes(), self.target.hashes()
+        assert theirs == ours
+        return ours
+
+    def demand_target_has_source(self) -> None:
+        """As `demand_equal`, of a target that may have further tables."""
+        ours, theirs = self.source.hashes(), self.target.hashes()
+        assert {name: theirs[name] for name in ours} == ours
+
+    def load_all(self, load_settings: LoadSettings | None = None) -> Loaded:
+        """As `load`, and everything must have gone well and be equal."""
+        loaded = self.load(load_settings)
+        assert not loaded.failed, loaded.failed
+        assert not loaded.problems, loaded.problems
+        self.demand_equal()
+        return loaded
+
+    def _target_schema_exists(self) -> bool:
+        return bool(self.target.rows("SELECT 1 FROM pg_namespace WHERE nspname = %s", (self.target.schema,)))

@@ -1,0 +1,195 @@
+"""Databases of other encodings: the same bytes between equals, the same characters between others."""
+
+import subprocess
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+
+from pg_migration.devtools import servers
+from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.planning.options import CopyFormat, LoadSettings
+from pg_migration_tests.conftest import DUMP_HEADER, PostgresServer
+from pg_migration_tests.postgres.transfer.harness import Database, Pair
+
+BYTES = "SELECT encode(convert_to(v, getdatabaseencoding()), 'hex') FROM t ORDER BY id"
+CHARACTERS = "SELECT v FROM t ORDER BY id"
+
+
+@pytest.fixture
+def encoded(
+    request: pytest.FixtureRequest,
+    postgres16: PostgresServer,
+    postgres18: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Pair]:
+    ends = [(Side.SOURCE, postgres16), (Side.TARGET, postgres18)]
+    databases = [
+        Database(server, side, server.create_database(options=f"ENCODING '{encoding}' LOCALE 'C'"))
+        for (side, server), encoding in zip(ends, request.param, strict=True)
+    ]
+    yield Pair(databases[0], databases[1], monkeypatch)
+    for database in databases:
+        database.server.drop_database(database.url)
+
+
+def fill(pair: Pair, encoding: str, *values: bytes) -> None:
+    """A table with these bytes, and names that are not ASCII."""
+    rows = ", ".join(f"({n}, convert_from('\\x{v.hex()}', '{encoding}'))" for n, v in enumerate(values))
+    pair.source.psql(
+        'SET client_encoding = UTF8; CREATE TABLE t (id int PRIMARY KEY, v text, "größe" text);'
+        f"INSERT INTO t (id, v) VALUES {rows};"
+        'CREATE TABLE "Grüße" (v text); INSERT INTO "Grüße" SELECT v FROM t;'
+    )
+
+
+@pytest.mark.parametrize("copy_format", ["auto", "text"])
+@pytest.mark.parametrize("encoded", [("SQL_ASCII", "SQL_ASCII")], indirect=True)
+def test_bytes_of_no_encoding(encoded: Pair, copy_format: CopyFormat) -> None:
+    values = (b"\xff\xfe", b"caf\xe9", "漢字".encode(), b"\\N", bytes(range(1, 256)))
+    fill(encoded, "SQL_ASCII", *values)
+    loaded = encoded.load(LoadSettings(copy_format=copy_format))
+    assert not loaded.failed
+    assert not loaded.problems
+    assert encoded.target.rows(BYTES) == encoded.source.rows(BYTES)
+    assert encoded.target.rows('SELECT count(*) FROM "Grüße"') == [(5,)]
+
+
+@pytest.mark.parametrize("copy_format", ["auto", "text"])
+@pytest.mark.parametrize("encoded", [("LATIN1", "LATIN1"), ("WIN1252", "WIN1252")], indirect=True)
+def test_one_encoding_on_both_sides(encoded: Pair, copy_format: CopyFormat) -> None:
+    encoding = encoded.source.rows("SHOW server_encoding")[0][0]
+    fill(encoded, encoding, b"caf\xe9", b"\xe4\xf6\xfc\xdf", bytes(range(1, 128)))
+    # A byte that WIN1252 stores but no other encoding has.
+    encoded.source.psql(f"INSERT INTO t (id, v) VALUES (100, convert_from(decode('81', 'hex'), '{encoding}'))")
+    loaded = encoded.load(LoadSettings(copy_format=copy_format))
+    assert not loaded.failed
+    assert encoded.target.rows(BYTES) == encoded.source.rows(BYTES)
+    assert encoded.target.rows('SELECT v FROM "Grüße" LIMIT 1') == [("café",)]
+
+
+@pytest.mark.parametrize("copy_format", ["auto", "text"])
+@pytest.mark.parametrize("encoded", [("LATIN1", "UTF8"), ("EUC_JP", "UTF8"), ("UTF8", "LATIN1")], indirect=True)
+def test_another_encoding(encoded: Pair, copy_format: CopyFormat) -> None:
+    pair = encoded
+    if "EUC" in str(pair.source.rows("SHOW server_encoding")):
+        pair.source.psql(
+            "SET client_encoding = UTF8; CREATE TABLE t (id int, v text); INSERT INTO t VALUES (1, '漢字'), (2, 'a');"
+        )
+    else:
+        fill(pair, "LATIN1", b"caf\xe9", b"\xe4\xf6\xfc\xdf", bytes(range(1, 128)))
+        pair.target.schema = "schön"
+    loaded = pair.load(LoadSettings(copy_format=copy_format))
+    assert not loaded.failed
+    assert pair.target.rows(CHARACTERS) == pair.source.rows(CHARACTERS)
+
+
+@pytest.mark.parametrize("copy_format", ["auto", "text"])
+@pytest.mark.parametrize("encoded", [("UTF8", "LATIN1")], indirect=True)
+def test_character_that_the_target_lacks(encoded: Pair, copy_format: CopyFormat) -> None:
+    encoded.source.psql("CREATE TABLE t (id int, v text); INSERT INTO t VALUES (1, 'a'), (2, '漢');")
+    loaded = encoded.load(LoadSettings(copy_format=copy_format))
+    assert 'has no equivalent in encoding "LATIN1"' in loaded.failed["t"]
+    assert encoded.target.rows("SELECT count(*) FROM t") == [(0,)]
+
+
+@pytest.mark.parametrize("copy_format", ["auto", "text"])
+@pytest.mark.parametrize("encoded", [("SQL_ASCII", "UTF8")], indirect=True)
+def test_bytes_that_are_none_of_the_target(encoded: Pair, copy_format: CopyFormat) -> None:
+    encoded.source.psql(
+        r"CREATE TABLE t (id int, v text); INSERT INTO t VALUES (1, '漢'); CREATE TABLE broken (v text);"
+        r"INSERT INTO broken VALUES (E'\377');"
+    )
+    loaded = encoded.load(LoadSettings(copy_format=copy_format))
+    assert set(loaded.failed) == {"broken"}
+    assert 'invalid byte sequence for encoding "UTF8": 0xff' in loaded.failed["broken"]
+    assert encoded.target.rows(CHARACTERS) == [("漢",)]
+
+
+# Bytes of LATIN1, which are not UTF-8, in whatever has a name or a text.
+ODD = r"""
+COMMENT ON SCHEMA public IS 'cafÿé "quoted" \ it''s';
+CREATE TYPE "typé" AS ENUM ('é', 'b', 'é''\');
+CREATE DOMAIN "domé" AS text DEFAULT 'é' CONSTRAINT "cé" CHECK (value <> 'ÿ');
+CREATE FUNCTION "fonctioné"(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1 || ''é''';
+CREATE TABLE "tableé" ("idé" serial PRIMARY KEY, "eé" "typé" DEFAULT 'é', "dé" "domé",
+                       g text GENERATED ALWAYS AS ("fonctioné"("dé")) STORED, CHECK ("dé" <> 'þ'));
+CREATE TABLE "keyedé" ("ké" text PRIMARY KEY, v text);
+INSERT INTO "tableé" ("dé") SELECT 'xé' FROM generate_series(1, 3000);
+INSERT INTO "keyedé" SELECT 'ké' || n, 'v' FROM generate_series(1, 300) n;
+CREATE INDEX "indexé" ON "tableé" ("dé") WHERE "dé" <> 'é';
+CREATE VIEW "vueé" AS SELECT *, 'é'::text AS "café" FROM "tableé";
+COMMENT ON COLUMN "tableé"."dé" IS 'été';
+"""
+
+
+def run_bytes(end: Database, text: str) -> None:
+    """Run SQL whose every character is one byte."""
+    with end.connection() as connection, connection.cursor() as cursor:
+        cursor.execute(text.encode("latin-1"))
+
+
+@pytest.mark.parametrize("encoded", [("SQL_ASCII", "SQL_ASCII")], indirect=True)
+def test_names_and_texts_of_no_encoding(encoded: Pair) -> None:
+    pair = encoded
+    run_bytes(pair.source, ODD)
+    for _ in range(2):
+        done = pair.migrate(partition_threshold=1000, max_partitions=3, chunk_size=200)
+        assert done.success, pair.messages(done)
+        assert dumped(pair.target) == dumped(pair.source)
+        pair.demand_equal()
+    run_bytes(pair.target, """UPDATE "keyedé" SET v = 'w' WHERE "ké" = 'ké7'""")
+    found = pair.migrate("validate")
+    assert not found.success
+    assert r"(k\xe97)" in shown(found)
+    done = pair.migrate("repair")
+    assert done.success, pair.messages(done)
+    pair.demand_equal()
+
+
+def dumped(end: Database) -> bytes:
+    """What pg_dump says, byte for byte, less the lines about versions."""
+    newest = servers.embedded(max(servers.EMBEDDED)).bindir / "pg_dump"
+    command = [newest, "--schema-only", "--schema=public", "--encoding=SQL_ASCII", "-d", end.url]
+    done = subprocess.run(command, capture_output=True, check=True)
+    return DUMP_HEADER.sub("", done.stdout.decode("latin-1")).encode("latin-1")
+
+
+def shown(done: dg.ExecuteInProcessResult) -> str:
+    """The rows that differ, as the checks tell them."""
+    found = (e.metadata.get("first_differences") for e in done.get_asset_check_evaluations())
+    return "".join(str(value.value) for value in found if value is not None)
+
+
+@pytest.mark.parametrize(
+    ("encoded", "text"),
+    [
+        (("EUC_JP", "EUC_JP"), "漢字"),
+        (("EUC_KR", "EUC_KR"), "한국"),
+        (("LATIN1", "LATIN1"), "café"),
+        (("WIN1252", "WIN1252"), "„€“"),
+        (("EUC_JP", "UTF8"), "漢字"),
+        (("EUC_KR", "UTF8"), "한국"),
+        (("WIN1252", "UTF8"), "„€“"),
+    ],
+    indirect=["encoded"],
+)
+def test_names_keys_and_checks(encoded: Pair, text: str) -> None:
+    pair = encoded
+    pair.source.psql(
+        f"""
+        SET client_encoding = UTF8; COMMENT ON SCHEMA public IS '{text}';
+        CREATE TYPE "{text}" AS ENUM ('{text}', 'b');
+        CREATE TABLE "t{text}" ("k{text}" text PRIMARY KEY, v text DEFAULT '{text}', e "{text}" DEFAULT '{text}');
+        INSERT INTO "t{text}" SELECT '{text}' || n FROM generate_series(1, 500) n;
+        COMMENT ON TABLE "t{text}" IS '{text}';
+        """
+    )
+    done = pair.migrate()
+    assert done.success, pair.messages(done)
+    pair.target.psql(f"SET client_encoding = UTF8; UPDATE \"t{text}\" SET v = 'w' WHERE \"k{text}\" = '{text}7'")
+    found = pair.migrate("validate")
+    assert f"({text}7)" in shown(found)
+    done = pair.migrate("repair")
+    assert done.success, pair.messages(done)
+    assert pair.migrate("validate").success

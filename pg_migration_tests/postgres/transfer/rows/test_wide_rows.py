@@ -1,0 +1,52 @@
+"""Rows of many megabytes: found while planning, and not read by all workers at once."""
+
+import threading
+
+import pytest
+
+from pg_migration.postgres.planning.options import CopyFormat, LoadSettings
+from pg_migration.postgres.planning.row_width import NARROW_BYTES
+from pg_migration.postgres.transfer.streams.row_memory import MOST_BYTES, RowMemory
+from pg_migration_tests.postgres.transfer.harness import Pair
+
+MEGABYTE = 2**20
+WIDE = """
+CREATE TABLE documents (id int PRIMARY KEY, body text, scan bytea, note varchar);
+INSERT INTO documents SELECT i, repeat('x', 20 * 1024 * 1024), NULL, 'n' FROM generate_series(1, 3) AS i;
+UPDATE documents SET scan = convert_to(repeat('y', 5 * 1024 * 1024), 'UTF8') WHERE id = 2;
+CREATE TABLE narrow (id int PRIMARY KEY, body text);
+INSERT INTO narrow SELECT i, repeat('z', 50) FROM generate_series(1, 1000) AS i;
+"""
+
+
+@pytest.mark.parametrize(("copy_format", "megabytes"), [("auto", 25), ("text", 30)])
+def test_planned_by_their_widest_row(pair: Pair, copy_format: CopyFormat, megabytes: int) -> None:
+    pair.source.psql(WIDE)
+    loaded = pair.load_all(LoadSettings(workers=2, copy_format=copy_format))
+    assert loaded.plans["documents"].row_bytes == megabytes * MEGABYTE + 1
+    assert loaded.plans["narrow"].row_bytes == 0
+
+
+def test_memory_is_shared_out() -> None:
+    memory = RowMemory(lambda: False)
+    begun, order = threading.Event(), []
+
+    def second() -> None:
+        begun.set()
+        with memory.reserve(MOST_BYTES) as wide:
+            order.append(("second", wide))
+
+    with memory.reserve(NARROW_BYTES + 1) as wide, memory.reserve(NARROW_BYTES) as narrow:
+        assert (wide, narrow) == (True, False)
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert begun.wait(timeout=60)
+        order.append(("first", wide))
+    thread.join(timeout=60)
+    assert order == [("first", True), ("second", True)]
+
+
+def test_nobody_waits_in_a_load_that_stops() -> None:
+    memory = RowMemory(lambda: True)
+    with memory.reserve(MOST_BYTES), memory.reserve(MOST_BYTES) as wide:
+        assert wide

@@ -1,0 +1,58 @@
+"""``use_unlogged_tables``: the tables are as persistent as in the source afterwards, whatever happened."""
+
+from pg_migration.postgres.planning.options import LoadSettings
+from pg_migration_tests.postgres.transfer.harness import Pair
+
+TABLES = """
+CREATE TABLE kept (id int PRIMARY KEY, v text);
+CREATE UNLOGGED TABLE fleeting (id int PRIMARY KEY);
+CREATE TABLE referring (id int PRIMARY KEY, kept int REFERENCES kept);
+CREATE TABLE parted (id int) PARTITION BY RANGE (id);
+CREATE TABLE part PARTITION OF parted FOR VALUES FROM (MINVALUE) TO (MAXVALUE);
+CREATE FUNCTION fine(int) RETURNS bool LANGUAGE sql AS 'SELECT true';
+CREATE TABLE broken (id int PRIMARY KEY CHECK (fine(id)));
+INSERT INTO kept SELECT i, 'v' FROM generate_series(1, 5000) i;
+INSERT INTO fleeting SELECT generate_series(1, 5000);
+INSERT INTO referring SELECT i, i FROM generate_series(1, 5000) i;
+INSERT INTO parted SELECT generate_series(1, 5000);
+INSERT INTO broken SELECT generate_series(1, 5000);
+"""
+BREAK = "CREATE OR REPLACE FUNCTION fine(int) RETURNS bool LANGUAGE sql AS 'SELECT $1 <> 4321';"
+PERSISTENCE = """
+SELECT relname::text, relpersistence::text FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i') ORDER BY 1
+"""
+UNLOGGED = LoadSettings(use_unlogged_tables=True, chunk_size=500, partition_threshold=1000, max_partitions=3)
+
+
+def test_logged_again(pair: Pair) -> None:
+    pair.source.psql(TABLES)
+    for _ in range(2):
+        pair.load_all(UNLOGGED)
+        assert pair.target.rows(PERSISTENCE) == pair.source.rows(PERSISTENCE)
+
+
+def test_through_the_whole_job(pair: Pair) -> None:
+    pair.source.psql(TABLES)
+    for _ in range(2):
+        assert pair.migrate(use_unlogged_tables=True).success
+        pair.demand_equal()
+        assert pair.target.rows(PERSISTENCE) == pair.source.rows(PERSISTENCE)
+
+
+def test_logged_again_after_a_failure(pair: Pair) -> None:
+    """A table whose load failed is not left UNLOGGED: a crash of the server would empty it behind everybody's back."""
+    pair.source.psql(TABLES + BREAK)
+    loaded = pair.load(UNLOGGED)
+    assert set(loaded.failed) == {"broken"}
+    unlogged = "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relpersistence = 'u'"
+    assert pair.target.rows(unlogged) == pair.source.rows(unlogged) == [("fleeting",)]
+
+
+def test_left_unlogged_by_a_killed_run(pair: Pair) -> None:
+    """The next run makes the tables as they should be, even when it does not use UNLOGGED tables itself."""
+    pair.source.psql(TABLES)
+    pair.load_all(UNLOGGED)
+    pair.target.psql("ALTER TABLE referring DROP CONSTRAINT referring_kept_fkey; ALTER TABLE kept SET UNLOGGED")
+    pair.load_all()
+    assert pair.target.rows(PERSISTENCE) == pair.source.rows(PERSISTENCE)

