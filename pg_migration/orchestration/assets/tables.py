@@ -26,13 +26,14 @@ from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration.postgres.transfer.events import (
     NotAnalyzed,
     ObjectFailed,
+    ObjectMade,
     ObjectNoted,
     TableFailed,
     TableLoaded,
     WorkDone,
     WorkerLeft,
 )
-from pg_migration.postgres.transfer.load import Load, Mode, ObjectMade
+from pg_migration.postgres.transfer.load import Load, Mode
 from pg_migration.postgres.transfer.load_context import LoadContext
 from pg_migration.postgres.transfer.progress import Progress
 from pg_migration.postgres.transfer.resume import Continued, Resumption, resume

@@ -19,8 +19,14 @@ from pg_migration.postgres.migration.repair import Damage, find_damage, reload_d
 from pg_migration.postgres.migration.run import MigrationRun, Scope
 from pg_migration.postgres.migration.sequences import set_sequences
 from pg_migration.postgres.migration.structure import lacking
-from pg_migration.postgres.transfer.events import ObjectFailed, TableFailed, TableLoaded, WorkDone, WorkerLeft
-from pg_migration.postgres.transfer.load import ObjectMade
+from pg_migration.postgres.transfer.events import (
+    ObjectFailed,
+    ObjectMade,
+    TableFailed,
+    TableLoaded,
+    WorkDone,
+    WorkerLeft,
+)
 from pg_migration.postgres.transfer.progress import Progress
 
 REPAIR = "repair"

@@ -8,7 +8,6 @@ from pg_migration.postgres.catalog import SchemaObject, TableName
 from pg_migration.postgres.ledger.chunks import LoadedRange
 from pg_migration.postgres.planning.key_ranges import KeyColumn, cover_everything, parse
 from pg_migration.postgres.planning.plan import TablePlan
-from pg_migration.postgres.transfer.load import ObjectMade
 from pg_migration.postgres.transfer.progress import Progress
 from pg_migration.postgres.transfer.resume import Continued
 
@@ -81,6 +80,13 @@ class NotAnalyzed:
 
     plan: TablePlan
     error: str
+
+
+@dataclass(frozen=True)
+class ObjectMade:
+    """An index or constraint that was built."""
+
+    object: SchemaObject
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from pg_migration.postgres.transfer.events import (
     LoadBegun,
     NotAnalyzed,
     ObjectFailed,
+    ObjectMade,
     ObjectNoted,
     RangeLoaded,
     TableFailed,
@@ -72,13 +73,6 @@ class Mode(Enum):
     RELOAD = "reload"
     REPLACE_RANGES = "replace ranges"
     SHARE = "share"
-
-
-@dataclass(frozen=True)
-class ObjectMade:
-    """An index or constraint that was built."""
-
-    object: SchemaObject
 
 
 @dataclass
