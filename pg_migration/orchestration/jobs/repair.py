@@ -1,4 +1,4 @@
-"""The job ``repair``: compare, reload the key ranges that differ, and compare those tables again."""
+"""The job ``repair``: compare, reload the key ranges that differ, refresh what reads them, and compare again."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,7 +18,7 @@ from pg_migration.postgres.migration.compare import both_sides
 from pg_migration.postgres.migration.repair import Damage, find_damage, reload_damage
 from pg_migration.postgres.migration.run import MigrationRun, Scope
 from pg_migration.postgres.migration.sequences import set_sequences
-from pg_migration.postgres.migration.structure import lacking
+from pg_migration.postgres.migration.structure import lacking, make, refreshes
 from pg_migration.postgres.transfer.events import (
     ObjectFailed,
     ObjectMade,
@@ -67,7 +67,8 @@ def build_repair(relations: Relations) -> dg.JobDefinition:
         name=REPAIR,
         tags=run_tags(),
         description="Compares the rows of source and target, reloads the key ranges that differ (a table that was not "
-        "loaded in ranges as a whole), and compares them again. Tables that are the same are not touched.",
+        "loaded in ranges as a whole), refreshes the materialized views over them, and compares them again. Tables "
+        "that are the same are not touched.",
         executor_def=dg.in_process_executor,
     )
 
@@ -93,6 +94,8 @@ class _Repair:
             self._reload(damages)
         for failure in run.call(lambda: suspend.restore(run.target_connection, suspend.EVERYTHING)):
             tell(self._context, run, str(failure))
+        if damages:
+            self._refresh([damage.table for damage in damages])
         # log_event takes check evaluations, too; only its type does not say so.
         for evaluation in compare_again(self._context, run, self._relations, [d.table for d in damages]):
             self._context.log_event(evaluation)  # type: ignore[arg-type]
@@ -142,6 +145,14 @@ class _Repair:
             elif isinstance(event, Progress):
                 self._context.log.info(str(event))
         run.call(lambda: set_sequences(run, [d.table for d in damages], every=False))
+
+    def _refresh(self, tables: Sequence[Table]) -> None:
+        """Fill the materialized views again that may read what was reloaded."""
+        run = self._run
+        filling = run.call(lambda: refreshes(run, tables))
+        run.call(lambda: make(self._context, run, filling))
+        if filling:
+            run.outcomes.notes.append(f"refreshed: {', '.join(f'{item.schema}.{item.name}' for item in filling)}")
 
     def _loaded(self, event: TableLoaded) -> None:
         name = self._run.target_name(event.plan.table)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import dagster as dg
 
 from pg_migration.orchestration.runs.failures import tell
-from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Phase, SchemaObject
+from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Phase, SchemaObject, Table
+from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.connection.statements import execute, transaction
 from pg_migration.postgres.ddl import Outcome, Reconciliation, apply, missing, note_brought, suspend
 from pg_migration.postgres.migration.run import MigrationRun
@@ -21,7 +22,29 @@ def lacking(migration: MigrationRun, phase: Phase) -> list[SchemaObject]:
     ]
 
 
-def make(context: dg.AssetExecutionContext, migration: MigrationRun, objects: Sequence[SchemaObject]) -> list[str]:
+def refreshes(migration: MigrationRun, tables: Sequence[Table]) -> list[SchemaObject]:
+    """What fills the materialized views of the target that may read some tables of the source, directly or not.
+
+    The catalogs don't tell what functions read: a view that calls one counts as well.
+    """
+    catalog, known = migration.catalog, migration.catalog.tables_by_name
+    read = {table.key for table in tables}
+    while above := {parent for name in read for parent in known[name].parents if parent in known} - read:
+        read |= above
+    edges = {item.address: item.depends_on for item in catalog.objects}
+    changed = {item.address for item in catalog.objects if item.kind == "table" and (item.schema, item.name) in read}
+    changed |= {item.address for item in catalog.objects if item.kind in ("function", "aggregate")}
+    below = {item: reachable([item.address], edges) for item in catalog.objects if item.kind == MATERIALIZED_ROWS}
+    filling = [item for item, needed in below.items() if changed & needed]
+    if not filling:
+        return []
+    other = {item.address for item in lacking(migration, Phase.POST_DATA) if item.kind == "materialized view"}
+    return [item for item in filling if other.isdisjoint(item.depends_on)]
+
+
+def make(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext, migration: MigrationRun, objects: Sequence[SchemaObject]
+) -> list[str]:
     """Make objects in the target; one that fails is logged and kept for the summary, the rest goes on.
 
     Returns:
