@@ -19,7 +19,7 @@ from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.catalog.schema_renaming import quote
 from pg_migration.postgres.ddl.alter import alterations, can_be_altered, leave_parents
 from pg_migration.postgres.ddl.operator_lookup import told_lookups
-from pg_migration.postgres.ddl.surplus import NEVER_DROPPED, Surplus
+from pg_migration.postgres.ddl.surplus import KEYS, NEVER_DROPPED, Surplus
 from pg_migration.postgres.errors import StructureConflict
 
 # Rows are stored as what these say: a difference can't be mended under the rows.
@@ -123,6 +123,7 @@ def reconcile(source: Catalog, target: Catalog, drop_existing: bool = False) -> 
     dependents = surplus.dependents
     doomed = reachable(doomed | surplus.taken_back, dependents)
     doomed = reachable(doomed | _shells(target, doomed), dependents)
+    doomed = reachable(doomed | _partitioned_indexes(target, doomed), dependents)
     doomed |= _column_privileges(target, doomed)
     if drop_existing:
         _demand_no_other_table(source, target, doomed - surplus.taken_back)
@@ -213,6 +214,30 @@ def _shells(target: Catalog, wholes: set[Address]) -> set[Address]:
     return {address for address in shells if address._replace(aspect="") in wholes}
 
 
+def _attached(target: Catalog, doomed: Collection[Address]) -> Mapping[Address, Address]:
+    """The indexes and keys of partitions that stay partitions, with those of the tables above that hold them.
+
+    PostgreSQL docs, ALTER INDEX ... ATTACH PARTITION: an attached index can't be dropped by itself, and goes with the
+    other one.
+    """
+    whole = {item.address for item in target.objects if item.kind == "index" or item.kind in KEYS}
+    leaving = {item.table for item in target.objects if item.kind == "partition" and item.address in doomed}
+    found: dict[Address, Address] = {}
+    for item in target.objects:
+        if item.kind == "index attachment" and item.table not in leaving:
+            index = item.address._replace(aspect="")
+            found[index] = next(above for above in item.depends_on if above in whole and above != index)
+    return found
+
+
+def _partitioned_indexes(target: Catalog, doomed: Collection[Address]) -> set[Address]:
+    """Those that have to go because one of a partition does."""
+    above = _attached(target, doomed)
+    gone = {item.table for item in target.objects if item.kind == "table" and item.address in doomed}
+    going = {item.address for item in target.objects if item.address in doomed and item.table not in gone}
+    return reachable({above[a] for a in going if a in above}, {a: [b] for a, b in above.items()})
+
+
 def _is_dropped_by_name(item: SchemaObject) -> bool:
     return item.drop.startswith("DROP ")
 
@@ -271,12 +296,18 @@ def _leaving(source: Catalog, target: Catalog, doomed: set[Address]) -> Iterator
 
 
 def _drops(target: Catalog, doomed: set[Address], surplus: Surplus, cascade: bool) -> Iterator[str]:
-    """Statements, dependents first; nothing for what goes with a table anyway."""
+    """Statements, dependents first; nothing for what goes with a table or a partitioned table's index anyway."""
     gone = {item.table for item in target.objects if item.kind == "table" and item.address in doomed}
-    for item in (*target.parts, *reversed(target.objects)):
-        if item.address not in doomed or not item.drop:
+    attached = _attached(target, doomed)
+    # What a partition takes along when it leaves can be dropped by itself then, and not before.
+    released = _attached(target, ()).keys() - attached.keys()
+    late = [item for item in target.objects if item.address in released]
+    early = [item for item in target.objects if item.address not in released]
+    for item in (*target.parts, *reversed(early), *late):
+        if item.address not in doomed or not item.drop or item.address in attached:
             continue
-        if item.table in gone and item.kind != "table":
+        # A foreign key goes before the key that it leans on, its table only after it.
+        if item.table in gone and item.kind not in ("table", "foreign key"):
             continue
         # Rows that are to come again need not go first.
         if item.kind == MATERIALIZED_ROWS and item.address not in surplus.taken_back:

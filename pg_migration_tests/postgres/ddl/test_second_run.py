@@ -151,6 +151,29 @@ ALTERATIONS = {
         "CREATE TABLE parts_3 PARTITION OF parts FOR VALUES FROM (10) TO (20)",
         "DROP TABLE parts_3",
     ),
+    "index of a partitioned table": Alteration(
+        "CREATE INDEX pi ON parts (v); CREATE INDEX pj ON parts (k, v)",
+        "ALTER INDEX pi RENAME TO pk; ALTER INDEX parts_1_k_v_idx RENAME TO of_1",
+        "DROP INDEX pk; DROP INDEX pj; CREATE INDEX pj ON parts (v)",
+    ),
+    "index of a partition that leaves": Alteration(
+        "ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES FROM (10) TO (20); CREATE INDEX pi ON parts (v)",
+        "ALTER TABLE parts DETACH PARTITION parts_2; DROP INDEX parts_2_v_idx",
+        "ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES FROM (10) TO (20); "
+        "ALTER TABLE parts DETACH PARTITION parts_2; DROP INDEX pi; DROP INDEX parts_2_v_idx",
+    ),
+    "index of partitions below a partition": Alteration(
+        "CREATE TABLE below PARTITION OF parts FOR VALUES FROM (30) TO (40) PARTITION BY RANGE (k);"
+        "CREATE TABLE below_1 PARTITION OF below FOR VALUES FROM (30) TO (35); CREATE INDEX pi ON parts (v)",
+        "ALTER INDEX below_1_v_idx RENAME TO deep",
+        "ALTER TABLE parts DETACH PARTITION below; DROP INDEX below_v_idx",
+    ),
+    "key of a partitioned table": Alteration(
+        "ALTER TABLE parts ADD CONSTRAINT u UNIQUE (k); CREATE TABLE of_parts (k int REFERENCES parts (k));"
+        "ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES FROM (10) TO (20)",
+        "ALTER TABLE parts_1 RENAME CONSTRAINT parts_1_k_key TO one",
+        "DROP TABLE of_parts; ALTER TABLE parts DETACH PARTITION parts_2; ALTER TABLE parts DROP CONSTRAINT u",
+    ),
     "table": Alteration(
         "CREATE TABLE extra (id int PRIMARY KEY, r int REFERENCES r); CREATE VIEW of_extra AS SELECT * FROM extra",
         "DROP VIEW of_extra; ALTER TABLE extra RENAME TO other; CREATE INDEX ON other (r)",
@@ -194,6 +217,11 @@ ALTERATIONS = {
         "ALTER TABLE t DROP CONSTRAINT fk; "
         "ALTER TABLE t ADD CONSTRAINT fk FOREIGN KEY (r) REFERENCES r ON DELETE CASCADE",
         "ALTER TABLE t DROP CONSTRAINT fk",
+    ),
+    "foreign key that goes with its table, and the key it leans on": Alteration(
+        "ALTER TABLE r ADD CONSTRAINT ru UNIQUE (label); CREATE TABLE extra (label text REFERENCES r (label))",
+        "DROP TABLE extra; ALTER TABLE r DROP CONSTRAINT ru",
+        "ALTER TABLE r DROP CONSTRAINT r_pkey CASCADE",
     ),
     "exclusion": Alteration(
         "ALTER TABLE t ADD CONSTRAINT x EXCLUDE (n WITH =)",
