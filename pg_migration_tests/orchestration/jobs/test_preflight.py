@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from pg_migration.orchestration.jobs import preflight
 from pg_migration.orchestration.jobs.preflight import look
 from pg_migration.orchestration.runs.resource import Migration
 from pg_migration.postgres.migration.run import MigrationRun
@@ -312,3 +313,35 @@ def test_versions_of_extensions(version: str, than: str, older: bool) -> None:
 @pytest.mark.usefixtures("shop")
 def test_two_servers_with_nothing_to_mend() -> None:
     assert {f.severity for f in findings()} == {Severity.PASSED}
+
+
+@pytest.mark.parametrize("powerless", [("SOURCE",), ("TARGET",), ("SOURCE", "TARGET")], ids=" and ".join)
+def test_a_role_that_may_nothing_is_told_so_in_every_line(
+    shop: Platform, clerk: Role, powerless: Sequence[str]
+) -> None:
+    ends = {"SOURCE": shop.source, "TARGET": shop.target}
+    for end in powerless:
+        ends[end].psql(
+            "REVOKE ALL ON SCHEMA public FROM PUBLIC;"
+            "DO $$ BEGIN EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());"
+            f"EXECUTE format('GRANT CONNECT ON DATABASE %I TO {clerk.name}', current_database()); END $$"
+        )
+    shop.set(**{f"{end}_URL": clerk.url(ends[end]) for end in powerless})
+    found = findings()
+    errors = [finding for finding in found if finding.severity is Severity.ERROR]
+    if "SOURCE" in powerless:  # of a source that can't be read nothing more can be told
+        assert {finding.check for finding in found} < CHECKS
+        assert found[-1] in errors
+        assert "may not read 2 table(s): public.customers, public.orders. Grant it SELECT" in found[-1].verdict
+    else:
+        assert {finding.check for finding in found} == CHECKS
+    # A server's bare refusal would say neither what was looked at nor what to do.
+    assert not [str(finding) for finding in errors if "permission denied" in finding.verdict]
+
+
+def test_a_look_at_a_table_that_somebody_locks_comes_to_an_end(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "LOCK_TIMEOUT", "4s")
+    with session(shop.source.url, "LOCK TABLE orders"):
+        told = "\n".join(str(finding) for finding in findings() if finding.severity is Severity.ERROR)
+    assert "lock timeout" in told
+    assert "orders" in told
