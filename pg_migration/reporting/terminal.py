@@ -13,6 +13,7 @@ from pg_migration.reporting import formats
 from pg_migration.reporting.model import Database, Report, TableReport
 
 NARROW = 110
+MOST_LINES = 20
 
 _STYLES = {
     "failed": "bold red",
@@ -47,16 +48,23 @@ def show(report: Report, console: Console, place: str | None = None) -> None:
     if report.checks_planned:
         _line(console, _text(report.checks_told))
     _checks(report, console)
-    for item in report.left_out:
-        _line(console, _text(f"not migrated: {item.kind} {item.name}: {item.reason}"))
-    for note in report.notes:
-        _line(console, _text(f"note: {note}"))
+    _few(console, report, [f"not migrated: {item.kind} {item.name}: {item.reason}" for item in report.left_out])
+    _few(console, report, [f"note: {note}" for note in report.notes])
     if report.failures:
         _line(console, Text(f"{len(report.failures)} failure(s)", style="bold red"))
         for failure in report.failures:
             _line(console, _text(f"- {failure}", "red"))
     if place is not None:
         _line(console, _text(f"report: {place}"))
+
+
+def _few(console: Console, report: Report, lines: Sequence[str]) -> None:
+    """Print lines, and of many the first; failures and checks are told in full."""
+    for line in lines[:MOST_LINES]:
+        _line(console, _text(line))
+    if len(lines) > MOST_LINES:
+        what, rest = lines[0].partition(":")[0], len(lines) - MOST_LINES
+        _line(console, _text(f"{what}: {rest:,} more, which 'pg_migration report {report.run_id} --json' lists"))
 
 
 def _head(report: Report, console: Console) -> None:

@@ -276,3 +276,15 @@ def test_a_page_that_cannot_be_written_is_not_told_of(
 def test_pictures_cost_nothing_until_they_are_drawn() -> None:
     program = "import sys, pg_migration.reporting.store; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_of_many_notes_the_terminal_shows_the_first(
+    filed: Filed, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    report = replace(filed.report, notes=tuple(f"number {n} of them" for n in range(1, 1025)))
+    print_report(report, tmp_path, as_json=False)
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert told[:20] == [f"note: number {n} of them" for n in range(1, 21)]
+    assert told[20:] == [f"note: 1,004 more, which 'pg_migration report {report.run_id} --json' lists"]
+    print_report(report, tmp_path, as_json=True)
+    assert json.loads(capsys.readouterr().out)["notes"][-1] == "number 1024 of them"
