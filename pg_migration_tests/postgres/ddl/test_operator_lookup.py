@@ -203,6 +203,33 @@ def test_a_view_of_the_same_text_that_finds_another_operator(pair: Pair) -> None
     demand_same_meaning(pair)
 
 
+OF_ANOTHER_MEANING = {
+    "view": "CREATE OR REPLACE VIEW public.o AS SELECT nullif(c, '(q)'::public.loose) AS x FROM public.n;",
+    "materialized view": "CREATE MATERIALIZED VIEW public.o AS SELECT id FROM public.n JOIN public.m USING (c);",
+    "index": "CREATE INDEX o ON public.n (id) WHERE c IS DISTINCT FROM '(q)'::public.loose;",
+    "check": "ALTER TABLE public.n ADD CONSTRAINT o CHECK (nullif(c, '(w)'::public.loose) IS NULL);",
+    "default": "ALTER TABLE public.n ADD o bool DEFAULT '(Q)'::public.loose IS DISTINCT FROM '(q)'::public.loose;",
+    "domain": "CREATE DOMAIN public.o AS public.loose CHECK (VALUE IS DISTINCT FROM '(w)'::public.loose);",
+    "policy": "CREATE POLICY o ON public.n USING (c IS DISTINCT FROM '(q)'::public.loose);",
+    "function": "CREATE FUNCTION public.o() RETURNS SETOF int LANGUAGE sql "
+    "BEGIN ATOMIC SELECT x FROM public.n JOIN public.m USING (c); END;",
+}
+
+
+@pytest.mark.parametrize("versions", ["upgrade", "newest"])
+@pytest.mark.parametrize("ddl", OF_ANOTHER_MEANING.values(), ids=OF_ANOTHER_MEANING.keys())
+def test_what_is_remembered_hides_no_other_meaning(request: pytest.FixtureRequest, versions: str, ddl: str) -> None:
+    pair: Pair = request.getfixturevalue(versions)
+    tables = LOOSE + of("loose", TABLES)
+    pair.load(tables + "SET search_path = public, pg_catalog;" + ddl)
+    pair.prepare(tables + "SET search_path = pg_catalog;" + ddl + "CREATE SCHEMA _pg_migration;")
+    with session(pair.source_url) as ours, session(pair.target_url) as theirs:
+        source, found = discover(ours, {"public": "public"}), discover(theirs, {"public": "public"})
+        remember(theirs, source, found, [*source.objects, *source.parts])
+        told = differences(source, discover(theirs, {"public": "public"}))
+    assert any(difference.meaning for difference in told), told
+
+
 def test_a_generated_column_that_finds_another_operator(pair: Pair) -> None:
     pair.load(
         LOOSE + "CREATE TABLE t (c loose, b bool GENERATED ALWAYS AS (nullif(c, '(q)'::public.loose) IS NULL) STORED);"
