@@ -11,7 +11,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import TableName
+from pg_migration.postgres.catalog import SchemaObject, TableName
 from pg_migration.postgres.connection.statements import execute, fetch, transaction
 from pg_migration.postgres.sql_files import sql_file
 
@@ -146,6 +146,17 @@ def restore(
         except psycopg2.Error as error:
             failures.append(NotRestored(found, str(error.diag.message_primary or error)))
     return tuple(failures)
+
+
+def forget(connection: Connection, objects: Iterable[SchemaObject]) -> None:
+    """Bring none of these objects of the target back: they were dropped for good, or are made anew otherwise."""
+    named = [(*item.table, item.kind, item.name) for item in objects if item.table is not None]
+    execute(
+        connection,
+        "DELETE FROM _pg_migration.suspended WHERE (schema_name, table_name, kind, name) IN "
+        "(SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]))",
+        [[name[column] for name in named] for column in range(4)],
+    )
 
 
 def _is_lacking(connection: Connection, found: Suspended) -> bool:

@@ -8,7 +8,7 @@ from pg_migration.orchestration.runs.failures import tell
 from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Phase, SchemaObject, Table
 from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.connection.statements import execute, transaction
-from pg_migration.postgres.ddl import Outcome, Reconciliation, apply, missing, note_brought, suspend
+from pg_migration.postgres.ddl import Outcome, Reconciliation, Verdict, apply, missing, note_brought, suspend
 from pg_migration.postgres.migration.run import MigrationRun
 
 
@@ -102,6 +102,10 @@ def _drop(migration: MigrationRun, plan: Reconciliation) -> list[str]:
     with transaction(connection):
         for statement in plan.drop:
             execute(connection, statement)
+        # What the source has otherwise or not at all must not come back from there.
+        verdicts = plan.surplus.verdicts
+        theirs = (item for item in plan.dropped if verdicts.get(item.address) not in (Verdict.OWN, Verdict.NEEDED))
+        suspend.forget(connection, theirs)
     return [
         f"dropped in the target: {' '.join(notice.split())}" for notice in connection.notices if "cascade" in notice
     ]

@@ -51,6 +51,36 @@ def test_what_the_source_set_and_took_back(shop: Platform) -> None:
     assert shop.source.dump(*WITHOUT_BOOKKEEPING) == shop.target.dump(*WITHOUT_BOOKKEEPING)
 
 
+SET_ASIDE = """
+    CREATE TABLE up (id int PRIMARY KEY, u int UNIQUE); INSERT INTO up VALUES (1, 2);
+    CREATE TABLE down (a int CONSTRAINT fk REFERENCES up, b int CONSTRAINT other REFERENCES up (u));
+    INSERT INTO down VALUES (1, 2);
+    CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    CREATE TRIGGER tr BEFORE INSERT ON down FOR EACH ROW EXECUTE FUNCTION tf();
+    CREATE RULE ru AS ON DELETE TO down DO ALSO NOTHING;
+"""
+DROPPED_OR_MADE_OTHERWISE = (
+    "ALTER TABLE down DROP CONSTRAINT fk; ALTER TABLE up DROP CONSTRAINT up_u_key CASCADE",
+    """
+    ALTER TABLE down ADD CONSTRAINT fk FOREIGN KEY (a) REFERENCES up; DROP TRIGGER tr ON down;
+    CREATE TRIGGER tr AFTER INSERT ON down FOR EACH ROW EXECUTE FUNCTION tf(); ALTER TABLE down DISABLE TRIGGER tr
+    """,
+    """
+    ALTER TABLE down DROP CONSTRAINT fk; DROP TRIGGER tr ON down; DROP RULE ru ON down;
+    ALTER TABLE down ADD CONSTRAINT fk FOREIGN KEY (a) REFERENCES up ON DELETE CASCADE
+    """,
+)
+
+
+def test_what_was_set_aside_does_not_come_back_when_the_source_dropped_it(shop: Platform) -> None:
+    for statements in (SET_ASIDE, *DROPPED_OR_MADE_OTHERWISE):
+        shop.source.psql(statements)
+        shop.reload()
+        done = shop.migrate()
+        assert done.success, done.failures
+        assert shop.source.dump(*WITHOUT_BOOKKEEPING) == shop.target.dump(*WITHOUT_BOOKKEEPING)
+
+
 def test_a_statement_that_fails_costs_nothing_that_was_there(shop: Platform) -> None:
     shop.source.psql(BEFORE)
     shop.reload()
