@@ -7,7 +7,11 @@ SELECT a.attrelid AS relation,
        a.atttypid AS type_oid,
        a.atttypmod AS type_modifier,
        format_type(a.atttypid, a.atttypmod) AS quoted_type,
-       CASE WHEN a.attcollation <> t.typcollation THEN format('%I.%I', cn.nspname, k.collname) END AS collation,
+       CASE WHEN a.attcollation <> t.typcollation
+            THEN (SELECT format('%I.%I', cn.nspname, k.collname)
+                    FROM pg_collation k
+                    JOIN pg_namespace cn ON cn.oid = k.collnamespace
+                   WHERE k.oid = a.attcollation) END AS collation,
        a.attnotnull AS not_null,
        d.oid AS default_oid,
        pg_get_expr(d.adbin, d.adrelid) AS default,
@@ -34,8 +38,6 @@ SELECT a.attrelid AS relation,
   LEFT JOIN pg_inherits pending ON pending.inhrelid = c.oid
                                AND coalesce(to_jsonb(pending) ->> 'inhdetachpending' = 'true', false)
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-  LEFT JOIN pg_collation k ON k.oid = a.attcollation
-  LEFT JOIN pg_namespace cn ON cn.oid = k.collnamespace
  WHERE c.relkind IN ('r', 'p')
    AND c.relpersistence <> 't'
    AND a.attnum > 0

@@ -6,17 +6,29 @@ SELECT d.classid,
        e.extname AS extension_name,
        home.nspname AS extension_schema,
        n.nspname AS schema,
-       coalesce(p.proname, t.typname, o.oprname, c.relname, opc.opcname, opf.opfname) AS name
+       member.name
   FROM pg_depend d
   JOIN pg_extension e ON e.oid = d.refobjid
   JOIN pg_namespace home ON home.oid = e.extnamespace
-  LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
-  LEFT JOIN pg_type t ON d.classid = 'pg_type'::regclass AND t.oid = d.objid
-  LEFT JOIN pg_operator o ON d.classid = 'pg_operator'::regclass AND o.oid = d.objid
-  LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
-  LEFT JOIN pg_opclass opc ON d.classid = 'pg_opclass'::regclass AND opc.oid = d.objid
-  LEFT JOIN pg_opfamily opf ON d.classid = 'pg_opfamily'::regclass AND opf.oid = d.objid
-  LEFT JOIN pg_namespace n ON n.oid = coalesce(p.pronamespace, t.typnamespace, o.oprnamespace, c.relnamespace,
-                                               opc.opcnamespace, opf.opfnamespace)
+  -- A join with each of these catalogs would take the planner ten times as long.
+  LEFT JOIN LATERAL (SELECT p.proname, p.pronamespace
+                       FROM pg_proc p WHERE d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+                      UNION ALL
+                     SELECT t.typname, t.typnamespace
+                       FROM pg_type t WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid
+                      UNION ALL
+                     SELECT o.oprname, o.oprnamespace
+                       FROM pg_operator o WHERE d.classid = 'pg_operator'::regclass AND o.oid = d.objid
+                      UNION ALL
+                     SELECT c.relname, c.relnamespace
+                       FROM pg_class c WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid
+                      UNION ALL
+                     SELECT opc.opcname, opc.opcnamespace
+                       FROM pg_opclass opc WHERE d.classid = 'pg_opclass'::regclass AND opc.oid = d.objid
+                      UNION ALL
+                     SELECT opf.opfname, opf.opfnamespace
+                       FROM pg_opfamily opf WHERE d.classid = 'pg_opfamily'::regclass AND opf.oid = d.objid)
+            AS member (name, namespace) ON true
+  LEFT JOIN pg_namespace n ON n.oid = member.namespace
  WHERE d.deptype = 'e'
    AND d.refclassid = 'pg_extension'::regclass

@@ -76,6 +76,7 @@ SELECT 'privileges', i.type || ' ' || i.identity
  CROSS JOIN LATERAL pg_identify_object(held.catalog, held.oid, 0) AS i
  WHERE held.oid < 16384
    AND held.acl IS NOT NULL
+   AND held.acl IS DISTINCT FROM initial.initprivs
    AND ARRAY(SELECT x FROM aclexplode(held.acl) AS x ORDER BY x)
        <> ARRAY(SELECT x FROM aclexplode(coalesce(initial.initprivs, acldefault(held.kind, held.owner))) AS x ORDER BY x)
  GROUP BY held.catalog, held.oid, held.column_name IS NULL, i.type, i.identity
