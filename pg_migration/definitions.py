@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from pg_migration.orchestration import environment
 from pg_migration.orchestration.assets.foreign_keys import build_foreign_keys
 from pg_migration.orchestration.assets.ownership import attended
 from pg_migration.orchestration.assets.post_data import build_post_data
@@ -25,7 +24,7 @@ from pg_migration.orchestration.jobs.repair import build_repair
 from pg_migration.orchestration.jobs.validate import build_validate
 from pg_migration.orchestration.location.code_location import Location, load
 from pg_migration.orchestration.location.table_assets import Relations
-from pg_migration.orchestration.runs.resource import Database, Migration
+from pg_migration.orchestration.runs.resource import DatabaseResource, MigrationResource
 
 
 def build(location: Location) -> dg.Definitions:
@@ -48,9 +47,9 @@ def build(location: Location) -> dg.Definitions:
             *([table_checks] if table_checks is not None else []),
         ],
         resources={
-            "source": Database(url_variable=environment.SOURCE_URL, schema_variable=environment.SOURCE_SCHEMA),
-            "target": Database(url_variable=environment.TARGET_URL, schema_variable=environment.TARGET_SCHEMA),
-            "migration": Migration(),
+            "source": DatabaseResource(),
+            "target": DatabaseResource(),
+            "migration": MigrationResource(),
         },
         executor=dg.in_process_executor,
     )

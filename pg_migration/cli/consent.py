@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from pg_migration.cli.exit_status import FAILED
 from pg_migration.cli.options import merged
-from pg_migration.orchestration.runs.resource import Migration
+from pg_migration.orchestration import environment
+from pg_migration.orchestration.runs.resource import MigrationResource
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.ledger.own_rows import Strange
 from pg_migration.postgres.migration.run import MigrationRun
@@ -45,12 +46,12 @@ def _at_stake(config: Mapping[str, Any]) -> list[Strange]:
     """What a run would refuse to delete. Whatever else is wrong, the run will say."""
     chosen = ((config.get("resources") or {}).get("migration") or {}).get("config") or {}
     try:
-        options = Migration(**chosen).options()
+        options = MigrationResource(**chosen).options()
     except (ValidationError, TypeError):
         return []
     if options.overwrite_existing_rows:
         return []
-    run = MigrationRun("no run", options)
+    run = MigrationRun("no run", options, lambda: environment.migration(options))
     try:
         return run.call(run.strangers)
     except MigrationError:

@@ -11,7 +11,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from pg_migration.cli.exit_status import Misused
-from pg_migration.orchestration.runs.resource import Migration
+from pg_migration.orchestration.runs.resource import MigrationResource
 
 _TYPES: Mapping[object, "click.ParamType[Any]"] = {int: click.INT, float: click.FLOAT, str: click.STRING}
 
@@ -21,7 +21,7 @@ _SHORT = {"overwrite_existing_rows": ["overwrite"]}
 @cache
 def resource_options() -> tuple[click.Option, ...]:
     """An option for each parameter. One that is not given is None, so that the resource's own default holds."""
-    return tuple(option for name, field in Migration.model_fields.items() for option in _options(name, field))
+    return tuple(option for name, field in MigrationResource.model_fields.items() for option in _options(name, field))
 
 
 def _options(name: str, field: FieldInfo) -> list[click.Option]:
@@ -86,7 +86,7 @@ def run_config(files: Sequence[Path], settings: Mapping[str, Any]) -> dict[str, 
     for file in files:
         found = merged(found, _read(file))
     given = {name: _plain(value) for name, value in settings.items() if value is not None and value != ()}
-    for name in Migration.model_fields:
+    for name in MigrationResource.model_fields:
         if given.pop(f"no_{name}", False):
             given[name] = False
     return merged(found, {"resources": {"migration": {"config": given}}}) if given else found

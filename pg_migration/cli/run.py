@@ -27,7 +27,7 @@ from pg_migration.orchestration import environment, load_events
 from pg_migration.orchestration.jobs.migrate import MIGRATE
 from pg_migration.orchestration.location import code_location
 from pg_migration.orchestration.runs.failures import INTERRUPTED
-from pg_migration.orchestration.runs.resource import Migration
+from pg_migration.orchestration.runs.resource import MigrationResource
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.reporting import store
 from pg_migration.reporting.model import Report
@@ -110,7 +110,7 @@ def _check(config: Mapping[str, Any]) -> None:
         environment.reports_folder()
         chosen = ((config.get("resources") or {}).get("migration") or {}).get("config") or {}
         try:
-            migration = Migration(**chosen)
+            migration = MigrationResource(**chosen)
         except (ValidationError, TypeError):
             return  # Dagster tells what is wrong, in the terms of the run configuration
         migration.options().check()

@@ -12,6 +12,8 @@ import yaml
 from pg_migration.orchestration.env_file import read_env_file
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConfigurationError
+from pg_migration.postgres.migration.definition import DEFAULT_SCHEMA, Migration
+from pg_migration.postgres.migration.options import Options
 
 SOURCE_URL = "PG_MIGRATION_SOURCE_URL"
 TARGET_URL = "PG_MIGRATION_TARGET_URL"
@@ -25,7 +27,6 @@ TIMEZONE = "PG_MIGRATION_TIMEZONE"
 OWNERS = "PG_MIGRATION_OWNERS"
 FRESH_WITHIN_HOURS = "PG_MIGRATION_FRESH_WITHIN_HOURS"
 REPORTS = "PG_MIGRATION_REPORTS"
-DEFAULT_SCHEMA = "public"
 PAIR_TAG = "pg_migration/pair"
 NO_REPORTS = "off"
 
@@ -55,6 +56,21 @@ def place(side: Side) -> str:
 def pair() -> str:
     """The two databases in one word, as `place` names them."""
     return f"{place(Side.SOURCE)} to {place(Side.TARGET)}"
+
+
+def migration(options: Options) -> Migration:
+    """The migration that the environment names.
+
+    Raises:
+        ConfigurationError: when a variable or an option can't be used.
+    """
+    return Migration(
+        source=endpoint(Side.SOURCE),
+        target=endpoint(Side.TARGET),
+        source_schemas=source_schemas(),
+        target_schemas=target_schemas(),
+        options=options,
+    )
 
 
 def source_schemas() -> str:

@@ -16,7 +16,7 @@ from pg_migration.definitions import defs
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.jobs.prune import PRUNE
 from pg_migration.orchestration.location import code_location
-from pg_migration.orchestration.runs.resource import Migration
+from pg_migration.orchestration.runs.resource import MigrationResource
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration_tests.cli.conftest import Terminal
@@ -227,10 +227,10 @@ def test_reports_switched_off(typed: CliRunner, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_every_parameter_is_an_option() -> None:
-    assert {option.name for option in resource_options()} == {*Migration.model_fields, "no_owners"}
+    assert {option.name for option in resource_options()} == {*MigrationResource.model_fields, "no_owners"}
     run = main.commands["run"]
     told = " ".join(run.get_help(click.Context(run, info_name="run")).split())
-    for name in Migration.model_fields:
+    for name in MigrationResource.model_fields:
         assert f"--{name.replace('_', '-')}" in told
     assert "Rows that one COPY moves, about. [default: 100000]" in told
 
@@ -253,14 +253,14 @@ def test_owners_is_a_switch_with_three_positions(typed: str, owners: object) -> 
     command.main(typed.split(), standalone_mode=False)
     config = run_config([], given).get("resources", {}).get("migration", {}).get("config", {})
     assert config.get("owners") == owners
-    assert Migration(**config).options().owners == (True if owners is None else owners)
+    assert MigrationResource(**config).options().owners == (True if owners is None else owners)
 
 
 def test_options_override_files(tmp_path: Path) -> None:
     files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
     files[0].write_text("resources: {migration: {config: {chunk_size: 5, workers: 3, exclude_tables: [a]}}}")
     files[1].write_text("resources: {migration: {config: {workers: 4}}}\nexecution: {}")
-    given = dict.fromkeys(Migration.model_fields) | {"chunk_size": 7, "exclude_tables": (), "owners": False}
+    given = dict.fromkeys(MigrationResource.model_fields) | {"chunk_size": 7, "exclude_tables": (), "owners": False}
     assert run_config(files, given) == {
         "resources": {
             "migration": {"config": {"chunk_size": 7, "workers": 4, "exclude_tables": ["a"], "owners": False}}

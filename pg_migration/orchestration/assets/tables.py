@@ -166,7 +166,7 @@ class TablesStep:
             return Resumption(plans, {}, {})
         migration = self._migration
         source, target = migration.source_connection, migration.target_connection
-        found = resume(context, source, target, plans, migration.options.load)
+        found = resume(context, source, target, plans, migration.options)
         names = {plan.name: context.target_name(plan.table) for plan in plans}
         migration.outcomes.reloaded.update({names[name]: reason for name, reason in found.reloaded.items()})
         return found

@@ -121,7 +121,7 @@ def _structure(
     context: dg.AssetCheckExecutionContext, run: MigrationRun, after: Sequence[dg.AssetKey], problems: list[str]
 ) -> dg.AssetCheckResult:
     try:
-        run.options.check()
+        run.migration  # noqa: B018  (says what is wrong with it)
         found = run.call(lambda: structural_differences(run.catalog, run.target_catalog()))
     except MigrationError as error:
         found = [Difference("structure", str(error), missing=True)]
@@ -154,7 +154,7 @@ def _examined(
 ) -> Iterator[tuple[_StateCheck, str, Sequence[Observation]]]:
     """What each check sees: together over one connection to each side; where one fails, each by itself."""
     try:
-        run.options.check()
+        run.migration  # noqa: B018  (says what is wrong with it)
         with both_sides(run, readers=1) as sides:
             seen = run.call(lambda: sides.on(list(Side), lambda ends: [c.examine(run, *ends) for c in checks]))
     except MigrationError as error:
@@ -219,7 +219,7 @@ def build_known_tables(relations: Relations) -> dg.AssetChecksDefinition:
     ) -> dg.AssetCheckResult:
         try:
             demand_every_step(context)
-            migration.options.check()
+            migration.migration  # noqa: B018  (says what is wrong with it)
             tables = migration.call(lambda: migration.catalog.tables)
         except MigrationError as error:
             tell(context, migration, str(error))

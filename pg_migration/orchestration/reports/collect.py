@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from dagster import AssetCheckEvaluation, AssetCheckSeverity, DagsterEventType, DagsterInstance, MetadataValue
 from dagster._core.execution.stats import RunStepKeyStatsSnapshot, StepEventStatus
 
+from pg_migration.orchestration import environment
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.postgres.catalog import Catalog, TableName
 from pg_migration.postgres.connection.endpoint import Side
@@ -115,7 +115,7 @@ def _moment(timestamp: float | None) -> datetime | None:
 
 def _database(migration: MigrationRun, side: Side) -> Database:
     try:
-        configured = (migration.source if side is Side.SOURCE else migration.target).description
+        configured = environment.endpoint(side).description
     except MigrationError:  # the failures tell of it
         configured = None
     where = migration.outcomes.addresses.get(side, configured)
@@ -126,9 +126,7 @@ def _database(migration: MigrationRun, side: Side) -> Database:
 
 def _options(options: Options) -> dict[str, int | float | bool | str | list[str] | None]:
     """The run configuration, by the names that it has there."""
-    flat = asdict(options)
-    flat.update(flat.pop("load"))
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in flat.items()}
+    return options.model_dump()
 
 
 def _tables(

@@ -1,52 +1,73 @@
-"""The options of a migration."""
+"""The options of a migration: what a run does besides copying, and what it may do to the target."""
 
-import os
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
-from pg_migration.postgres.errors import ConfigurationError
+from pydantic import BeforeValidator, Field
+
 from pg_migration.postgres.planning.options import LoadSettings
 
 Owners = bool | Literal["best_effort"]
 OWNERS: tuple[Owners, ...] = (True, False, "best_effort")
 
-MOST_DEFAULT_WORKERS = 8
+
+def _position(value: object) -> object:
+    """A position of a switch; command lines and quoted YAML give it as text."""
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """The run configuration of resource ``migration``."""
+class Options(LoadSettings):
+    """Everything that can be chosen about a migration but its databases and schemas."""
 
-    load: LoadSettings
-    exclude_tables: tuple[str, ...]
-    drop_existing_tables: bool
-    overwrite_existing_rows: bool
-    check_content: bool
-    content_sample_percent: float
-    owners: Owners
-    privileges: bool
-    create_roles: bool
-    spread_over: int
+    exclude_tables: list[str] = Field(
+        default=[], description="Patterns (fnmatch) of tables to leave out, as 'table' or 'schema.table'."
+    )
+    drop_existing_tables: bool = Field(
+        default=False, description="Drop and recreate tables that exist in the target, instead of keeping and emptying."
+    )
+    overwrite_existing_rows: bool = Field(
+        default=False,
+        description="Delete rows of the target that earlier runs did not load from this source. When off, a run that "
+        "would empty, drop or replace such rows stops before it changes anything.",
+    )
+    check_content: bool = Field(
+        default=True,
+        description="After copying, compare a hash over all rows with the source. Without it only rows are counted, "
+        "which takes less time. The job validate always does both.",
+    )
+    content_sample_percent: float = Field(
+        default=100.0,
+        description="Of tables with more rows than partition_threshold and a primary key, hash about this share of the "
+        "rows only. Both sides choose the same rows, by a hash of the key; the check says that it was a sample.",
+    )
+    # Dagster has no type for a switch with a third position.
+    owners: Annotated[Any, BeforeValidator(_position)] = Field(
+        default=True,
+        examples=[*OWNERS],
+        description="Give every object the owner that it has in the source. true: the run is refused where the role of "
+        "the target may not do that, or not grant what others granted. best_effort: such owners, grants and comments "
+        "are left out and named in the summary. false: everything belongs to that role.",
+    )
+    privileges: bool = Field(default=True, description="Grant what the source grants, default privileges included.")
+    create_roles: bool = Field(
+        default=False,
+        description="Create roles that owners, grants and policies name and the target lacks, without login. When off, "
+        "the run stops and lists them.",
+    )
+    spread_over: int = Field(
+        default=0,
+        description="How many further runs, launched through the instance's queue, copy the key ranges of large tables "
+        "at once, wherever the run launcher starts them. 0: this run copies everything itself.",
+    )
 
-    def check(self) -> None:
-        """Reject what no run can be made with.
-
-        Raises:
-            ConfigurationError: naming every setting that is out of range.
-        """
-        self.load.check()
-        if self.owners not in OWNERS:
-            raise ConfigurationError(
-                f"the configuration of resource 'migration' can't be used: owners is {self.owners!r}, but must be "
-                f"true, false or best_effort"
-            )
+    def problems(self) -> Iterator[str]:
+        """What is out of range, a setting each."""
+        yield from super().problems()
         if not 0 < self.content_sample_percent <= 100:
-            raise ConfigurationError(
-                f"the configuration of resource 'migration' can't be used: content_sample_percent is "
-                f"{self.content_sample_percent:g}, but must be more than 0 and at most 100"
+            yield (
+                f"content_sample_percent is {self.content_sample_percent:g}, but must be more than 0 and at most 100"
             )
-
-
-def default_workers() -> int:
-    """As many as this machine has cores, within reason."""
-    return max(2, min(os.cpu_count() or 2, MOST_DEFAULT_WORKERS))
+        if self.owners not in OWNERS:
+            yield f"owners is {self.owners!r}, but must be true, false or best_effort"
+        if self.spread_over < 0:
+            yield f"spread_over is {self.spread_over}, but must be at least 0"

@@ -4,18 +4,18 @@ Steps of a run share one process (the jobs use the in-process executor), so this
 and passed from step to step.
 """
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.orchestration import environment
 from pg_migration.postgres.catalog import (
     Catalog,
     SchemaObject,
@@ -35,6 +35,7 @@ from pg_migration.postgres.connection.free_connections import (
     affordable_workers,
     free_connections,
 )
+from pg_migration.postgres.connection.literals import readable
 from pg_migration.postgres.connection.lock_waits import Watch
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.ddl import (
@@ -66,6 +67,7 @@ from pg_migration.postgres.ledger.chunks import LoadedRange
 from pg_migration.postgres.ledger.lock import BorrowedLock, TargetLock
 from pg_migration.postgres.ledger.runs import shared_snapshot
 from pg_migration.postgres.ledger.source_identity import Identity
+from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.migration.outcomes import Outcomes
 from pg_migration.postgres.migration.schemas import map_schemas
@@ -94,6 +96,19 @@ from pg_migration.postgres.transfer.load_context import LoadContext, Lock
 Result = TypeVar("Result")
 
 
+class Log(Protocol):
+    """Where a run writes what it does: Python's own loggers, and Dagster's."""
+
+    def info(self, message: str, /) -> object:
+        """What goes as it should."""
+
+    def warning(self, message: str, /) -> object:
+        """What people should know."""
+
+    def error(self, message: str, /) -> object:
+        """A problem that makes the run fail."""
+
+
 @dataclass(frozen=True)
 class Scope:
     """What of the target a run may empty or replace: these tables by their names there (None: all).
@@ -109,12 +124,13 @@ class MigrationRun:
     """One run. Nothing is connected before `begin`; `close` ends everything, whatever state it is in."""
 
     def __init__(
-        self, run_id: str, options: Options, owner: str | None = None, warn: Callable[[str], None] | None = None
+        self, run_id: str, options: Options, define: Callable[[], Migration], owner: str | None = None
     ) -> None:
         """
         Args:
+            options: the same as the migration's, known also where the migration can't be made.
+            define: makes the migration; called once, when the run begins.
             owner: the run whose snapshot and lock this run borrows, to copy ranges for it.
-            warn: puts a line in the run's log; called in the thread that made this.
         """
         self.run_id = run_id
         self.options = options
@@ -131,7 +147,8 @@ class MigrationRun:
         self._plans: dict[TableName, TablePlan] = {}
         self._workers: int | None = None
         self._free: dict[Side, int] = {}
-        self._warn, self._thread = warn, threading.get_ident()
+        self.log: Log = logging.getLogger(__name__)
+        self._define, self._thread = define, threading.get_ident()
         self._waits: queue.SimpleQueue[str] = queue.SimpleQueue()
         ours = [f"{runs_.session_name(run)}%" for run in dict.fromkeys((owner or run_id, run_id))]
         self._watch = Watch(lambda: tuple(self._watched), ours, self._waits.put)
@@ -139,14 +156,29 @@ class MigrationRun:
         self.connections.meanwhile = self._tell_of_waits
 
     @cached_property
+    def migration(self) -> Migration:
+        """What is migrated.
+
+        Raises:
+            ConfigurationError: when that can't be told, or not be done.
+        """
+        return self._define()
+
+    def fail(self, problem: str) -> None:
+        """Put a problem where people look: in the run's log and its summary."""
+        problem = readable(problem)
+        self.log.error(problem)
+        self.outcomes.failures.append(problem)
+
+    @property
     def source(self) -> Endpoint:
         """The source database."""
-        return environment.endpoint(Side.SOURCE)
+        return self.migration.source
 
-    @cached_property
+    @property
     def target(self) -> Endpoint:
         """The target database."""
-        return environment.endpoint(Side.TARGET)
+        return self.migration.target
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -165,7 +197,6 @@ class MigrationRun:
         """
         if self.begun:
             return
-        self.options.check()
         self._covers_everything = exclusive
         source, target, owner = self.source, self.target, self.owner
         self.call(
@@ -315,8 +346,8 @@ class MigrationRun:
     @property
     def intent(self) -> Intent:
         """What preflight has to know of the configuration."""
-        load, options = self.options.load, self.options
-        return Intent(load.workers, load.partition_threshold, options.create_roles)
+        options = self.options
+        return Intent(options.workers, options.partition_threshold, options.create_roles)
 
     @cached_property
     def source_connection(self) -> Connection:
@@ -341,7 +372,7 @@ class MigrationRun:
     @cached_property
     def schemas(self) -> Mapping[str, str]:
         """Source schema to target schema."""
-        return map_schemas(environment.source_schemas(), environment.target_schemas(), self.source_connection)
+        return map_schemas(self.migration.source_schemas, self.migration.target_schemas, self.source_connection)
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -465,7 +496,7 @@ class MigrationRun:
         """Plans loads from the source to the target."""
         encoding = raw_encoding(self.source_connection, self.target_connection)
         application = application_path(self.catalog.settings, {})
-        return Planner(self.source_connection, self.options.load, encoding, application)
+        return Planner(self.source_connection, self.options, encoding, application)
 
     def plan(self, tables: Sequence[Table]) -> tuple[TablePlan, ...]:
         """How whole tables are copied, the largest first; a table is planned once in a run."""
@@ -479,7 +510,7 @@ class MigrationRun:
         Told when first asked for, before the run opens what it will need: later its own sessions are among the others.
         """
         if self._workers is None:
-            wanted = self.options.load.workers
+            wanted = self.options.workers
             self._workers = affordable_workers(wanted, self._free_at_first())
             if self._workers < wanted:
                 self.outcomes.notes.append(f"{self._workers} workers instead of {wanted}: no more connections are free")
@@ -501,10 +532,10 @@ class MigrationRun:
             possible: how many the deployment can run at once.
         """
         wanted = self.options.spread_over
-        runs, workers = affordable_runs(min(wanted, possible), self.options.load.workers, self._free_at_first())
-        if wanted and (runs, workers) != (wanted, self.options.load.workers):
+        runs, workers = affordable_runs(min(wanted, possible), self.options.workers, self._free_at_first())
+        if wanted and (runs, workers) != (wanted, self.options.workers):
             self.outcomes.notes.append(
-                f"spread over {runs} runs of {workers} workers instead of {wanted} of {self.options.load.workers}: no "
+                f"spread over {runs} runs of {workers} workers instead of {wanted} of {self.options.workers}: no "
                 f"more connections are free, or the queue of runs is limited"
             )
         return runs, workers
@@ -521,7 +552,7 @@ class MigrationRun:
             self._lock,
             self.owner or self.run_id,
             self.schemas,
-            self.options.load.use_unlogged_tables,
+            self.options.use_unlogged_tables,
             workers,
             self.catalog.settings,
             self.run_id if self.owner else None,
@@ -574,9 +605,9 @@ class MigrationRun:
             self.connections.close()
 
     def _tell_of_waits(self) -> None:
-        """Log for whom the run waits. Only the thread that has Dagster's context may."""
-        while self._warn is not None and threading.get_ident() == self._thread and not self._waits.empty():
-            self._warn(self._waits.get())
+        """Log for whom the run waits, in the thread that made this: only that one may use the log."""
+        while threading.get_ident() == self._thread and not self._waits.empty():
+            self.log.warning(self._waits.get())
 
     def _note_the_rest(self) -> None:
         """Note how the server writes what the last step has made."""

@@ -77,7 +77,7 @@ def slice_tables(
         psycopg2.Error: when a side can't be asked for sizes.
     """
     small = [table for table in tables if _is_small(table, planner.settings)]
-    settings = replace(planner.settings, partition_threshold=sys.maxsize, chunk_size=sys.maxsize)
+    settings = planner.settings.model_copy(update={"partition_threshold": sys.maxsize, "chunk_size": sys.maxsize})
     plans = replace(planner, settings=settings, encoding=None).plan(
         [table for table in tables if table not in set(small)]
     )
@@ -125,9 +125,8 @@ class _Slicer:
         if wanted == 1 or table.kind != "r" or table.through_root:
             return Slicing.whole(table, plan.rows)
         if self.by_key and plan.key is not None and self.planner.is_stored_in_order(table, plan.key):
-            settings = replace(
-                self.planner.settings, partition_threshold=0, max_partitions=wanted, chunk_size=sys.maxsize
-            )
+            cut_by = {"partition_threshold": 0, "max_partitions": wanted, "chunk_size": sys.maxsize}
+            settings = self.planner.settings.model_copy(update=cut_by)
             (cut,) = replace(self.planner, settings=settings, encoding=None).plan([table])
             return Slicing.of_ranges(table, plan.rows, plan.key, [piece.range for piece in cut.ranges])
         return Slicing(table, plan.rows, {side: self._pages(side, table, wanted) for side in Side})

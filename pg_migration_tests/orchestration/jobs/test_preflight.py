@@ -10,7 +10,7 @@ import pytest
 
 from pg_migration.orchestration.jobs import preflight
 from pg_migration.orchestration.jobs.preflight import look
-from pg_migration.orchestration.runs.resource import Migration
+from pg_migration.orchestration.runs.resource import MigrationResource
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.preflight import Finding, Severity, activity, resources, servers
 from pg_migration.postgres.preflight.objects import is_older
@@ -52,7 +52,7 @@ CHECKS = {
 
 def findings(*, workers: int = 2, threshold: int = 1_000_000, create_roles: bool = False) -> list[Finding]:
     """Everything that preflight says of the databases that the environment names."""
-    options = Migration(workers=workers, partition_threshold=threshold, create_roles=create_roles).options()
+    options = MigrationResource(workers=workers, partition_threshold=threshold, create_roles=create_roles).options()
     run = MigrationRun("preflight", options)
     try:
         return list(look(run))

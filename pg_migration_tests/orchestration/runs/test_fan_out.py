@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from pg_migration.orchestration.runs.resource import Migration
+from pg_migration.orchestration.runs.resource import MigrationResource
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.transfer.sharing import work_of
 from pg_migration_tests.orchestration.harness import BOOKKEEPING, Platform, Run
@@ -33,7 +33,7 @@ def emptied(shop: Platform) -> Platform:
 
 def begin() -> MigrationRun:
     """A run that holds the snapshot and the lock."""
-    run = MigrationRun(OWNER, Migration().options())
+    run = MigrationRun(OWNER, MigrationResource().options())
     run.begin(exclusive=True)
     return run
 

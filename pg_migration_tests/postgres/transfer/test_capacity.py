@@ -11,7 +11,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.devtools import servers
 from pg_migration.orchestration.jobs import preflight
-from pg_migration.orchestration.runs.resource import Migration
+from pg_migration.orchestration.runs.resource import MigrationResource
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.free_connections import (
@@ -85,7 +85,7 @@ def free_connection_findings(pair: Pair) -> list[Finding]:
     """What preflight says of connections, on the source and on the target."""
     for name, value in pair.environment.items():
         pair.monkeypatch.setenv(name, value)
-    run = MigrationRun("test", Migration(workers=8, owners=False, privileges=False).options())
+    run = MigrationRun("test", MigrationResource(workers=8, owners=False, privileges=False).options())
     try:
         return [found for found in preflight.look(run) if found.check == "free connections"]
     finally:

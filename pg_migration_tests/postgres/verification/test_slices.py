@@ -24,12 +24,12 @@ TABLES = {
 @pytest.mark.parametrize("table", TABLES)
 def test_slices_add_up(pair: Pair, table: str) -> None:
     pair.both(TABLES[table])
-    pair.settings = replace(pair.settings, chunk_size=500)
+    pair.settings = pair.settings.model_copy(update={"chunk_size": 500})
     answers = pair.answers()
     assert {len(answers.slicing.slices[side]) > 1 for side in Side} == {True}
     assert bool(answers.slicing.ranges) == (table == "key ranges")
     sliced = pair.digests()
-    pair.settings = replace(pair.settings, chunk_size=1_000_000)
+    pair.settings = pair.settings.model_copy(update={"chunk_size": 1_000_000})
     assert sliced == pair.digests()
     assert sliced[0] == sliced[1]
     assert sliced[0].rows == 4000
@@ -38,7 +38,7 @@ def test_slices_add_up(pair: Pair, table: str) -> None:
 @pytest.mark.parametrize("table", TABLES)
 def test_a_row_is_found_in_its_slice(pair: Pair, table: str) -> None:
     pair.both(TABLES[table])
-    pair.settings = replace(pair.settings, chunk_size=500)
+    pair.settings = pair.settings.model_copy(update={"chunk_size": 500})
     pair.target("DELETE FROM t WHERE id = 1234; INSERT INTO t VALUES (5678, 'more')")
     assert sorted(found.kind for found in pair.differences()) == ["extra", "missing"]
     ranges = pair.ranges_that_differ()
@@ -76,7 +76,7 @@ def test_more_differences_than_can_be_read(pair: Pair) -> None:
 
 def test_a_sample_is_of_the_same_rows_on_both_sides(pair: Pair) -> None:
     pair.both(TABLES["key ranges"])
-    pair.settings = replace(pair.settings, chunk_size=500)
+    pair.settings = pair.settings.model_copy(update={"chunk_size": 500})
     everything = pair.digests()[0]
     pair.hashing = Hashing(10.0, frozenset({("public", "t")}))
     source, target = pair.digests()
@@ -91,7 +91,7 @@ def test_a_sample_is_of_the_same_rows_on_both_sides(pair: Pair) -> None:
 
 def test_which_tables_are_sampled(pair: Pair) -> None:
     pair.both(TABLES["no key"])
-    pair.settings = replace(pair.settings, chunk_size=500)
+    pair.settings = pair.settings.model_copy(update={"chunk_size": 500})
     slicing = pair.answers().slicing
     assert Hashing.of_sample(10.0, [slicing], 1000).percent_of(slicing.table) == 100  # nothing to choose rows by
     pair.both("ALTER TABLE t ADD PRIMARY KEY (id)")

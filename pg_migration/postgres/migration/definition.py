@@ -1,0 +1,55 @@
+"""What a migration is: two databases, the schemas to migrate, and the options."""
+
+from dataclasses import dataclass, field
+
+from pg_migration.postgres.connection.endpoint import Endpoint, Side
+from pg_migration.postgres.migration.options import Options
+from pg_migration.postgres.migration.schemas import EVERY_SCHEMA, map_schemas
+
+DEFAULT_SCHEMA = "public"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migration:
+    """One migration, validated when it is made.
+
+    Args:
+        source_schemas: comma-separated names, or ``*`` for every user schema of the source.
+        target_schemas: as many names, in the same order; None keeps the source's names.
+
+    Raises:
+        ConfigurationError: when an option is out of range, or the two lists of schemas do not pair up.
+    """
+
+    source: Endpoint
+    target: Endpoint
+    source_schemas: str = DEFAULT_SCHEMA
+    target_schemas: str | None = None
+    options: Options = field(default_factory=Options)
+
+    def __post_init__(self) -> None:
+        self.options.check()
+        if self.source_schemas.strip() != EVERY_SCHEMA:
+            map_schemas(self.source_schemas, self.target_schemas)
+
+    @classmethod
+    def between(
+        cls,
+        source_url: str,
+        target_url: str,
+        schemas: str = DEFAULT_SCHEMA,
+        target_schemas: str | None = None,
+        options: Options | None = None,
+    ) -> "Migration":
+        """From two libpq URIs or key=value connection strings.
+
+        Raises:
+            ConfigurationError: when one of them can't be read, or as the class says.
+        """
+        return cls(
+            source=Endpoint.parse(Side.SOURCE, source_url, "source_url"),
+            target=Endpoint.parse(Side.TARGET, target_url, "target_url"),
+            source_schemas=schemas,
+            target_schemas=target_schemas,
+            options=options or Options(),
+        )
