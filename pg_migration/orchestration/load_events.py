@@ -32,13 +32,13 @@ def watched_by(watcher: Watcher) -> Iterator[None]:
         _watcher.reset(token)
 
 
-def tell(event: Event) -> None:
+def emit(event: Event) -> None:
     """Tell whoever watches of the load."""
     if (watcher := _watcher.get()) is not None:
         watcher.load(event)
 
 
-def tell_report(report: Report) -> None:
+def emit_report(report: Report) -> None:
     """Tell whoever watches of the report."""
     if (watcher := _watcher.get()) is not None:
         watcher.filed(report)

@@ -2,16 +2,13 @@
 
 import dagster as dg
 
-from pg_migration.orchestration.assets.source_schema import _with_refreshes, return_strangers
 from pg_migration.orchestration.location.names import AFTER_ROWS
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import sql_block
 from pg_migration.orchestration.runs.begin import begin
-from pg_migration.orchestration.runs.failures import tell, told_plainly
-from pg_migration.postgres.catalog import Phase
-from pg_migration.postgres.ddl import suspend
+from pg_migration.orchestration.runs.failures import told_plainly
 from pg_migration.postgres.migration.run import MigrationRun
-from pg_migration.postgres.migration.structure import lacking, make
+from pg_migration.postgres.migration.structure import make_post_data
 
 
 def build_post_data(relations: Relations) -> dg.AssetsDefinition:
@@ -28,17 +25,9 @@ def build_post_data(relations: Relations) -> dg.AssetsDefinition:
     def post_data(
         context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
     ) -> dg.MaterializeResult[None]:
-        with told_plainly(migration.outcomes.failures):
+        with told_plainly(migration, context):
             begin(context, migration)
-            # First: a trigger that is still set aside looks like one that differs from the source's.
-            left = migration.call(lambda: suspend.restore(migration.target_connection, suspend.EVERYTHING))
-            wanted = _with_refreshes(migration.catalog, lacking(migration, Phase.POST_DATA))
-            statements = migration.call(lambda: make(context, migration, wanted))
-            migration.call(migration.note_all_brought)
-            if migration.dropped and not migration.options.drop_existing_tables:
-                migration.outcomes.notes += migration.call(lambda: return_strangers(migration))
-        for failure in left:
-            tell(context, migration, str(failure))
-        return dg.MaterializeResult(metadata={"ddl": sql_block(statements), "created": len(wanted)})
+            made = make_post_data(migration)
+        return dg.MaterializeResult(metadata={"ddl": sql_block(made.statements), "created": made.created})
 
     return post_data

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import dagster as dg
 
-from pg_migration.orchestration.assets.source_schema import return_everything
 from pg_migration.orchestration.location.names import AFTER_ROWS, SUMMARY
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import Figure, markdown, markdown_text, rows_per_second
@@ -17,6 +16,7 @@ from pg_migration.postgres.ddl import missing
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.ledger.chunks import LoadedRange
 from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.migration.structure import return_everything
 
 # Taken from the ready steps last: in the job `migrate` it runs whatever became of the others.
 LAST = {"dagster/priority": "-100"}
@@ -40,7 +40,7 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
     ) -> dg.MaterializeResult[None]:
         failures = migration.outcomes.failures
         if not is_whole_run(context) or not failures:
-            with told_plainly(failures):
+            with told_plainly(migration, context):
                 begin(context, migration)
                 earlier = migration.call(lambda: _copied_before(migration))
             names = sorted(relations.listings.keys() | {migration.target_name(t) for t in migration.catalog.tables})
@@ -51,7 +51,7 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
             failures += [_left_out(row) for row in rows if row["state"] == "not copied"]
         failures += _left_undone(migration)
         if failures and migration.dropped:
-            with told_plainly(failures):
+            with told_plainly(migration, context):
                 migration.call(lambda: return_everything(migration))
         told = dict(zip(names, rows, strict=True))
         page = file_report(context.instance, migration, relations, told, unfinished_step=SUMMARY)

@@ -13,30 +13,23 @@ from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import load_metadata, range_metadata
 from pg_migration.orchestration.runs.begin import begin, is_whole_run
 from pg_migration.orchestration.runs.concurrency import source_pool
-from pg_migration.orchestration.runs.failures import fail_if, tell, told_plainly
+from pg_migration.orchestration.runs.failures import fail_if, told_plainly
 from pg_migration.orchestration.runs.fan_out import Spread, runs_at_once
-from pg_migration.postgres.catalog import Phase, SchemaObject, Table, TableName
-from pg_migration.postgres.ddl import suspend
+from pg_migration.postgres.catalog import SchemaObject, Table, TableName
 from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.migration.copy_tables import continue_tables, follow, make_room, problem_of, restore
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.sequences import set_sequences
-from pg_migration.postgres.migration.structure import lacking
 from pg_migration.postgres.planning.key_ranges import ALL
 from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration.postgres.transfer.events import (
-    NotAnalyzed,
-    ObjectFailed,
-    ObjectMade,
-    ObjectNoted,
+    Event,
     TableFailed,
     TableLoaded,
-    WorkDone,
-    WorkerLeft,
 )
 from pg_migration.postgres.transfer.load import Load, Mode
 from pg_migration.postgres.transfer.load_context import LoadContext
-from pg_migration.postgres.transfer.progress import Progress
-from pg_migration.postgres.transfer.resume import Continued, Resumption, resume
+from pg_migration.postgres.transfer.resume import Continued, Resumption
 from pg_migration.postgres.transfer.sharing import is_worth_spreading, prepare, present, share_of
 
 TableEvent = dg.AssetMaterialization | dg.MaterializeResult[None]
@@ -86,7 +79,7 @@ class TablesStep:
 
     def events(self) -> Iterator[TableEvent]:
         """Load the selected tables; one materialization for each range, one result for each table."""
-        with told_plainly(self._migration.outcomes.failures):
+        with told_plainly(self._migration, self._context):
             begin(self._context, self._migration)
             names = self._relations.names(self._context.selected_asset_keys)
             tables = self._migration.loadable(names)
@@ -99,7 +92,7 @@ class TablesStep:
             runs, workers = self._migration.call(self._divide_work)
             context = self._migration.load_context(workers)
             resumption = self._migration.call(lambda: self._resume(context, plans))
-            objects = self._migration.call(lambda: self._make_room(resumption, mode))
+            objects = self._migration.call(lambda: make_room(self._migration, resumption, mode))
             if not self._keyed:
                 self._register(resumption.plans)
             self._migration.call(lambda: resumption.write(self._migration.target_connection, context))
@@ -109,7 +102,8 @@ class TablesStep:
                 load = Load(context, resumption.plans, objects, mode, resumption.continued)
                 problems = yield from self._follow(load)
             self._migration.call(lambda: set_sequences(self._migration, tables, every=self._whole))
-            problems += self._migration.call(lambda: self._restore(tables))
+            if not self._whole:  # else later steps of this run bring back what was set aside
+                problems += self._migration.call(lambda: restore(self._migration, tables))
         fail_if(problems, "these tables are not complete in the target")
 
     def _plan(self, tables: Sequence[Table]) -> tuple[TablePlan, ...]:
@@ -162,26 +156,7 @@ class TablesStep:
 
     def _resume(self, context: LoadContext, plans: tuple[TablePlan, ...]) -> Resumption:
         """What to keep of tables that an earlier run has begun; whoever chooses tables wants them loaded anew."""
-        if not self._whole:
-            return Resumption(plans, {}, {})
-        migration = self._migration
-        source, target = migration.source_connection, migration.target_connection
-        found = resume(context, source, target, plans, migration.options)
-        names = {plan.name: context.target_name(plan.table) for plan in plans}
-        migration.outcomes.reloaded.update({names[name]: reason for name, reason in found.reloaded.items()})
-        return found
-
-    def _make_room(self, resumption: Resumption, mode: Mode) -> Sequence[SchemaObject]:
-        """Set aside what stands in the way on the target; the keys and indexes to build after the rows.
-
-        A table whose rows are all there keeps what it has.
-        """
-        filled = {name for name, continued in resumption.continued.items() if continued.is_complete}
-        names = self._names([plan.table for plan in resumption.plans if plan.name not in filled])
-        stayed = suspend.suspend(self._migration.target_connection, names, keys=mode is Mode.RELOAD)
-        self._migration.outcomes.notes.extend(f"kept in place during the load: {what}" for what in stayed)
-        wanted = {plan.name for plan in resumption.plans}
-        return [item for item in lacking(self._migration, Phase.KEYS) if item.table in wanted]
+        return continue_tables(self._migration, context, plans) if self._whole else Resumption(plans, {}, {})
 
     def _register(self, plans: Sequence[TablePlan]) -> None:
         """Make the planned ranges the partitions of each table, and drop those of an earlier plan."""
@@ -204,58 +179,26 @@ class TablesStep:
 
     def _follow(self, load: Load) -> Generator[TableEvent, None, list[str]]:
         problems: list[str] = []
-        for event in load.events():
-            load_events.tell(event)
+        for event in follow(self._migration, map(self._as_of_the_run, load.events())):
+            load_events.emit(event)
             if isinstance(event, TableLoaded):
                 yield from self._loaded(event)
-            elif isinstance(event, WorkDone):
-                self._migration.outcomes.work.append(event)
             elif isinstance(event, TableFailed):
-                problems.append(self._failed(event))
-            elif isinstance(event, ObjectFailed):
-                tell(self._context, self._migration, f"{event.object.identity} was not built: {event.error}")
-            elif isinstance(event, ObjectMade):
-                self._migration.note_made([event.object])
-            elif isinstance(event, NotAnalyzed):
-                name = ".".join(self._migration.target_name(event.plan.table))
-                self._migration.outcomes.notes.append(f"{name} could not be analyzed: {event.error}")
-            elif isinstance(event, ObjectNoted):
-                self._migration.outcomes.notes.append(f"{event.object.identity}: {event.note}")
-            elif isinstance(event, WorkerLeft):
-                self._migration.note_worker_left(event)
-            elif isinstance(event, Progress):
-                self._context.log.info(str(event))
-                self._migration.call(self._migration.demand_held)
+                problems.append(problem_of(self._migration, event))
         return problems
 
+    def _as_of_the_run(self, event: Event) -> Event:
+        """The same; what is there of a table that was spread was copied by others for this run, or before it."""
+        if self._spread_seconds is None or not isinstance(event, TableLoaded):
+            return event
+        return replace(event, seconds=self._spread_seconds, continued=self._continued.get(event.plan.name))
+
     def _loaded(self, event: TableLoaded) -> Iterator[TableEvent]:
-        name = self._migration.target_name(event.plan.table)
-        if self._spread_seconds is not None:  # what is there was copied by others for this run, or before it
-            event = replace(event, seconds=self._spread_seconds, continued=self._continued.get(event.plan.name))
-        self._migration.outcomes.loaded[name] = event
-        key = self._relations.keys[name]
+        key = self._relations.keys[self._migration.target_name(event.plan.table)]
         if not self._keyed:  # in a run with a partition key the framework records the partitions itself
             for piece in event.ranges:
                 yield dg.AssetMaterialization(key, partition=piece.key, metadata=range_metadata(piece))
         yield dg.MaterializeResult(key, metadata=load_metadata(event))
-
-    def _failed(self, event: TableFailed) -> str:
-        name = self._migration.target_name(event.plan.table)
-        self._migration.outcomes.failed[name] = event
-        problem = f"{'.'.join(name)}: {event.error}"
-        tell(self._context, self._migration, problem)
-        return problem
-
-    def _restore(self, tables: Sequence[Table]) -> list[str]:
-        """Bring back what was set aside, unless later steps of this run do."""
-        if self._whole:
-            return []
-        names = self._names(tables)
-        failures = suspend.restore(self._migration.target_connection, suspend.EVERYTHING, names)
-        return [str(failure) for failure in failures]
-
-    def _names(self, tables: Sequence[Table]) -> list[TableName]:
-        return [self._migration.target_name(table) for table in tables]
 
 
 def _is_spread(plan: TablePlan, resumption: Resumption) -> bool:

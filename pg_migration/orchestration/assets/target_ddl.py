@@ -2,16 +2,12 @@
 
 import dagster as dg
 
-from pg_migration.orchestration.assets.source_schema import _extension_rows, left_alone
 from pg_migration.orchestration.location.names import BEFORE_ROWS
 from pg_migration.orchestration.metadata import sql_block
 from pg_migration.orchestration.runs.begin import begin
-from pg_migration.orchestration.runs.failures import tell, told_plainly
-from pg_migration.postgres.catalog import Phase
-from pg_migration.postgres.ddl import reconcile
+from pg_migration.orchestration.runs.failures import told_plainly
 from pg_migration.postgres.migration.run import MigrationRun
-from pg_migration.postgres.migration.structure import _drop, lost_with, make
-from pg_migration.postgres.transfer.extension_rows import ExtensionRows
+from pg_migration.postgres.migration.structure import make_target
 
 
 def build_target_ddl() -> dg.AssetsDefinition:
@@ -27,30 +23,16 @@ def build_target_ddl() -> dg.AssetsDefinition:
     def target_ddl(
         context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
     ) -> dg.MaterializeResult[None]:
-        with told_plainly(migration.outcomes.failures):
+        with told_plainly(migration, context):
             begin(context, migration)
-            target = migration.call(migration.target_catalog)
-            plan = reconcile(migration.catalog, target, migration.options.drop_existing_tables)
-            lost = [*lost_with(plan), *migration.call(lambda: _drop(migration, plan))]
-            taken_back = plan.surplus.taken_back
-            migration.dropped = tuple(item for item in plan.dropped if item.address not in taken_back)
-            wanted = [item for item in plan.create if item.phase is Phase.PRE_DATA]
-            statements = [*plan.drop, *migration.call(lambda: make(context, migration, wanted))]
-            of_extensions = migration.call(lambda: list(_extension_rows(migration)))
-        notices = (f"{n.kind} {n.name}: {n.reason}" for n in plan.notices)
-        migration.outcomes.notes += [*lost, *left_alone(plan.surplus), *notices]
-        for done in of_extensions:
-            if isinstance(done, ExtensionRows):
-                migration.outcomes.notes.append(str(done))
-            else:
-                tell(context, migration, str(done))
+            made = make_target(migration)
         return dg.MaterializeResult(
             metadata={
-                "ddl": sql_block(statements),
-                "dropped": len(plan.dropped),
-                "created": len(wanted),
-                "kept": len(plan.keep),
-                "extension_rows": sum(done.rows for done in of_extensions if isinstance(done, ExtensionRows)),
+                "ddl": sql_block(made.statements),
+                "dropped": made.dropped,
+                "created": made.created,
+                "kept": made.kept,
+                "extension_rows": made.extension_rows,
             }
         )
 

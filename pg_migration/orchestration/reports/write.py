@@ -42,9 +42,9 @@ def file_report(
         page = store.write(report, folder)
     except Exception as error:
         note = _note(migration, str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}")
-        load_events.tell_report(replace(report, notes=(*report.notes, note)))
+        load_events.emit_report(replace(report, notes=(*report.notes, note)))
         return None
-    load_events.tell_report(report)
+    load_events.emit_report(report)
     return page
 
 

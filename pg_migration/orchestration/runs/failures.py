@@ -9,7 +9,6 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from pg_migration.orchestration.run_tags import PASSING
-from pg_migration.postgres.connection.literals import readable
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.migration.run import MigrationRun
 
@@ -20,13 +19,13 @@ Metadata = Mapping[str, dg.MetadataValue[Any]]
 
 
 @contextmanager
-def told_plainly(failures: list[str]) -> Iterator[None]:
-    """Turn the library's errors into a Dagster failure that carries their message alone.
+def told_plainly(run: MigrationRun, context: Context) -> Iterator[None]:
+    """Let a run write to the log of a step, and turn the library's errors into a failure with their message alone.
 
-    Args:
-        failures: where the message is kept for the summary.
+    The message is kept for the summary.
     """
     show_stacks()
+    run.log, failures = context.log, run.outcomes.failures
     try:
         yield
     except MigrationError as error:
@@ -37,13 +36,6 @@ def told_plainly(failures: list[str]) -> Iterator[None]:
             interrupted = isinstance(error, (KeyboardInterrupt, DagsterExecutionInterruptedError))
             failures.append(INTERRUPTED if interrupted else f"{type(error).__name__}: {error}")
         raise
-
-
-def tell(context: Context, run: MigrationRun, problem: str) -> None:
-    """Put a problem where people look: in the run's log and its summary."""
-    problem = readable(problem)
-    context.log.error(problem)
-    run.outcomes.failures.append(problem)
 
 
 def fail_if(problems: Sequence[str], what: str, metadata: Metadata | None = None) -> None:

@@ -137,7 +137,7 @@ class Spread:
         for borrower in self._borrowers.values():
             borrower.since = begun
         while self._running:
-            self._migration.call(self._migration.demand_held)
+            self._migration.call(self._migration.check_held)
             self._look()
             self._launch()
             time.sleep(POLL_SECONDS)

@@ -50,7 +50,7 @@ class TargetLock:
             f"the target database is being written by {who}. Wait until it has ended, or terminate it, and start again."
         )
 
-    def demand_held(self) -> None:
+    def check_held(self) -> None:
         """Make sure that the lock's session lives, and with it that the server did not restart since.
 
         Raises:
@@ -78,7 +78,7 @@ class BorrowedLock:
         self._connection = connections.open(target)
         execute(self._connection, "SELECT set_config('application_name', %s, false)", (borrower_session(borrower),))
 
-    def demand_held(self) -> None:
+    def check_held(self) -> None:
         """Make sure that the owner is there.
 
         Raises:

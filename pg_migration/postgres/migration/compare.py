@@ -1,13 +1,18 @@
-"""What every comparison of a run needs: both sides."""
+"""Compare the structure of two databases; and what every comparison of rows needs: both sides."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import psycopg2
 
+from pg_migration.postgres.catalog import Catalog, discover, installed_extensions, read_surroundings
+from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import execute
+from pg_migration.postgres.ddl import Difference, differences
+from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.migration.schemas import map_schemas
 from pg_migration.postgres.snapshot.snapshot import Snapshot
 from pg_migration.postgres.verification.both_sides import BothSides
 
@@ -37,3 +42,30 @@ def both_sides(run: MigrationRun, readers: int | None = None) -> Iterator[BothSi
             source.release()
             with suppress(psycopg2.Error):  # a lost connection says so at its next use
                 execute(run.source_connection, "ROLLBACK")
+
+
+def structural_differences(migration: Migration) -> tuple[Catalog, list[Difference]]:
+    """Discover both databases, and compare their structure; nothing is written.
+
+    Returns:
+        The source's catalog, and the differences.
+
+    Raises:
+        MigrationError: when a server can't be reached or a schema does not exist.
+    """
+    owners, privileges = bool(migration.options.owners), migration.options.privileges
+    with Connections("pg_migration compare") as connections:
+        source, target = connections.open(migration.source), connections.open(migration.target)
+        schemas = map_schemas(migration.source_schemas, migration.target_schemas, source)
+        ours = discover(
+            source,
+            schemas,
+            migration.options.exclude_tables,
+            target_version=target.server_version,
+            target_extensions=installed_extensions(target),
+            surroundings=read_surroundings(target),
+            ownership=owners,
+            privileges=privileges,
+        )
+        theirs = discover(target, {name: name for name in schemas.values()}, ownership=owners, privileges=privileges)
+        return ours, differences(ours, theirs)

@@ -1,18 +1,23 @@
 """Reload what differs, and only that: the key ranges whose digests are not the same, or the table that has none."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import SchemaObject, Table, TableName
+from pg_migration.postgres.catalog import Phase, Table, TableName, matches
 from pg_migration.postgres.ddl import suspend
+from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.ledger.chunks import LoadedRange
+from pg_migration.postgres.migration.compare import both_sides
+from pg_migration.postgres.migration.copy_tables import follow
+from pg_migration.postgres.migration.run import MigrationRun, Scope
+from pg_migration.postgres.migration.sequences import set_sequences
+from pg_migration.postgres.migration.structure import lacking, make, refreshes
 from pg_migration.postgres.planning.key_ranges import ALL, parse
 from pg_migration.postgres.planning.planner import Planner
 from pg_migration.postgres.transfer.events import Event, is_complete
 from pg_migration.postgres.transfer.load import Load, Mode
-from pg_migration.postgres.transfer.load_context import LoadContext
 from pg_migration.postgres.verification.both_sides import Answers, BothSides
 from pg_migration.postgres.verification.digests import Digest, Hashing, digest_tables
 from pg_migration.postgres.verification.row_differences import ranges_that_differ
@@ -82,32 +87,78 @@ def _digest(answers: object) -> Digest:
     return Digest.of(answers)
 
 
-def reload_damage(
-    context: LoadContext,
-    planner: Planner,
-    target: Connection,
-    damages: Sequence[Damage],
-    lacking: Callable[[], Sequence[SchemaObject]],
+def repair_tables(
+    run: MigrationRun, patterns: Sequence[str], known: Mapping[TableName, TableName] | None = None
 ) -> Iterator[Event]:
-    """Reload the damaged ranges from the run's snapshot, each as a run of its key would; what happened, as it happens.
+    """Compare tables, reload what differs from the run's snapshot, and refresh the materialized views that read it.
 
-    What is set aside meanwhile is to be brought back by `suspension.restore`, as after every load.
+    Begins the run. What was reloaded is in its outcomes; what could not be repaired is in its failures.
 
     Args:
-        planner: reads the snapshot.
-        target: a connection to the target.
-        damages: without those that could not be compared.
-        lacking: the keys and indexes that the target does not have at the time of the call.
+        patterns: of the tables to compare, as `catalog.matches` takes them.
+        known: the tables that may be repaired: name in the target to name in the source; None: all.
 
     Raises:
-        ConnectionFailed, SnapshotLost, LockLost: when no table can go on.
+        MigrationError: when no table can go on.
     """
+    chosen = None
+    if known is not None:
+        chosen = frozenset(name for name, own in known.items() if any(matches(*own, pattern) for pattern in patterns))
+    run.begin(exclusive=True, scope=Scope(chosen, structure=False))
+    tables = _chosen(run, patterns, known)
+    found = run.call(lambda: list(_damages(run, tables)))
+    broken = [damage for damage in found if damage.error is not None]
+    for damage in broken:
+        run.fail(damage.error or "")
+    damages = [damage for damage in found if damage.error is None]
+    for damage in damages:
+        run.log.warning(f"{'.'.join(run.target_name(damage.table))} differs in {', '.join(damage.keys)}; reloading")
+    if damages:
+        yield from follow(run, _reload(run, damages))
+        run.call(lambda: set_sequences(run, [damage.table for damage in damages], every=False))
+    for failure in run.call(lambda: suspend.restore(run.target_connection, suspend.EVERYTHING)):
+        run.fail(str(failure))
+    if damages:
+        _refresh(run, [damage.table for damage in damages])
+    same = len(tables) - len(found)
+    told = f"{len(tables):,} tables compared, {same:,} were the same, {len(damages):,} reloaded"
+    run.log.info(told)
+    run.outcomes.notes.append(told)
+
+
+def _chosen(run: MigrationRun, patterns: Sequence[str], known: Mapping[TableName, TableName] | None) -> list[Table]:
+    tables = [table for table in run.catalog.tables if known is None or run.target_name(table) in known]
+    for pattern in patterns:
+        if not any(matches(table.schema, table.name, pattern) for table in tables):
+            run.fail(f"tables: no table matches the pattern '{pattern}'")
+    return [t for t in tables if any(matches(t.schema, t.name, pattern) for pattern in patterns)]
+
+
+def _damages(run: MigrationRun, tables: Sequence[Table]) -> Iterator[Damage]:
+    names = {table: run.target_name(table) for table in tables}
+    loaded = chunks.all_loaded_ranges(run.target_connection, list(names.values()))
+    with both_sides(run) as sides:
+        yield from find_damage(sides, run.planner(), run.target_connection, names, loaded, run.workers())
+
+
+def _reload(run: MigrationRun, damages: Sequence[Damage]) -> Iterator[Event]:
+    """Reload the damaged ranges, each as a run of its key would; what is set aside meanwhile is to be restored."""
+    context, planner = run.load_context(run.call(run.workers)), run.planner()
     modes = {Mode.RELOAD: [d for d in damages if d.keys == (ALL,)]}
     modes[Mode.REPLACE_RANGES] = [d for d in damages if d.keys != (ALL,)]
     for mode, chosen in modes.items():
-        suspend.suspend(target, [context.target_name(d.table) for d in chosen], keys=mode is Mode.RELOAD)
-    objects = lacking()
+        names = [run.target_name(damage.table) for damage in chosen]
+        suspend.suspend(run.target_connection, names, keys=mode is Mode.RELOAD)
+    objects = lacking(run, Phase.KEYS)
     for mode, chosen in modes.items():
         if chosen:
             plans = [planner.plan_ranges(damage.table, damage.keys) for damage in chosen]
             yield from Load(context, plans, objects, mode, {}).events()
+
+
+def _refresh(run: MigrationRun, tables: Sequence[Table]) -> None:
+    """Fill the materialized views again that may read what was reloaded."""
+    filling = run.call(lambda: refreshes(run, tables))
+    run.call(lambda: make(run, filling))
+    if filling:
+        run.outcomes.notes.append(f"refreshed: {', '.join(f'{item.schema}.{item.name}' for item in filling)}")

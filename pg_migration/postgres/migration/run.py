@@ -231,19 +231,19 @@ class MigrationRun:
         """Read what another run reads, and write under its lock; it has made sure of everything else."""
         shared = shared_snapshot(self.target_connection, owner)
         self._lock = BorrowedLock(self.connections, target, owner, self.run_id)
-        self._lock.demand_held()
+        self._lock.check_held()
         self._snapshot = Snapshot.borrow(
             self.connections, source, shared, self.source_connection, self._to_protect, self.workers()
         )
 
-    def demand_held(self) -> None:
+    def check_held(self) -> None:
         """Make sure that this run may still write to the target.
 
         Raises:
             LockLost: it may not.
         """
         assert self._lock is not None, "begin() takes the lock"
-        self._lock.demand_held()
+        self._lock.check_held()
 
     def protected_snapshot(self, readers: int) -> Snapshot:
         """A snapshot of the source, which `source_connection` sees from now on, as it is told in `Snapshot.protect`."""

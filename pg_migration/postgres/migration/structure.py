@@ -1,33 +1,47 @@
 """Make the structure of the source in the target."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-import dagster as dg
-
-from pg_migration.orchestration.runs.failures import tell
-from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Phase, SchemaObject, Table
+from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Catalog, Phase, SchemaObject, Table
+from pg_migration.postgres.catalog.identity import identity_of
 from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.connection.statements import execute, transaction
-from pg_migration.postgres.ddl import Outcome, Reconciliation, Verdict, apply, missing, note_brought, suspend
+from pg_migration.postgres.ddl import (
+    Outcome,
+    Reconciliation,
+    Surplus,
+    Verdict,
+    apply,
+    bring_back,
+    missing,
+    note_brought,
+    reconcile,
+    suspend,
+)
 from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.transfer.extension_rows import ExtensionFailed, ExtensionRows, copy_extension_rows
+
+# Names of objects in one line of the summary.
+MAX_NAMED = 20
 
 
-def lacking(migration: MigrationRun, phase: Phase) -> list[SchemaObject]:
+def lacking(run: MigrationRun, phase: Phase) -> list[SchemaObject]:
     """The source's objects of one phase that the target does not have now."""
-    tried = {outcome.object.address for outcome in migration.outcomes.ddl if not outcome.made}
+    tried = {outcome.object.address for outcome in run.outcomes.ddl if not outcome.made}
     return [
         item
-        for item in missing(migration.catalog, migration.target_catalog(), phase)
+        for item in missing(run.catalog, run.target_catalog(), phase)
         if item.kind != "settings" or item.address not in tried
     ]
 
 
-def refreshes(migration: MigrationRun, tables: Sequence[Table]) -> list[SchemaObject]:
+def refreshes(run: MigrationRun, tables: Sequence[Table]) -> list[SchemaObject]:
     """What fills the materialized views of the target that may read some tables of the source, directly or not.
 
     The catalogs don't tell what functions read: a view that calls one counts as well.
     """
-    catalog, known = migration.catalog, migration.catalog.tables_by_name
+    catalog, known = run.catalog, run.catalog.tables_by_name
     read = {table.key for table in tables}
     while above := {parent for name in read for parent in known[name].parents if parent in known} - read:
         read |= above
@@ -38,29 +52,82 @@ def refreshes(migration: MigrationRun, tables: Sequence[Table]) -> list[SchemaOb
     filling = [item for item, needed in below.items() if changed & needed]
     if not filling:
         return []
-    other = {item.address for item in lacking(migration, Phase.POST_DATA) if item.kind == "materialized view"}
+    other = {item.address for item in lacking(run, Phase.POST_DATA) if item.kind == "materialized view"}
     return [item for item in filling if other.isdisjoint(item.depends_on)]
 
 
-def make(
-    context: dg.AssetExecutionContext | dg.OpExecutionContext, migration: MigrationRun, objects: Sequence[SchemaObject]
-) -> list[str]:
+def make(run: MigrationRun, objects: Sequence[SchemaObject]) -> list[str]:
     """Make objects in the target; one that fails is logged and kept for the summary, the rest goes on.
 
     Returns:
         The statements that were run with success.
     """
-    settings, schemas = migration.catalog.settings, migration.schemas
-    done = apply(migration.target_connection, objects, migration.outcomes.ddl, settings, schemas)
-    migration.outcomes.ddl += done
-    migration.outcomes.notes += [f"{outcome.object.identity}: {outcome.note}" for outcome in done if outcome.note]
+    done = apply(run.target_connection, objects, run.outcomes.ddl, run.catalog.settings, run.schemas)
+    run.outcomes.ddl += done
+    run.outcomes.notes += [f"{outcome.object.identity}: {outcome.note}" for outcome in done if outcome.note]
     made = [outcome.object for outcome in done if outcome.made]
     new = [item for item in made if item.kind != "settings"]
-    note_brought(migration.target_connection, migration.source.place, migration.catalog, new)
-    migration.note_made(made)
-    for problem in (problem_of(outcome) for outcome in done if not outcome.made):
-        tell(context, migration, problem)
+    note_brought(run.target_connection, run.source.place, run.catalog, new)
+    run.note_made(made)
+    for outcome in done:
+        if not outcome.made:
+            run.fail(problem_of(outcome))
     return [outcome.statement for outcome in done if outcome.made]
+
+
+@dataclass(frozen=True)
+class TargetMade:
+    """What was done so that rows can be loaded: statements that ran, and how many objects they concern."""
+
+    statements: Sequence[str]
+    dropped: int
+    created: int
+    kept: int
+    extension_rows: int
+
+
+def make_target(run: MigrationRun) -> TargetMade:
+    """Make the target's schemas, types, functions, sequences and tables like the source's, and drop what it took back.
+
+    Raises:
+        MigrationError: when that can't be done; nothing was changed.
+    """
+    target = run.call(run.target_catalog)
+    plan = reconcile(run.catalog, target, run.options.drop_existing_tables)
+    lost = [*lost_with(plan), *run.call(lambda: _drop(run, plan))]
+    taken_back = plan.surplus.taken_back
+    run.dropped = tuple(item for item in plan.dropped if item.address not in taken_back)
+    wanted = [item for item in plan.create if item.phase is Phase.PRE_DATA]
+    statements = [*plan.drop, *run.call(lambda: make(run, wanted))]
+    of_extensions = run.call(lambda: list(_extension_rows(run)))
+    run.outcomes.notes += [*lost, *_left_alone(plan.surplus)]
+    run.outcomes.notes += [f"{notice.kind} {notice.name}: {notice.reason}" for notice in plan.notices]
+    copied = [done for done in of_extensions if isinstance(done, ExtensionRows)]
+    run.outcomes.notes += map(str, copied)
+    for done in of_extensions:
+        if isinstance(done, ExtensionFailed):
+            run.fail(str(done))
+    rows = sum(done.rows for done in copied)
+    return TargetMade(statements, len(plan.dropped), len(wanted), len(plan.keep), rows)
+
+
+def make_post_data(run: MigrationRun) -> TargetMade:
+    """Bring back what was set aside, and make what comes after the rows: views, triggers, policies, privileges."""
+    # First: a trigger that is still set aside looks like one that differs from the source's.
+    left = run.call(lambda: suspend.restore(run.target_connection, suspend.EVERYTHING))
+    wanted = _with_refreshes(run.catalog, lacking(run, Phase.POST_DATA))
+    statements = run.call(lambda: make(run, wanted))
+    run.call(run.note_all_brought)
+    if run.dropped and not run.options.drop_existing_tables:
+        run.outcomes.notes += run.call(lambda: _return_strangers(run))
+    for failure in left:
+        run.fail(str(failure))
+    return TargetMade(statements, 0, len(wanted), 0, 0)
+
+
+def return_everything(run: MigrationRun) -> None:
+    """After a failure: bring back what was dropped and did not come again."""
+    bring_back(run.target_connection, run.target_catalog(), run.dropped, run.catalog.settings)
 
 
 def problem_of(outcome: Outcome) -> str:
@@ -93,10 +160,10 @@ def lost_with(plan: Reconciliation) -> list[str]:
 _TAKEN_BACK = ", which the source does not have any more"
 
 
-def _drop(migration: MigrationRun, plan: Reconciliation) -> list[str]:
+def _drop(run: MigrationRun, plan: Reconciliation) -> list[str]:
     """Drop what reconciliation decided, all or nothing; what went with it although the source knows nothing of it."""
-    connection = migration.target_connection
-    names = [migration.target_name(table) for table in migration.catalog.tables]
+    connection = run.target_connection
+    names = [run.target_name(table) for table in run.catalog.tables]
     suspend.suspend(connection, names, keys=False, unchecked=False)
     del connection.notices[:]
     with transaction(connection):
@@ -109,3 +176,39 @@ def _drop(migration: MigrationRun, plan: Reconciliation) -> list[str]:
     return [
         f"dropped in the target: {' '.join(notice.split())}" for notice in connection.notices if "cascade" in notice
     ]
+
+
+def _extension_rows(run: MigrationRun) -> Iterator[ExtensionRows | ExtensionFailed]:
+    """Copy what users keep in tables of extensions; those that could not be made have failed already."""
+    failed = {o.object.name for o in run.outcomes.ddl if not o.made and o.object.kind == "extension"}
+    wanted = [table for table in run.catalog.configurations if table.extension not in failed]
+    overwrite = run.options.overwrite_existing_rows
+    return copy_extension_rows(run.source_connection, run.target_connection, wanted, overwrite)
+
+
+def _with_refreshes(catalog: Catalog, wanted: Sequence[SchemaObject]) -> list[SchemaObject]:
+    """The same, and what fills the materialized views that are there: the rows below them have been replaced."""
+    addresses = {item.address for item in wanted}
+    ordered = [item for item in catalog.objects if item.address in addresses or item.kind == MATERIALIZED_ROWS]
+    # Alterations, and parts of tables, which come first: nothing of this phase is needed for them.
+    known = {item.address for item in ordered}
+    return [*(item for item in wanted if item.address not in known), *ordered]
+
+
+def _left_alone(surplus: Surplus) -> list[str]:
+    """What stays in the target although the source does not have it, in a line for each reason."""
+    lines = []
+    for verdict in (Verdict.OWN, Verdict.NEEDED):
+        if staying := [item.identity for item in surplus.staying(verdict)]:
+            more = f" and {len(staying) - MAX_NAMED:,} more" if len(staying) > MAX_NAMED else ""
+            lines.append(f"left alone in the target, since {verdict.value}: {', '.join(staying[:MAX_NAMED])}{more}")
+    return lines
+
+
+def _return_strangers(run: MigrationRun) -> list[str]:
+    """Bring back what never was the source's and was built on something that was replaced; what did not come."""
+    known = {identity_of(run.catalog, item) for item in (*run.catalog.objects, *run.catalog.parts)}
+    now = run.target_catalog()
+    own = [item for item in run.dropped if identity_of(now, item) not in known]
+    done = bring_back(run.target_connection, now, own, run.catalog.settings)
+    return [f"could not be brought back in the target: {o.object.identity}: {o.error}" for o in done if not o.made]

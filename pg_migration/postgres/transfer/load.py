@@ -303,7 +303,7 @@ class Load:
             if not passing or pause is None or self._stopping.is_set():
                 self._give_up(worker, task, error)
                 return False
-            self._context.lock.demand_held()
+            self._context.lock.check_held()
             self._stopping.wait(pause)
             again = True
         return True
@@ -370,7 +370,7 @@ class Load:
 
     def _mark_complete(self, worker: Worker, state: _TableState) -> None:
         state.copied = time.monotonic()
-        self._context.lock.demand_held()
+        self._context.lock.check_held()
         if self._mode is Mode.RELOAD and self._context.unlogged_for_load(state.plan.table):
             worker.make_logged(state.plan.table)
         loaded = chunks.loaded_ranges(worker.target, self._context.target_name(state.plan.table))

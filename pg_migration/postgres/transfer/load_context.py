@@ -14,7 +14,7 @@ from pg_migration.postgres.snapshot.snapshot import Snapshot
 class Lock(Protocol):
     """The right to write to the target."""
 
-    def demand_held(self) -> None:
+    def check_held(self) -> None:
         """Raise `LockLost` when it is gone."""
 
 

@@ -67,7 +67,7 @@ class Worker:
                 self._written_with = take_over(self._target, wanted)
                 pin(self._target)
             # After it is open: whoever has the lock by then has ended all sessions that he found.
-            self._context.lock.demand_held()
+            self._context.lock.check_held()
         return self._target
 
     @property

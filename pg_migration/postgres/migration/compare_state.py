@@ -1,0 +1,96 @@
+"""Compare what both databases are besides their rows: structure, sequences, constraints, and what is left of a load."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.ddl import Difference, differences
+from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.migration.compare import both_sides
+from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.verification.constraints import compare_constraints
+from pg_migration.postgres.verification.leftovers import find_leftovers
+from pg_migration.postgres.verification.observation import Observation
+from pg_migration.postgres.verification.sequences import compare_sequences
+
+SEQUENCES = "sequences"
+CONSTRAINTS = "constraints"
+NO_LEFTOVERS = "no_leftovers"
+
+
+def compare_structure(run: MigrationRun) -> list[Difference]:
+    """What differs between the structure of both sides; that it can't be compared is a difference, too."""
+    try:
+        run.migration  # noqa: B018  (says what is wrong with it)
+        return run.call(lambda: differences(run.catalog, run.target_catalog()))
+    except MigrationError as error:
+        return [Difference("structure", str(error), missing=True)]
+
+
+@dataclass(frozen=True)
+class StateCheck:
+    """A check that asks both sides for some state; ``examine`` says what was looked at and what was found."""
+
+    name: str
+    description: str
+    examine: Callable[[MigrationRun, Connection, Connection], tuple[str, list[Observation]]]
+
+
+def _sequences(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Observation]]:
+    names = [sequence.key for sequence in run.catalog.sequences]
+    later = run.snapshot is None
+    found = compare_sequences(source, target, names, run.schemas, later, run.catalog.settings)
+    return counted(len(names), "sequence"), found
+
+
+def _constraints(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Observation]]:
+    count, found = compare_constraints(source, target, run.schemas, {table.key for table in run.catalog.tables})
+    return counted(count, "constraint"), found
+
+
+def _leftovers(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Observation]]:
+    tables = {table.key for table in run.catalog.tables}
+    return counted(len(tables), "table"), find_leftovers(source, target, run.schemas, tables)
+
+
+STATE_CHECKS = (
+    StateCheck(
+        SEQUENCES,
+        "Every sequence stands where the source's does, and its next value is beyond every value in its column.",
+        _sequences,
+    ),
+    StateCheck(
+        CONSTRAINTS,
+        "Every constraint of the source is in the target, and as valid there. Those that are NOT VALID or NOT ENFORCED "
+        "on both sides are listed.",
+        _constraints,
+    ),
+    StateCheck(
+        NO_LEFTOVERS,
+        "Nothing is left of the load: no UNLOGGED table, invalid index or disabled trigger that the source does not "
+        "have, nothing that is still set aside, and no bookkeeping outside the schema _pg_migration.",
+        _leftovers,
+    ),
+)
+
+
+def examine(run: MigrationRun, checks: Sequence[StateCheck]) -> Iterator[tuple[StateCheck, str, Sequence[Observation]]]:
+    """What each check sees: together over one connection to each side; where one fails, each by itself."""
+    try:
+        run.migration  # noqa: B018  (says what is wrong with it)
+        with both_sides(run, readers=1) as sides:
+            seen = run.call(lambda: sides.on(list(Side), lambda ends: [c.examine(run, *ends) for c in checks]))
+    except MigrationError as error:
+        if len(checks) == 1:
+            yield checks[0], "nothing could be compared", [Observation(checks[0].name, str(error))]
+        else:
+            yield from chain.from_iterable(examine(run, [check]) for check in checks)
+        return
+    yield from ((check, examined, found) for check, (examined, found) in zip(checks, seen, strict=True))
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

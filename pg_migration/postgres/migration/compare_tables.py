@@ -1,0 +1,169 @@
+"""Compare the rows of tables: how many there are, and a digest over all of them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pg_migration.postgres.catalog import Table, TableName
+from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.migration.compare import both_sides
+from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.source_changes.drift import describe_drift
+from pg_migration.postgres.verification.both_sides import Answers, BothSides, Unanswered
+from pg_migration.postgres.verification.digests import Digest, Hashing, count_rows, digest_tables
+from pg_migration.postgres.verification.partition_trees import ask_once, find_origins
+from pg_migration.postgres.verification.row_differences import RowDifference, differences
+from pg_migration.postgres.verification.slices import Slicing, slice_tables
+
+ROW_COUNT = "row_count"
+CONTENT = "content"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one comparison of one table came to; the table's name is the target's.
+
+    ``text`` says it to people. ``found`` has what both sides answered, None where they were not asked; ``source`` and
+    ``target`` sum that up, as a number of rows or a digest. ``rows`` are the first that differ, by ``hashing``.
+    """
+
+    table: TableName
+    check: str
+    passed: bool
+    text: str
+    found: Answers[Any] | None = None
+    source: int | Digest | Unanswered | None = None
+    target: int | Digest | Unanswered | None = None
+    rows: Sequence[RowDifference] = ()
+    hashing: Hashing | None = None
+
+
+def compare_tables(run: MigrationRun, wanted: Mapping[TableName, set[str]]) -> Iterator[Verdict]:
+    """Compare tables; whatever can't be compared has a verdict that did not pass. Never raises a `MigrationError`.
+
+    Args:
+        wanted: the comparisons of each table, by its name in the target.
+    """
+    wanted = {name: checks for name, checks in wanted.items() if checks}
+    answered = set[tuple[TableName, str]]()
+    try:
+        run.migration  # noqa: B018  (says what is wrong with it)
+        tables = run.call(lambda: run.loadable(list(wanted)))
+        gone = wanted.keys() - run.call(run.names_in_source)
+        with both_sides(run) as sides:
+            for verdict in _Comparison(run, sides, wanted).verdicts(tables):
+                answered.add((verdict.table, verdict.check))
+                yield verdict
+    except MigrationError as error:
+        run.fail(str(error))
+        for verdict in (v for name in wanted for v in _refused(name, wanted[name], str(error))):
+            if (verdict.table, verdict.check) not in answered:
+                yield verdict
+        return
+    for name in sorted(gone):
+        reason = f"the source has no table for {'.'.join(name)} any more"
+        run.fail(reason)
+        yield from _refused(name, wanted[name], reason)
+
+
+def _refused(name: TableName, checks: set[str], reason: str) -> Iterator[Verdict]:
+    for check in sorted(checks):
+        yield Verdict(name, check, False, reason)
+
+
+class _Comparison:
+    def __init__(self, run: MigrationRun, sides: BothSides, wanted: Mapping[TableName, set[str]]) -> None:
+        self._run = run
+        self._sides = sides
+        self._wanted = wanted
+
+    def verdicts(self, tables: Sequence[Table]) -> Iterator[Verdict]:
+        run, sides = self._run, self._sides
+        origins = run.call(lambda: find_origins(sides, tables))
+        hashed = self._sliced((t for t in tables if self._is_hashed(t)), by_key=True)
+        counted = self._sliced((t for t in tables if not self._is_hashed(t)), by_key=False)
+        workers = run.call(run.workers)
+        for counts in ask_once(sides, count_rows, counted, origins, workers):
+            source, target = (a if isinstance(a, Unanswered) else sum(a) for a in (counts.source, counts.target))
+            drift = self._drift(counts, []) if source != target else ""
+            yield self._row_count(counts, source, target, drift)
+        hashing = Hashing.of_sample(run.options.content_sample_percent, hashed, run.options.partition_threshold)
+        for found, hashed_by in digest_tables(sides, hashed, hashing, origins, workers):
+            yield from self._digested(found, hashed_by)
+
+    def _is_hashed(self, table: Table) -> bool:
+        return CONTENT in self._wanted[self._run.target_name(table)]
+
+    def _sliced(self, tables: Iterable[Table], by_key: bool) -> list[Slicing]:
+        run = self._run
+        names = {table: run.target_name(table) for table in tables}
+        return run.call(lambda: slice_tables(run.planner(), run.target_connection, names, by_key))
+
+    def _digested(self, found: Answers[Digest], hashing: Hashing) -> Iterator[Verdict]:
+        name = self._run.target_name(found.table)
+        source, target = (a if isinstance(a, Unanswered) else Digest.of(a) for a in (found.source, found.target))
+        rows: Sequence[RowDifference] = []
+        drift, problem = "", found.error
+        if problem is None and source != target:
+            try:
+                rows = self._run.call(lambda: differences(self._sides, found, hashing))
+                drift = self._drift(found, rows, hashing)
+            except MigrationError as error:
+                drift = f"; the rows that differ can't be listed: {error}"
+        if ROW_COUNT in self._wanted[name]:
+            ours, theirs = (a.rows if isinstance(a, Digest) else a for a in (source, target))
+            yield self._row_count(found, ours, theirs, drift)
+        equal = problem is None and source == target
+        text = problem or _content_text(source, hashing, equal) + drift
+        yield self._told(Verdict(name, CONTENT, equal, text, found, source, target, rows, hashing))
+
+    def _drift(
+        self,
+        found: Answers[Any],
+        rows: Sequence[RowDifference],
+        hashing: Hashing | None = None,
+    ) -> str:
+        """Why rows differ, in a run that compares with the source as it is now, after what there is to say already."""
+        run = self._run
+        if run.snapshot is not None or found.error is not None:
+            return ""
+        name = run.target_name(found.table)
+        try:
+            told = run.call(
+                lambda: describe_drift(
+                    self._sides, run.target_connection, found.table, name, rows, hashing or Hashing()
+                )
+            )
+        except MigrationError as error:
+            return f"; whether the source changed can't be told: {error}"
+        return f"; {told}"
+
+    def _row_count(
+        self, found: Answers[Any], source: int | Unanswered, target: int | Unanswered, drift: str
+    ) -> Verdict:
+        equal = found.error is None and source == target
+        text = found.error or (
+            f"{source:,} rows on both sides"
+            if equal
+            else f"{source:,} rows in the source, {target:,} in the target{drift}"
+        )
+        name = self._run.target_name(found.table)
+        return self._told(Verdict(name, ROW_COUNT, equal, text, found, source, target))
+
+    def _told(self, verdict: Verdict) -> Verdict:
+        """The same, noted for the summary."""
+        outcomes = self._run.outcomes
+        outcomes.checks.setdefault(verdict.table, {})[verdict.check] = verdict.passed
+        if not verdict.passed:
+            self._run.fail(f"{verdict.check} of {'.'.join(verdict.table)}: {verdict.text}")
+            if verdict.found is not None and verdict.found.error is None:
+                outcomes.differing.add(verdict.table)
+        return verdict
+
+
+def _content_text(source: Digest | Unanswered, hashing: Hashing, equal: bool) -> str:
+    verdict = "the same rows on both sides" if equal else "the rows are not the same"
+    if not isinstance(source, Digest) or source.hashed == source.rows:
+        return verdict
+    share = f"{source.hashed:,} of {source.rows:,} rows, {hashing.sample_percent:g} % by a hash of the key"
+    return f"{verdict}, in a sample ({share})"

@@ -1,0 +1,108 @@
+"""Copy tables: continue what an earlier run has begun, set aside what stands in the way, load, set the sequences."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from pg_migration.postgres.catalog import Phase, SchemaObject, Table
+from pg_migration.postgres.ddl import suspend
+from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.migration.sequences import set_sequences
+from pg_migration.postgres.migration.structure import lacking
+from pg_migration.postgres.planning.plan import TablePlan
+from pg_migration.postgres.transfer.events import (
+    Event,
+    NotAnalyzed,
+    ObjectFailed,
+    ObjectMade,
+    ObjectNoted,
+    TableFailed,
+    TableLoaded,
+    WorkDone,
+    WorkerLeft,
+)
+from pg_migration.postgres.transfer.load import Load, Mode
+from pg_migration.postgres.transfer.load_context import LoadContext
+from pg_migration.postgres.transfer.progress import Progress
+from pg_migration.postgres.transfer.resume import Resumption, resume
+
+
+def copy_tables(run: MigrationRun) -> Iterator[Event]:
+    """Copy every table of the source, and what happened as it happens; also kept in the run's outcomes.
+
+    Raises:
+        MigrationError: when no table can go on.
+    """
+    tables = run.loadable([run.target_name(table) for table in run.catalog.tables])
+    plans = run.call(lambda: run.plan(tables))
+    context = run.load_context(run.call(run.workers))
+    found = run.call(lambda: continue_tables(run, context, plans))
+    objects = run.call(lambda: make_room(run, found, Mode.RELOAD))
+    run.call(lambda: found.write(run.target_connection, context))
+    yield from follow(run, Load(context, found.plans, objects, Mode.RELOAD, found.continued).events())
+    run.call(lambda: set_sequences(run, tables, every=True))
+
+
+def continue_tables(run: MigrationRun, context: LoadContext, plans: tuple[TablePlan, ...]) -> Resumption:
+    """What to keep of tables that an earlier run has begun; why others are loaded anew goes to the outcomes."""
+    found = resume(context, run.source_connection, run.target_connection, plans, run.options)
+    names = {plan.name: context.target_name(plan.table) for plan in plans}
+    run.outcomes.reloaded.update({names[name]: reason for name, reason in found.reloaded.items()})
+    return found
+
+
+def make_room(run: MigrationRun, found: Resumption, mode: Mode) -> Sequence[SchemaObject]:
+    """Set aside what stands in the way on the target; the keys and indexes to build after the rows.
+
+    A table whose rows are all there keeps what it has.
+    """
+    filled = {name for name, continued in found.continued.items() if continued.is_complete}
+    names = [run.target_name(plan.table) for plan in found.plans if plan.name not in filled]
+    stayed = suspend.suspend(run.target_connection, names, keys=mode is Mode.RELOAD)
+    run.outcomes.notes.extend(f"kept in place during the load: {what}" for what in stayed)
+    wanted = {plan.name for plan in found.plans}
+    return [item for item in lacking(run, Phase.KEYS) if item.table in wanted]
+
+
+def restore(run: MigrationRun, tables: Sequence[Table]) -> list[str]:
+    """Bring back what was set aside of some tables; what could not be."""
+    names = [run.target_name(table) for table in tables]
+    return [str(failure) for failure in suspend.restore(run.target_connection, suspend.EVERYTHING, names)]
+
+
+def follow(run: MigrationRun, events: Iterable[Event]) -> Iterator[Event]:
+    """Pass on the events of a load, each after it was put into the run's log and outcomes.
+
+    Raises:
+        LockLost: at the next progress, when another run has taken the target.
+    """
+    for event in events:
+        _record(run, event)
+        yield event
+
+
+def problem_of(run: MigrationRun, event: TableFailed) -> str:
+    """What to tell of a table that could not be loaded."""
+    return f"{'.'.join(run.target_name(event.plan.table))}: {event.error}"
+
+
+def _record(run: MigrationRun, event: Event) -> None:
+    outcomes = run.outcomes
+    if isinstance(event, TableLoaded):
+        outcomes.loaded[run.target_name(event.plan.table)] = event
+    elif isinstance(event, WorkDone):
+        outcomes.work.append(event)
+    elif isinstance(event, TableFailed):
+        outcomes.failed[run.target_name(event.plan.table)] = event
+        run.fail(problem_of(run, event))
+    elif isinstance(event, ObjectFailed):
+        run.fail(f"{event.object.identity} was not built: {event.error}")
+    elif isinstance(event, ObjectMade):
+        run.note_made([event.object])
+    elif isinstance(event, NotAnalyzed):
+        outcomes.notes.append(f"{'.'.join(run.target_name(event.plan.table))} could not be analyzed: {event.error}")
+    elif isinstance(event, ObjectNoted):
+        outcomes.notes.append(f"{event.object.identity}: {event.note}")
+    elif isinstance(event, WorkerLeft):
+        run.note_worker_left(event)
+    elif isinstance(event, Progress):
+        run.log.info(str(event))
+        run.call(run.check_held)

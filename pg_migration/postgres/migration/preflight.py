@@ -1,0 +1,83 @@
+"""Everything that a migration demands and more, looked at without writing anything.
+
+A run looks at the same things by itself before it writes, so this is for the days before: it goes on after an error,
+and tells all of it at once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.connection.endpoint import Endpoint
+from pg_migration.postgres.connection.statements import execute
+from pg_migration.postgres.ddl import reconcile
+from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.migration.structure import lost_with
+from pg_migration.postgres.preflight import (
+    Finding,
+    Severity,
+    error,
+    look_at_contents,
+    look_at_servers,
+    passed,
+    rows_to_delete,
+    warning,
+)
+
+LOCK_TIMEOUT = "10s"
+CONFIGURATION = "configuration"
+SOURCE = "source"
+TARGET = "target"
+STRUCTURE = "structure of the target"
+
+
+def look(run: MigrationRun) -> Iterator[Finding]:
+    """Everything that can be told; what an error makes unknowable is left out."""
+    yield from _ask(run, CONFIGURATION, lambda: _settings(run))
+    ends = [
+        *_ask(run, SOURCE, lambda: [_reached(SOURCE, run.source, run.source_connection)]),
+        *_ask(run, TARGET, lambda: [_reached(TARGET, run.target, run.target_connection)]),
+    ]
+    yield from ends
+    if any(found.severity is Severity.ERROR for found in ends):
+        return
+    yield from _ask(run, SOURCE, lambda: look_at_servers(run.ends, run.intent))
+    read = _ask(run, SOURCE, lambda: [passed("source schema", f"{len(run.catalog.objects):,} objects can be read")])
+    yield from (warning("excluded tables", caution, "Correct it or take it out") for caution in run.cautions)
+    yield from read
+    if any(found.severity is Severity.ERROR for found in read):
+        return
+    yield from _ask(run, SOURCE, lambda: look_at_contents(run.ends, run.catalog, run.intent))
+    yield from _ask(run, rows_to_delete.ROWS_TO_DELETE, lambda: [run.rows_at_stake()])
+    yield from _ask(run, STRUCTURE, lambda: _structure(run))
+
+
+def _ask(run: MigrationRun, check: str, question: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """The answers to one question; that it could not be asked is one, too."""
+    try:
+        return run.call(lambda: list(question()))
+    except MigrationError as refusal:
+        return [error(check, str(refusal), "")]
+
+
+def _settings(run: MigrationRun) -> list[Finding]:
+    run.migration  # noqa: B018  (says what is wrong with it)
+    return [passed(CONFIGURATION, "within range")]
+
+
+def _reached(check: str, end: Endpoint, connection: Connection) -> Finding:
+    # Discovery waits for whoever changes a table; a look at things must come to an end.
+    execute(connection, "SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
+    return passed(check, f"{end.reached(connection)} answers")
+
+
+def _structure(run: MigrationRun) -> Iterator[Finding]:
+    """Whether tables that are there can be kept, and what would go."""
+    target = run.target_catalog()
+    plan = reconcile(run.catalog, target, run.options.drop_existing_tables)
+    lost = lost_with(plan)
+    if not lost:
+        yield passed(STRUCTURE, f"{len(plan.create):,} objects to create, {len(plan.keep):,} kept")
+    for what in lost:
+        yield warning(STRUCTURE, f"would be {what}", "Save its definition if it is wanted: the source has none")

@@ -1,0 +1,151 @@
+"""The use cases: what a user wants done with two databases, from preflight to repair, in one call each.
+
+Dagster's steps, the command line and the tests run the same code; they only choose when, and translate what it says.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pg_migration.postgres.ddl import Difference
+from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.migration import repair as repairing
+from pg_migration.postgres.migration.compare import structural_differences
+from pg_migration.postgres.migration.compare_state import STATE_CHECKS, compare_structure, examine
+from pg_migration.postgres.migration.compare_tables import CONTENT, ROW_COUNT, compare_tables
+from pg_migration.postgres.migration.copy_tables import copy_tables
+from pg_migration.postgres.migration.definition import Migration
+from pg_migration.postgres.migration.forecast import look_ahead
+from pg_migration.postgres.migration.foreign_keys import create_foreign_keys
+from pg_migration.postgres.migration.outcomes import Outcomes
+from pg_migration.postgres.migration.preflight import look
+from pg_migration.postgres.migration.run import Log, MigrationRun
+from pg_migration.postgres.migration.structure import make_post_data, make_target, return_everything
+from pg_migration.postgres.planning.forecast import Forecast
+from pg_migration.postgres.preflight import Finding
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a use case ended: it succeeded only where ``failures`` is empty.
+
+    ``notes`` is what people should know besides, ``outcomes`` what became of each object and table.
+    """
+
+    run_id: str
+    failures: Sequence[str]
+    notes: Sequence[str]
+    outcomes: Outcomes
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether everything that was asked for is there, and proved."""
+        return not self.failures
+
+
+def preflight(migration: Migration) -> list[Finding]:
+    """Everything that stands in the way of a migration, and what to do about it; nothing is written."""
+    with _run(migration) as run:
+        return list(look(run))
+
+
+def plan(migration: Migration) -> Forecast:
+    """How every table would be copied, and about how long that takes; nothing is written.
+
+    Raises:
+        MigrationError: when a server can't be asked.
+    """
+    with _run(migration) as run:
+        return run.call(lambda: look_ahead(run))
+
+
+def compare(migration: Migration) -> list[Difference]:
+    """What differs between the structure of source and target; nothing is written.
+
+    Raises:
+        MigrationError: when a server can't be asked.
+    """
+    return structural_differences(migration)[1]
+
+
+def migrate(migration: Migration, log: Log | None = None) -> Result:
+    """Copy everything from the source to the target, from one snapshot, and compare the two.
+
+    Args:
+        log: where to write what is done meanwhile; by default a logger of Python's.
+    """
+    return _done(migration, log, _migrate)
+
+
+def validate(migration: Migration, log: Log | None = None) -> Result:
+    """Compare all rows, the structure and the state of both databases as they are now; nothing is written."""
+    return _done(migration, log, lambda run: _compare(run, {ROW_COUNT, CONTENT}))
+
+
+def repair(migration: Migration, tables: Sequence[str] = ("*",), log: Log | None = None) -> Result:
+    """Compare tables, reload the key ranges that differ, and compare those again.
+
+    Args:
+        tables: patterns (fnmatch) of the tables, as ``table`` or ``schema.table``.
+    """
+
+    def work(run: MigrationRun) -> None:
+        for _ in repairing.repair_tables(run, tables):
+            pass
+        reloaded = {*run.outcomes.loaded, *run.outcomes.failed}
+        for _ in compare_tables(run, {name: {ROW_COUNT, CONTENT} for name in reloaded}):
+            pass
+
+    return _done(migration, log, work)
+
+
+def _migrate(run: MigrationRun) -> None:
+    run.begin(exclusive=True)
+    run.outcomes.notes += [*run.cautions, *(f"{n.kind} {n.name}: {n.reason}" for n in run.catalog.notices)]
+    try:
+        make_target(run)
+        for _ in copy_tables(run):
+            pass
+        create_foreign_keys(run)
+        make_post_data(run)
+        _compare(run, {ROW_COUNT, CONTENT} if run.options.check_content else {ROW_COUNT})
+    finally:
+        if run.outcomes.failures and run.dropped:
+            run.call(lambda: return_everything(run))
+    run.outcomes.at_the_end = not run.outcomes.failures
+
+
+def _compare(run: MigrationRun, checks: set[str]) -> None:
+    """Compare everything; what is not the same is a failure, as where it is told of already."""
+    names = [run.target_name(table) for table in run.call(lambda: run.catalog.tables)]
+    for _ in compare_tables(run, {name: set(checks) for name in names}):
+        pass
+    for difference in compare_structure(run):
+        if not difference.stays:
+            run.fail(str(difference))
+    for _, _, found in examine(run, STATE_CHECKS):
+        for observation in found:
+            if observation.wrong:
+                run.fail(str(observation))
+
+
+def _done(migration: Migration, log: Log | None, work: Callable[[MigrationRun], None]) -> Result:
+    with _run(migration, log) as run:
+        try:
+            work(run)
+        except MigrationError as error:
+            run.fail(str(error))
+        outcomes = run.outcomes
+    return Result(run.run_id, tuple(outcomes.failures), tuple(outcomes.notes), outcomes)
+
+
+@contextmanager
+def _run(migration: Migration, log: Log | None = None) -> Iterator[MigrationRun]:
+    run = MigrationRun(str(uuid.uuid4()), migration.options, lambda: migration)
+    if log is not None:
+        run.log = log
+    try:
+        yield run
+    finally:
+        run.close()
