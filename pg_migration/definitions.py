@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from pg_migration.orchestration import environment
 from pg_migration.orchestration.assets.foreign_keys import build_foreign_keys
 from pg_migration.orchestration.assets.ownership import attended
 from pg_migration.orchestration.assets.post_data import build_post_data
@@ -24,7 +25,8 @@ from pg_migration.orchestration.jobs.repair import build_repair
 from pg_migration.orchestration.jobs.validate import build_validate
 from pg_migration.orchestration.location.code_location import Location, load
 from pg_migration.orchestration.location.table_assets import Relations
-from pg_migration.orchestration.runs.resource import DatabaseResource, MigrationResource
+from pg_migration.orchestration.runs.resource import MigrationResource, database
+from pg_migration.postgres.connection.endpoint import Side
 
 
 def build(location: Location) -> dg.Definitions:
@@ -47,8 +49,8 @@ def build(location: Location) -> dg.Definitions:
             *([table_checks] if table_checks is not None else []),
         ],
         resources={
-            "source": DatabaseResource(),
-            "target": DatabaseResource(),
+            "source": database(Side.SOURCE, environment.SOURCE_URL),
+            "target": database(Side.TARGET, environment.TARGET_URL),
             "migration": MigrationResource(),
         },
         executor=dg.in_process_executor,

@@ -8,7 +8,7 @@ import click
 from pg_migration.cli.exit_status import FAILED, SUCCEEDED, misuse_told
 from pg_migration.cli.streams import put
 from pg_migration.orchestration import environment
-from pg_migration.postgres.migration.compare import structural_differences
+from pg_migration.postgres.migration.comparison import structural_differences
 from pg_migration.postgres.migration.options import Options
 
 

@@ -62,15 +62,25 @@ def migration(options: Options) -> Migration:
     """The migration that the environment names.
 
     Raises:
-        ConfigurationError: when a variable or an option can't be used.
+        ConfigurationError: naming every URL that can't be used. Options and schemas are not looked at.
     """
-    return Migration(
-        source=endpoint(Side.SOURCE),
-        target=endpoint(Side.TARGET),
-        source_schemas=source_schemas(),
-        target_schemas=target_schemas(),
-        options=options,
-    )
+    source, target = (_endpoint_or_error(side) for side in Side)
+    if isinstance(source, Endpoint) and isinstance(target, Endpoint):
+        return Migration(
+            source=source,
+            target=target,
+            source_schemas=source_schemas(),
+            target_schemas=target_schemas(),
+            options=options,
+        )
+    raise ConfigurationError("\n".join(str(end) for end in (source, target) if isinstance(end, ConfigurationError)))
+
+
+def _endpoint_or_error(side: Side) -> Endpoint | ConfigurationError:
+    try:
+        return endpoint(side)
+    except ConfigurationError as error:
+        return error
 
 
 def source_schemas() -> str:

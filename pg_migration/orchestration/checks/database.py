@@ -136,7 +136,7 @@ def build_known_tables(relations: Relations) -> dg.AssetChecksDefinition:
         migration.log = context.log
         try:
             demand_every_step(context)
-            migration.migration  # noqa: B018  (says what is wrong with it)
+            migration.migration.check()
             tables = migration.call(lambda: migration.catalog.tables)
         except MigrationError as error:
             migration.fail(str(error))

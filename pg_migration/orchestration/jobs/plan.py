@@ -15,7 +15,7 @@ PLAN = "plan"
 @dg.op(name="copy_plan", description="Per table, in the order of the copy: rows, bytes, format, ranges, chunks, time.")
 def _copy_plan(context: dg.OpExecutionContext, migration: dg.ResourceParam[MigrationRun]) -> dg.Output[None]:
     with told_plainly(migration, context):
-        migration.migration  # noqa: B018  (says what is wrong with it)
+        migration.migration.check()
         found = migration.call(lambda: look_ahead(migration))
         migration.outcomes.forecast = found
     lines = [*migration.cautions, markdown_text(_rows(found)), formats.forecast(found)]

@@ -13,7 +13,7 @@ from pg_migration.orchestration.metadata import findings_table, findings_text
 from pg_migration.orchestration.notifications.channels import channels
 from pg_migration.orchestration.runs.failures import fail_if, show_stacks
 from pg_migration.postgres.errors import ConfigurationError
-from pg_migration.postgres.migration.preflight import look
+from pg_migration.postgres.migration.prerequisites import look
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.preflight import (
     Finding,
@@ -35,7 +35,7 @@ NOTIFICATIONS = "notifications"
 def _preflight_checks(context: dg.OpExecutionContext, migration: dg.ResourceParam[MigrationRun]) -> dg.Output[None]:
     show_stacks()
     migration.log = context.log
-    findings = [*_notifications(), *look(migration)]
+    findings = [*look_at_notifications(), *look(migration)]
     context.log.info("\n" + findings_text(findings))
     errors = [str(found) for found in findings if found.severity is Severity.ERROR]
     migration.outcomes.findings += findings
@@ -57,7 +57,8 @@ def preflight_job() -> None:
     _preflight_checks()
 
 
-def _notifications() -> Iterator[Finding]:
+def look_at_notifications() -> Iterator[Finding]:
+    """Whether the channels that are configured can be used."""
     ways = list(channels())
     for way in ways:
         if isinstance(way, ConfigurationError):

@@ -13,12 +13,17 @@ from pg_migration.orchestration.reports.write import file_report
 from pg_migration.orchestration.run_tags import SNAPSHOT_OF
 from pg_migration.orchestration.runs.end import at_end
 from pg_migration.orchestration.runs.failures import show_stacks
+from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.migration.run import MigrationRun
 
 
-class DatabaseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """One end of the migration. The environment has its URL, which no page of the UI shows."""
+def database(side: Side, variable: str) -> dg.ResourceDefinition:
+    """One end of the migration, for the page of resources in the UI: its URL stays in the environment."""
+    told = (
+        f"The {side.value} database, whose URL is in the environment variable {variable}. Nothing is configured here."
+    )
+    return dg.ResourceDefinition.none_resource(description=told)
 
 
 class MigrationResource(dg.ConfigurableResource[MigrationRun], Options):

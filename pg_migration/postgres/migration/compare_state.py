@@ -9,7 +9,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.ddl import Difference, differences
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.migration.compare import both_sides
+from pg_migration.postgres.migration.comparison import both_sides
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.verification.constraints import compare_constraints
 from pg_migration.postgres.verification.leftovers import find_leftovers
@@ -24,7 +24,7 @@ NO_LEFTOVERS = "no_leftovers"
 def compare_structure(run: MigrationRun) -> list[Difference]:
     """What differs between the structure of both sides; that it can't be compared is a difference, too."""
     try:
-        run.migration  # noqa: B018  (says what is wrong with it)
+        run.migration.check()
         return run.call(lambda: differences(run.catalog, run.target_catalog()))
     except MigrationError as error:
         return [Difference("structure", str(error), missing=True)]
@@ -80,7 +80,7 @@ STATE_CHECKS = (
 def examine(run: MigrationRun, checks: Sequence[StateCheck]) -> Iterator[tuple[StateCheck, str, Sequence[Observation]]]:
     """What each check sees: together over one connection to each side; where one fails, each by itself."""
     try:
-        run.migration  # noqa: B018  (says what is wrong with it)
+        run.migration.check()
         with both_sides(run, readers=1) as sides:
             seen = run.call(lambda: sides.on(list(Side), lambda ends: [c.examine(run, *ends) for c in checks]))
     except MigrationError as error:

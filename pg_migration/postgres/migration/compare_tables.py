@@ -6,7 +6,7 @@ from typing import Any
 
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.migration.compare import both_sides
+from pg_migration.postgres.migration.comparison import both_sides
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.source_changes.drift import describe_drift
 from pg_migration.postgres.verification.both_sides import Answers, BothSides, Unanswered
@@ -47,7 +47,7 @@ def compare_tables(run: MigrationRun, wanted: Mapping[TableName, set[str]]) -> I
     wanted = {name: checks for name, checks in wanted.items() if checks}
     answered = set[tuple[TableName, str]]()
     try:
-        run.migration  # noqa: B018  (says what is wrong with it)
+        run.migration.check()
         tables = run.call(lambda: run.loadable(list(wanted)))
         gone = wanted.keys() - run.call(run.names_in_source)
         with both_sides(run) as sides:

@@ -11,14 +11,11 @@ DEFAULT_SCHEMA = "public"
 
 @dataclass(frozen=True, kw_only=True)
 class Migration:
-    """One migration, validated when it is made.
+    """One migration.
 
     Args:
         source_schemas: comma-separated names, or ``*`` for every user schema of the source.
         target_schemas: as many names, in the same order; None keeps the source's names.
-
-    Raises:
-        ConfigurationError: when an option is out of range, or the two lists of schemas do not pair up.
     """
 
     source: Endpoint
@@ -27,7 +24,12 @@ class Migration:
     target_schemas: str | None = None
     options: Options = field(default_factory=Options)
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Reject what can't be migrated; every use case begins with it.
+
+        Raises:
+            ConfigurationError: when an option is out of range, or the two lists of schemas do not pair up.
+        """
         self.options.check()
         if self.source_schemas.strip() != EVERY_SCHEMA:
             map_schemas(self.source_schemas, self.target_schemas)
@@ -44,12 +46,14 @@ class Migration:
         """From two libpq URIs or key=value connection strings.
 
         Raises:
-            ConfigurationError: when one of them can't be read, or as the class says.
+            ConfigurationError: when one of them can't be read, or as `check`.
         """
-        return cls(
+        made = cls(
             source=Endpoint.parse(Side.SOURCE, source_url, "source_url"),
             target=Endpoint.parse(Side.TARGET, target_url, "target_url"),
             source_schemas=schemas,
             target_schemas=target_schemas,
             options=options or Options(),
         )
+        made.check()
+        return made

@@ -160,7 +160,7 @@ class MigrationRun:
         """What is migrated.
 
         Raises:
-            ConfigurationError: when that can't be told, or not be done.
+            ConfigurationError: when that can't be told.
         """
         return self._define()
 
@@ -197,6 +197,7 @@ class MigrationRun:
         """
         if self.begun:
             return
+        self.migration.check()
         self._covers_everything = exclusive
         source, target, owner = self.source, self.target, self.owner
         self.call(

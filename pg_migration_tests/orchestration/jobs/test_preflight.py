@@ -8,9 +8,11 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from pg_migration.orchestration.jobs import preflight
-from pg_migration.orchestration.jobs.preflight import look
+from pg_migration.orchestration import environment
+from pg_migration.orchestration.jobs.preflight import look_at_notifications
 from pg_migration.orchestration.runs.resource import MigrationResource
+from pg_migration.postgres.migration import prerequisites
+from pg_migration.postgres.migration.prerequisites import look
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.preflight import Finding, Severity, activity, resources, servers
 from pg_migration.postgres.preflight.objects import is_older
@@ -53,9 +55,9 @@ CHECKS = {
 def findings(*, workers: int = 2, threshold: int = 1_000_000, create_roles: bool = False) -> list[Finding]:
     """Everything that preflight says of the databases that the environment names."""
     options = MigrationResource(workers=workers, partition_threshold=threshold, create_roles=create_roles).options()
-    run = MigrationRun("preflight", options)
+    run = MigrationRun("preflight", options, lambda: environment.migration(options))
     try:
-        return list(look(run))
+        return [*look_at_notifications(), *look(run)]
     finally:
         run.close()
 
@@ -195,7 +197,7 @@ def test_space_that_can_not_be_seen(shop: Platform, clerk: Role) -> None:
 
 def test_sessions_that_are_in_the_way(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activity, "LONG_LOCK_SECONDS", -60)
-    monkeypatch.setattr("pg_migration.orchestration.jobs.preflight.LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr("pg_migration.postgres.migration.prerequisites.LOCK_TIMEOUT", "50ms")
     shop.target.psql("CREATE TABLE orders AS SELECT 1 AS id")
     with (
         session(shop.source.url, "LOCK TABLE orders"),
@@ -340,7 +342,7 @@ def test_a_role_that_may_nothing_is_told_so_in_every_line(
 
 
 def test_a_look_at_a_table_that_somebody_locks_comes_to_an_end(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "LOCK_TIMEOUT", "4s")
+    monkeypatch.setattr(prerequisites, "LOCK_TIMEOUT", "4s")
     with session(shop.source.url, "LOCK TABLE orders"):
         told = "\n".join(str(finding) for finding in findings() if finding.severity is Severity.ERROR)
     assert "lock timeout" in told

@@ -10,7 +10,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from pg_migration.orchestration.runs.resource import MigrationResource
+from pg_migration.orchestration import environment
+from pg_migration.postgres.migration import Options
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.transfer.sharing import work_of
 from pg_migration_tests.orchestration.harness import BOOKKEEPING, Platform, Run
@@ -33,7 +34,8 @@ def emptied(shop: Platform) -> Platform:
 
 def begin() -> MigrationRun:
     """A run that holds the snapshot and the lock."""
-    run = MigrationRun(OWNER, MigrationResource().options())
+    options = Options()
+    run = MigrationRun(OWNER, options, lambda: environment.migration(options))
     run.begin(exclusive=True)
     return run
 

@@ -10,8 +10,6 @@ import pytest
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.devtools import servers
-from pg_migration.orchestration.jobs import preflight
-from pg_migration.orchestration.runs.resource import MigrationResource
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.free_connections import (
@@ -21,6 +19,8 @@ from pg_migration.postgres.connection.free_connections import (
     free_connections,
 )
 from pg_migration.postgres.errors import ConnectionFailed
+from pg_migration.postgres.migration import Migration, Options
+from pg_migration.postgres.migration.prerequisites import look
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.preflight import Finding, Severity
@@ -83,11 +83,11 @@ def as_role(server: PostgresServer, database: str, role: str) -> str:
 
 def free_connection_findings(pair: Pair) -> list[Finding]:
     """What preflight says of connections, on the source and on the target."""
-    for name, value in pair.environment.items():
-        pair.monkeypatch.setenv(name, value)
-    run = MigrationRun("test", MigrationResource(workers=8, owners=False, privileges=False).options())
+    options = Options(workers=8, owners=False, privileges=False)
+    made = Migration.between(pair.source.url, pair.target.url, options=options)
+    run = MigrationRun("test", options, lambda: made)
     try:
-        return [found for found in preflight.look(run) if found.check == "free connections"]
+        return [found for found in look(run) if found.check == "free connections"]
     finally:
         run.close()
 

@@ -53,6 +53,7 @@ def structural_differences(migration: Migration) -> tuple[Catalog, list[Differen
     Raises:
         MigrationError: when a server can't be reached or a schema does not exist.
     """
+    migration.check()
     owners, privileges = bool(migration.options.owners), migration.options.privileges
     with Connections("pg_migration compare") as connections:
         source, target = connections.open(migration.source), connections.open(migration.target)

@@ -9,7 +9,7 @@ from pg_migration.postgres.catalog import Phase, Table, TableName, matches
 from pg_migration.postgres.ddl import suspend
 from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.ledger.chunks import LoadedRange
-from pg_migration.postgres.migration.compare import both_sides
+from pg_migration.postgres.migration.comparison import both_sides
 from pg_migration.postgres.migration.copy_tables import follow
 from pg_migration.postgres.migration.run import MigrationRun, Scope
 from pg_migration.postgres.migration.sequences import set_sequences

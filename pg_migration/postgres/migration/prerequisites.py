@@ -11,7 +11,8 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.connection.endpoint import Endpoint
 from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.ddl import reconcile
-from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.errors import ConfigurationError, MigrationError
+from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.structure import lost_with
 from pg_migration.postgres.preflight import (
@@ -34,7 +35,12 @@ STRUCTURE = "structure of the target"
 
 def look(run: MigrationRun) -> Iterator[Finding]:
     """Everything that can be told; what an error makes unknowable is left out."""
-    yield from _ask(run, CONFIGURATION, lambda: _settings(run))
+    try:
+        migration = run.migration
+    except ConfigurationError as refusal:
+        yield error(CONFIGURATION, str(refusal), "")
+        return
+    yield from _ask(run, CONFIGURATION, lambda: _settings(migration))
     ends = [
         *_ask(run, SOURCE, lambda: [_reached(SOURCE, run.source, run.source_connection)]),
         *_ask(run, TARGET, lambda: [_reached(TARGET, run.target, run.target_connection)]),
@@ -61,8 +67,8 @@ def _ask(run: MigrationRun, check: str, question: Callable[[], Iterable[Finding]
         return [error(check, str(refusal), "")]
 
 
-def _settings(run: MigrationRun) -> list[Finding]:
-    run.migration  # noqa: B018  (says what is wrong with it)
+def _settings(migration: Migration) -> list[Finding]:
+    migration.check()
     return [passed(CONFIGURATION, "within range")]
 
 

@@ -1,0 +1,116 @@
+"""The library migrates by itself: no Dagster, no environment variables."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from pg_migration.postgres import migration as use_cases
+from pg_migration.postgres.errors import ConfigurationError
+from pg_migration.postgres.migration import Migration, Options
+from pg_migration.postgres.preflight import Severity
+from pg_migration_tests.conftest import PostgresServer
+
+SHOP = """
+    CREATE TABLE customers (id integer PRIMARY KEY, name text NOT NULL);
+    CREATE TABLE orders (id bigserial PRIMARY KEY, customer integer REFERENCES customers, placed date);
+    CREATE INDEX orders_placed ON orders (placed);
+    CREATE MATERIALIZED VIEW per_customer AS SELECT customer, count(*) FROM orders GROUP BY customer;
+    INSERT INTO customers SELECT n, 'customer ' || n FROM generate_series(1, 100) AS n;
+    INSERT INTO orders (customer, placed) SELECT 1 + n % 100, date '2024-01-01' + n % 365
+      FROM generate_series(1, 3000) AS n;
+"""
+ROWS = "SELECT count(*), sum(id), sum(customer) FROM orders"
+
+
+class Shop:
+    """Two databases, the first one filled."""
+
+    def __init__(self, source: PostgresServer, target: PostgresServer, source_url: str, target_url: str) -> None:
+        self.source, self.target, self.urls = source, target, (source_url, target_url)
+
+    def migration(self, **options: object) -> Migration:
+        return Migration.between(*self.urls, options=Options.model_validate(options))
+
+    def in_source(self, statement: str) -> str:
+        return self.source.psql(self.urls[0], statement).strip()
+
+    def in_target(self, statement: str) -> str:
+        return self.target.psql(self.urls[1], statement).strip()
+
+
+@pytest.fixture
+def shop(postgres16: PostgresServer, postgres18: PostgresServer, source_db: str, target_db: str) -> Shop:
+    made = Shop(postgres16, postgres18, source_db, target_db)
+    made.in_source(SHOP)
+    return made
+
+
+def test_a_migration_is_whole_and_a_second_one_too(shop: Shop) -> None:
+    for _ in range(2):
+        result = use_cases.migrate(shop.migration())
+        assert result.failures == ()
+        assert result.succeeded
+        assert shop.in_target(ROWS) == shop.in_source(ROWS)
+        assert shop.in_target("SELECT count(*) FROM per_customer") == "100"
+        assert shop.in_target("SELECT nextval('orders_id_seq')") == "3001"
+        assert use_cases.compare(shop.migration()) == []
+    told = shop.in_target("SELECT count(*) FROM _pg_migration.run WHERE finished_at IS NOT NULL AND succeeded")
+    assert told == "2"
+
+
+def test_what_changed_is_found_and_repaired(shop: Shop) -> None:
+    assert use_cases.migrate(shop.migration()).succeeded
+    shop.in_target("UPDATE orders SET customer = 1 WHERE id = 7")
+    found = use_cases.validate(shop.migration())
+    assert not found.succeeded
+    assert "content of public.orders" in found.failures[0]
+    repaired = use_cases.repair(shop.migration(), ["orders"])
+    assert repaired.failures == ()
+    assert shop.in_target(ROWS) == shop.in_source(ROWS)
+    assert use_cases.validate(shop.migration()).succeeded
+
+
+def test_rows_of_others_are_left_alone(shop: Shop) -> None:
+    shop.in_target("CREATE TABLE customers (id integer PRIMARY KEY, name text NOT NULL)")
+    shop.in_target("INSERT INTO customers VALUES (1, 'somebody else')")
+    (finding,) = [f for f in use_cases.preflight(shop.migration()) if f.severity is Severity.ERROR]
+    assert "customers" in str(finding)
+    refused = use_cases.migrate(shop.migration())
+    assert not refused.succeeded
+    assert shop.in_target("SELECT name FROM customers") == "somebody else"
+    assert use_cases.migrate(shop.migration(overwrite_existing_rows=True)).succeeded
+
+
+def test_nothing_is_written_by_looking(shop: Shop) -> None:
+    before = shop.target.dump_schema(shop.urls[1])
+    assert not [found for found in use_cases.preflight(shop.migration()) if found.severity is Severity.ERROR]
+    forecast = use_cases.plan(shop.migration())
+    assert forecast.rows == 3100
+    assert {difference.identity for difference in use_cases.compare(shop.migration())} > {"table public.orders"}
+    assert shop.target.dump_schema(shop.urls[1]) == before
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Options(content_sample_percent=150), "content_sample_percent is 150"),
+        (lambda: Options(workers=0, chunk_size=0), "chunk_size is 0, but must be at least 1; workers is 0"),
+        (lambda: Options(owners="perhaps"), "owners is 'perhaps'"),
+        (lambda: Options(spread_over=-1), "spread_over is -1"),
+    ],
+)
+def test_options_out_of_range_make_no_migration(make: Callable[[], Options], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        Migration.between("postgresql://a/b", "postgresql://c/d", options=make())
+
+
+def test_schemas_that_do_not_pair_up_make_no_migration() -> None:
+    with pytest.raises(ConfigurationError, match="must pair up"):
+        Migration.between("postgresql://a/b", "postgresql://c/d", "one, two", "three")
+
+
+def test_dagster_is_not_imported() -> None:
+    program = "import sys, pg_migration.postgres.migration; sys.exit('dagster' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
