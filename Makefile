@@ -3,15 +3,26 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A file stays in one process, which then starts each server and makes what a file's tests share once; files start in the
+# order in which they are collected, so that the slow ones can be last.
 PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
+# What can be tested by itself: the folders of tests, wherever they are.
+AREAS = $(sort $(shell find pg_migration_tests -mindepth 1 -type d -not -name '__*' -exec basename {} \;))
+ifneq ($(AREA),)
+  ifeq ($(filter $(AREA),$(AREAS)),)
+    $(error there is no area $(AREA); there are: $(AREAS))
+  endif
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test lint coverage bench chaos clean
+.PHONY: help demo ui check test lint coverage bench chaos clean
 
 help:
 	@echo "make demo      migrate a PostgreSQL 16 into a PostgreSQL 18, both started here"
 	@echo "make ui        open the Dagster UI on the databases of the demo"
-	@echo "make test      lint, check types, run all tests"
+	@echo "make check     lint, check types, run the tests that need no server: seconds"
+	@echo "make test      lint, check types, run all tests; make test AREA=transfer runs the tests of that folder alone"
 	@echo "make coverage  run all tests and demand that they reach 85 % of the branches, which takes half as long again"
 	@echo "make bench     time migrations by this project and by other tools: make bench ARGUMENTS='--scale 0.1 --jobs 4'"
 	@echo "make chaos     let accidents happen to migrations and see that the next run is whole"
@@ -29,8 +40,11 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict pg_migration
 
-test: lint
-	$(PYTEST)
+check: lint
+	$(BIN)/pytest --without-servers --quiet
+
+test: $(if $(AREA),$(VENV)/installed-dev,lint)
+	$(PYTEST) $(if $(AREA),$$(find pg_migration_tests -type d -name '$(AREA)'))
 
 coverage: $(VENV)/installed-dev
 	$(PYTEST) --cov

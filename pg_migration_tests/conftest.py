@@ -4,6 +4,7 @@
 own, with contrib, where there is one.
 """
 
+import inspect
 import itertools
 import os
 import re
@@ -41,6 +42,34 @@ POSTGRES_15 = servers.Installation(Path("/usr/lib/postgresql/15/bin"))
 
 # What a dump says about the servers and itself rather than about the schema.
 DUMP_HEADER = re.compile(r"^(-- Dumped (from|by) .*|-- Started on .*|\\(un)?restrict .*)\n", re.MULTILINE)
+
+SERVERS = {"postgres15", "postgres16", "postgres18", "servers_folder"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--without-servers", action="store_true", help="run only tests that need no PostgreSQL server")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a server where that is asked for, and have the slow tests last."""
+    if config.getoption("--without-servers"):
+        left_out = [item for item in items if is_slow(item) or needs_server(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not (is_slow(item) or needs_server(item))]
+    items.sort(key=is_slow)
+
+
+def is_slow(item: pytest.Item) -> bool:
+    return item.get_closest_marker("system") is not None
+
+
+def needs_server(item: pytest.Item) -> bool:
+    """Whether a test uses a server, or may do so because it or a fixture of ours asks for fixtures by name."""
+    assert isinstance(item, pytest.Function)
+    fixtures = [found[-1] for found in item._fixtureinfo.name2fixturedefs.values()]
+    ours = [fixture for fixture in fixtures if fixture.func.__module__.startswith("pg_migration_tests")]
+    asking = [inspect.signature(item.function).parameters, *(fixture.argnames for fixture in ours)]
+    return not SERVERS.isdisjoint(item.fixturenames) or any("request" in names for names in asking)
 
 
 @dataclass

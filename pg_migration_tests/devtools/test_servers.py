@@ -13,6 +13,8 @@ import pytest
 from pg_migration.devtools import servers
 from pg_migration_tests.conftest import PostgresServer
 
+pytestmark = pytest.mark.system
+
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 

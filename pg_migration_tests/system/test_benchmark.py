@@ -11,6 +11,8 @@ from pg_migration.devtools.benchmark.methods import METHODS
 from pg_migration.devtools.benchmark.report import Result, draw_scaling, markdown, scaling_markdown
 from pg_migration.devtools.servers import embedded
 
+pytestmark = pytest.mark.system
+
 WITHOUT_EXTRAS = [name for name in METHODS if name != "pgcopydb"]
 
 

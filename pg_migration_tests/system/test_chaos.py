@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.system
+
 ACCIDENTS = ["sessions on the target terminated", "kill -9 during foreign keys"]
 
 

@@ -30,6 +30,8 @@ from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.orchestration.conftest import SHOP
 from pg_migration_tests.orchestration.harness import Database
 
+pytestmark = pytest.mark.system
+
 Found = TypeVar("Found")
 
 MODULE = "pg_migration.definitions"

@@ -19,6 +19,8 @@ from pg_migration.devtools.demo.__main__ import DATABASE, Demo, main
 from pg_migration.devtools.servers import server_account
 from pg_migration_tests.conftest import PostgresServer
 
+pytestmark = pytest.mark.system
+
 ROOT = Path(__file__).parent.parent.parent
 ROWS = {"flights": 336_776, "weather": 26_115, "planes": 3_322, "airports": 1_458, "airlines": 16}
 PATIENCE_SECONDS = 120

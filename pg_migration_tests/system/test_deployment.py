@@ -33,6 +33,8 @@ from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import MigrationError
 from pg_migration_tests.conftest import POSTGRES_15, PostgresServer, run
 
+pytestmark = pytest.mark.system
+
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]

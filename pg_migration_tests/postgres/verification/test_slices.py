@@ -100,6 +100,7 @@ def test_which_tables_are_sampled(pair: Pair) -> None:
     assert Hashing.of_sample(10.0, [slicing], 5000).percent_of(slicing.table) == 100
 
 
+@pytest.mark.system
 def test_rows_whose_text_is_larger_than_a_gigabyte(pair: Pair) -> None:
     """A bit string has eight times as many bytes in text as in binary, so this row travels, and has no text form."""
     pair.both(
