@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
-from pg_migration.postgres.catalog import Catalog, SchemaObject
+from pg_migration.postgres.catalog import Catalog, SchemaObject, Table
 
 MULTIRANGES_SINCE = 140000
 _MULTIRANGE = re.compile(r', MULTIRANGE_TYPE_NAME = ("(?:[^"]|"")*"\.?)+')
@@ -51,9 +51,25 @@ def there(target: Catalog) -> Mapping[Identity, SchemaObject]:
     return {**{identity_of(target, item): item for item in target.unused}, **by_identity(target)}
 
 
-def digest(item: SchemaObject) -> str:
+def stored_expressions(catalog: Catalog, table: Table) -> Mapping[Identity, str]:
+    """What is computed for each row of a table: its partition key and its generated columns.
+
+    CREATE TABLE says them among much else; with an identity of their own they stay the same when that changes.
+    """
+    schema, name = key = catalog.target_name(table.key)
+    found: dict[Identity, str] = {
+        ("generated column", schema, key, column.name): column.default
+        for column in table.columns
+        if column.generated and column.default is not None
+    }
+    if table.partition_key:
+        found["partition key", schema, key, name] = table.partition_key
+    return found
+
+
+def digest(statements: Sequence[str]) -> str:
     """A short stand-in for an object's DDL."""
-    return sha256("\0".join(item.statements).encode(errors="surrogateescape")).hexdigest()
+    return sha256("\0".join(statements).encode(errors="surrogateescape")).hexdigest()
 
 
 def memory_key(identity: Identity) -> str:
@@ -80,5 +96,14 @@ def is_same(source: Catalog, target: Catalog, ours: SchemaObject, theirs: Schema
         return True
     if source.version < MULTIRANGES_SINCE <= target.version and ours.kind == "type":
         return ours.statements == tuple(_MULTIRANGE.sub("", statement) for statement in theirs.statements)
-    remembered = target.remembered.get(memory_key(identity_of(source, ours)))
+    return _is_remembered(target, identity_of(source, ours), ours.statements, theirs.statements)
+
+
+def is_same_expression(target: Catalog, identity: Identity, ours: str, theirs: str) -> bool:
+    """Whether one of the `stored_expressions` is the same on both sides; what it finds is the table's affair."""
+    return _plain([ours]) == _plain([theirs]) or _is_remembered(target, identity, [ours], [theirs])
+
+
+def _is_remembered(target: Catalog, identity: Identity, ours: Sequence[str], theirs: Sequence[str]) -> bool:
+    remembered = target.remembered.get(memory_key(identity))
     return remembered is not None and remembered == (digest(ours), digest(theirs))

@@ -68,7 +68,7 @@ def differences(source: Catalog, target: Catalog) -> list[Difference]:
 def _table(source: Catalog, target: Catalog, ours: SchemaObject, theirs: SchemaObject) -> Iterator[Difference]:
     """Columns first, by name. Defaults and checks are objects of their own here, and so no matter of CREATE TABLE."""
     pair = source.tables_by_name[ours.schema, ours.name], target.tables_by_name[theirs.schema, theirs.name]
-    for text in (*table_differences(*pair), *setting_differences(*pair)):
+    for text in (*table_differences(source, target, ours, theirs), *setting_differences(*pair)):
         yield Difference(ours.identity, text)
     if ours.lookups != theirs.lookups and not is_same(source, target, ours, theirs):
         yield _difference(ours, theirs)

@@ -14,7 +14,15 @@ from pg_migration.postgres.catalog import (
     Table,
 )
 from pg_migration.postgres.catalog.draft import PG_CLASS
-from pg_migration.postgres.catalog.identity import Identity, by_identity, identity_of, is_same, there
+from pg_migration.postgres.catalog.identity import (
+    Identity,
+    by_identity,
+    identity_of,
+    is_same,
+    is_same_expression,
+    stored_expressions,
+    there,
+)
 from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.catalog.schema_renaming import quote
 from pg_migration.postgres.ddl.alter import alterations, can_be_altered, leave_parents
@@ -326,10 +334,10 @@ def _impossible(item: SchemaObject) -> Notice:
 
 def _demand_same_columns(source: Catalog, target: Catalog) -> None:
     differences = []
-    for table in source.tables:
-        name = source.target_name(table.key)
-        if (found := target.tables_by_name.get(name)) is not None:
-            differences += [f"{name[0]}.{name[1]}: {text}" for text in table_differences(table, found)]
+    theirs = by_identity(target)
+    for key, item in by_identity(source).items():
+        if item.kind == "table" and (found := theirs.get(key)) is not None:
+            differences += [f"{key[1]}.{item.name}: {text}" for text in table_differences(source, target, item, found)]
     differences += _type_differences(source, target)
     differences += _meaning_differences(source, target)
     if differences:
@@ -372,22 +380,42 @@ def _used_types(target: Catalog) -> Mapping[Address, Sequence[str]]:
     return users
 
 
-def table_differences(source: Table, target: Table) -> Iterator[str]:
-    """What differs between two tables so that rows of the one do not fit into the other."""
-    if source.kind != target.kind:
-        yield f"is {_table_kind(source)} in the source and {_table_kind(target)} in the target"
-    elif source.partition_key != target.partition_key:
-        yield f"is partitioned by {source.partition_key} in the source and by {target.partition_key} in the target"
+def table_differences(source: Catalog, target: Catalog, ours: SchemaObject, theirs: SchemaObject) -> Iterator[str]:
+    """What differs between a table of either catalog so that rows of the one do not fit into the other."""
+    mine, found = source.tables_by_name[ours.schema, ours.name], target.tables_by_name[theirs.schema, theirs.name]
+    other = _other_expressions(source, target, ours, theirs)
+    if mine.kind != found.kind:
+        yield f"is {_table_kind(mine)} in the source and {_table_kind(found)} in the target"
+    elif "partition key" in {kind for kind, *_ in other}:
+        yield f"is partitioned by {mine.partition_key} in the source and by {found.partition_key} in the target"
+    yield from _column_differences(mine, found, {name for kind, *_, name in other if kind == "generated column"})
+
+
+def _other_expressions(
+    source: Catalog, target: Catalog, ours: SchemaObject, theirs: SchemaObject
+) -> Collection[Identity]:
+    """The expressions that both tables have, and not the same."""
+    if is_same(source, target, ours, theirs):
+        return ()
+    found = stored_expressions(target, target.tables_by_name[theirs.schema, theirs.name])
+    return [
+        key
+        for key, text in stored_expressions(source, source.tables_by_name[ours.schema, ours.name]).items()
+        if key in found and not is_same_expression(target, key, text, found[key])
+    ]
+
+
+def _column_differences(source: Table, target: Table, other_expressions: Collection[str]) -> Iterator[str]:
     ours, theirs = source.columns, target.columns
     known = {column.name: column for column in theirs}
     for column in ours:
-        other = known.get(column.name)
-        if other is None:
+        found = known.get(column.name)
+        if found is None:
             yield f"column {column.name} is missing in the target"
             continue
-        for said, mine, found in _column_properties(column, other):
-            if mine != found:
-                yield f"column {column.name}: {said} is {mine} in the source and {found} in the target"
+        for said, mine, its in _column_properties(column, found, column.name in other_expressions):
+            if mine != its:
+                yield f"column {column.name}: {said} is {mine} in the source and {its} in the target"
     names = {column.name for column in ours}
     for column in theirs:
         if column.name not in names:
@@ -396,11 +424,11 @@ def table_differences(source: Table, target: Table) -> Iterator[str]:
         yield "the columns are in another order"
 
 
-def _column_properties(source: Column, target: Column) -> Iterator[tuple[str, str, str]]:
+def _column_properties(source: Column, target: Column, other_expression: bool) -> Iterator[tuple[str, str, str]]:
     yield "type", source.ddl_type.replace('"', ""), target.ddl_type.replace('"', "")
     yield "collation", source.collation or "the type's", target.collation or "the type's"
     yield "generation", _GENERATED[source.generated], _GENERATED[target.generated]
-    if source.generated and target.generated:
+    if other_expression:
         yield "expression", source.default or "", target.default or ""
 
 

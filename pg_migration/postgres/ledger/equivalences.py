@@ -11,7 +11,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extras import execute_values
 
 from pg_migration.postgres.catalog import Catalog, SchemaObject
-from pg_migration.postgres.catalog.identity import Identity, by_identity, digest, memory_key
+from pg_migration.postgres.catalog.identity import Identity, by_identity, digest, memory_key, stored_expressions
 from pg_migration.postgres.connection.statements import execute
 
 TABLE = """
@@ -42,11 +42,19 @@ def remember(connection: Connection, source: Catalog, target: Catalog, made: Ite
     Returns:
         The number of objects noted.
     """
-    theirs = by_identity(target)
+    among = _among(source, made)
+    ours = {key: item.statements for key, item in among.items()}
+    theirs = {key: item.statements for key, item in by_identity(target).items()}
+    for catalog, texts, kept in (
+        (source, ours, {item.table for item in among.values() if item.kind == "table"}),
+        (target, theirs, target.tables_by_name.keys()),
+    ):
+        tables = (table for table in catalog.tables if table.key in kept)
+        texts |= {key: (text,) for table in tables for key, text in stored_expressions(catalog, table).items()}
     notes = [
-        (memory_key(key), digest(item), digest(found))
-        for key, item in _among(source, made).items()
-        if (found := theirs.get(key)) is not None and found.statements != item.statements
+        (memory_key(key), digest(text), digest(theirs[key]))
+        for key, text in ours.items()
+        if key in theirs and theirs[key] != text
     ]
     execute(connection, TABLE)
     if notes:

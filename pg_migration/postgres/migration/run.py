@@ -426,13 +426,16 @@ class MigrationRun:
         found = self._whole_target_catalog(self.catalog)
         if self._standing is not None:
             found = within_reach(found, self._standing.foreign.keys())
-        if self._made and not self.outcomes.failures:
-            remember(self.target_connection, self.catalog, found, self._made)
+        if self._made:
+            # What only part of an alteration was made of is not what the source has.
+            broken = {outcome.object.address._replace(aspect="") for outcome in self.outcomes.ddl if not outcome.made}
+            whole = [item for item in self._made if item.address._replace(aspect="") not in broken]
+            remember(self.target_connection, self.catalog, found, whole)
             self._made.clear()
         return found
 
     def note_made(self, objects: Iterable[SchemaObject]) -> None:
-        """Say what this run has made; where something failed, nothing is noted of how the server writes it."""
+        """Say what this run has made, so that it is noted how the server writes it."""
         self._made += objects
 
     @property
@@ -612,7 +615,7 @@ class MigrationRun:
 
     def _note_the_rest(self) -> None:
         """Note how the server writes what the last step has made."""
-        if self._made and not self.outcomes.failures:
+        if self._made:
             with suppress(MigrationError, psycopg2.Error):  # the next run then makes anew what is written otherwise
                 self.target_catalog()
 

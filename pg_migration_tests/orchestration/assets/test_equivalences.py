@@ -1,8 +1,13 @@
 """What the target remembers of how servers write objects: of those that a run has made, and of no others."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
-from pg_migration_tests.orchestration.harness import Platform
+from pg_migration_tests.conftest import PostgresServer, fresh_database
+from pg_migration_tests.orchestration.conftest import serve
+from pg_migration_tests.orchestration.harness import Database, Platform
 
 # A server writes EXTRACT(YEAR ...), reads that, and from then on writes it in lower case.
 WRITTEN_OTHERWISE = """
@@ -17,6 +22,18 @@ WRITTEN_OTHERWISE = """
     );
     ALTER TABLE t ADD CONSTRAINT late CHECK (extract('YEAR' FROM at) > 1) NOT VALID;
     CREATE TABLE p (at timestamp, CHECK (extract('YEAR' FROM at) > 0)) PARTITION BY RANGE (at);
+    CREATE TABLE by_year (at timestamp, n int) PARTITION BY RANGE (extract('YEAR' FROM at));
+    CREATE TABLE by_year_2000 PARTITION OF by_year FOR VALUES FROM (2000) TO (2001)
+        PARTITION BY LIST (extract('DAY' FROM at));
+    CREATE TABLE by_year_2000_1 PARTITION OF by_year_2000 FOR VALUES IN (1);
+    CREATE TABLE g (at timestamp, year numeric GENERATED ALWAYS AS (extract('YEAR' FROM at)) STORED);
+    CREATE TABLE g_child (more int) INHERITS (g);
+    CREATE TABLE secret (at timestamp);
+    CREATE POLICY young ON secret USING (extract('YEAR' FROM at) > 2000) WITH CHECK (extract('YEAR' FROM at) > 2001);
+    CREATE STATISTICS s ON (extract('YEAR' FROM at)), (extract('DAY' FROM at)) FROM t;
+    CREATE MATERIALIZED VIEW m AS SELECT extract('YEAR' FROM at) AS year FROM t;
+    INSERT INTO by_year SELECT timestamp '2000-02-01', n FROM generate_series(1, 10) AS n;
+    INSERT INTO g SELECT timestamp '2000-02-01' FROM generate_series(1, 10) AS n;
     CREATE TABLE p1 PARTITION OF p FOR VALUES FROM ('2000-01-01') TO ('2001-01-01');
     CREATE INDEX i ON t (extract('YEAR' FROM at));
     CREATE INDEX pi ON p (extract('YEAR' FROM at));
@@ -49,13 +66,91 @@ def test_each_step_notes_what_it_has_made(written: Platform) -> None:
     assert done.metadata("target_ddl")["created"] == 0
 
 
-def test_a_whole_run_notes_everything(written: Platform) -> None:
-    for _ in range(2):
-        done = written.migrate()
+@pytest.fixture(params=["16 to 16", "16 to 18"])
+def either(
+    request: pytest.FixtureRequest, postgres16: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Platform]:
+    """As `written`, between servers of one version too."""
+    if request.param == "16 to 18":
+        yield request.getfixturevalue("written")
+        return
+    databases = [fresh_database(postgres16) for _ in range(2)]
+    source, target = (Database(postgres16, next(urls)) for urls in databases)
+    source.psql(WRITTEN_OTHERWISE)
+    yield from serve(source, target, monkeypatch, tmp_path)
+    for urls in databases:
+        next(urls, None)
+
+
+RELATIONS = """
+    SELECT relname, oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind <> 'i' ORDER BY relname
+"""
+
+
+def test_a_whole_run_notes_everything(either: Platform) -> None:
+    found = []
+    for _ in range(3):
+        done = either.migrate()
         assert done.success, done.failures
         structure = done.every_check["post_data", "structure"]
         assert structure.passed, structure.metadata
+        found.append(either.target.psql(RELATIONS))
+    assert found == found[:1] * 3
     assert done.metadata("target_ddl")["created"] == 0
+    assert either.target.psql("SELECT count(*) FROM by_year_2000_1") == "10"
+
+
+def test_a_run_that_fails_notes_what_it_has_made(written: Platform) -> None:
+    written.source.psql("CREATE FUNCTION lost() RETURNS int LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_call_handler'")
+    written.source.psql("UPDATE pg_proc SET prosrc = 'gone' WHERE proname = 'lost'")
+    written.reload()
+    for _ in range(2):
+        done = written.migrate()
+        assert done.failures.keys() == {"database_checks", "summary"}, done.failures
+        assert done.failures["database_checks"].count("\n- ") == 2, "the function and its owner"
+    written.source.psql("DROP FUNCTION lost()")
+    done = written.migrate()
+    assert done.success, done.failures
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE g ALTER at SET DEFAULT now()",
+        "ALTER TABLE by_year ADD CHECK (n > 0)",
+        "ALTER TABLE g ADD UNIQUE (at)",
+    ],
+)
+def test_expressions_are_known_when_something_else_of_their_table_changes(written: Platform, change: str) -> None:
+    assert written.migrate().success
+    written.source.psql("DELETE FROM g;" + change)
+    for _ in range(2):
+        done = written.migrate()
+        assert done.success, done.failures
+    assert done.metadata("target_ddl")["created"] == 0
+
+
+OTHER_TABLES = {
+    "generated column": (
+        "ALTER TABLE g ALTER year SET EXPRESSION AS (extract('DAY' FROM at))",
+        'public.g: column year: expression is EXTRACT(YEAR FROM "at") in the source and EXTRACT(DAY FROM "at") in',
+    ),
+    "partition key": (
+        "DROP TABLE by_year; CREATE TABLE by_year (at timestamp, n int) PARTITION BY RANGE (extract('DAY' FROM at))",
+        'public.by_year: is partitioned by RANGE (EXTRACT(YEAR FROM "at")) in the source and by RANGE (EXTRACT(',
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "told"), OTHER_TABLES.values(), ids=OTHER_TABLES.keys())
+def test_tables_that_somebody_made_otherwise_are_not_taken_for_the_same(
+    written: Platform, change: str, told: str
+) -> None:
+    assert written.migrate().success
+    written.target.psql(change)
+    done = written.migrate()
+    assert not done.success
+    assert told in done.failures["target_ddl"]
 
 
 SOMEBODY_ELSES = {
@@ -63,6 +158,9 @@ SOMEBODY_ELSES = {
     "index": "DROP INDEX i; CREATE INDEX i ON t (id, at)",
     "domain": "ALTER DOMAIN d SET DEFAULT 7",
     "default": "ALTER TABLE t ALTER year SET DEFAULT 7",
+    "policy": "ALTER POLICY young ON secret USING (extract('YEAR' FROM at) > 1)",
+    "statistics": "DROP STATISTICS s; CREATE STATISTICS s ON (extract('YEAR' FROM at)), id FROM t",
+    "materialized view": "DROP MATERIALIZED VIEW m; CREATE MATERIALIZED VIEW m AS SELECT 7::numeric AS year FROM t",
     "check": "ALTER TABLE t DROP CONSTRAINT t_at_check, ADD CONSTRAINT t_at_check CHECK (id > 7)",
     "key": "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD CONSTRAINT t_pkey PRIMARY KEY (at)",
     "foreign key": "ALTER TABLE t DROP CONSTRAINT t_id_fkey, ADD CONSTRAINT t_id_fkey FOREIGN KEY (id) "
