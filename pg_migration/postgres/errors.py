@@ -36,6 +36,10 @@ class NotPermitted(MigrationError):
     """A role lacks a privilege that the migration needs."""
 
 
+class LedgerTooNew(MigrationError):
+    """The bookkeeping in the target was written by a newer version of this program. Nothing was touched."""
+
+
 class StructureConflict(MigrationError):
     """What exists in the target differs from the source, and nobody said that it may be replaced."""
 

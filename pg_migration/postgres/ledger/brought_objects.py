@@ -13,14 +13,8 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.catalog import Catalog, SchemaObject, TableName
 from pg_migration.postgres.catalog.identity import by_identity, identity_of, memory_key, there
 from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.ledger.schema import has
 
-TABLE = """
-CREATE TABLE IF NOT EXISTS _pg_migration.brought (
-    identity text PRIMARY KEY,
-    source text NOT NULL,
-    source_schema text NOT NULL
-)
-"""
 TABLES = """
 SELECT identity FROM _pg_migration.brought
  WHERE source OPERATOR(pg_catalog.=) %s AND pg_catalog.starts_with(identity, '(''table'', ')
@@ -44,7 +38,7 @@ DELETE FROM _pg_migration.brought
 
 def brought_tables(connection: Connection, origin: str) -> frozenset[TableName]:
     """The tables that migrations from a source brought, by their names in the target; some may be gone."""
-    if fetch(connection, "SELECT pg_catalog.to_regclass('_pg_migration.brought') IS NULL") == [(True,)]:
+    if not has(connection, "brought"):
         return frozenset()
     identities = (literal_eval(text) for (text,) in fetch(connection, TABLES, (origin,)))
     return frozenset((schema, name) for _, schema, _, name in identities)
@@ -54,13 +48,12 @@ def note_brought(connection: Connection, origin: str, source: Catalog, objects: 
     """Note objects of the source that were made in the target.
 
     Args:
-        connection: to the target, where the schema _pg_migration exists.
+        connection: to the target, where the ledger is.
         origin: which database the source is; the same text in every run.
         source: the catalog that the objects are from.
         objects: those that are there now. Noted ones may be noted again.
     """
     noted = {memory_key(identity_of(source, item)): item.schema for item in objects}
-    execute(connection, TABLE)
     if noted:
         execute(connection, NOTE, (origin, list(noted), list(noted.values())))
 

@@ -12,15 +12,7 @@ from psycopg2.extras import execute_values
 
 from pg_migration.postgres.catalog import Catalog, SchemaObject
 from pg_migration.postgres.catalog.identity import Identity, by_identity, digest, memory_key, stored_expressions
-from pg_migration.postgres.connection.statements import execute
 
-TABLE = """
-CREATE TABLE IF NOT EXISTS _pg_migration.structure (
-    identity text PRIMARY KEY,
-    source_digest text NOT NULL,
-    target_digest text NOT NULL
-)
-"""
 NOTE = """
 INSERT INTO _pg_migration.structure (identity, source_digest, target_digest) VALUES %s
     ON CONFLICT (identity) DO UPDATE
@@ -34,7 +26,7 @@ def remember(connection: Connection, source: Catalog, target: Catalog, made: Ite
     What is noted passes for equal from then on, so nothing else is: an object of the same name may be somebody's own.
 
     Args:
-        connection: to the target, where the schema _pg_migration exists.
+        connection: to the target, where the ledger is.
         source: what was migrated.
         target: the target, discovered after the objects were made.
         made: objects of the source, or alterations of those, that were made without a failure.
@@ -56,7 +48,6 @@ def remember(connection: Connection, source: Catalog, target: Catalog, made: Ite
         for key, text in ours.items()
         if key in theirs and theirs[key] != text
     ]
-    execute(connection, TABLE)
     if notes:
         with connection.cursor() as cursor:
             execute_values(cursor, NOTE, notes)

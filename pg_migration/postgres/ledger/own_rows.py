@@ -15,6 +15,7 @@ from psycopg2.extras import execute_values
 
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.connection.statements import execute, fetch, transaction
+from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.ledger.source_identity import Identity, place_in
 from pg_migration.postgres.sql_files import sql_file
 
@@ -108,7 +109,7 @@ def written(target: Connection, tables: Collection[TableName]) -> list[Written]:
 
     A server whose statistics were reset since counts from zero: what it has counted is of others all the same.
     """
-    if fetch(target, "SELECT to_regclass('_pg_migration.target_state') IS NULL") == [(True,)]:
+    if not has(target, "target_state"):
         return []
     found = []
     for schema, name, *pairs in fetch(target, _WRITTEN, _names(tables)):
@@ -185,7 +186,7 @@ def _present(target: Connection, emptied: Collection[TableName], dropped: Collec
 
 def _reasons(target: Connection, ends: Databases, relations: Sequence[_Relation]) -> Mapping[int, str | None]:
     """By oid why the rows of a relation are not ours, None where they are; without what the ledger does not know."""
-    if not relations or fetch(target, "SELECT to_regclass('_pg_migration.chunk') IS NULL") == [(True,)]:
+    if not relations or not has(target, "chunk"):
         return {}
     found: dict[int, str | None] = {}
     rows = fetch(

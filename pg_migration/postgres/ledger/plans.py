@@ -16,7 +16,7 @@ Cut = Sequence[tuple[str, list[str]]]
 
 @dataclass(frozen=True)
 class StoredPlan:
-    """How a run cut one table, and what the table looked like on both sides then; see ledger.sql."""
+    """How a run cut one table, and what the table looked like on both sides then."""
 
     table: TableName
     source_relation: int

@@ -9,6 +9,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.connection.endpoint import Endpoint
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import AnotherRunActive, ConfigurationError
+from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.snapshot.snapshot import SharedSnapshot, Snapshot
 
 ORPHAN_SECONDS = 30  # how long sessions of a run that is dead may take to end
@@ -90,8 +91,7 @@ def shared_snapshot(connection: Connection, owner: str) -> SharedSnapshot:
     Raises:
         ConfigurationError: the target's ledger does not know that run, or it has ended.
     """
-    known = fetch(connection, "SELECT to_regclass('_pg_migration.run') IS NOT NULL") == [(True,)]
-    found = known and fetch(
+    found = has(connection, "run") and fetch(
         connection,
         "SELECT snapshot, snapshot_at FROM _pg_migration.run WHERE run_id = %s AND finished_at IS NULL",
         (owner,),

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from psycopg2.extensions import connection as Connection
 from psycopg2.extras import execute_values
 
-from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.ledger.schema import has
 
 SequenceName = tuple[str, str]
 
@@ -19,23 +20,10 @@ class Position:
     is_called: bool
 
 
-_LEDGER = """
-CREATE TABLE IF NOT EXISTS _pg_migration.sequence_position (
-    schema_name    text NOT NULL,
-    sequence_name  text NOT NULL,
-    read_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
-    last_value     bigint NOT NULL,
-    is_called      boolean NOT NULL,
-    PRIMARY KEY (schema_name, sequence_name)
-)
-"""
-
-
 def record_positions(connection: Connection, positions: Mapping[SequenceName, Position]) -> None:
     """Write down where the source's sequences stood when they were read; names are the target's."""
     if not positions:
         return
-    _make_ledger(connection)
     rows = [(*name, str(p.last_value), p.is_called) for name, p in positions.items()]
     with connection.cursor() as cursor:
         execute_values(
@@ -48,9 +36,9 @@ def record_positions(connection: Connection, positions: Mapping[SequenceName, Po
         )
 
 
-def _recorded(connection: Connection) -> Mapping[SequenceName, tuple[str, Position]]:
+def recorded_positions(connection: Connection) -> Mapping[SequenceName, tuple[str, Position]]:
     """When the source was read for each sequence of the target, and what it said."""
-    if fetch(connection, "SELECT to_regclass('_pg_migration.sequence_position') IS NULL") == [(True,)]:
+    if not has(connection, "sequence_position"):
         return {}
     rows = fetch(
         connection,
@@ -58,8 +46,3 @@ def _recorded(connection: Connection) -> Mapping[SequenceName, tuple[str, Positi
         "FROM _pg_migration.sequence_position",
     )
     return {(schema, name): (at, Position(value, called)) for schema, name, at, value, called in rows}
-
-
-def _make_ledger(connection: Connection) -> None:
-    if fetch(connection, "SELECT to_regclass('_pg_migration.sequence_position') IS NULL") == [(True,)]:
-        execute(connection, _LEDGER)

@@ -9,6 +9,7 @@ from psycopg2.extras import execute_values
 
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.connection.statements import execute, fetch, transaction
+from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.sql_files import sql_file
 
 # A standby's snapshot does not list the transactions that were under way (PostgreSQL keeps them elsewhere in recovery),
@@ -47,8 +48,6 @@ def record(source: Connection, target: Connection, run_id: str, tables: Mapping[
     """
     if not tables:
         return
-    if fetch(target, "SELECT to_regclass('_pg_migration.source_state') IS NULL") == [(True,)]:
-        execute(target, sql_file("ledger/source_state.sql"))
     ((transactions, standby),) = fetch(source, _SNAPSHOT)
     names = {table.oid: name for table, name in tables.items()}
     rows = [
@@ -72,7 +71,7 @@ def state_at_copy(target: Connection, name: TableName) -> SourceState | None:
 
     None when the target's bookkeeping does not know.
     """
-    if fetch(target, "SELECT to_regclass('_pg_migration.source_state') IS NULL") == [(True,)]:
+    if not has(target, "source_state"):
         return None
     rows = fetch(
         target,

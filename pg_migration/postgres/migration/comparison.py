@@ -10,6 +10,7 @@ from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.ddl import Difference, differences
+from pg_migration.postgres.ledger.schema import version as ledger_version
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.schemas import map_schemas
@@ -57,6 +58,7 @@ def structural_differences(migration: Migration) -> tuple[Catalog, list[Differen
     owners, privileges = bool(migration.options.owners), migration.options.privileges
     with Connections("pg_migration compare") as connections:
         source, target = connections.open(migration.source), connections.open(migration.target)
+        ledger_version(target)  # refuses one that this program can't read
         schemas = map_schemas(migration.source_schemas, migration.target_schemas, source)
         ours = discover(
             source,

@@ -357,8 +357,10 @@ class MigrationRun:
 
     @cached_property
     def target_connection(self) -> Connection:
-        """A connection to the target for DDL and bookkeeping."""
-        return self._open(self.target)
+        """A connection to the target for DDL and bookkeeping, which this program can read."""
+        connection = self._open(self.target)
+        schema.version(connection)
+        return connection
 
     def _open(self, end: Endpoint) -> Connection:
         connection = self.connections.open(end)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.planning.plan import TablePlan
 
 # One worker, where no earlier run has left a figure: cautious for narrow rows between two ordinary machines. Long
@@ -94,7 +95,7 @@ def _table(plan: TablePlan, workers: int, speed: float) -> TableForecast:
 
 def usual_speed(target: Connection) -> float | None:
     """Bytes per second and worker, over all chunks in the target's ledger; None when there are none of some size."""
-    if fetch(target, "SELECT to_regclass('_pg_migration.chunk') IS NULL") == [(True,)]:
+    if not has(target, "chunk"):
         return None
     ((speed,),) = fetch(target, _SPEED, (LEAST_BYTES_MEASURED,))
     return float(speed) if speed else None

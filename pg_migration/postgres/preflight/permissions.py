@@ -10,6 +10,7 @@ from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.ddl import Judge, Obstacle, acted_for, missing_roles
 from pg_migration.postgres.ddl.permissions import SAID_KINDS
+from pg_migration.postgres.ledger.schema import LATEST, version
 from pg_migration.postgres.ledger.schema import SCHEMA as BOOKKEEPING
 from pg_migration.postgres.preflight.ends import Ends, Intent, ask, names_in_target
 from pg_migration.postgres.preflight.finding import Finding, error, listed, passed
@@ -126,14 +127,21 @@ def _schemas(ends: Ends) -> Iterator[Finding]:
 
 
 def _bookkeeping(target: Connection) -> Iterator[Finding]:
-    ((role, database, there, owner, usable),) = ask(target, "bookkeeping")
-    if usable:
+    ((role, database, there, owner, usable, upgradable),) = ask(target, "bookkeeping")
+    if usable and (upgradable or version(target) == LATEST):
         return
-    if there:
+    if usable:
+        yield error(
+            WRITABLE,
+            f"role {role} may not upgrade the bookkeeping schema {BOOKKEEPING} of the target database {database}, "
+            f"which an older version of this program has made",
+            f"Connect as {owner} once, or as a superuser run: GRANT {quoted(owner)} TO {quoted(role)};",
+        )
+    elif there:
         yield error(
             WRITABLE,
             f"role {role} may not write to the bookkeeping schema {BOOKKEEPING} of the target database {database}",
-            f"As {owner}, or a superuser, run: GRANT USAGE, CREATE ON SCHEMA {BOOKKEEPING} TO {quoted(role)}; "
+            f"As {owner}, or a superuser, run: GRANT USAGE ON SCHEMA {BOOKKEEPING} TO {quoted(role)}; "
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {BOOKKEEPING} TO {quoted(role)}; Or connect "
             f"as {owner}, or drop it, which forgets what was loaded: DROP SCHEMA {BOOKKEEPING} CASCADE;",
         )

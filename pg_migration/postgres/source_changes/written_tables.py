@@ -14,6 +14,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import ConfigurationError
+from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.sql_files import sql_file
 
 
@@ -49,7 +50,7 @@ def copied_at(target: Connection) -> Mapping[TableName, datetime]:
 
     Tables that a run left unfinished, or that failed their checks, are not among them.
     """
-    if fetch(target, "SELECT to_regclass('_pg_migration.chunk') IS NULL") == [(True,)]:
+    if not has(target, "chunk"):
         return {}
     return {
         (schema, name): at

@@ -20,14 +20,6 @@ from pg_migration.postgres.errors import CopyFailed, CopyMismatch, server_messag
 from pg_migration.postgres.transfer.sequences import read_positions, set_positions
 from pg_migration.postgres.transfer.streams.copy_stream import stream
 
-_NOTED = """
-CREATE TABLE IF NOT EXISTS _pg_migration.extension_rows (
-    schema_name text,
-    table_name text,
-    PRIMARY KEY (schema_name, table_name)
-)
-"""
-
 
 @dataclass(frozen=True)
 class ExtensionRows:
@@ -75,12 +67,11 @@ def copy_extension_rows(
     Args:
         source: sees the snapshot.
         tables: `Catalog.configurations`.
-        target: in autocommit mode; the extensions are there, and the schema _pg_migration.
+        target: in autocommit mode; the extensions are there, and the ledger.
         overwrite: whether rows of the target may go that no migration has loaded.
     """
     if not tables:
         return
-    execute(target, _NOTED)
     there = configurations(target)
     for extension in dict.fromkeys(table.extension for table in tables):
         ours = [table for table in tables if table.extension == extension]

@@ -7,6 +7,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.sql_files import sql_file
 from pg_migration.postgres.verification.observation import Observation
 
@@ -37,7 +38,7 @@ def find_leftovers(
         if is_so and (schema, table) in migrated and ours.get(place, state != _INVALID) is False:
             what = f"{name} on {schema}.{table}" if name else f"{schema}.{table}"
             found.append(Observation(what, f"{state}, which it is not in the source"))
-    if fetch(target, "SELECT to_regclass('_pg_migration.suspended') IS NOT NULL") == [(True,)]:
+    if has(target, "suspended"):
         found += [
             Observation(f'{kind} "{name}" on {schema}.{table}', "set aside for a load, and not brought back")
             for kind, name, schema, table in fetch(

@@ -8,7 +8,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog.values_path import DEFAULT_PATH, ValuesPath, application_path, fetch_rows
 from pg_migration.postgres.connection.statements import fetch
-from pg_migration.postgres.ledger.sequence_positions import Position, SequenceName, _recorded
+from pg_migration.postgres.ledger.sequence_positions import Position, SequenceName, recorded_positions
 from pg_migration.postgres.sql_files import sql_file
 from pg_migration.postgres.transfer.sequences import SEQUENCES_PER_QUERY, read_positions
 from pg_migration.postgres.verification.observation import Observation
@@ -66,7 +66,7 @@ def compare_sequences(
     ours = read_states(source, sequences, application_path(settings, {}))
     renamed = [(schemas[schema], name) for schema, name in sequences]
     theirs = read_states(target, renamed, application_path(settings, schemas))
-    recorded = _recorded(target)
+    recorded = recorded_positions(target)
     found: list[Observation] = []
     for (schema, name), state in ours.items():
         key = (schemas[schema], name)

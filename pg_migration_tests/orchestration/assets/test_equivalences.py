@@ -83,7 +83,8 @@ def either(
 
 
 RELATIONS = """
-    SELECT relname, oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind <> 'i' ORDER BY relname
+    SELECT relname, oid FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm') ORDER BY relname
 """
 
 

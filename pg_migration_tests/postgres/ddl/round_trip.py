@@ -12,6 +12,7 @@ from pg_migration.postgres.catalog import Catalog, Phase, discover, installed_ex
 from pg_migration.postgres.connection.session_settings import pin
 from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.ddl import Outcome, Reconciliation, apply, differences, missing, note_all_brought, reconcile
+from pg_migration.postgres.ledger import schema as ledger
 from pg_migration_tests.conftest import PostgresServer
 
 PUBLIC: Mapping[str, str] = {"public": "public"}
@@ -89,7 +90,7 @@ def migrate(
         )
         for name in schemas.values():
             execute(target, 'CREATE SCHEMA IF NOT EXISTS "' + name.replace('"', '""') + '"')
-        execute(target, "CREATE SCHEMA IF NOT EXISTS _pg_migration")
+        ledger.create(target)
         names = {name: name for name in schemas.values()}
         plan = reconcile(ours, discover(target, names, brought_from=pair.source_url), drop_existing)
         for statement in plan.drop:

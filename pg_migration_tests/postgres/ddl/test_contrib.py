@@ -71,7 +71,6 @@ def test_views_that_two_versions_write_differently_are_left_alone(
         pair.load("CREATE TABLE t (a int, b int); CREATE VIEW v AS SELECT a, b FROM t WHERE a > 0;")
         done = migrate(pair)
         assert [item.identity for item in migrate(pair).plan.dropped] == ['owner of view "public"."v"', "view public.v"]
-        pair.prepare("CREATE SCHEMA IF NOT EXISTS _pg_migration")
         with session(pair.target_url) as target:
             assert remember(target, done.source, discover(target, {"public": "public"}), done.source.objects) == 1
         assert migrate(pair).plan.create == ()

@@ -5,6 +5,7 @@ import pytest
 from pg_migration.postgres.catalog import discover
 from pg_migration.postgres.ddl import differences, remember
 from pg_migration.postgres.errors import StructureConflict
+from pg_migration.postgres.ledger import schema as ledger
 from pg_migration_tests.meaning import meaning_of
 from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_identical, assert_same_dump, migrate, session
 
@@ -222,8 +223,9 @@ def test_what_is_remembered_hides_no_other_meaning(request: pytest.FixtureReques
     pair: Pair = request.getfixturevalue(versions)
     tables = LOOSE + of("loose", TABLES)
     pair.load(tables + "SET search_path = public, pg_catalog;" + ddl)
-    pair.prepare(tables + "SET search_path = pg_catalog;" + ddl + "CREATE SCHEMA _pg_migration;")
+    pair.prepare(tables + "SET search_path = pg_catalog;" + ddl)
     with session(pair.source_url) as ours, session(pair.target_url) as theirs:
+        ledger.create(theirs)
         source, found = discover(ours, {"public": "public"}), discover(theirs, {"public": "public"})
         remember(theirs, source, found, [*source.objects, *source.parts])
         told = differences(source, discover(theirs, {"public": "public"}))

@@ -1,7 +1,6 @@
--- The bookkeeping of pg_migration in a target database. Everything of ours is in this one schema. Its name begins with an
--- underscore because PostgreSQL reserves names that begin with pg_ (docs: CREATE SCHEMA).
-CREATE SCHEMA IF NOT EXISTS _pg_migration;
-
+-- The bookkeeping of pg_migration in a target database, as the first release made it. Ledgers had no version then, and some
+-- of these tables were made when there was something to write to them: so IF NOT EXISTS here and in the next file. Later
+-- files know what they meet.
 CREATE TABLE IF NOT EXISTS _pg_migration.run (
     run_id         text PRIMARY KEY,
     source         text NOT NULL,               -- address without password
@@ -11,8 +10,7 @@ CREATE TABLE IF NOT EXISTS _pg_migration.run (
     finished_at    timestamptz,
     succeeded      boolean,
     snapshot_xmin  bigint,                      -- transactions of the source below it had ended; counts in 64 bits
-    source_server  text,                        -- the life of the source's server in which that number holds
-    identities     json                         -- of source and target, by which both are known again
+    source_server  text                         -- the life of the source's server in which that number holds
 );
 
 -- One row per chunk, written in the transaction of its COPY: a row is here if and only if its rows are in the table.
@@ -63,21 +61,39 @@ CREATE TABLE IF NOT EXISTS _pg_migration.suspended (
     PRIMARY KEY (schema_name, table_name, kind, name)
 );
 
--- How far the target's server had counted what is written to a table when our last run on it ended. What it counts beyond
--- that others have written.
-CREATE TABLE IF NOT EXISTS _pg_migration.target_state (
-    schema_name    text NOT NULL,
+-- What the source's tables looked like in a run's snapshot: how a later comparison knows that they have changed since.
+CREATE TABLE IF NOT EXISTS _pg_migration.source_state (
+    run_id         text NOT NULL,
+    schema_name    text NOT NULL,               -- in the target
     table_name     text NOT NULL,
-    relation       oid NOT NULL,
-    inserted       bigint NOT NULL,
+    relation       oid NOT NULL,                -- in the source
+    file           bigint,                      -- relfilenode: another one after whatever rewrites or empties the table
+    transactions   text NOT NULL,               -- the snapshot, as txid_current_snapshot() writes it
+    inserted       bigint NOT NULL,             -- rows, as the source's statistics had counted them
     updated        bigint NOT NULL,
     deleted        bigint NOT NULL,
-    PRIMARY KEY (schema_name, table_name)
+    PRIMARY KEY (run_id, schema_name, table_name)
 );
 
--- Bookkeeping that is older than these columns.
-ALTER TABLE _pg_migration.run ADD COLUMN IF NOT EXISTS snapshot_xmin bigint;
-ALTER TABLE _pg_migration.run ADD COLUMN IF NOT EXISTS source_server text;
-ALTER TABLE _pg_migration.chunk ADD COLUMN IF NOT EXISTS target_xid bigint;
-ALTER TABLE _pg_migration.chunk ADD COLUMN IF NOT EXISTS copied_by text;
-ALTER TABLE _pg_migration.run ADD COLUMN IF NOT EXISTS identities json;
+-- The source's sequences when they were read; the names are the target's.
+CREATE TABLE IF NOT EXISTS _pg_migration.sequence_position (
+    schema_name    text NOT NULL,
+    sequence_name  text NOT NULL,
+    read_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_value     bigint NOT NULL,
+    is_called      boolean NOT NULL,
+    PRIMARY KEY (schema_name, sequence_name)
+);
+
+-- How each server writes one and the same object, as digests of its DDL.
+CREATE TABLE IF NOT EXISTS _pg_migration.structure (
+    identity       text PRIMARY KEY,
+    source_digest  text NOT NULL,
+    target_digest  text NOT NULL
+);
+
+-- The files that were run on this ledger, by their numbers.
+CREATE TABLE IF NOT EXISTS _pg_migration.version (
+    version        integer PRIMARY KEY,
+    upgraded_at    timestamptz NOT NULL DEFAULT clock_timestamp()
+);
