@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import dagster as dg
-from dagster._cli.utils import get_possibly_temporary_instance_for_cli
 from sqlalchemy.exc import SQLAlchemyError
 
-from pg_migration.cli.exit_status import Misused, _first_line
+from pg_migration.cli.exit_status import Misused, first_line
+from pg_migration.orchestration.dagster_internals.commands import (
+    get_possibly_temporary_instance_for_cli,
+    without_telemetry,
+)
 
 
 @contextmanager
@@ -26,10 +29,7 @@ def user_instance() -> Iterator[dg.DagsterInstance]:
             instance = stack.enter_context(get_possibly_temporary_instance_for_cli("pg_migration", logger=hushed))
         except (dg.DagsterInvariantViolationError, dg.DagsterInvalidConfigError, OSError, SQLAlchemyError) as error:
             raise Misused(
-                f"Dagster's records can't be opened: {_first_line(error)}. Set DAGSTER_HOME to a folder of yours."
+                f"Dagster's records can't be opened: {first_line(error)}. Set DAGSTER_HOME to a folder of yours."
             ) from None
-        if not instance.get_settings("telemetry"):
-            # Dagster's own commands count how they are used in the user's home, and fail where that can't be written.
-            # Whoever wants this can switch it on in dagster.yaml.
-            instance._settings = {**(instance._settings or {}), "telemetry": {"enabled": False}}
+        without_telemetry(instance)
         yield instance

@@ -60,6 +60,6 @@ def status_of(command: click.Command, arguments: Sequence[str] | None, name: str
     return SUCCEEDED
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """What SQLAlchemy says without the statement and its parameters."""
     return str(error.orig if isinstance(error, DBAPIError) and error.orig else error).partition("\n")[0].rstrip(".")

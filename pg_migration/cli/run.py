@@ -11,19 +11,18 @@ from typing import Any, TextIO
 from uuid import uuid4
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster_shared.error import SerializableErrorInfo
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from pg_migration.cli.consent import with_consent
 from pg_migration.cli.dagster_instance import user_instance
-from pg_migration.cli.exit_status import Misused, RecordsLost, _first_line, misuse_told
+from pg_migration.cli.exit_status import Misused, RecordsLost, first_line, misuse_told
 from pg_migration.cli.options import merged
 from pg_migration.cli.progress import Follower, follower
 from pg_migration.cli.report import print_report
 from pg_migration.cli.streams import Forgiving, put
 from pg_migration.orchestration import environment, load_events
+from pg_migration.orchestration.dagster_internals.running import SerializableErrorInfo
 from pg_migration.orchestration.jobs.migrate import MIGRATE
 from pg_migration.orchestration.location import code_location
 from pg_migration.orchestration.runs.failures import INTERRUPTED
@@ -95,7 +94,7 @@ def execute(
             result = job.execute_in_process(instance=instance, run_id=run_id, run_config=wanted, raise_on_error=False)
     except SQLAlchemyError as error:
         raise RecordsLost(
-            f"Dagster's records can't be written: {_first_line(error)}. They are where DAGSTER_HOME or its "
+            f"Dagster's records can't be written: {first_line(error)}. They are where DAGSTER_HOME or its "
             f"dagster.yaml says ({os.environ.get('DAGSTER_HOME') or 'else in this folder'}). Make room there and run "
             f"this again: it goes on with what was copied."
         ) from None
@@ -127,7 +126,7 @@ def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
 
 
 def _message(error: SerializableErrorInfo) -> str:
-    return INTERRUPTED if error.cls_name == DagsterExecutionInterruptedError.__name__ else error.message.strip()
+    return INTERRUPTED if error.cls_name == dg.DagsterExecutionInterruptedError.__name__ else error.message.strip()
 
 
 def run_job(job: str, config: Mapping[str, Any], as_json: bool, verbose: bool) -> bool:

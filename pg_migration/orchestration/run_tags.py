@@ -1,7 +1,12 @@
 """Tags of runs, and the statuses of runs that have not ended or that have."""
 
 import dagster as dg
-from dagster._core.storage.tags import MAX_RETRIES_TAG, RETRY_ON_ASSET_OR_OP_FAILURE_TAG, RETRY_STRATEGY_TAG
+
+from pg_migration.orchestration.dagster_internals.running import (
+    MAX_RETRIES_TAG,
+    RETRY_ON_ASSET_OR_OP_FAILURE_TAG,
+    RETRY_STRATEGY_TAG,
+)
 
 # Dagster's daemon starts a run again, from its first step and so from a new snapshot, when its process died. After a
 # step that failed it does not: most failures stay what they are, however often they are tried. `at_end` allows it where
@@ -29,9 +34,6 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-
-
-BACKFILL_TAG = "dagster/backfill"
 
 
 SNAPSHOT_OF = "pg_migration/snapshot_of"

@@ -6,6 +6,11 @@ from typing import Any
 
 import dagster as dg
 
+from pg_migration.orchestration.dagster_internals.running import (
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+    STEPS_LOGGER,
+)
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import markdown
 from pg_migration.orchestration.runs.concurrency import source_pool
@@ -37,7 +42,7 @@ def _is_about_something_else(record: logging.LogRecord) -> bool:
     return "emitted no result" not in str(record.msg)
 
 
-logging.getLogger("dagster._core.execution.plan.active").addFilter(_is_about_something_else)
+logging.getLogger(STEPS_LOGGER).addFilter(_is_about_something_else)
 
 
 def build_table_checks(relations: Relations) -> dg.AssetChecksDefinition | None:
@@ -96,7 +101,7 @@ def _hashable(
     """
     if not run.options.check_content:
         return set()
-    if not any(tag in context.run.tags for tag in ("dagster/partition", "dagster/asset_partition_range_start")):
+    if not any(tag in context.run.tags for tag in (PARTITION_NAME_TAG, ASSET_PARTITION_RANGE_START_TAG)):
         return set(names)
     loaded = run.outcomes.loaded
     return {n for n in names if n in loaded and loaded[n].covers_table and loaded[n].plan.table.kind == "r"}

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 
 import dagster as dg
 from dagster import MultiDependencyDefinition, NodeInvocation
-from dagster._core.definitions.dependency import IDependencyDefinition
 
+from pg_migration.orchestration.dagster_internals.running import IDependencyDefinition
 from pg_migration.orchestration.location.names import SUMMARY
 from pg_migration.orchestration.runs.concurrency import run_tags
 

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from pydantic import Field
 
 from pg_migration.orchestration import environment
+from pg_migration.orchestration.dagster_internals.running import IMPLICIT_ASSET_JOB_NAME, REPOSITORY_LABEL_TAG
 from pg_migration.orchestration.jobs.migrate import MIGRATE
 from pg_migration.orchestration.jobs.plan import PLAN
 from pg_migration.orchestration.jobs.preflight import PREFLIGHT
@@ -24,9 +24,6 @@ from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.reporting import store
 
 PRUNE = "prune_old_runs"
-
-# What materializing in the UI runs as.
-ASSET_JOB = "__ASSET_JOB"
 
 
 class Pruning(dg.Config):
@@ -71,7 +68,7 @@ def old_runs(instance: dg.DagsterInstance, before: datetime, repository: str | N
     """
     found: list[str] = []
     kept = _last_of_assets(instance)
-    for job in (MIGRATE, VALIDATE, REPAIR, PREFLIGHT, PLAN, PRUNE, ASSET_JOB):
+    for job in (MIGRATE, VALIDATE, REPAIR, PREFLIGHT, PLAN, PRUNE, IMPLICIT_ASSET_JOB_NAME):
         newest = instance.get_run_records(
             dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1, order_by="id"
         )

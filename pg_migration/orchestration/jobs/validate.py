@@ -1,8 +1,8 @@
 """The job ``validate``: all checks, without copying."""
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from pg_migration.orchestration.dagster_internals.running import UnresolvedAssetJobDefinition
 from pg_migration.orchestration.runs.concurrency import run_tags
 
 VALIDATE = "validate"

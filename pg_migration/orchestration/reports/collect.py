@@ -7,9 +7,9 @@ from importlib.metadata import version
 from typing import Any
 
 from dagster import AssetCheckEvaluation, AssetCheckSeverity, DagsterEventType, DagsterInstance, MetadataValue
-from dagster._core.execution.stats import RunStepKeyStatsSnapshot, StepEventStatus
 
 from pg_migration.orchestration import environment
+from pg_migration.orchestration.dagster_internals.running import RunStepKeyStatsSnapshot, StepEventStatus
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.postgres.catalog import Catalog, TableName
 from pg_migration.postgres.connection.endpoint import Side

@@ -2,9 +2,9 @@
 
 import dagster as dg
 
+from pg_migration.orchestration.dagster_internals.running import BACKFILL_ID_TAG
 from pg_migration.orchestration.location import code_location
 from pg_migration.orchestration.location.table_assets import Relations
-from pg_migration.orchestration.run_tags import BACKFILL_TAG
 from pg_migration.orchestration.runs.fan_out import demand_queue
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.migration.run import MigrationRun, Scope
@@ -79,7 +79,7 @@ def _demand_nothing_left_out(context: dg.AssetExecutionContext) -> None:
     Raises:
         ConfigurationError: naming these tables.
     """
-    launched = context.run.tags.get(BACKFILL_TAG)
+    launched = context.run.tags.get(BACKFILL_ID_TAG)
     backfill = context.instance.get_backfill(launched) if launched else None
     if backfill is None or backfill.asset_selection is None or backfill.asset_backfill_data is None:
         return

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 import dagster as dg
-from dagster._core.storage.tags import MAX_RETRIES_TAG, RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 
+from pg_migration.orchestration.dagster_internals.running import MAX_RETRIES_TAG, RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 from pg_migration.orchestration.notifications.notify import tell_of
 from pg_migration.orchestration.run_tags import PASSING
 from pg_migration.postgres.migration.run import MigrationRun

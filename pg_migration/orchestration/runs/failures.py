@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
 
 from pg_migration.orchestration.run_tags import PASSING
 from pg_migration.postgres.errors import MigrationError
@@ -33,7 +32,7 @@ def told_plainly(run: MigrationRun, context: Context) -> Iterator[None]:
         raise _failure(str(error), {PASSING: dg.MetadataValue.bool(True)} if error.passing else None) from None
     except BaseException as error:  # unforeseen, or an interrupt: with its stack, but the summary must know of it too
         if not isinstance(error, dg.Failure):
-            interrupted = isinstance(error, (KeyboardInterrupt, DagsterExecutionInterruptedError))
+            interrupted = isinstance(error, (KeyboardInterrupt, dg.DagsterExecutionInterruptedError))
             failures.append(INTERRUPTED if interrupted else f"{type(error).__name__}: {error}")
         raise
 

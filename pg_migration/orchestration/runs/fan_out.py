@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import dagster as dg
-from dagster._core.events import DagsterEventType
-from dagster._core.execution.api import create_execution_plan
-from dagster._core.origin import JobPythonOrigin
-from dagster._core.remote_origin import RemoteJobOrigin
-from dagster._core.snap import ExecutionPlanSnapshot, snapshot_from_execution_plan
-from dagster._core.workspace.context import BaseWorkspaceRequestContext
 
+from pg_migration.orchestration.dagster_internals.running import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    ExecutionPlanSnapshot,
+    JobPythonOrigin,
+    RemoteJobOrigin,
+    create_execution_plan,
+    snapshot_from_execution_plan,
+)
 from pg_migration.orchestration.run_tags import SNAPSHOT_OF
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.errors import ConfigurationError, MigrationError
@@ -183,14 +186,14 @@ class Spread:
             asset_graph=job.asset_layer.asset_graph,
         )
         # The queue only writes the run down. The daemon, which launches it, has a workspace of its own.
-        context.instance.submit_run(run.run_id, cast(BaseWorkspaceRequestContext, None))
+        context.instance.submit_run(run.run_id, cast(Any, None))
         return str(run.run_id)
 
     def _tags(self, share: _Share) -> Mapping[str, str]:
         return {
             SNAPSHOT_OF: self._context.run.run_id,
-            "dagster/asset_partition_range_start": share.first,
-            "dagster/asset_partition_range_end": share.last,
+            ASSET_PARTITION_RANGE_START_TAG: share.first,
+            ASSET_PARTITION_RANGE_END_TAG: share.last,
         }
 
     def _config(self) -> Mapping[str, Any]:
@@ -216,7 +219,7 @@ class Spread:
                 raise MigrationError(f"run {run}, which was to copy {borrower.share}, {_silence(status)}")
 
     def _reason(self, run: str) -> str:
-        for record in self._context.instance.all_logs(run, of_type=DagsterEventType.STEP_FAILURE):
+        for record in self._context.instance.all_logs(run, of_type=dg.DagsterEventType.STEP_FAILURE):
             failed = record.dagster_event and record.dagster_event.step_failure_data
             if failed and failed.user_failure_data and failed.user_failure_data.description:
                 return str(failed.user_failure_data.description)

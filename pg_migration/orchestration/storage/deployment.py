@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dagster._core.storage.base_storage import DagsterStorage
-from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres.utils import get_conn_string
 
+from pg_migration.orchestration.dagster_internals.storing import (
+    ConfigurableClass,
+    ConfigurableClassData,
+    DagsterStorage,
+)
 from pg_migration.orchestration.storage.event_log import (
     BATCH_SIZE,
     BATCH_SIZE_VARIABLE,

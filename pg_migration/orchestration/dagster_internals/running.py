@@ -1,0 +1,45 @@
+"""Of jobs, runs and their steps."""
+
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
+from dagster._core.definitions.dependency import IDependencyDefinition
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.execution.api import create_execution_plan
+from dagster._core.execution.plan.active import __name__ as STEPS_LOGGER
+from dagster._core.execution.stats import RunStepKeyStatsSnapshot, StepEventStatus
+from dagster._core.origin import JobPythonOrigin
+from dagster._core.remote_origin import RemoteJobOrigin
+from dagster._core.snap import ExecutionPlanSnapshot, snapshot_from_execution_plan
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    BACKFILL_ID_TAG,
+    MAX_RETRIES_TAG,
+    PARTITION_NAME_TAG,
+    REPOSITORY_LABEL_TAG,
+    RETRY_ON_ASSET_OR_OP_FAILURE_TAG,
+    RETRY_STRATEGY_TAG,
+)
+from dagster_shared.error import SerializableErrorInfo
+
+__all__ = [
+    "ASSET_PARTITION_RANGE_END_TAG",
+    "ASSET_PARTITION_RANGE_START_TAG",
+    "BACKFILL_ID_TAG",
+    "IMPLICIT_ASSET_JOB_NAME",
+    "MAX_RETRIES_TAG",
+    "PARTITION_NAME_TAG",
+    "REPOSITORY_LABEL_TAG",
+    "RETRY_ON_ASSET_OR_OP_FAILURE_TAG",
+    "RETRY_STRATEGY_TAG",
+    "STEPS_LOGGER",
+    "ExecutionPlanSnapshot",
+    "IDependencyDefinition",
+    "JobPythonOrigin",
+    "RemoteJobOrigin",
+    "RunStepKeyStatsSnapshot",
+    "SerializableErrorInfo",
+    "StepEventStatus",
+    "UnresolvedAssetJobDefinition",
+    "create_execution_plan",
+    "snapshot_from_execution_plan",
+]
