@@ -157,7 +157,7 @@ def rows_per_second(done: TableLoaded) -> int:
 def plan_metadata(found: Forecast) -> dict[str, Figure]:
     """The plan as asset metadata."""
     return {
-        "plan": markdown(_rows(found)),
+        "plan": markdown(forecast_rows(found)),
         "planned_rows": found.rows,
         "planned_bytes": found.bytes,
         "planned_chunks": found.chunks,
@@ -166,7 +166,7 @@ def plan_metadata(found: Forecast) -> dict[str, Figure]:
     }
 
 
-def _rows(found: Forecast) -> list[dict[str, object]]:
+def forecast_rows(found: Forecast) -> list[dict[str, object]]:
     return [
         {
             "order": number,

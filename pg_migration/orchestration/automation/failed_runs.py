@@ -3,8 +3,8 @@
 import dagster as dg
 
 from pg_migration.orchestration.notifications.channels import channels
-from pg_migration.orchestration.notifications.notify import _send, _told
-from pg_migration.orchestration.notifications.run_report import _of_record
+from pg_migration.orchestration.notifications.notify import failure_mark, send
+from pg_migration.orchestration.notifications.run_report import report_of_record
 from pg_migration.orchestration.run_tags import NOTIFIED_TAG, SNAPSHOT_OF
 
 
@@ -19,9 +19,13 @@ def build_failed_runs() -> dg.SensorDefinition:
     )
     def failed_runs(context: dg.RunFailureSensorContext) -> None:
         run = context.instance.get_run_by_id(context.dagster_run.run_id) or context.dagster_run
-        if SNAPSHOT_OF in run.tags or run.tags.get(NOTIFIED_TAG) == _told(run.run_id):
+        if SNAPSHOT_OF in run.tags or run.tags.get(NOTIFIED_TAG) == failure_mark(run.run_id):
             return
         reasons = [event.message for event in context.get_step_failure_events() if event.message]
-        _send(_of_record(run, reasons or [context.failure_event.message or ""]), list(channels()), context.log.warning)
+        send(
+            report_of_record(run, reasons or [context.failure_event.message or ""]),
+            list(channels()),
+            context.log.warning,
+        )
 
     return failed_runs

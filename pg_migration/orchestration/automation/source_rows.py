@@ -52,7 +52,7 @@ def build_source_rows_changed(relations: Relations, job: dg.JobDefinition) -> dg
         try:
             marks, copied = _look_at_rows(relations)
         except (MigrationError, psycopg2.Error) as error:
-            return dg.SkipReason(_told(error))
+            return dg.SkipReason(message_of(error))
         watch = Watch.parse(context.cursor).after(marks, copied)
         cursor = watch.text()
         written = sorted(name for name, mark in marks.items() if watch.copied.get(name) != mark)
@@ -172,7 +172,7 @@ def _look_at_rows(relations: Relations) -> tuple[MarksNow, Mapping[TableName, da
     return MarksNow(found.at, {name: mark for name, mark in named.items() if name in watched}), copied
 
 
-def _told(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     return str(error) if isinstance(error, MigrationError) else server_message(error)
 
 

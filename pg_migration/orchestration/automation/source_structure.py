@@ -9,7 +9,7 @@ import dagster as dg
 import psycopg2
 
 from pg_migration.orchestration import environment
-from pg_migration.orchestration.automation.source_rows import WATCH_INTERVAL_SECONDS, _told
+from pg_migration.orchestration.automation.source_rows import WATCH_INTERVAL_SECONDS, message_of
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.notifications.notify import tell
 from pg_migration.postgres.catalog import discover
@@ -32,7 +32,7 @@ def build_source_structure_changed(relations: Relations) -> dg.SensorDefinition:
         try:
             now = _fingerprint(relations)
         except (MigrationError, psycopg2.Error) as error:
-            return dg.SkipReason(_told(error))
+            return dg.SkipReason(message_of(error))
         cursor = _pack(now)
         if not context.cursor:
             return dg.SensorResult(skip_reason=f"{len(now):,} objects; changes are told from now on", cursor=cursor)

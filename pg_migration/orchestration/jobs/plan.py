@@ -3,7 +3,7 @@
 import dagster as dg
 
 from pg_migration.orchestration import environment
-from pg_migration.orchestration.metadata import _rows, markdown_text, plan_metadata
+from pg_migration.orchestration.metadata import forecast_rows, markdown_text, plan_metadata
 from pg_migration.orchestration.runs.failures import told_plainly
 from pg_migration.postgres.migration.forecast import look_ahead
 from pg_migration.postgres.migration.run import MigrationRun
@@ -18,7 +18,7 @@ def _copy_plan(context: dg.OpExecutionContext, migration: dg.ResourceParam[Migra
         migration.migration.check()
         found = migration.call(lambda: look_ahead(migration))
         migration.outcomes.forecast = found
-    lines = [*migration.cautions, markdown_text(_rows(found)), formats.forecast(found)]
+    lines = [*migration.cautions, markdown_text(forecast_rows(found)), formats.forecast(found)]
     context.log.info("\n" + "\n".join(lines))
     return dg.Output(None, metadata=plan_metadata(found))
 

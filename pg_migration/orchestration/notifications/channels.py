@@ -7,7 +7,7 @@ of incoming webhooks and the standard library's SMTP client do it here.
 import os
 from collections.abc import Iterator, Mapping
 
-from pg_migration.orchestration.notifications.mail import SMTP_HOST, _mail
+from pg_migration.orchestration.notifications.mail import SMTP_HOST, mail_channel
 from pg_migration.orchestration.notifications.message import Channel
 from pg_migration.orchestration.notifications.slack import SLACK_WEBHOOK_URL, Slack
 from pg_migration.postgres.errors import ConfigurationError
@@ -20,6 +20,6 @@ def channels(environment: Mapping[str, str] = os.environ) -> Iterator[Channel | 
         yield Slack(url)
     if known.get(SMTP_HOST):
         try:
-            yield _mail(known)
+            yield mail_channel(known)
         except ConfigurationError as error:
             yield error

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
-from pg_migration.orchestration.notifications.message import TIMEOUT_SECONDS, Message, NotSent, _without
+from pg_migration.orchestration.notifications.message import TIMEOUT_SECONDS, Message, NotSent, without
 from pg_migration.postgres.errors import ConfigurationError
 
 SMTP_HOST = "PG_MIGRATION_SMTP_HOST"
@@ -45,7 +45,7 @@ class Mail:
                     server.login(self.user, self.password)
                 refused = server.send_message(self._letter(message))
         except (OSError, ValueError, smtplib.SMTPException) as error:
-            raise NotSent(_without(f"{type(error).__name__}: {error}", self.password)) from None
+            raise NotSent(without(f"{type(error).__name__}: {error}", self.password)) from None
         if refused:
             raise NotSent(f"the server refused {', '.join(refused)}")
 
@@ -66,7 +66,7 @@ class Mail:
         return letter
 
 
-def _mail(known: Mapping[str, str]) -> Mail:
+def mail_channel(known: Mapping[str, str]) -> Mail:
     tls = (known.get(SMTP_TLS) or "starttls").lower()
     if tls not in PORTS:
         raise ConfigurationError(f"{SMTP_TLS} is {tls!r}, but must be one of {', '.join(PORTS)}")

@@ -34,5 +34,5 @@ class Channel(Protocol):
         """
 
 
-def _without(text: str, secret: str) -> str:
+def without(text: str, secret: str) -> str:
     return " ".join((text.replace(secret, "***") if secret else text).split())

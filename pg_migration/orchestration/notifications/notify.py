@@ -13,7 +13,7 @@ import dagster as dg
 
 from pg_migration.orchestration.notifications.channels import channels
 from pg_migration.orchestration.notifications.message import Channel, Message, NotSent
-from pg_migration.orchestration.notifications.run_report import _of_run
+from pg_migration.orchestration.notifications.run_report import report_of_run
 from pg_migration.orchestration.run_tags import NOTIFIED_TAG, SNAPSHOT_OF
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.migration.run import MigrationRun
@@ -45,18 +45,18 @@ def tell_of(
         return
     if not ways or not _is_wanted(record.job_name, bool(failures), log):
         return
-    _send(_of_run(run, record, failures), ways, log)
+    send(report_of_run(run, record, failures), ways, log)
     if failures:
-        instance.add_run_tags(record.run_id, {NOTIFIED_TAG: _told(record.run_id)})
+        instance.add_run_tags(record.run_id, {NOTIFIED_TAG: failure_mark(record.run_id)})
 
 
 def tell(subject: str, lines: Sequence[str], log: Log) -> None:
     """Tell something that is not about a run. Never raises; what went wrong is logged."""
     text = "\n".join(lines)
-    _send(Message(f"pg_migration: {subject}", text, f"<pre>{html.escape(text)}</pre>"), list(channels()), log)
+    send(Message(f"pg_migration: {subject}", text, f"<pre>{html.escape(text)}</pre>"), list(channels()), log)
 
 
-def _told(run_id: str) -> str:
+def failure_mark(run_id: str) -> str:
     return f"{run_id} failed"
 
 
@@ -67,7 +67,7 @@ def _is_wanted(job: str, failed: bool, log: Log) -> bool:
     return failed or (job == TELLS_SUCCESS and wish != FAILURE)
 
 
-def _send(message: Message, ways: Sequence[Channel | ConfigurationError], log: Log) -> None:
+def send(message: Message, ways: Sequence[Channel | ConfigurationError], log: Log) -> None:
     """One channel that fails leaves the others alone."""
     for way in ways:
         if isinstance(way, ConfigurationError):

@@ -24,14 +24,14 @@ MOST_ROWS = 50
 Row = Mapping[str, object]
 
 
-def _of_run(run: MigrationRun, record: dg.DagsterRun, failures: Sequence[str]) -> Message:
+def report_of_run(run: MigrationRun, record: dg.DagsterRun, failures: Sequence[str]) -> Message:
     names = sorted({*run.outcomes.loaded, *run.outcomes.failed, *run.outcomes.checks})
     # What went wrong comes first, then what is large.
     rows = sorted((_row(run, name) for name in names), key=lambda row: (row["state"] == "copied", -_rows_of(row)))
     return _message(record, failures, [*run.cautions, *run.outcomes.notes], rows)
 
 
-def _of_record(record: dg.DagsterRun, reasons: Sequence[str]) -> Message:
+def report_of_record(record: dg.DagsterRun, reasons: Sequence[str]) -> Message:
     return _message(record, reasons, [], [])
 
 

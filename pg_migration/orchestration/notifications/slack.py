@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from pg_migration.orchestration.notifications.message import TIMEOUT_SECONDS, Message, NotSent, _without
+from pg_migration.orchestration.notifications.message import TIMEOUT_SECONDS, Message, NotSent, without
 
 SLACK_WEBHOOK_URL = "PG_MIGRATION_SLACK_WEBHOOK_URL"
 
@@ -35,7 +35,7 @@ class Slack:
             raise NotSent(self._scrubbed(f"status {answer.status_code}: {answer.body}"))
 
     def _scrubbed(self, text: str) -> str:
-        return _without(_without(text, self.url), urlsplit(self.url).path.strip("/"))
+        return without(without(text, self.url), urlsplit(self.url).path.strip("/"))
 
 
 def _silence() -> logging.Logger:

@@ -28,7 +28,7 @@ from pg_migration.postgres.catalog.patterns import is_excluded
 from pg_migration.postgres.catalog.schema_renaming import Renaming, search_path_clause
 
 
-def _configuration(row: Row) -> ConfigurationTable:
+def configuration_table(row: Row) -> ConfigurationTable:
     return ConfigurationTable(
         extension=row["extension_name"],
         oid=row["relation"],
@@ -61,7 +61,7 @@ _DROP_FUNCTION = "DROP FUNCTION IF EXISTS "
 
 
 @dataclass(frozen=True)
-class _Finisher:
+class Finisher:
     """Turns rows and the ordered drafts into the catalog's words."""
 
     version: int
@@ -103,7 +103,7 @@ class _Finisher:
             notices=tuple(notices),
             unmatched_patterns=idle_patterns,
             configurations=tuple(
-                _configuration(row)
+                configuration_table(row)
                 for row in self.rows["extension_configurations"]
                 if Address(PG_EXTENSION, row["extension"]) in self.assembly.drafts
                 and not is_excluded(row["schema"], row["name"], self.exclude)

@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog.builder import _configuration, _Finisher
+from pg_migration.postgres.catalog.builder import Finisher, configuration_table
 from pg_migration.postgres.catalog.catalog_session import Row, Rows, catalog_session, read, read_relative, set_locally
 from pg_migration.postgres.catalog.draft import PG_CLASS, PG_TYPE, Draft
 from pg_migration.postgres.catalog.model import Address, Catalog, ConfigurationTable, Notice, Phase, TableName
-from pg_migration.postgres.catalog.notices import _bodies_with_old_names, _display, _leaning_outside, _unused
+from pg_migration.postgres.catalog.notices import bodies_with_old_names, display, leaning_outside, unused_notices
 from pg_migration.postgres.catalog.objects import kinds
 from pg_migration.postgres.catalog.objects.lookups import read_lookups
 from pg_migration.postgres.catalog.objects.privileges import within_reach, without_grants_to
@@ -116,11 +116,11 @@ def discover(
         notices += told
         unused = drop_unused(assembly)
         notices += [
-            *_unused(unused, rows["extension_configurations"]),
+            *unused_notices(unused, rows["extension_configurations"]),
             *_excluded_configurations(rows["extension_configurations"], exclude),
-            *_bodies_with_old_names(assembly, schemas),
+            *bodies_with_old_names(assembly, schemas),
             *_texts_with_old_names(assembly, tables, schemas),
-            *_leaning_outside(connection, assembly),
+            *leaning_outside(connection, assembly),
             *(Notice(row["kind"], row["name"], row["reason"]) for row in rows["outside"]),
             *(database_notices(connection, surroundings) if surroundings is not None else ()),
         ]
@@ -130,7 +130,7 @@ def discover(
     if any(Address(PG_CLASS, row["relation"]) in assembly.drafts for row in rows["naming_tables"]):
         make_views_early(assembly)
     rename = Renaming(schemas, _moved_members(rows["extension_members"], target_extensions or {}))
-    finisher = _Finisher(version, schemas, rows, tables, type_names, assembly, rename, exclude)
+    finisher = Finisher(version, schemas, rows, tables, type_names, assembly, rename, exclude)
     return finisher.catalog(notices, idle_patterns, unused, excluded_drafts)
 
 
@@ -148,7 +148,7 @@ def installed_extensions(connection: Connection) -> Mapping[str, str]:
 def configurations(connection: Connection) -> tuple[ConfigurationTable, ...]:
     """What the extensions of a database say that holds users' rows."""
     with catalog_session(connection, {}):
-        return tuple(_configuration(row) for row in read(connection, "extension_configurations"))
+        return tuple(configuration_table(row) for row in read(connection, "extension_configurations"))
 
 
 def _excluded_configurations(rows: Sequence[Row], exclude: Sequence[str]) -> list[Notice]:
@@ -311,7 +311,7 @@ def _exclude(assembly: Assembly, tables: TableRows, excluded: set[int]) -> tuple
     used = {needed for address, edges in assembly.edges.items() if address not in gone for needed in edges}
     gone |= owned - used
     notices = [
-        Notice(draft.kind, _display(draft, tables), "excluded, or it needs a table that is excluded")
+        Notice(draft.kind, display(draft, tables), "excluded, or it needs a table that is excluded")
         for address in sorted(gone)
         if (draft := assembly.drafts[address]).base is None
         and (draft.kind == "table" or draft.relation not in excluded)
@@ -337,7 +337,7 @@ def _leave_foreign_tables(
         users |= {address for address, draft in assembly.drafts.items() if draft.relation == row["oid"]}
         gone = reachable(users, assembly.dependents())
         reason = f"it needs foreign table {row['schema']}.{row['name']}, which is not copied and not in the target"
-        notices += [Notice(draft.kind, _display(draft, tables), reason) for draft in _by_themselves(assembly, gone)]
+        notices += [Notice(draft.kind, display(draft, tables), reason) for draft in _by_themselves(assembly, gone)]
         assembly.remove(gone)
     return notices
 
@@ -362,11 +362,11 @@ def _texts_with_old_names(assembly: Assembly, tables: TableRows, schemas: Mappin
                 continue
             inside = "" if said is not draft else ";".join(text for part in draft.parts for text in part.statements)
             definition = ";\n".join(said.statements)
-            if said.search_path_setting:  # it follows, as `_Finisher` has it
+            if said.search_path_setting:  # it follows, as `Finisher` has it
                 definition = definition.replace(search_path_clause(said.search_path_setting, {}), "\n", 1)
             for old, texts in rename.left_in_text(definition).items():
                 own = [text for text in dict.fromkeys(texts) if text not in inside]
                 if own:
                     reason = f"it holds the name of schema {old} as text and is left as it is: {', '.join(own)}"
-                    notices.append(Notice(said.kind, _display(said, tables), reason))
+                    notices.append(Notice(said.kind, display(said, tables), reason))
     return notices

@@ -15,7 +15,7 @@ from pg_migration.postgres.connection.statements import fetch
 _UNUSED = {"default privileges": "they hold for every schema of the database, and not every one is migrated"}
 
 
-def _unused(drafts: Sequence[Draft], configurations: Sequence[Row]) -> list[Notice]:
+def unused_notices(drafts: Sequence[Draft], configurations: Sequence[Row]) -> list[Notice]:
     return [
         Notice(draft.kind, draft.name, _UNUSED.get(draft.kind, _of_no_use(draft, configurations)))
         for draft in drafts
@@ -29,7 +29,7 @@ def _of_no_use(draft: Draft, configurations: Sequence[Row]) -> str:
     return f"nothing in the migrated schemas uses it{rows}"
 
 
-def _bodies_with_old_names(assembly: Assembly, schemas: Mapping[str, str]) -> list[Notice]:
+def bodies_with_old_names(assembly: Assembly, schemas: Mapping[str, str]) -> list[Notice]:
     """Functions whose body, a text that no catalog understands, names a schema that gets another name."""
     renamed = [old for old, new in schemas.items() if old != new]
     return [
@@ -40,7 +40,7 @@ def _bodies_with_old_names(assembly: Assembly, schemas: Mapping[str, str]) -> li
     ]
 
 
-def _leaning_outside(connection: Connection, assembly: Assembly) -> list[Notice]:
+def leaning_outside(connection: Connection, assembly: Assembly) -> list[Notice]:
     """Objects that need something which is neither in the chosen schemas nor in an extension."""
     outside = {
         # An extension's own schema is made with it.
@@ -68,7 +68,7 @@ def _leaning_outside(connection: Connection, assembly: Assembly) -> list[Notice]
     ]
 
 
-def _display(draft: Draft, tables: TableRows) -> str:
+def display(draft: Draft, tables: TableRows) -> str:
     table = tables.tables.get(draft.relation)
     if table is None or draft.kind == "table":
         return f"{draft.schema}.{draft.name}" if draft.schema else draft.name

@@ -14,7 +14,7 @@ from pg_migration.postgres.catalog.values_path import DEFAULT_PATH, ValuesPath, 
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.planning.key_ranges import CUTTABLE_TYPES, WHOLE_TABLE, KeyColumn, Range, cut, parse
 from pg_migration.postgres.planning.options import LoadSettings
-from pg_migration.postgres.planning.page_ranges import _pages
+from pg_migration.postgres.planning.page_ranges import page_range
 from pg_migration.postgres.planning.plan import Chunk, RangePlan, TablePlan, in_order
 from pg_migration.postgres.planning.row_width import widest_row
 from pg_migration.postgres.planning.wire_format import PORTABLE_TYPES
@@ -163,7 +163,9 @@ class Planner:
             return (Chunk(1, sql.SQL("true")),)
         starts = [size.pages * n // count for n in range(count)]
         ends: list[int | None] = [*starts[1:], None]
-        return tuple(Chunk(n, _pages(first, end)) for n, (first, end) in enumerate(zip(starts, ends, strict=True), 1))
+        return tuple(
+            Chunk(n, page_range(first, end)) for n, (first, end) in enumerate(zip(starts, ends, strict=True), 1)
+        )
 
     def _chunk_total(self, size: _Size) -> int:
         by_rows = math.ceil(size.rows / self.settings.chunk_size)

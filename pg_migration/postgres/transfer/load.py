@@ -50,14 +50,14 @@ from pg_migration.postgres.transfer.resume import Continued
 from pg_migration.postgres.transfer.streams.copy_stream import Copied
 from pg_migration.postgres.transfer.streams.row_memory import RowMemory
 from pg_migration.postgres.transfer.tasks import (
-    _Alter,
-    _beside_others,
-    _Build,
-    _build_statements,
-    _Complete,
-    _Copy,
-    _Finish,
-    _Task,
+    Alter,
+    Build,
+    Complete,
+    Copy,
+    Finish,
+    Task,
+    beside_others,
+    build_statements,
 )
 from pg_migration.postgres.transfer.worker import Worker, empty
 
@@ -80,7 +80,7 @@ class _TableState:
     plan: TablePlan
     meter: TableMeter
     objects: list[SchemaObject] = field(default_factory=list)
-    moved: dict[_Copy, Copied] = field(default_factory=dict)
+    moved: dict[Copy, Copied] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
     started: float | None = None
@@ -118,14 +118,14 @@ class Load:
         for item in objects:
             if item.table in self._tables:
                 state = self._tables[item.table]
-                made = self._objects[item.address] = _beside_others(item, state.plan)
+                made = self._objects[item.address] = beside_others(item, state.plan)
                 state.objects.append(made)
-        self._chunks: dict[_Copy, tuple[RangePlan, Chunk]] = {
-            _Copy(p.name, r.range.key, c.number): (r, c) for p in plans for r in p.ranges for c in r.chunks
+        self._chunks: dict[Copy, tuple[RangePlan, Chunk]] = {
+            Copy(p.name, r.range.key, c.number): (r, c) for p in plans for r in p.ranges for c in r.chunks
         }
         self._events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._schedule: Schedule[_Task] = Schedule(self._skip)
+        self._schedule: Schedule[Task] = Schedule(self._skip)
         self._stopping = threading.Event()
         self._row_memory = RowMemory(self._stopping.is_set)
         self._staying = context.workers
@@ -196,39 +196,39 @@ class Load:
 
     def _draw_graph(self) -> None:
         """Rows that name objects come when the other tables have theirs, indexes and keys among them."""
-        named = [_Finish(name) for name, state in self._tables.items() if not state.plan.table.names_objects]
+        named = [Finish(name) for name, state in self._tables.items() if not state.plan.table.names_objects]
         for name, state in sorted(self._tables.items(), key=lambda item: item[1].plan.table.names_objects):
             weight = state.plan.bytes
             present = state.continued.present if state.continued else {}
             copies = [
-                _Copy(name, r.range.key, c.number)
+                Copy(name, r.range.key, c.number)
                 for r in state.plan.ranges
                 for c in r.chunks
                 if (r.range.key, c.number) not in present
             ]
             for copy in copies:
                 self._schedule.add(copy, weight, follows=named if state.plan.table.names_objects else ())
-            self._schedule.add(_Complete(name), weight, after=copies)
-            builds = [_Build(o.address) for o in state.objects if _build_statements(o)]
-            alters = [_Alter(o.address) for o in state.objects]
+            self._schedule.add(Complete(name), weight, after=copies)
+            builds = [Build(o.address) for o in state.objects if build_statements(o)]
+            alters = [Alter(o.address) for o in state.objects]
             for previous, made in zip([None, *alters], state.objects, strict=False):
                 self._add_object(name, weight, made, builds, previous)
-            self._schedule.add(_Finish(name), weight, after=[_Complete(name)], follows=alters)
+            self._schedule.add(Finish(name), weight, after=[Complete(name)], follows=alters)
 
     def _add_object(
-        self, table: TableName, weight: int, made: SchemaObject, builds: Sequence[_Build], previous: _Alter | None
+        self, table: TableName, weight: int, made: SchemaObject, builds: Sequence[Build], previous: Alter | None
     ) -> None:
         address = made.address
-        needed: list[_Task] = [_Alter(a) for a in sorted(made.depends_on) if a in self._objects]
-        if _build_statements(made):
-            self._schedule.add(_Build(address), weight, after=[_Complete(table), *needed])
-            needed = [_Build(address)]
+        needed: list[Task] = [Alter(a) for a in sorted(made.depends_on) if a in self._objects]
+        if build_statements(made):
+            self._schedule.add(Build(address), weight, after=[Complete(table), *needed])
+            needed = [Build(address)]
         # An ALTER waits for a lock that every CREATE INDEX on the table holds: it comes when they are through, and one
         # at a time, so that no worker idles in a lock queue.
-        ahead: list[_Task] = [b for b in builds if address not in self._needs(b.address)]
+        ahead: list[Task] = [b for b in builds if address not in self._needs(b.address)]
         if previous is not None and address not in self._needs(previous.address):
             ahead.append(previous)
-        self._schedule.add(_Alter(address), weight, after=[_Complete(table), *needed], follows=ahead)
+        self._schedule.add(Alter(address), weight, after=[Complete(table), *needed], follows=ahead)
 
     def _needs(self, address: Address) -> frozenset[Address]:
         return self._objects[address].depends_on
@@ -251,37 +251,37 @@ class Load:
             worker.abandon()
             self._events.put(None)
 
-    def _tell_of_work(self, worker: int, task: _Task, started_at: datetime, succeeded: bool) -> None:
+    def _tell_of_work(self, worker: int, task: Task, started_at: datetime, succeeded: bool) -> None:
         """Tell of a task that had something to do."""
         what = self._activity(task)
         if what is None:
             return
         (activity, detail), moved = what, None
-        if isinstance(task, _Copy):
+        if isinstance(task, Copy):
             moved = self._tables[task.table].moved.get(task)
-        table = self._objects[task.address].table if isinstance(task, (_Build, _Alter)) else task.table
+        table = self._objects[task.address].table if isinstance(task, (Build, Alter)) else task.table
         assert table is not None, "only what belongs to a table is built by a load"
         name = self._context.target_name(self._tables[table].plan.table)
         rows, size = (moved.rows, moved.bytes) if moved is not None else (0, 0)
         finished_at = datetime.now(timezone.utc)
         self._events.put(WorkDone(worker, activity, name, detail, started_at, finished_at, succeeded, rows, size))
 
-    def _activity(self, task: _Task) -> tuple[str, str] | None:
+    def _activity(self, task: Task) -> tuple[str, str] | None:
         """What a task does, and to what; None when it does nothing that takes time."""
-        if isinstance(task, _Copy):
+        if isinstance(task, Copy):
             return "copy", task.range_key
-        if isinstance(task, _Finish):
+        if isinstance(task, Finish):
             return "analyze", ""
-        if isinstance(task, _Complete):
+        if isinstance(task, Complete):
             table = self._tables[task.table].plan.table
             logs = self._mode is Mode.RELOAD and self._context.unlogged_for_load(table)
             return ("set logged", "") if logs else None
         made = self._objects[task.address]
-        if isinstance(task, _Alter) and len(made.statements) == len(_build_statements(made)):
+        if isinstance(task, Alter) and len(made.statements) == len(build_statements(made)):
             return None
         return made.kind, made.name
 
-    def _perform(self, worker: Worker, number: int, task: _Task) -> bool | None:
+    def _perform(self, worker: Worker, number: int, task: Task) -> bool | None:
         """Do one task; whether it succeeded, or None when this worker has no connection and leaves it to the others.
 
         What makes every further task hopeless is raised.
@@ -316,10 +316,10 @@ class Load:
                 return True
             return False
 
-    def _give_up(self, worker: Worker, task: _Task, error: Exception) -> None:
+    def _give_up(self, worker: Worker, task: Task, error: Exception) -> None:
         if isinstance(error, ConnectionFailed):
             raise error
-        if isinstance(task, _Copy) and not self._stopping.is_set():
+        if isinstance(task, Copy) and not self._stopping.is_set():
             self._make_logged_all_the_same(worker, self._tables[task.table])
         self._fail(task, str(error) if isinstance(error, MigrationError) else server_message(error))
 
@@ -329,7 +329,7 @@ class Load:
             with suppress(MigrationError, psycopg2.Error):
                 worker.make_logged(state.plan.table)
 
-    def _attempt(self, worker: Worker, task: _Task, again: bool) -> Exception | None:
+    def _attempt(self, worker: Worker, task: Task, again: bool) -> Exception | None:
         """Do one task once; the error that it ended with."""
         try:
             self._do(worker, task, again)
@@ -339,17 +339,17 @@ class Load:
             return error
         return None
 
-    def _do(self, worker: Worker, task: _Task, again: bool) -> None:
-        if isinstance(task, _Copy):
+    def _do(self, worker: Worker, task: Task, again: bool) -> None:
+        if isinstance(task, Copy):
             self._copy(worker, task, again)
-        elif isinstance(task, _Complete):
+        elif isinstance(task, Complete):
             self._mark_complete(worker, self._tables[task.table])
-        elif isinstance(task, _Finish):
+        elif isinstance(task, Finish):
             self._finish(worker, self._tables[task.table])
         else:
             self._build(worker, task, again)
 
-    def _copy(self, worker: Worker, task: _Copy, again: bool) -> None:
+    def _copy(self, worker: Worker, task: Copy, again: bool) -> None:
         state = self._tables[task.table]
         piece, chunk = self._chunks[task]
         with self._lock:
@@ -383,13 +383,13 @@ class Load:
             self._events.put(self._loaded(state, state.copied))
             raise _Incomplete
 
-    def _build(self, worker: Worker, task: _Build | _Alter, again: bool) -> None:
+    def _build(self, worker: Worker, task: Build | Alter, again: bool) -> None:
         made = self._objects[task.address]
-        builds = _build_statements(made)
-        notes = worker.make(made, builds if isinstance(task, _Build) else made.statements[len(builds) :], again)
+        builds = build_statements(made)
+        notes = worker.make(made, builds if isinstance(task, Build) else made.statements[len(builds) :], again)
         for note in notes:
             self._events.put(ObjectNoted(made, note))
-        if isinstance(task, _Alter):
+        if isinstance(task, Alter):
             self._events.put(ObjectMade(made))
 
     def _finish(self, worker: Worker, state: _TableState) -> None:
@@ -409,8 +409,8 @@ class Load:
         )
         return TableLoaded(state.plan, ranges, copied - started, now - copied, state.complete, state.continued)
 
-    def _fail(self, task: _Task, error: str) -> None:
-        if isinstance(task, (_Build, _Alter)):
+    def _fail(self, task: Task, error: str) -> None:
+        if isinstance(task, (Build, Alter)):
             self._events.put(ObjectFailed(self._objects[task.address], error))
             return
         state = self._tables[task.table]
@@ -419,9 +419,9 @@ class Load:
         if first:
             self._events.put(TableFailed(state.plan, error))
 
-    def _skip(self, task: _Task, cause: _Task) -> None:
+    def _skip(self, task: Task, cause: Task) -> None:
         """Tell of an object that was not built because another one failed; its table's own failure was told already."""
-        if isinstance(task, _Alter) and isinstance(cause, (_Build, _Alter)) and cause.address != task.address:
+        if isinstance(task, Alter) and isinstance(cause, (Build, Alter)) and cause.address != task.address:
             other = self._objects[cause.address]
             made = self._objects[task.address]
             self._events.put(ObjectFailed(made, f"skipped, because it needs {other.kind} {other.name}, which failed"))

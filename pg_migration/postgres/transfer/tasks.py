@@ -13,48 +13,48 @@ _BUILDS_AN_INDEX = re.compile(r"CREATE\s+(UNIQUE\s+)?INDEX\s", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class _Copy:
+class Copy:
     table: TableName
     range_key: str
     chunk: int
 
 
 @dataclass(frozen=True)
-class _Complete:
+class Complete:
     """The barrier behind a table's last chunk."""
 
     table: TableName
 
 
 @dataclass(frozen=True)
-class _Build:
+class Build:
     """The CREATE INDEX of an object, which runs beside others of the same table."""
 
     address: Address
 
 
 @dataclass(frozen=True)
-class _Alter:
+class Alter:
     """The rest of an object, which locks its table and so runs when no index is being built on it."""
 
     address: Address
 
 
 @dataclass(frozen=True)
-class _Finish:
+class Finish:
     table: TableName
 
 
-_Task = _Copy | _Complete | _Build | _Alter | _Finish
+Task = Copy | Complete | Build | Alter | Finish
 
 
-def _beside_others(made: SchemaObject, plan: TablePlan) -> SchemaObject:
+def beside_others(made: SchemaObject, plan: TablePlan) -> SchemaObject:
     """A key of a table that is not small, made in the way that lets other indexes be built meanwhile."""
     in_parallel = made.parallel and plan.bytes >= LEAST_BYTES_OF_PARALLEL_KEYS
     return replace(made, statements=made.parallel) if in_parallel else made
 
 
-def _build_statements(made: SchemaObject) -> tuple[str, ...]:
+def build_statements(made: SchemaObject) -> tuple[str, ...]:
     count = 0
     while count < len(made.statements) and _BUILDS_AN_INDEX.match(made.statements[count]):
         count += 1

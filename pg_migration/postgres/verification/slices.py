@@ -19,7 +19,7 @@ from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.planning.key_ranges import KeyColumn, Range
 from pg_migration.postgres.planning.options import LoadSettings
-from pg_migration.postgres.planning.page_ranges import TID_RANGE_SCANS, _stretch
+from pg_migration.postgres.planning.page_ranges import TID_RANGE_SCANS, page_range
 from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration.postgres.planning.planner import CHUNK_BYTES, Planner
 
@@ -141,4 +141,4 @@ class _Slicer:
         pages = found[0][0] if found else 0
         step = max(1, math.ceil(pages / wanted))
         starts = list(range(0, pages, step)) or [0]
-        return tuple(_stretch(first, end) for first, end in zip(starts, [*starts[1:], None], strict=True))
+        return tuple(page_range(first, end) for first, end in zip(starts, [*starts[1:], None], strict=True))

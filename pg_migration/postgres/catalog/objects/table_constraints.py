@@ -20,18 +20,18 @@ from pg_migration.postgres.catalog.ordering.graph import reachable, topological_
 from pg_migration.postgres.catalog.schema_renaming import quote
 
 
-def _options(options: Sequence[str]) -> str:
+def option_list(options: Sequence[str]) -> str:
     """Storage parameters, from the catalog's ``name=value`` to DDL."""
     pairs = (option.partition("=") for option in options)
     return ", ".join(f"{name}='{value.replace(chr(39), chr(39) * 2)}'" for name, _, value in pairs)
 
 
-def _declaration(constraint: Row) -> str:
+def declaration(constraint: Row) -> str:
     """``CONSTRAINT name definition``; the server leaves out the storage parameters of a key's index."""
     definition, deferred = constraint["definition"], ""
     if constraint["index_options"]:
         deferred = _deferral(constraint)
-        definition = definition.removesuffix(deferred) + f" WITH ({_options(constraint['index_options'])})"
+        definition = definition.removesuffix(deferred) + f" WITH ({option_list(constraint['index_options'])})"
     return f"CONSTRAINT {quote(constraint['name'])} {definition}{deferred}"
 
 
@@ -42,29 +42,29 @@ def _deferral(constraint: Row) -> str:
 _DEFERRED = (" DEFERRABLE INITIALLY DEFERRED", " DEFERRABLE")
 
 
-def _check_is_inline(table: Row, check: Row) -> bool:
+def check_is_inline(table: Row, check: Row) -> bool:
     return is_own(table, check) and (check["valid"] or not check["enforced"]) and not check["leans_on_objects"]
 
 
-def _separate_checks(rows: TableRows, table: Row) -> Iterator[Draft]:
+def separate_checks(rows: TableRows, table: Row) -> Iterator[Draft]:
     """Checks that call functions, which may need the table; and those that existing rows may violate.
 
     Without ONLY, so that they reach the children that inherit them.
     """
     for row in rows.constraints_of(table, CHECK):
         late = row["enforced"] and not row["valid"]
-        if _check_is_inline(table, row) or not (row["is_local"] if late else is_own(table, row)):
+        if check_is_inline(table, row) or not (row["is_local"] if late else is_own(table, row)):
             continue
-        yield _constraint(table, row, Phase.POST_DATA if late else Phase.PRE_DATA, only=False)
+        yield constraint_draft(table, row, Phase.POST_DATA if late else Phase.PRE_DATA, only=False)
 
 
-def _late_not_nulls(rows: TableRows, table: Row) -> Iterator[Draft]:
+def late_not_nulls(rows: TableRows, table: Row) -> Iterator[Draft]:
     for row in rows.constraints_of(table, NOT_NULL):
         if not row["valid"] and row["is_local"]:
-            yield _constraint(table, row, Phase.POST_DATA, only=False)
+            yield constraint_draft(table, row, Phase.POST_DATA, only=False)
 
 
-def _validations(rows: TableRows, table: Row) -> Iterator[Draft]:
+def validations(rows: TableRows, table: Row) -> Iterator[Draft]:
     """A child may have checked its rows against a constraint that its parent has not.
 
     The constraint reaches the child from the parent, and so under the parent's name. A child that says it itself, or
@@ -97,10 +97,10 @@ def _validations(rows: TableRows, table: Row) -> Iterator[Draft]:
         )
 
 
-def _keys(rows: TableRows, table: Row) -> Iterator[Draft]:
+def keys(rows: TableRows, table: Row) -> Iterator[Draft]:
     for kind in (PRIMARY_KEY, UNIQUE, EXCLUSION):
         for row in rows.constraints_of(table, kind):
-            made = _constraint(table, row, Phase.KEYS, only=True)
+            made = constraint_draft(table, row, Phase.KEYS, only=True)
             if kind == PRIMARY_KEY and (unshared := _not_nulls_not_passed_on(rows, table, row)):
                 made.statements = (_key_over_nulls(rows, table, unshared, made.statements[0]),)
             else:
@@ -160,14 +160,14 @@ def _key_by_index(table: Row, key: Row) -> tuple[str, ...]:
     return key["index_definition"], f"ALTER TABLE ONLY {table['quoted']} ADD CONSTRAINT {quote(key['name'])} {adopted}"
 
 
-def _foreign_keys(rows: TableRows, table: Row) -> Iterator[Draft]:
+def foreign_keys(rows: TableRows, table: Row) -> Iterator[Draft]:
     """A foreign key of a partitioned table reaches its partitions by itself; their copies have a parent constraint."""
     for row in rows.constraints_of(table, FOREIGN_KEY):
         if not row["parent"]:
-            yield _constraint(table, row, Phase.FOREIGN_KEYS, only=table["kind"] == "r")
+            yield constraint_draft(table, row, Phase.FOREIGN_KEYS, only=table["kind"] == "r")
 
 
-def _constraint(table: Row, row: Row, phase: Phase, only: bool) -> Draft:
+def constraint_draft(table: Row, row: Row, phase: Phase, only: bool) -> Draft:
     relation = f"ALTER TABLE {'ONLY ' if only else ''}{table['quoted']}"
     return Draft(
         address=Address(PG_CONSTRAINT, row["oid"]),
@@ -175,14 +175,14 @@ def _constraint(table: Row, row: Row, phase: Phase, only: bool) -> Draft:
         schema=table["schema"],
         name=row["name"],
         phase=phase,
-        statements=(f"{relation} ADD {_declaration(row)}",),
+        statements=(f"{relation} ADD {declaration(row)}",),
         drop=f"ALTER TABLE {table['quoted']} DROP CONSTRAINT IF EXISTS {quote(row['name'])}",
         relation=table["oid"],
         requires={Address(PG_CLASS, table["oid"])},
     )
 
 
-def _valid_checks(rows: TableRows, oids: Iterable[int]) -> set[Address]:
+def valid_checks(rows: TableRows, oids: Iterable[int]) -> set[Address]:
     return {
         Address(PG_CONSTRAINT, row["oid"])
         for oid in oids

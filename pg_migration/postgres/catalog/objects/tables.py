@@ -11,16 +11,16 @@ from pg_migration.postgres.catalog.draft import PG_ATTRDEF, PG_CLASS, PG_CONSTRA
 from pg_migration.postgres.catalog.model import Address, Phase
 from pg_migration.postgres.catalog.objects.not_nulls import NOT_NULL, usual_constraint_name
 from pg_migration.postgres.catalog.objects.table_constraints import (
-    _check_is_inline,
-    _constraint,
-    _declaration,
-    _foreign_keys,
-    _keys,
-    _late_not_nulls,
-    _options,
-    _separate_checks,
-    _valid_checks,
-    _validations,
+    check_is_inline,
+    constraint_draft,
+    declaration,
+    foreign_keys,
+    keys,
+    late_not_nulls,
+    option_list,
+    separate_checks,
+    valid_checks,
+    validations,
 )
 from pg_migration.postgres.catalog.objects.table_rows import (
     CHECK,
@@ -36,7 +36,7 @@ REPLICA_IDENTITIES = {"f": "FULL", "n": "NOTHING"}
 
 def not_null_declaration(constraint: Row) -> str:
     """``CONSTRAINT name NOT NULL column``, as ALTER TABLE takes it."""
-    return _declaration(constraint)
+    return declaration(constraint)
 
 
 def table_drafts(rows: TableRows) -> Iterator[Draft]:
@@ -44,20 +44,20 @@ def table_drafts(rows: TableRows) -> Iterator[Draft]:
     for table in rows.tables.values():
         made = _table(rows, table)
         yield made
-        checks = list(_separate_checks(rows, table))
+        checks = list(separate_checks(rows, table))
         yield from checks
         yield from _separate_defaults(rows, table)
         yield from (_compression(table, column) for column in rows.columns_of(table) if column["compression"])
-        yield from _late_not_nulls(rows, table)
-        yield from _validations(rows, table)
-        yield from _keys(rows, table)
-        yield from _foreign_keys(rows, table)
+        yield from late_not_nulls(rows, table)
+        yield from validations(rows, table)
+        yield from keys(rows, table)
+        yield from foreign_keys(rows, table)
         if table["is_partition"]:
             yield _partition(rows, table, made)
 
 
 def _table(rows: TableRows, table: Row) -> Draft:
-    checks = [row for row in rows.constraints_of(table, CHECK) if _check_is_inline(table, row)]
+    checks = [row for row in rows.constraints_of(table, CHECK) if check_is_inline(table, row)]
     generated = [row for row in rows.columns_of(table) if row["generated"] and row["default_oid"]]
     defaults = [
         row
@@ -77,7 +77,7 @@ def _table(rows: TableRows, table: Row) -> Draft:
         catalog_rows={Address(PG_CONSTRAINT, row["oid"]) for row in not_nulls if row["oid"]}
         | {Address(PG_ATTRDEF, row["default_oid"]) for row in generated},
         parts=[
-            *(_constraint(table, row, Phase.PRE_DATA, only=False) for row in checks),
+            *(constraint_draft(table, row, Phase.PRE_DATA, only=False) for row in checks),
             *(_default(table, row) for row in defaults),
         ],
     )
@@ -96,7 +96,7 @@ def _create(rows: TableRows, table: Row) -> str:
     unlogged = table["persistence"] == "u" and not (table["kind"] == "p" and rows.target_version >= 180000)
     parents = () if table["is_partition"] else table["quoted_parents"] or ()
     inherits = (_model_name(table),) if modelled else parents
-    options = _options([*(table["options"] or ()), *(table["toast_options"] or ())])
+    options = option_list([*(table["options"] or ()), *(table["toast_options"] or ())])
     create = "".join(
         [
             f"CREATE {'UNLOGGED ' if unlogged else ''}TABLE {table['quoted']} ",
@@ -148,7 +148,7 @@ def _model(rows: TableRows, table: Row) -> list[str]:
         lines.append(" ".join(clauses))
     not_nulls = rows.constraints_of(table, NOT_NULL) if rows.names_not_null(table) else []
     return lines + [
-        _declaration(row)
+        declaration(row)
         for row in (*not_nulls, *rows.constraints_of(table, CHECK))
         if not row["is_local"] and (row["valid"] or not row["enforced"]) and _is_made_above(rows, table, row)
     ]
@@ -167,7 +167,7 @@ def _is_made_above(rows: TableRows, table: Row, constraint: Row) -> bool:
 
 def _is_made_at_once(rows: TableRows, oid: int, constraint: Row) -> bool:
     return bool(
-        constraint["valid"] if constraint["type"] == NOT_NULL else _check_is_inline(rows.tables[oid], constraint)
+        constraint["valid"] if constraint["type"] == NOT_NULL else check_is_inline(rows.tables[oid], constraint)
     )
 
 
@@ -182,8 +182,8 @@ def _inline_constraints(rows: TableRows, table: Row) -> list[str]:
     named = rows.constraints_of(table, NOT_NULL) if rows.names_not_null(table) else []
     written_out = {column["name"] for column in rows.columns_of(table) if is_written_out(table, column)}
     with_columns = [row for row in named if row["columns"][0] in written_out and _has_usual_name(rows, table, row)]
-    return [_declaration(row) for row in named if row["valid"] and is_own(table, row) and row not in with_columns] + [
-        _declaration(row) for row in rows.constraints_of(table, CHECK) if _check_is_inline(table, row)
+    return [declaration(row) for row in named if row["valid"] and is_own(table, row) and row not in with_columns] + [
+        declaration(row) for row in rows.constraints_of(table, CHECK) if check_is_inline(table, row)
     ]
 
 
@@ -337,5 +337,5 @@ def _partition(rows: TableRows, table: Row, made: Draft) -> Draft:
         statements=(f"{attach} {table['partition_bound']}",),
         drop=f"ALTER TABLE ONLY {table['quoted_parents'][0]} DETACH PARTITION {table['quoted']}",
         relation=table["oid"],
-        requires={made.address, Address(PG_CLASS, parent)} | _valid_checks(rows, [table["oid"], parent]),
+        requires={made.address, Address(PG_CLASS, parent)} | valid_checks(rows, [table["oid"], parent]),
     )

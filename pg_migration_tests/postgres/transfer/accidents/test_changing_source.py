@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pg_migration.orchestration.assets.tables import TablesStep
-from pg_migration.orchestration.checks.tables import _TableChecks
+from pg_migration.orchestration.checks.tables import TableChecks
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.snapshot import readers, snapshot
@@ -120,8 +120,8 @@ MOMENTS = {
     "planning": (TablesStep, "_plan"),
     "copying": (Load, "events"),
     "building": (Load, "_build"),
-    "comparing": (_TableChecks, "_compared"),
-    "hashing": (_TableChecks, "_digested"),
+    "comparing": (TableChecks, "_compared"),
+    "hashing": (TableChecks, "_digested"),
 }
 
 
@@ -168,7 +168,7 @@ def test_a_comparison_does_not_wait_either(pair: Pair, monkeypatch: pytest.Monke
     pair.source.psql(TREE)
     assert pair.migrate().success
     change = Change(pair, "TRUNCATE tree, twig")
-    before(monkeypatch, _TableChecks, "_sliced", change.begin)
+    before(monkeypatch, TableChecks, "_sliced", change.begin)
     result = pair.migrate(job="validate")
     assert result.success, pair.messages(result)
     change.end()

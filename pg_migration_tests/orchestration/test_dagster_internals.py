@@ -1,0 +1,227 @@
+"""What we take from Dagster beyond its public API: for each name what it is for, and what to do when it changes.
+
+A test that fails here after an update of Dagster names the place; nothing else has to be searched.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
+
+from pg_migration.orchestration.dagster_internals import commands, running, storing
+
+
+def has(owner: object, *names: str) -> bool:
+    missing = [name for name in names if not hasattr(owner, name)]
+    assert not missing, f"{owner} lacks {missing}"
+    return True
+
+
+def takes(function: Callable[..., Any], *parameters: str) -> bool:
+    known = inspect.signature(function).parameters
+    missing = [name for name in parameters if name not in known]
+    assert not missing, f"{function} does not take {missing}: {[*known]}"
+    return True
+
+
+@dg.asset(pool="p")
+def thing() -> None:
+    """An asset to make a plan of."""
+
+
+def plan_without_pools() -> bool:
+    job = dg.Definitions([thing]).resolve_implicit_global_asset_job_def()
+    subset = job.get_subset(asset_selection=frozenset({thing.key}), asset_check_selection=frozenset())
+    plan = running.create_execution_plan(subset, run_config={}, instance_ref=None, tags={})
+    assert plan.step_keys_to_execute == ["thing"]
+    found = running.snapshot_from_execution_plan(plan, subset.get_job_snapshot_id())
+    assert isinstance(found, running.ExecutionPlanSnapshot)
+    assert [step.pool for step in found.steps] == ["p"]
+    return [step.pool for step in found._replace(steps=[s._replace(pool=None) for s in found.steps]).steps] == [None]
+
+
+@dataclass(frozen=True)
+class Use:
+    """``why`` we need it, and what to do ``otherwise``: where it is gone or does not hold any more."""
+
+    why: str
+    otherwise: str
+    holds: Callable[[], object] = lambda: True
+
+
+def tag(name: str, value: str, why: str) -> tuple[str, Use]:
+    otherwise = "Dagster's documentation lists the tags of runs: take the new name, and read both for runs of before."
+    return name, Use(why, otherwise, lambda: getattr(running, name) == value)
+
+
+RUNNING = dict(
+    [
+        tag("ASSET_PARTITION_RANGE_START_TAG", "dagster/asset_partition_range_start", "the first partition of a run"),
+        tag("ASSET_PARTITION_RANGE_END_TAG", "dagster/asset_partition_range_end", "the last partition of a run"),
+        tag("PARTITION_NAME_TAG", "dagster/partition", "the only partition of a run"),
+        tag("BACKFILL_ID_TAG", "dagster/backfill", "runs that the UI started together wait for each other"),
+        tag("REPOSITORY_LABEL_TAG", ".dagster/repository", "pruning leaves runs of other code locations alone"),
+        tag("MAX_RETRIES_TAG", "dagster/max_retries", "the daemon may start a run again"),
+        tag("RETRY_STRATEGY_TAG", "dagster/retry_strategy", "and then all of it, from a new snapshot"),
+        tag(
+            "RETRY_ON_ASSET_OR_OP_FAILURE_TAG",
+            "dagster/retry_on_asset_or_op_failure",
+            "but not for a failure that comes again",
+        ),
+    ]
+) | {
+    "IMPLICIT_ASSET_JOB_NAME": Use(
+        "runs of materializing in the UI are pruned, too",
+        "look up the job of such a run in the UI, and take its name",
+        lambda: dg.Definitions([thing]).resolve_implicit_global_asset_job_def().name == running.IMPLICIT_ASSET_JOB_NAME,
+    ),
+    "STEPS_LOGGER": Use(
+        "warnings about checks that have no result on purpose are dropped from this logger",
+        "find the module that logs 'emitted no result'; else people see a warning a check, and no more",
+        lambda: "emitted no result" in inspect.getsource(__import__(running.STEPS_LOGGER, fromlist=["x"])),
+    ),
+    "IDependencyDefinition": Use(
+        "a type: what a node of the job `migrate` waits for",
+        "take the type of GraphDefinition.dependencies; tests of the job tell whether its order holds",
+        lambda: (
+            issubclass(dg.MultiDependencyDefinition, running.IDependencyDefinition)
+            and has(running.IDependencyDefinition, "get_node_dependencies")
+        ),
+    ),
+    "UnresolvedAssetJobDefinition": Use(
+        "a type: what define_asset_job returns",
+        "take the type that it returns then",
+        lambda: isinstance(dg.define_asset_job("j"), running.UnresolvedAssetJobDefinition),
+    ),
+    "create_execution_plan": Use(
+        "a run that copies a share of a table is made with the steps of that share",
+        "see how Dagster's GraphQL server makes the plan of a run before it is launched",
+        plan_without_pools,
+    ),
+    "snapshot_from_execution_plan": Use(
+        "the same, as the run keeps it", "as create_execution_plan", plan_without_pools
+    ),
+    "ExecutionPlanSnapshot": Use(
+        "its steps are put outside of pools: the run that waits for them holds the place",
+        "as create_execution_plan; without this a pool of one place waits for ever",
+        plan_without_pools,
+    ),
+    "JobPythonOrigin": Use(
+        "which code a run that is launched by another one runs",
+        "see DagsterInstance.create_run, job_code_origin",
+        lambda: (
+            takes(running.JobPythonOrigin, "job_name", "repository_origin")
+            and takes(dg.DagsterInstance.create_run, "job_code_origin", "remote_job_origin", "execution_plan_snapshot")
+        ),
+    ),
+    "RemoteJobOrigin": Use(
+        "where the daemon finds that code",
+        "see DagsterInstance.create_run, remote_job_origin",
+        lambda: {"repository_origin", "job_name"} <= running.RemoteJobOrigin.__annotations__.keys(),
+    ),
+    "RunStepKeyStatsSnapshot": Use(
+        "times and state of each step, for the report",
+        "compute them from the events STEP_START, STEP_SUCCESS, STEP_FAILURE and STEP_SKIPPED",
+        lambda: takes(running.RunStepKeyStatsSnapshot, "step_key", "status", "start_time", "end_time"),
+    ),
+    "StepEventStatus": Use(
+        "the same",
+        "as RunStepKeyStatsSnapshot",
+        lambda: has(running.StepEventStatus, "SUCCESS", "SKIPPED", "FAILURE"),
+    ),
+    "SerializableErrorInfo": Use(
+        "a type: an error as events hold it",
+        "take the type of StepFailureData.error",
+        lambda: takes(running.SerializableErrorInfo, "message", "cls_name"),
+    ),
+}
+
+_AS_DAGSTERS = "make DeploymentStorage hand out Dagster's own classes (slower, the same records), then write it anew"
+STORING = {
+    "DagsterStorage": Use(
+        "the base of what dagster.yaml names as its storage",
+        "see the base class of dagster_postgres.DagsterPostgresStorage",
+        lambda: issubclass(DagsterPostgresStorage, storing.DagsterStorage),
+    ),
+    "ConfigurableClass": Use(
+        "dagster.yaml makes our storage, without settings",
+        "see how dagster_postgres.DagsterPostgresStorage is made from dagster.yaml",
+        lambda: (
+            has(storing.ConfigurableClass, "config_type", "from_config_value")
+            and issubclass(DagsterPostgresStorage, storing.ConfigurableClass)
+        ),
+    ),
+    "ConfigurableClassData": Use("how it was configured, handed on", "as ConfigurableClass"),
+    "DagsterSqliteStorage": Use(
+        "Dagster's records in SQLite, with our event log in the place of its own",
+        _AS_DAGSTERS,
+        lambda: (
+            "_event_log_storage" in inspect.getsource(storing.DagsterSqliteStorage.__init__)
+            and takes(storing.DagsterSqliteStorage.__init__, "base_dir", "inst_data")
+            and "_event_log_storage" in inspect.getsource(DagsterPostgresStorage.__init__)
+        ),
+    ),
+    "SqliteEventLogStorage": Use(
+        "the event log, on connections that stay open: what is overridden, and what that calls",
+        _AS_DAGSTERS,
+        lambda: (
+            has(
+                storing.SqliteEventLogStorage,
+                *("_connect", "_initdb", "path_for_shard", "conn_string_for_shard", "has_table", "dispose"),
+                *("store_event_batch", "_has_asset_key_col_on_connection"),
+            )
+            and all(
+                name in inspect.getsource(storing.SqliteEventLogStorage.__init__)
+                for name in ("_base_dir", "_initialized_dbs")
+            )
+            and "_engine" in inspect.getsource(PostgresEventLogStorage.__init__)
+        ),
+    ),
+    "INDEX_SHARD_NAME": Use("the file of the event log that all runs share", _AS_DAGSTERS),
+    "SQLITE_BUSY_TIMEOUT_SECONDS": Use("how long to wait for another process that writes", "take 60"),
+}
+
+COMMANDS = {
+    "get_possibly_temporary_instance_for_cli": Use(
+        "our commands record runs where Dagster's own would",
+        "see which instance `dagster job execute` works on",
+        lambda: takes(commands.get_possibly_temporary_instance_for_cli, "cli_command", "logger"),
+    ),
+    "without_telemetry": Use(
+        "our commands count nothing on Dagster's behalf, and work where the home can't be written",
+        "see what DagsterInstance.get_settings reads",
+        lambda: _telemetry_is_off(),
+    ),
+}
+
+
+def _telemetry_is_off() -> bool:
+    with dg.DagsterInstance.ephemeral() as instance:
+        commands.without_telemetry(instance)
+        return bool(instance.get_settings("telemetry") == {"enabled": False} and not instance.telemetry_enabled)
+
+
+PLACES = {running: RUNNING, storing: STORING, commands: COMMANDS}
+
+
+@pytest.mark.parametrize("module", PLACES, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_every_name_is_accounted_for(module: Any) -> None:
+    assert sorted(module.__all__) == sorted(PLACES[module])
+
+
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [(name, use) for uses in PLACES.values() for name, use in uses.items()],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_it_is_what_we_take_it_for(name: str, use: Use) -> None:
+    told = f"Dagster's {name} is not what it was. We need it since: {use.why}. Now: {use.otherwise}."
+    try:
+        holds = use.holds()
+    except Exception as error:
+        raise AssertionError(told) from error
+    assert holds, told
