@@ -9,7 +9,7 @@ import pytest
 from pg_migration.devtools.demo import outcome
 from pg_migration_tests.conftest import PostgresServer
 
-ORDERS, EMPTY, KEYS = (dg.AssetKey(["public", *path]) for path in (["orders"], ["empty"], ["orders", "foreign_keys"]))
+ORDERS, EMPTY, KEYS = (dg.AssetKey(["public", *path]) for path in (["orders"], ["empty"], ["foreign_keys"]))
 BEFORE = datetime.now(timezone.utc) - timedelta(seconds=1)
 
 

@@ -4,17 +4,16 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from pg_migration.orchestration.location.names import foreign_keys_key
 from pg_migration.orchestration.location.table_assets import Relations
-from pg_migration.orchestration.metadata import sql_block
+from pg_migration.orchestration.metadata import Figure, sql_block
 from pg_migration.orchestration.runs.begin import begin
 from pg_migration.orchestration.runs.failures import fail_if, told_plainly
-from pg_migration.postgres.migration.foreign_keys import create_foreign_keys
+from pg_migration.postgres.migration.foreign_keys import ForeignKeysMade, create_foreign_keys
 from pg_migration.postgres.migration.run import MigrationRun
 
 
 def build_foreign_keys(relations: Relations) -> dg.AssetsDefinition | None:
-    """One asset for each table that has foreign keys; None when no table has any."""
+    """One asset for each schema that has foreign keys; None when there are none."""
     specs = relations.foreign_key_specs()
     if not specs:
         return None
@@ -25,16 +24,17 @@ def build_foreign_keys(relations: Relations) -> dg.AssetsDefinition | None:
     ) -> Iterator[dg.MaterializeResult[None]]:
         with told_plainly(migration, context):
             begin(context, migration)
-            made = create_foreign_keys(migration, set(relations.names(context.selected_asset_keys)))
-        for table, keys in made.complete.items():
-            yield dg.MaterializeResult(
-                foreign_keys_key(relations.keys[migration.catalog.target_name(table)]),
-                metadata={
-                    "foreign_keys": len(keys),
-                    "not_valid": sum(not key.valid for key in keys),
-                    "ddl": sql_block([o.statement for o in made.done if o.object.table == table]),
-                },
-            )
+            selected = {key: relations.foreign_keys[key] for key in context.selected_asset_keys}
+            made = create_foreign_keys(migration, set(selected.values()))
+        for key, schema in selected.items():
+            if schema not in made.incomplete:
+                yield dg.MaterializeResult(key, metadata=_metadata(made, schema))
         fail_if(made.problems, "these foreign keys could not be created")
 
     return foreign_keys
+
+
+def _metadata(made: ForeignKeysMade, schema: str) -> dict[str, Figure]:
+    keys = [key for key in made.declared if made.schema_of(key) == schema]
+    ddl = [outcome.statement for outcome in made.done if made.schema_of(outcome.object) == schema]
+    return {"foreign_keys": len(keys), "not_valid": sum(not key.valid for key in keys), "ddl": sql_block(ddl)}

@@ -10,10 +10,9 @@ import dagster as dg
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.connection.literals import readable
 
-# The UI lists groups by name, so each begins with its place in a run: what is made before the rows, the tables of each
-# schema, what is made after them.
-BEFORE_ROWS = "1_before_rows"
-AFTER_ROWS = "3_after_rows"
+# The groups of what is made before the rows, and after them; the tables of a schema have a group of their own.
+BEFORE_ROWS = "before_rows"
+AFTER_ROWS = "after_rows"
 
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_]")
 LONGEST_READABLE = 50
@@ -28,8 +27,9 @@ def legal(name: str) -> str:
 
 
 def schema_group(schema: str) -> str:
-    """The group of the tables of a target schema."""
-    return f"2_{legal(schema)}"
+    """The group of a target schema, which has its name."""
+    name = legal(schema)
+    return f"schema_{name}" if name in (BEFORE_ROWS, AFTER_ROWS) else name
 
 
 def asset_keys(tables: Iterable[TableName]) -> Mapping[TableName, dg.AssetKey]:
@@ -47,9 +47,16 @@ def asset_keys(tables: Iterable[TableName]) -> Mapping[TableName, dg.AssetKey]:
     return keys
 
 
-def foreign_keys_key(table_key: dg.AssetKey) -> dg.AssetKey:
-    """The asset of a table's foreign keys: ``<schema>/<table>/foreign_keys``."""
-    return dg.AssetKey([*table_key.path, "foreign_keys"])
+def foreign_keys_key(schema: str, tables: Iterable[dg.AssetKey]) -> dg.AssetKey:
+    """The asset of the foreign keys of a target schema: ``<schema>/foreign_keys``, with a hash where that is a table.
+
+    Args:
+        tables: the assets of all tables.
+    """
+    key = dg.AssetKey([legal(schema), "foreign_keys"])
+    if key.to_python_identifier() not in {table.to_python_identifier() for table in tables}:
+        return key
+    return dg.AssetKey([legal(schema), f"foreign_keys_{hashlib.sha256(schema.encode()).hexdigest()[:6]}"])
 
 
 def partitions_definition(table: TableName) -> dg.DynamicPartitionsDefinition:

@@ -34,9 +34,14 @@ class Relations:
 
     @cached_property
     def tables_by_key(self) -> Mapping[dg.AssetKey, TableName]:
-        """The table of each asset, and of each foreign keys asset."""
-        found = {key: table for table, key in self.keys.items()}
-        return {**found, **{foreign_keys_key(key): table for key, table in found.items()}}
+        """The table of each asset."""
+        return {key: table for table, key in self.keys.items()}
+
+    @cached_property
+    def foreign_keys(self) -> Mapping[dg.AssetKey, str]:
+        """The assets of foreign keys: the target schema of each."""
+        schemas = dict.fromkeys(name[0] for name, listing in self.listings.items() if listing.references)
+        return {foreign_keys_key(schema, self.keys.values()): schema for schema in schemas}
 
     def names(self, keys: Iterable[dg.AssetKey]) -> list[TableName]:
         """The tables of some assets."""
@@ -53,8 +58,8 @@ class Relations:
         return [self._table_spec(name, listing, upstream) for name, listing in self.listings.items()]
 
     def foreign_key_specs(self) -> list[dg.AssetSpec]:
-        """One asset for each table that has foreign keys, downstream of all tables that they connect."""
-        return [self._foreign_keys_spec(n, listing) for n, listing in self.listings.items() if listing.references]
+        """One asset for each schema that has foreign keys, downstream of all tables that they connect."""
+        return [self._foreign_keys_spec(key, schema) for key, schema in self.foreign_keys.items()]
 
     def every_table(self) -> list[dg.AssetDep]:
         """Dependencies on all ranges of all tables."""
@@ -91,16 +96,18 @@ class Relations:
             },
         )
 
-    def _foreign_keys_spec(self, name: TableName, listing: TableListing) -> dg.AssetSpec:
-        parents = [name, *self.references(listing)]
+    def _foreign_keys_spec(self, key: dg.AssetKey, schema: str) -> dg.AssetSpec:
+        having = [(n, listing) for n, listing in self.listings.items() if n[0] == schema and listing.references]
+        connected = dict.fromkeys(table for name, listing in having for table in (name, *self.references(listing)))
         return dg.AssetSpec(
-            foreign_keys_key(self.keys[name]),
-            deps=[_all_ranges(self.keys[parent]) for parent in parents],
+            key,
+            deps=[_all_ranges(self.keys[table]) for table in connected],
             description=readable(
-                f"Foreign keys of {'.'.join(name)}, created once the tables they connect are complete."
+                f"Foreign keys of {len(having):,} tables of schema {schema}, created once the tables that they connect "
+                f"are complete."
             ),
             kinds={"postgres"},
-            group_name=schema_group(name[0]),
+            group_name=schema_group(schema),
             skippable=True,
         )
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from pg_migration.postgres.catalog import ForeignKey, Phase, TableName
+from pg_migration.postgres.catalog import ForeignKey, Phase, SchemaObject, TableName
 from pg_migration.postgres.ddl import Outcome
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.structure import lacking, make
@@ -11,28 +11,34 @@ from pg_migration.postgres.migration.structure import lacking, make
 
 @dataclass(frozen=True)
 class ForeignKeysMade:
-    """What became of the foreign keys of some tables, whose names are the source's.
+    """What became of the foreign keys of some schemas of the target.
 
-    ``complete`` has every key of each table that has all of its keys; ``done`` what this call tried to make.
+    ``schemas`` maps source to target names. ``incomplete`` has the target schemas that lack a key. ``done`` is what
+    this call tried to make, of the keys that are ``declared``.
     """
 
-    complete: Mapping[TableName, Sequence[ForeignKey]]
+    schemas: Mapping[str, str]
+    declared: Sequence[ForeignKey]
     done: Sequence[Outcome]
+    incomplete: Collection[str]
     problems: Sequence[str]
 
+    def schema_of(self, item: ForeignKey | SchemaObject) -> str:
+        """The target schema of the table that a key belongs to."""
+        assert item.table is not None, "a foreign key belongs to a table"
+        return self.schemas[item.table[0]]
 
-def create_foreign_keys(run: MigrationRun, tables: Collection[TableName] | None = None) -> ForeignKeysMade:
-    """Create the foreign keys of some tables, or of all; what could not be created is in the run's failures.
+
+def create_foreign_keys(run: MigrationRun, schemas: Collection[str] | None = None) -> ForeignKeysMade:
+    """Create the foreign keys of some schemas, or of all; what could not be created is in the run's failures.
 
     Args:
-        tables: by their names in the target.
+        schemas: by their names in the target.
 
     Raises:
         MigrationError: when the target can't be asked.
     """
-    declared = [
-        key for key in run.catalog.foreign_keys if tables is None or run.catalog.target_name(key.table) in tables
-    ]
+    declared = [key for key in run.catalog.foreign_keys if schemas is None or run.schemas[key.table[0]] in schemas]
     incomplete = run.call(lambda: _incomplete(run, declared))
     problems = [
         f"foreign key {key.name} of {'.'.join(key.table)} was not created: {incomplete[table]}"
@@ -47,11 +53,11 @@ def create_foreign_keys(run: MigrationRun, tables: Collection[TableName] | None 
     done = run.outcomes.ddl[before:]
     for problem in problems:
         run.fail(problem)
-    failed = {outcome.object.table for outcome in done if not outcome.made}
-    failed |= {key.table for key in declared if key.address not in allowed}
-    complete = sorted({key.table for key in declared} - failed)
+    failed = [o.object for o in done if not o.made]
     problems += [f"{o.object.identity}: {o.error or o.skipped_because}" for o in done if not o.made]
-    return ForeignKeysMade({t: [key for key in declared if key.table == t] for t in complete}, done, problems)
+    lacking_keys = {run.schemas[key.table[0]] for key in declared if key.address not in allowed}
+    lacking_keys |= {run.schemas[item.table[0]] for item in failed if item.table is not None}
+    return ForeignKeysMade(run.schemas, declared, done, lacking_keys, problems)
 
 
 def _incomplete(run: MigrationRun, keys: Sequence[ForeignKey]) -> Mapping[TableName, str]:

@@ -53,7 +53,7 @@ def written(platform: Platform) -> Platform:
 
 def test_each_step_notes_what_it_has_made(written: Platform) -> None:
     parts = ("public/p", "public/p1")
-    for step in (("target_ddl",), ("public/parent",), ("public/t",), parts, ("public/t/foreign_keys",), ("post_data",)):
+    for step in (("target_ddl",), ("public/parent",), ("public/t",), parts, ("public/foreign_keys",), ("post_data",)):
         done = written.materialize(*step)
         assert done.success, done.failures
     structure = written.validate().every_check["post_data", "structure"]

@@ -61,7 +61,7 @@ def test_row_count_shows_both_sides(shop: Platform) -> None:
 def test_foreign_keys_and_post_data_show_what_they_ran(shop: Platform) -> None:
     shop.source.psql("CREATE VIEW late AS SELECT * FROM orders WHERE placed > date '2024-06-01'")
     done = shop.migrate()
-    shown = done.metadata("public/orders/foreign_keys")
+    shown = done.metadata("public/foreign_keys")
     assert shown["foreign_keys"] == 1
     assert "FOREIGN KEY" in shown["ddl"]
     assert '"late"' in done.metadata("post_data")["ddl"]

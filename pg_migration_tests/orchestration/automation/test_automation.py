@@ -64,7 +64,7 @@ def test_the_waves_of_a_backfill_copy_everything(shop: Platform) -> None:
     assert shop.materialize("source_schema", "target_ddl").success
     for table in ("public/customers", "public/orders"):
         assert shop.materialize(table, partition="all").success
-    done = shop.materialize("public/orders/foreign_keys", "post_data", "summary")
+    done = shop.materialize("public/foreign_keys", "post_data", "summary")
     assert done.success
     assert "copied by run" in done.log[-1]
     rows = "SELECT * FROM orders ORDER BY id"
@@ -74,7 +74,7 @@ def test_the_waves_of_a_backfill_copy_everything(shop: Platform) -> None:
 
 def test_waves_without_tables_do_not_end_green(shop: Platform) -> None:
     assert shop.materialize("source_schema", "target_ddl").success
-    done = shop.materialize("public/orders/foreign_keys", "post_data", "summary")
+    done = shop.materialize("public/foreign_keys", "post_data", "summary")
     assert not done.success
     assert "public.orders is not fully loaded" in done.failures["foreign_keys"]
     summary = shop.materialize("summary")

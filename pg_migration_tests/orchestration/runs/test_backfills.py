@@ -10,7 +10,7 @@ from pg_migration_tests.orchestration.harness import BOOKKEEPING, Platform
 
 FIRST = ("source_schema", "target_ddl")
 TABLES = ("public/customers", "public/orders")
-LAST = ("public/orders/foreign_keys", "post_data", "summary")
+LAST = ("public/foreign_keys", "post_data", "summary")
 
 
 def launch(platform: Platform, *assets: str) -> Mapping[str, str]:

@@ -215,7 +215,7 @@ def test_source_and_target_schema_may_differ(shop: Platform) -> None:
     assert done.success
     (orders,) = (asset for asset in done.passed if asset.endswith("/orders"))
     assert done.passed[orders]
-    assert f"{orders}/foreign_keys" in done.assets
+    assert f"{orders.rpartition('/')[0]}/foreign_keys" in done.assets
     assert shop.target.psql('SELECT * FROM "Shop Copy".orders ORDER BY id') == shop.source.psql(ORDERS)
     assert shop.target.psql("SELECT to_regclass('public.orders') IS NULL") == "t"
     inserted = "INSERT INTO \"Shop Copy\".customers (name) VALUES ('next') RETURNING id, initial"
