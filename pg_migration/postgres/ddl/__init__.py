@@ -1,5 +1,6 @@
 """Bring a target's structure in line with a source's: decide what to do, then do it."""
 
+from pg_migration.postgres.ddl.alter import half_altered
 from pg_migration.postgres.ddl.apply import Outcome, apply
 from pg_migration.postgres.ddl.diff import Difference, differences
 from pg_migration.postgres.ddl.permissions import Judge, Obstacle, what_can_be_said, within_reach
@@ -25,6 +26,7 @@ __all__ = [
     "brought_tables",
     "create_roles",
     "differences",
+    "half_altered",
     "missing",
     "missing_roles",
     "note_all_brought",

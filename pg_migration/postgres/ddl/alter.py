@@ -5,11 +5,12 @@ were replaced; whatever lets more in is said before.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
-from pg_migration.postgres.catalog import Catalog, Column, Phase, SchemaObject, Table
+from pg_migration.postgres.catalog import Address, Catalog, Column, Phase, SchemaObject, Table
+from pg_migration.postgres.catalog.identity import by_identity, identity_of
 from pg_migration.postgres.catalog.schema_renaming import quote
 
 COMPRESSION_SINCE = 140000
@@ -48,6 +49,31 @@ def can_be_altered(ours: SchemaObject, theirs: SchemaObject) -> bool:
     """Whether a type of the target can be made like the source's where it is, without loss."""
     # With the same elements it is something else that differs: what they find.
     return ours.head == theirs.head and ours.elements != theirs.elements and _type(ours, theirs) is not None
+
+
+def half_altered(source: Catalog, target: Catalog, made: Iterable[SchemaObject]) -> set[Address]:
+    """The types that a run has altered, and that wait for the half which comes after the rows.
+
+    Args:
+        target: discovered after that.
+        made: what the run has made, alterations among it. Where one of these still seems to be needed, the server only
+            writes its result otherwise.
+    """
+    settings = [item for item in made if item.kind == "settings"]
+    altered = {item.address._replace(aspect="") for item in settings}
+    said = {statement for item in settings for statement in item.statements}
+    theirs = by_identity(target)
+    return {
+        item.address
+        for item in source.objects
+        if item.kind != "table"
+        and item.address in altered
+        and (found := theirs.get(identity_of(source, item))) is not None
+        and any(
+            later.phase is Phase.POST_DATA and not said.issuperset(later.statements)
+            for later in alterations(source, target, item, found)
+        )
+    }
 
 
 def quoted_name(source: Catalog, item: SchemaObject) -> str:

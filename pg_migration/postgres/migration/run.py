@@ -45,6 +45,7 @@ from pg_migration.postgres.ddl import (
     acted_for,
     brought_tables,
     create_roles,
+    half_altered,
     missing_roles,
     note_all_brought,
     reconcile,
@@ -429,12 +430,16 @@ class MigrationRun:
         if self._standing is not None:
             found = within_reach(found, self._standing.foreign.keys())
         if self._made:
-            # What only part of an alteration was made of is not what the source has.
-            broken = {outcome.object.address._replace(aspect="") for outcome in self.outcomes.ddl if not outcome.made}
-            whole = [item for item in self._made if item.address._replace(aspect="") not in broken]
-            remember(self.target_connection, self.catalog, found, whole)
-            self._made.clear()
+            self._note_how_it_is_written(found)
         return found
+
+    def _note_how_it_is_written(self, target: Catalog) -> None:
+        """Note it of what was made, but not of what was altered in part: it failed, or the other half is to come."""
+        waiting = half_altered(self.catalog, target, self._made)
+        failed = {outcome.object.address._replace(aspect="") for outcome in self.outcomes.ddl if not outcome.made}
+        whole = [item for item in self._made if item.address._replace(aspect="") not in waiting | failed]
+        remember(self.target_connection, self.catalog, target, whole)
+        self._made = [item for item in self._made if item.address._replace(aspect="") in waiting]
 
     def note_made(self, objects: Iterable[SchemaObject]) -> None:
         """Say what this run has made, so that it is noted how the server writes it."""

@@ -114,6 +114,35 @@ def test_a_run_that_fails_notes_what_it_has_made(written: Platform) -> None:
     assert done.success, done.failures
 
 
+HALF = {
+    "domain": (
+        "CREATE DOMAIN half AS int NOT NULL DEFAULT 1",
+        "ALTER DOMAIN half DROP NOT NULL; ALTER DOMAIN half ADD CONSTRAINT late CHECK (VALUE > 0)",
+    ),
+    "domain that servers write otherwise": (
+        "CREATE DOMAIN half AS timestamp NOT NULL DEFAULT now()",
+        "ALTER DOMAIN half DROP NOT NULL; ALTER DOMAIN half ADD CONSTRAINT late CHECK (extract('YEAR' FROM VALUE) > 0)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "change"), HALF.values(), ids=HALF.keys())
+def test_what_is_altered_in_half_is_not_noted(platform: Platform, before: str, change: str) -> None:
+    platform.source.psql(f"{before}; CREATE TABLE t (a half)")
+    platform.reload()
+    assert platform.migrate().success
+    platform.source.psql(change)
+    done = platform.materialize("target_ddl")
+    assert done.success, done.failures
+    constraints = "SELECT conname FROM pg_constraint WHERE contypid = 'half'::regtype AND contype = 'c'"
+    assert platform.target.psql(constraints) == ""
+    for _ in range(2):
+        done = platform.migrate()
+        assert done.success, done.failures
+        assert platform.target.psql(constraints) == "late"
+    assert done.metadata("target_ddl")["created"] == 0
+
+
 @pytest.mark.parametrize(
     "change",
     [
