@@ -96,7 +96,10 @@ class PostgresServer:
         """Make an empty database and return its URL; `options` are those of CREATE DATABASE, from template0."""
         name = name or f"test_{os.getpid()}_{next(self._names)}"
         self._administer(
-            sql.SQL("CREATE DATABASE {} TEMPLATE template0 {}").format(sql.Identifier(name), sql.SQL(options))
+            # To copy the files takes the server a third of the time that it takes to write them to the WAL.
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY file_copy {}").format(
+                sql.Identifier(name), sql.SQL(options)
+            )
         )
         return self.url(name)
 

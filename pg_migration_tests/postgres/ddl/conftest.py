@@ -1,25 +1,33 @@
 """Pairs of servers that structure is taken between."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 from pg_migration_tests.conftest import PostgresServer
-from pg_migration_tests.postgres.ddl.round_trip import Pair
+from pg_migration_tests.postgres.ddl.round_trip import Pair, pair_of
+from pg_migration_tests.postgres.ddl.together import verdicts
 
 
-def pair_of(source: PostgresServer, target: PostgresServer) -> Iterator[Pair]:
-    pair = Pair(source, target, source.create_database(), target.create_database())
-    yield pair
-    source.drop_database(pair.source_url)
-    target.drop_database(pair.target_url)
+def ends(request: pytest.FixtureRequest) -> list[PostgresServer]:
+    """The two servers that the parameter of a fixture names."""
+    return [request.getfixturevalue(f"postgres{version}") for version in request.param.split(" to ")]
 
 
-@pytest.fixture(params=["16 to 16", "18 to 18", "16 to 18"])
+ENDS = ["16 to 16", "18 to 18", "16 to 18"]
+
+
+@pytest.fixture(params=ENDS)
 def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     """An older server, a newer one, and an upgrade."""
-    source, target = (request.getfixturevalue(f"postgres{version}") for version in request.param.split(" to "))
-    yield from pair_of(source, target)
+    yield from pair_of(*ends(request))
+
+
+@pytest.fixture(scope="module", params=ENDS)
+def together(request: pytest.FixtureRequest) -> Mapping[str, str]:
+    """As `pair`, for all CASES of a module at once: what is wrong with each."""
+    source, target = ends(request)
+    return verdicts(source, target, {name: [ddl] for name, ddl in request.module.CASES.items()})
 
 
 @pytest.fixture(params=[16, 18])

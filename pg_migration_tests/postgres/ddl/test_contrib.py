@@ -5,8 +5,14 @@ import pytest
 from pg_migration.postgres.catalog import discover
 from pg_migration.postgres.ddl import remember
 from pg_migration_tests.conftest import PostgresServer
-from pg_migration_tests.postgres.ddl.conftest import pair_of
-from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_identical, assert_same_dump, migrate, session
+from pg_migration_tests.postgres.ddl.round_trip import (
+    Pair,
+    assert_identical,
+    assert_same_dump,
+    migrate,
+    pair_of,
+    session,
+)
 
 CASES = {
     "extensions": """

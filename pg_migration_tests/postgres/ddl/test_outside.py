@@ -6,9 +6,9 @@ import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from pg_migration.postgres.catalog import Notice, discover
+from pg_migration.postgres.catalog import Notice, discover, read_surroundings
 from pg_migration.postgres.errors import ConfigurationError, NotPermitted
-from pg_migration_tests.postgres.ddl.round_trip import Pair, describe, migrate, session
+from pg_migration_tests.postgres.ddl.round_trip import PUBLIC, Pair, describe, migrate, session
 
 SURROUNDINGS = """
     CREATE FUNCTION et() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
@@ -149,7 +149,9 @@ OF_THE_DATABASE = {
 
 
 def said_of_database(pair: Pair) -> list[Notice]:
-    return [notice for notice in migrate(pair).source.notices if notice.kind == "database"]
+    with session(pair.source_url) as source, session(pair.target_url) as target:
+        catalog = discover(source, PUBLIC, surroundings=read_surroundings(target))
+    return [notice for notice in catalog.notices if notice.kind == "database"]
 
 
 @pytest.mark.parametrize("statement", OF_THE_DATABASE.values(), ids=OF_THE_DATABASE.keys())

@@ -1,9 +1,11 @@
 """Partitioned tables."""
 
+from collections.abc import Mapping
+
 import psycopg2
 import pytest
 
-from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_identical, assert_same_dump, migrate, session
+from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_same_dump, migrate, session
 
 CASES = {
     "range, list, hash and default": """
@@ -60,9 +62,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("ddl", CASES.values(), ids=CASES.keys())
-def test_dumps_alike(pair: Pair, ddl: str) -> None:
-    assert_identical(pair, ddl)
+@pytest.mark.parametrize("case", CASES)
+def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
+    assert not together[case], together[case]
 
 
 PENDING = """

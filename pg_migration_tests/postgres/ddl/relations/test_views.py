@@ -1,8 +1,10 @@
 """Views."""
 
+from collections.abc import Mapping
+
 import pytest
 
-from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_identical, assert_same_dump, migrate
+from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_same_dump, migrate
 
 CASES = {
     "options": """
@@ -56,9 +58,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("ddl", CASES.values(), ids=CASES.keys())
-def test_dumps_alike(pair: Pair, ddl: str) -> None:
-    assert_identical(pair, ddl)
+@pytest.mark.parametrize("case", CASES)
+def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
+    assert not together[case], together[case]
 
 
 def test_views_in_a_circle_are_replaced(upgrade: Pair) -> None:

@@ -1,5 +1,7 @@
 """Functions and procedures, whatever they are written in."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_identical, migrate
@@ -51,9 +53,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("ddl", CASES.values(), ids=CASES.keys())
-def test_dumps_alike(pair: Pair, ddl: str) -> None:
-    assert_identical(pair, ddl)
+@pytest.mark.parametrize("case", CASES)
+def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
+    assert not together[case], together[case]
 
 
 # An argument called json: 16 and later read that only in quotes, and the dump of an older server does not quote it.

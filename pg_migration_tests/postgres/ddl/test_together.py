@@ -1,0 +1,29 @@
+"""Cases that are migrated together are judged one by one."""
+
+from collections.abc import Mapping
+
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_arrived
+from pg_migration_tests.postgres.ddl.together import verdicts
+
+CASES = {
+    "first": ["CREATE TABLE public.t (a int)"],
+    "no SQL": ["CREATE TABLE u ("],
+    "last": ["CREATE VIEW v AS SELECT 1 AS a"],
+}
+
+
+def test_one_case_that_fails_is_the_only_one(postgres18: PostgresServer) -> None:
+    found = verdicts(postgres18, postgres18, CASES)
+    assert {case: bool(error) for case, error in found.items()} == {"first": False, "no SQL": True, "last": False}
+    assert "syntax error" in found["no SQL"]
+
+
+def test_cases_that_fail_only_together_all_fail(postgres18: PostgresServer) -> None:
+    def check(pair: Pair, schemas: Mapping[str, str]) -> None:
+        assert len(schemas) == 1, "crowded"
+        assert_arrived(pair, schemas)
+
+    found = verdicts(postgres18, postgres18, {case: CASES[case] for case in ("first", "last")}, check)
+    assert all("together" in error and "crowded" in error for error in found.values())
+    assert [*found] == ["first", "last"]

@@ -1,0 +1,72 @@
+"""Many small cases of DDL in one migration, each in a schema of its own: most of a migration's time is spent once."""
+
+import re
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_arrived, pair_of
+
+Steps = Sequence[str]
+"""DDL that the source gets piece by piece, with a migration after each; the word ``public`` in it is the schema."""
+
+
+class InTarget(str):
+    """A step that the target gets."""
+
+    __slots__ = ()
+
+
+Check = Callable[[Pair, Mapping[str, str]], object]
+"""Migrate these schemas and demand that they arrived."""
+
+
+def verdicts(
+    source: PostgresServer, target: PostgresServer, cases: Mapping[str, Steps], check: Check = assert_arrived
+) -> Mapping[str, str]:
+    """Migrate all cases at once, each in a schema of its own, and say of each what is wrong.
+
+    What is wrong with all of them together is looked for in one half and the other, in databases of their own, down to
+    the single case: so no case hides what another one does, or fails for it.
+
+    Args:
+        cases: all with the same number of steps.
+        check: called after every step.
+
+    Returns:
+        An error by case, empty for a case that is migrated as it should be.
+    """
+    error = ""
+    for pair in pair_of(source, target):
+        error = _what_is_wrong(pair, cases, check)
+    if not error or len(cases) == 1:
+        return dict.fromkeys(cases, error)
+    names = [*cases]
+    middle = len(names) // 2
+    found: dict[str, str] = {}
+    for half in (names[:middle], names[middle:]):
+        found |= verdicts(source, target, {name: cases[name] for name in half}, check)
+    return found if any(found.values()) else dict.fromkeys(cases, f"each is right by itself, but together: {error}")
+
+
+def _what_is_wrong(pair: Pair, cases: Mapping[str, Steps], check: Check) -> str:
+    try:
+        _migrate_together(pair, cases, check)
+    except Exception:
+        return traceback.format_exc()
+    return ""
+
+
+def _migrate_together(pair: Pair, cases: Mapping[str, Steps], check: Check) -> None:
+    schemas = [f"case_{number}" for number in range(len(cases))]
+    names = {schema: schema for schema in schemas}
+    pair.load("".join(f"CREATE SCHEMA {schema};\n" for schema in schemas))
+    for step in zip(*cases.values(), strict=True):
+        load = pair.prepare if isinstance(step[0], InTarget) else pair.load
+        load("".join(map(_in_schema, schemas, step)))
+        check(pair, names)
+
+
+def _in_schema(schema: str, ddl: str) -> str:
+    text = re.sub(r"\bpublic\b", schema, ddl)
+    return f"RESET ALL; SET search_path = {schema};\n{text};\n"
