@@ -170,7 +170,8 @@ def _moved_members(members: Sequence[Row], installed: Mapping[str, str]) -> Mapp
 
 def _read_all(connection: Connection, brought_from: str | None) -> dict[str, Sequence[Row]]:
     queries = dict.fromkeys((*SHARED_QUERIES, *(kind.query for kind in kinds.KINDS)))
-    rows = {name: read(connection, name) for name in queries}
+    idle = {row["query"] for row in read(connection, "idle_queries")}
+    rows = {name: [] if name in idle else read(connection, name) for name in queries}
     rows["remembered"] = read(connection, "remembered") if rows["server"][0]["remembers"] else []
     rows["brought"] = []
     if brought_from is not None and rows["server"][0]["knows_origins"]:

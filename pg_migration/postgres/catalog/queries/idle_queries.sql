@@ -1,0 +1,41 @@
+-- Queries that find nothing, since nobody has made a thing of their kind in this database: most databases lack most kinds, and
+-- planning a query takes longer than to look here. What comes with PostgreSQL has OIDs below 16384 (PostgreSQL docs,
+-- System Catalog Initial Data: OID Assignment).
+SELECT kind.query
+  FROM (VALUES
+      ('access_methods', EXISTS (SELECT FROM pg_am WHERE oid >= 16384)),
+      ('aggregates', EXISTS (SELECT FROM pg_proc WHERE oid >= 16384 AND prokind = 'a')),
+      ('casts', EXISTS (SELECT FROM pg_cast WHERE oid >= 16384)),
+      ('collations', EXISTS (SELECT FROM pg_collation WHERE oid >= 16384)),
+      ('composites', EXISTS (SELECT FROM pg_class WHERE oid >= 16384 AND relkind = 'c')),
+      ('conversions', EXISTS (SELECT FROM pg_conversion WHERE oid >= 16384)),
+      ('default_privileges', EXISTS (SELECT FROM pg_default_acl)),
+      ('domain_constraints', EXISTS (SELECT FROM pg_type WHERE oid >= 16384 AND typtype = 'd')),
+      ('domains', EXISTS (SELECT FROM pg_type WHERE oid >= 16384 AND typtype = 'd')),
+      ('enums', EXISTS (SELECT FROM pg_type WHERE oid >= 16384 AND typtype = 'e')),
+      ('extension_configurations', EXISTS (SELECT FROM pg_extension WHERE extconfig IS NOT NULL)),
+      ('foreign_tables', EXISTS (SELECT FROM pg_foreign_table)),
+      ('functions', EXISTS (SELECT FROM pg_proc WHERE oid >= 16384 AND prokind <> 'a')),
+      ('identities', EXISTS (SELECT FROM pg_sequence)),
+      ('languages', EXISTS (SELECT FROM pg_language WHERE oid >= 16384)),
+      ('materialized_views', EXISTS (SELECT FROM pg_class WHERE oid >= 16384 AND relkind = 'm')),
+      ('operator_classes', EXISTS (SELECT FROM pg_opclass WHERE oid >= 16384)),
+      ('operator_families', EXISTS (SELECT FROM pg_opfamily WHERE oid >= 16384)),
+      ('operator_family_members', EXISTS (SELECT FROM pg_opfamily WHERE oid >= 16384)),
+      ('operators', EXISTS (SELECT FROM pg_operator WHERE oid >= 16384)),
+      ('policies', EXISTS (SELECT FROM pg_policy)),
+      ('ranges', EXISTS (SELECT FROM pg_type WHERE oid >= 16384 AND typtype = 'r')),
+      ('rules', EXISTS (SELECT FROM pg_rewrite WHERE oid >= 16384)),
+      ('sequence_owners', EXISTS (SELECT FROM pg_sequence)),
+      ('sequences', EXISTS (SELECT FROM pg_sequence)),
+      ('statistics', EXISTS (SELECT FROM pg_statistic_ext)),
+      ('text_search_configurations', EXISTS (SELECT FROM pg_ts_config WHERE oid >= 16384)),
+      ('text_search_dictionaries', EXISTS (SELECT FROM pg_ts_dict WHERE oid >= 16384)),
+      ('text_search_parsers', EXISTS (SELECT FROM pg_ts_parser WHERE oid >= 16384)),
+      ('text_search_templates', EXISTS (SELECT FROM pg_ts_template WHERE oid >= 16384)),
+      ('transforms', EXISTS (SELECT FROM pg_transform WHERE oid >= 16384)),
+      ('triggers', EXISTS (SELECT FROM pg_trigger)),
+      ('view_defaults', EXISTS (SELECT FROM pg_class WHERE oid >= 16384 AND relkind = 'v')),
+      ('views', EXISTS (SELECT FROM pg_class WHERE oid >= 16384 AND relkind = 'v'))
+  ) AS kind (query, has_objects)
+ WHERE NOT kind.has_objects
