@@ -21,7 +21,7 @@ BANK = """
 CREATE TABLE account (id int PRIMARY KEY, balance bigint NOT NULL);
 CREATE TABLE movement (id serial PRIMARY KEY, account int NOT NULL REFERENCES account, amount bigint NOT NULL);
 INSERT INTO account SELECT i, 0 FROM generate_series(1, 2000) i;
-INSERT INTO movement (account, amount) SELECT i % 2000 + 1, 0 FROM generate_series(1, 100000) i;
+INSERT INTO movement (account, amount) SELECT i % 2000 + 1, 0 FROM generate_series(1, 20000) i;
 """
 # Every transaction keeps this true, so it holds in every snapshot, and in no mix of two.
 BALANCED = """

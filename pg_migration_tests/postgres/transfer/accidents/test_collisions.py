@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -61,7 +62,8 @@ def somebody(database: Database, first: str, then: Callable[[Any], object]) -> I
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (loading, apply):
+    # The package has a function of the module's name.
+    for module in (loading, import_module("pg_migration.postgres.ddl.apply")):
         monkeypatch.setattr(module, "RETRY_SECONDS", (0.05,) * 6)
 
 

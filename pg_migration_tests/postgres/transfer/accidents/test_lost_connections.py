@@ -13,7 +13,7 @@ from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.transfer import load as loading
 from pg_migration_tests.postgres.transfer.harness import Database, Pair
 
-ROWS = 400_000
+ROWS = 200_000
 BIG = f"""
 CREATE TABLE big (id int PRIMARY KEY, v text);
 INSERT INTO big SELECT i, repeat('x', 200) FROM generate_series(1, {ROWS}) i;
