@@ -121,3 +121,16 @@ def test_depends_on_extension(complete: Pair, ddl: str, what: str) -> None:
     assert migrate(complete).failures == []
     assert complete.query(DEPENDENCIES) == "1"
     assert_same_dump(complete)
+
+
+COMMENTS_OF_EXTENSIONS = "SELECT e.extname, obj_description(e.oid, 'pg_extension') FROM pg_extension e ORDER BY 1"
+
+
+def test_a_comment_on_an_extension_that_is_not_its_own(complete: Pair) -> None:
+    complete.load("CREATE EXTENSION citext; CREATE EXTENSION hstore; COMMENT ON EXTENSION citext IS 'to search with';")
+    complete.load("CREATE TABLE t (a citext, h hstore)")
+    assert migrate(complete).failures == []
+    there = complete.query(COMMENTS_OF_EXTENSIONS)
+    assert "to search with" in there
+    assert there == complete.source.psql(complete.source_url, COMMENTS_OF_EXTENSIONS).strip()
+    assert migrate(complete).plan.create == ()

@@ -26,6 +26,11 @@ SELECT d.classoid AS classid,
                    parse_ident(current_setting('pg_migration.target_schemas'))) AS mapped (source, target)
     ON i.type = 'schema' AND quote_ident(mapped.source) = i.identity
  WHERE (d.objoid >= 16384 AND d.classoid <> 'pg_extension'::regclass
+        -- CREATE EXTENSION gives the comment of its control file.
+        OR d.objoid >= 16384 AND d.classoid = 'pg_extension'::regclass AND NOT EXISTS (
+           SELECT FROM pg_available_extensions a
+             JOIN pg_extension e ON e.extname = a.name
+            WHERE e.oid = d.objoid AND a.comment = d.description)
         -- initdb gives this one to public.
         OR d.classoid = 'pg_namespace'::regclass AND d.description <> 'standard public schema')
    AND (mapped.target IS NOT NULL OR i.type <> 'schema')
