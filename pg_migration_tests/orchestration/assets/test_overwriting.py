@@ -141,7 +141,10 @@ def test_a_ledger_that_was_copied_with_its_database(shop: Platform) -> None:
 
 def test_a_ledger_of_an_earlier_version(shop: Platform) -> None:
     assert shop.migrate().success
-    shop.target.psql("ALTER TABLE _pg_migration.run DROP COLUMN identities; DROP TABLE _pg_migration.target_state")
+    shop.target.psql(
+        "ALTER TABLE _pg_migration.run DROP COLUMN identities;"
+        "DROP TABLE _pg_migration.target_state, _pg_migration.version"
+    )
     shop.target.psql("UPDATE _pg_migration.run SET source_server = 'before a restart'")
     assert shop.migrate().success
     shop.target.psql("UPDATE _pg_migration.run SET identities = NULL, source = 'postgresql://u@elsewhere:5432/db'")
