@@ -12,7 +12,7 @@ from pg_migration.cli.options import merged
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.runs.resource import MigrationResource
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.ledger.own_rows import Strange
+from pg_migration.postgres.ledger.own_rows import UnknownRows
 from pg_migration.postgres.migration.run import MigrationRun
 
 OVERWRITE = {"resources": {"migration": {"config": {"overwrite_existing_rows": True}}}}
@@ -42,7 +42,7 @@ def with_consent(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return merged(config, OVERWRITE)
 
 
-def _at_stake(config: Mapping[str, Any]) -> list[Strange]:
+def _at_stake(config: Mapping[str, Any]) -> list[UnknownRows]:
     """What a run would refuse to delete. Whatever else is wrong, the run will say."""
     chosen = ((config.get("resources") or {}).get("migration") or {}).get("config") or {}
     try:
@@ -53,7 +53,7 @@ def _at_stake(config: Mapping[str, Any]) -> list[Strange]:
         return []
     run = MigrationRun("no run", options, lambda: environment.migration(options))
     try:
-        return run.call(run.strangers)
+        return run.call(run.unknown_rows)
     except MigrationError:
         return []
     finally:

@@ -86,7 +86,7 @@ def report(context: click.Context, run: str, as_json: bool) -> None:
         recorded = instance.get_run_by_id(wanted)
         if recorded is not None and recorded.is_finished:
             known = known.ended(recorded.is_success, [f"Dagster records the run as {recorded.status.value}"])
-    _tell_another_pair(known)
+    _warn_of_another_pair(known)
     print_report(known, folder, as_json)
     context.exit(SUCCEEDED if known.succeeded else FAILED)
 
@@ -130,7 +130,7 @@ def _where(side: Side) -> str:
         return UNKNOWN
 
 
-def _tell_another_pair(report: Report) -> None:
+def _warn_of_another_pair(report: Report) -> None:
     """Say first, and beside JSON, that a report is not of the two databases that the environment names."""
     ours = [_where(side) for side in Side]
     if UNKNOWN not in ours and not _is_ours(report):

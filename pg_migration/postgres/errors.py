@@ -10,10 +10,10 @@ from psycopg2.extensions import TransactionRollbackError
 class MigrationError(Exception):
     """Base of every error that a user can do something about. ``str()`` of it is the whole message.
 
-    ``passing`` says that the same work, begun anew, may well succeed: a server was restarted, a connection was cut.
+    ``transient`` says that the same work, begun anew, may well succeed: a server was restarted, a connection was cut.
     """
 
-    passing = False
+    transient = False
 
 
 class ConfigurationError(MigrationError):
@@ -26,9 +26,9 @@ class ConnectionFailed(MigrationError):
     ``full`` says that it has no connection left: who has one may go on.
     """
 
-    def __init__(self, message: str, passing: bool = True, full: bool = False) -> None:
+    def __init__(self, message: str, transient: bool = True, full: bool = False) -> None:
         super().__init__(message)
-        self.passing = passing
+        self.transient = transient
         self.full = full
 
 
@@ -51,7 +51,7 @@ class CopyMismatch(MigrationError):
 class SnapshotLost(MigrationError):
     """The transaction that holds the exported snapshot is gone, so the run can't go on at the same point in time."""
 
-    passing = True
+    transient = True
 
 
 class SourceChanged(MigrationError):
@@ -61,7 +61,7 @@ class SourceChanged(MigrationError):
 class SourceUnprotected(MigrationError):
     """The source's tables can't be locked against commands that would empty the snapshot. Nothing was written."""
 
-    passing = True
+    transient = True
 
 
 class AnotherRunActive(MigrationError):
@@ -71,7 +71,7 @@ class AnotherRunActive(MigrationError):
 class LockLost(MigrationError):
     """The session that holds the target's lock is gone: its server restarted, and may have lost what it confirmed."""
 
-    passing = True
+    transient = True
 
 
 class CopyFailed(MigrationError):

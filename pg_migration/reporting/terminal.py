@@ -13,7 +13,7 @@ from pg_migration.reporting import formats
 from pg_migration.reporting.model import Database, Report, TableReport
 
 NARROW = 110
-MOST_LINES = 20
+MAX_LINES = 20
 
 _STYLES = {
     "failed": "bold red",
@@ -60,10 +60,10 @@ def show(report: Report, console: Console, place: str | None = None) -> None:
 
 def _few(console: Console, report: Report, lines: Sequence[str]) -> None:
     """Print lines, and of many the first; failures and checks are told in full."""
-    for line in lines[:MOST_LINES]:
+    for line in lines[:MAX_LINES]:
         _line(console, _text(line))
-    if len(lines) > MOST_LINES:
-        what, rest = lines[0].partition(":")[0], len(lines) - MOST_LINES
+    if len(lines) > MAX_LINES:
+        what, rest = lines[0].partition(":")[0], len(lines) - MAX_LINES
         _line(console, _text(f"{what}: {rest:,} more, which 'pg_migration report {report.run_id} --json' lists"))
 
 

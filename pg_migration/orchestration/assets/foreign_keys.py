@@ -7,7 +7,7 @@ import dagster as dg
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import Figure, sql_block
 from pg_migration.orchestration.runs.begin import begin
-from pg_migration.orchestration.runs.failures import fail_if, told_plainly
+from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
 from pg_migration.postgres.migration.foreign_keys import ForeignKeysMade, create_foreign_keys
 from pg_migration.postgres.migration.run import MigrationRun
 
@@ -22,7 +22,7 @@ def build_foreign_keys(relations: Relations) -> dg.AssetsDefinition | None:
     def foreign_keys(
         context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
     ) -> Iterator[dg.MaterializeResult[None]]:
-        with told_plainly(migration, context):
+        with as_step_failure(migration, context):
             begin(context, migration)
             selected = {key: relations.foreign_keys[key] for key in context.selected_asset_keys}
             made = create_foreign_keys(migration, set(selected.values()))

@@ -6,7 +6,7 @@ from pg_migration.orchestration.location.names import AFTER_ROWS
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import sql_block
 from pg_migration.orchestration.runs.begin import begin
-from pg_migration.orchestration.runs.failures import told_plainly
+from pg_migration.orchestration.runs.failures import as_step_failure
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.structure import make_post_data
 
@@ -25,7 +25,7 @@ def build_post_data(relations: Relations) -> dg.AssetsDefinition:
     def post_data(
         context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
     ) -> dg.MaterializeResult[None]:
-        with told_plainly(migration, context):
+        with as_step_failure(migration, context):
             begin(context, migration)
             made = make_post_data(migration)
         return dg.MaterializeResult(metadata={"ddl": sql_block(made.statements), "created": made.created})

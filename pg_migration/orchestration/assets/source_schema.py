@@ -6,11 +6,11 @@ from pg_migration.orchestration.location.code_location import Location
 from pg_migration.orchestration.location.names import BEFORE_ROWS
 from pg_migration.orchestration.metadata import catalog_metadata, findings_table, plan_metadata
 from pg_migration.orchestration.runs.begin import begin
-from pg_migration.orchestration.runs.failures import fail_if, told_plainly
+from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
 from pg_migration.postgres.migration.forecast import look_ahead
 from pg_migration.postgres.migration.run import MigrationRun
 
-MOST_NAMED = 20
+MAX_NAMED = 20
 
 
 def build_source_schema(location: Location) -> dg.AssetsDefinition:
@@ -27,7 +27,7 @@ def build_source_schema(location: Location) -> dg.AssetsDefinition:
     def source_schema(
         context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
     ) -> dg.MaterializeResult[None]:
-        with told_plainly(migration, context):
+        with as_step_failure(migration, context):
             begin(context, migration)
         catalog, snapshot = migration.catalog, migration.snapshot
         assert snapshot is not None
@@ -41,7 +41,7 @@ def build_source_schema(location: Location) -> dg.AssetsDefinition:
         for caution in migration.cautions:
             context.log.warning(caution)
         migration.outcomes.notes += [f"{n.kind} {n.name}: {n.reason}" for n in catalog.notices]
-        with told_plainly(migration, context):
+        with as_step_failure(migration, context):
             ahead = migration.call(lambda: look_ahead(migration))
         return dg.MaterializeResult(
             metadata={

@@ -10,7 +10,7 @@ from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import Figure, markdown, markdown_text, rows_per_second
 from pg_migration.orchestration.reports.write import file_report
 from pg_migration.orchestration.runs.begin import begin, is_whole_run
-from pg_migration.orchestration.runs.failures import fail_if, told_plainly
+from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
 from pg_migration.postgres.catalog import Phase, TableName
 from pg_migration.postgres.ddl import missing
 from pg_migration.postgres.errors import MigrationError
@@ -40,7 +40,7 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
     ) -> dg.MaterializeResult[None]:
         failures = migration.outcomes.failures
         if not is_whole_run(context) or not failures:
-            with told_plainly(migration, context):
+            with as_step_failure(migration, context):
                 begin(context, migration)
                 earlier = migration.call(lambda: _copied_before(migration))
             names = sorted(relations.listings.keys() | {migration.target_name(t) for t in migration.catalog.tables})
@@ -51,7 +51,7 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
             failures += [_left_out(row) for row in rows if row["state"] == "not copied"]
         failures += _left_undone(migration)
         if failures and migration.dropped:
-            with told_plainly(migration, context):
+            with as_step_failure(migration, context):
                 migration.call(lambda: return_everything(migration))
         told = dict(zip(names, rows, strict=True))
         page = file_report(context.instance, migration, relations, told, unfinished_step=SUMMARY)

@@ -13,7 +13,7 @@ from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import load_metadata, range_metadata
 from pg_migration.orchestration.runs.begin import begin, is_whole_run
 from pg_migration.orchestration.runs.concurrency import source_pool
-from pg_migration.orchestration.runs.failures import fail_if, told_plainly
+from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
 from pg_migration.orchestration.runs.fan_out import Spread, runs_at_once
 from pg_migration.postgres.catalog import SchemaObject, Table, TableName
 from pg_migration.postgres.errors import MigrationError
@@ -79,7 +79,7 @@ class TablesStep:
 
     def events(self) -> Iterator[TableEvent]:
         """Load the selected tables; one materialization for each range, one result for each table."""
-        with told_plainly(self._migration, self._context):
+        with as_step_failure(self._migration, self._context):
             begin(self._context, self._migration)
             names = self._relations.names(self._context.selected_asset_keys)
             tables = self._migration.loadable(names)

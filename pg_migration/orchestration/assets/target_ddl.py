@@ -5,7 +5,7 @@ import dagster as dg
 from pg_migration.orchestration.location.names import BEFORE_ROWS
 from pg_migration.orchestration.metadata import sql_block
 from pg_migration.orchestration.runs.begin import begin
-from pg_migration.orchestration.runs.failures import told_plainly
+from pg_migration.orchestration.runs.failures import as_step_failure
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.structure import make_target
 
@@ -23,7 +23,7 @@ def build_target_ddl() -> dg.AssetsDefinition:
     def target_ddl(
         context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
     ) -> dg.MaterializeResult[None]:
-        with told_plainly(migration, context):
+        with as_step_failure(migration, context):
             begin(context, migration)
             made = make_target(migration)
         return dg.MaterializeResult(

@@ -26,8 +26,8 @@ from pg_migration.postgres.source_changes.written_tables import copied_at, read_
 WATCH_INTERVAL_SECONDS = 600
 
 # After a migration that failed the next one is asked for one interval later, then after twice as long each time.
-MOST_WAITING_SECONDS = 6 * 3600
-MOST_FAILURES_COUNTED = 10
+MAX_WAITING_SECONDS = 6 * 3600
+MAX_FAILURES_COUNTED = 10
 
 
 def build_source_rows_changed(relations: Relations, job: dg.JobDefinition) -> dg.SensorDefinition:
@@ -89,14 +89,14 @@ class _Failures:
 
     def seconds_left(self) -> float:
         """How long to wait until the next one is started."""
-        pause = min(WATCH_INTERVAL_SECONDS << (self.number - 1), MOST_WAITING_SECONDS)
+        pause = min(WATCH_INTERVAL_SECONDS << (self.number - 1), MAX_WAITING_SECONDS)
         return self.ended_at + pause - time.time()
 
 
 def _failures(instance: dg.DagsterInstance) -> _Failures | None:
     """What went wrong last; None when the last migration succeeded or was canceled."""
     ended = dg.RunsFilter(job_name=MIGRATE, statuses=FINISHED)
-    failed = list(takewhile(_has_failed, instance.get_run_records(ended, limit=MOST_FAILURES_COUNTED)))
+    failed = list(takewhile(_has_failed, instance.get_run_records(ended, limit=MAX_FAILURES_COUNTED)))
     if not failed:
         return None
     newest = failed[0]

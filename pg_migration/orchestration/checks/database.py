@@ -6,7 +6,7 @@ import dagster as dg
 
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import Figure, markdown
-from pg_migration.orchestration.runs.begin import demand_every_step
+from pg_migration.orchestration.runs.begin import check_every_step
 from pg_migration.orchestration.runs.failures import fail_if
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.migration.compare_state import STATE_CHECKS, StateCheck, compare_structure, counted, examine
@@ -135,7 +135,7 @@ def build_known_tables(relations: Relations) -> dg.AssetChecksDefinition:
     ) -> dg.AssetCheckResult:
         migration.log = context.log
         try:
-            demand_every_step(context)
+            check_every_step(context)
             migration.migration.check()
             tables = migration.call(lambda: migration.catalog.tables)
         except MigrationError as error:

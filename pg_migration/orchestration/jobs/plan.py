@@ -4,7 +4,7 @@ import dagster as dg
 
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.metadata import forecast_rows, markdown_text, plan_metadata
-from pg_migration.orchestration.runs.failures import told_plainly
+from pg_migration.orchestration.runs.failures import as_step_failure
 from pg_migration.postgres.migration.forecast import look_ahead
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.reporting import formats
@@ -14,7 +14,7 @@ PLAN = "plan"
 
 @dg.op(name="copy_plan", description="Per table, in the order of the copy: rows, bytes, format, ranges, chunks, time.")
 def _copy_plan(context: dg.OpExecutionContext, migration: dg.ResourceParam[MigrationRun]) -> dg.Output[None]:
-    with told_plainly(migration, context):
+    with as_step_failure(migration, context):
         migration.migration.check()
         found = migration.call(lambda: look_ahead(migration))
         migration.outcomes.forecast = found

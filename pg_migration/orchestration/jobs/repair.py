@@ -8,7 +8,7 @@ from pg_migration.orchestration.checks.tables import compare_again
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import load_metadata, range_metadata
 from pg_migration.orchestration.runs.concurrency import run_tags
-from pg_migration.orchestration.runs.failures import fail_if, told_plainly
+from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
 from pg_migration.postgres.migration.damage import repair_tables
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.transfer.events import TableLoaded
@@ -31,7 +31,7 @@ def build_repair(relations: Relations) -> dg.JobDefinition:
 
     @dg.op(name=STEP, description="Compares tables and reloads the key ranges that differ.")
     def repair(context: dg.OpExecutionContext, config: RepairConfig, migration: dg.ResourceParam[MigrationRun]) -> None:
-        with told_plainly(migration, context):
+        with as_step_failure(migration, context):
             known = {name: (listing.schema, listing.name) for name, listing in relations.listings.items()}
             for event in repair_tables(migration, config.tables, known):
                 load_events.emit(event)

@@ -1,6 +1,6 @@
 """Who is told of a run that ended, and what.
 
-The run tells it itself, as its last deed: so it works the same from cron without a daemon, and nothing is sent twice.
+The run sends them itself, when it ends: so it works the same from cron without a daemon, and nothing is sent twice.
 What a run can't tell (its process was killed, its configuration was refused, it never started) the sensor
 ``failed_runs`` tells, where the daemon runs; a tag on the run says that it need not.
 """
@@ -31,7 +31,7 @@ TELLS_SUCCESS = "migrate"
 Log = Callable[[str], object]
 
 
-def tell_of(
+def notify_of(
     run: MigrationRun, record: dg.DagsterRun, instance: dg.DagsterInstance, failures: Sequence[str], log: Log
 ) -> None:
     """Tell of a run that is about to end, if anybody wants to know. A channel that fails is logged.

@@ -19,7 +19,7 @@ from pg_migration.reporting.store import PAGE
 UI_URL = "PG_MIGRATION_UI_URL"
 
 
-MOST_ROWS = 50
+MAX_ROWS = 50
 
 Row = Mapping[str, object]
 
@@ -65,7 +65,7 @@ def _message(record: dg.DagsterRun, failures: Sequence[str], notes: Sequence[str
         "tables": f"{len(rows):,}",
         "rows": f"{sum(map(_rows_of, rows)):,}",
     }
-    shown = rows[:MOST_ROWS]
+    shown = rows[:MAX_ROWS]
     rest = f"and {len(rows) - len(shown):,} more tables" if len(rows) > len(shown) else ""
     parts = [
         "\n".join(f"{name + ':':8} {value}" for name, value in facts.items()),

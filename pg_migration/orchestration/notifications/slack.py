@@ -10,7 +10,7 @@ SLACK_WEBHOOK_URL = "PG_MIGRATION_SLACK_WEBHOOK_URL"
 
 
 # Slack cuts messages off at 40,000 characters; nobody reads as many.
-MOST_SLACK_CHARACTERS = 3500
+MAX_SLACK_CHARACTERS = 3500
 
 
 @dataclass(frozen=True)
@@ -50,4 +50,4 @@ def _escaped(text: str) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= MOST_SLACK_CHARACTERS else f"{text[:MOST_SLACK_CHARACTERS].rstrip()}\n..."
+    return text if len(text) <= MAX_SLACK_CHARACTERS else f"{text[:MAX_SLACK_CHARACTERS].rstrip()}\n..."

@@ -1,4 +1,4 @@
-"""Every run leaves a report; where that can't be written, the run says so and is none the worse for it."""
+"""Every run writes a report. One that can't be written is logged and does not fail the run."""
 
 from collections.abc import Mapping
 from dataclasses import replace

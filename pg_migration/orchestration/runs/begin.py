@@ -5,7 +5,7 @@ import dagster as dg
 from pg_migration.orchestration.dagster_internals.running import BACKFILL_ID_TAG
 from pg_migration.orchestration.location import code_location
 from pg_migration.orchestration.location.table_assets import Relations
-from pg_migration.orchestration.runs.fan_out import demand_queue
+from pg_migration.orchestration.runs.fan_out import check_queue
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.migration.run import MigrationRun, Scope
 from pg_migration.postgres.preflight.finding import listed
@@ -19,15 +19,15 @@ def is_whole_run(context: dg.AssetExecutionContext) -> bool:
 
 
 def begin(context: dg.AssetExecutionContext, migration: MigrationRun) -> None:
-    """Connect, look before the leap, and take the snapshot, once in a run.
+    """Connect, check that the run may go ahead, and take the snapshot, once in a run.
 
     Raises:
         MigrationError: for everything that a user can mend; the target was not touched.
     """
-    _demand_nothing_left_out(context)
-    demand_every_step(context)
+    _check_nothing_left_out(context)
+    check_every_step(context)
     if migration.options.spread_over:
-        demand_queue(context)
+        check_queue(context)
     migration.begin(is_whole_run(context), _scope(context))
 
 
@@ -41,7 +41,7 @@ def _scope(context: dg.AssetExecutionContext) -> Scope:
     return Scope(tables, structure=TARGET_DDL in selected)
 
 
-def demand_every_step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> None:
+def check_every_step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> None:
     """Refuse to work for a run that was launched by a code location which knew less of the source than this process.
 
     Whoever launches a run plans it from the definitions that the code location made when it was loaded, while the
@@ -70,7 +70,7 @@ def demand_every_step(context: dg.AssetExecutionContext | dg.AssetCheckExecution
         )
 
 
-def _demand_nothing_left_out(context: dg.AssetExecutionContext) -> None:
+def _check_nothing_left_out(context: dg.AssetExecutionContext) -> None:
     """Refuse to work for a backfill that includes tables without any range.
 
     Dagster fixes what a backfill does when it is launched. A table whose ranges were not registered then counts as done

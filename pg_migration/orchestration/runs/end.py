@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import dagster as dg
 
 from pg_migration.orchestration.dagster_internals.running import MAX_RETRIES_TAG, RETRY_ON_ASSET_OR_OP_FAILURE_TAG
-from pg_migration.orchestration.notifications.notify import tell_of
-from pg_migration.orchestration.run_tags import PASSING
+from pg_migration.orchestration.notifications.notify import notify_of
+from pg_migration.orchestration.run_tags import TRANSIENT
 from pg_migration.postgres.migration.run import MigrationRun
 
 
@@ -27,7 +27,7 @@ def at_end(
         if instance.run_retries_enabled and MAX_RETRIES_TAG in record.tags:
             again = any(_may_pass(failure) for failure in failures)
             instance.add_run_tags(record.run_id, {RETRY_ON_ASSET_OR_OP_FAILURE_TAG: str(again).lower()})
-        tell_of(run, record, instance, run.outcomes.failures or _reasons(now, failures), log)
+        notify_of(run, record, instance, run.outcomes.failures or _reasons(now, failures), log)
     except Exception as error:  # whatever it is, the run's own outcome stands
         log(f"nobody was notified: {type(error).__name__}: {error}")
 
@@ -46,5 +46,5 @@ def _step_failures(record: dg.DagsterRun, instance: dg.DagsterInstance) -> list[
 
 def _may_pass(failure: dg.DagsterEvent) -> bool:
     told = failure.step_failure_data.user_failure_data
-    value = told.metadata.get(PASSING) if told is not None else None
+    value = told.metadata.get(TRANSIENT) if told is not None else None
     return value is not None and value.value is True

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from pg_migration.orchestration.run_tags import PASSING
+from pg_migration.orchestration.run_tags import TRANSIENT
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.migration.run import MigrationRun
 
@@ -18,7 +18,7 @@ Metadata = Mapping[str, dg.MetadataValue[Any]]
 
 
 @contextmanager
-def told_plainly(run: MigrationRun, context: Context) -> Iterator[None]:
+def as_step_failure(run: MigrationRun, context: Context) -> Iterator[None]:
     """Let a run write to the log of a step, and turn the library's errors into a failure with their message alone.
 
     The message is kept for the summary.
@@ -29,7 +29,7 @@ def told_plainly(run: MigrationRun, context: Context) -> Iterator[None]:
         yield
     except MigrationError as error:
         failures.append(str(error))
-        raise _failure(str(error), {PASSING: dg.MetadataValue.bool(True)} if error.passing else None) from None
+        raise _failure(str(error), {TRANSIENT: dg.MetadataValue.bool(True)} if error.transient else None) from None
     except BaseException as error:  # unforeseen, or an interrupt: with its stack, but the summary must know of it too
         if not isinstance(error, dg.Failure):
             interrupted = isinstance(error, (KeyboardInterrupt, dg.DagsterExecutionInterruptedError))

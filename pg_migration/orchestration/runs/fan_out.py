@@ -33,13 +33,13 @@ from pg_migration.postgres.transfer.sharing import borrowers_alive, divide, work
 
 POLL_SECONDS = 0.5
 # After this long nothing is expected any more of runs that stay in the queue, or that have no session in the target.
-MOST_QUEUED_SECONDS = 600.0
-MOST_SILENT_SECONDS = 120.0
+MAX_QUEUED_SECONDS = 600.0
+MAX_SILENT_SECONDS = 120.0
 
 WAITING = {dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED}
 
 
-def demand_queue(context: dg.AssetExecutionContext) -> None:
+def check_queue(context: dg.AssetExecutionContext) -> None:
     """Make sure that this run can launch others.
 
     Raises:
@@ -156,7 +156,7 @@ class Spread:
 
     def _submit(self, share: _Share) -> str:
         context, owner = self._context, self._context.run
-        assert owner.remote_job_origin is not None, "demand_queue() has looked"
+        assert owner.remote_job_origin is not None, "check_queue() has looked"
         config, tags = self._config(), self._tags(share)
         # Without the table's checks, which speak of all of its rows: the owner makes them.
         selected: frozenset[dg.AssetKey] = frozenset({share.asset})
@@ -215,7 +215,7 @@ class Spread:
             elif found is None or found.is_finished:
                 self._running.discard(run)
                 raise MigrationError(f"run {run}, which copied {borrower.share}, failed: {self._reason(run)}")
-            elif now - borrower.since > (MOST_QUEUED_SECONDS if status in WAITING else MOST_SILENT_SECONDS):
+            elif now - borrower.since > (MAX_QUEUED_SECONDS if status in WAITING else MAX_SILENT_SECONDS):
                 raise MigrationError(f"run {run}, which was to copy {borrower.share}, {_silence(status)}")
 
     def _reason(self, run: str) -> str:
@@ -239,7 +239,7 @@ def _in_order(plan: TablePlan, order: Sequence[str]) -> Mapping[str, int]:
 def _silence(status: dg.DagsterRunStatus) -> str:
     if status in WAITING:
         return (
-            f"was not started within {MOST_QUEUED_SECONDS:.0f} s. Is the daemon running, and does max_concurrent_runs "
+            f"was not started within {MAX_QUEUED_SECONDS:.0f} s. Is the daemon running, and does max_concurrent_runs "
             f"leave room for it?"
         )
-    return f"has had no session in the target for {MOST_SILENT_SECONDS:.0f} s: its process has died"
+    return f"has had no session in the target for {MAX_SILENT_SECONDS:.0f} s: its process has died"

@@ -34,7 +34,7 @@ BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 BATCH_SIZE = "1000"
 
 # Databases of single runs that are kept open beside the index: one is written, others are looked at.
-MOST_SHARDS = 8
+MAX_SHARDS = 8
 
 
 @dataclass
@@ -102,7 +102,7 @@ class KeptSqliteEventLog(SqliteEventLogStorage):
 
     def _forget_the_oldest(self) -> None:
         runs = [name for name, kept in self._shards.items() if name != INDEX_SHARD_NAME and kept.open is None]
-        for name in runs[:-MOST_SHARDS]:
+        for name in runs[:-MAX_SHARDS]:
             self._shards.pop(name).engine.dispose()
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:

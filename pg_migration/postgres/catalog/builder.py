@@ -188,7 +188,7 @@ class Finisher:
 
     @cached_property
     def _run_through(self) -> Mapping[Address, set[Address]]:
-        """What runs, and what runs with it: constraints of domains hang on the domain, and not the other way round."""
+        """What runs, and what runs with it: a domain's constraints depend on the domain, not the other way round."""
         drafts = self.assembly.drafts
         running = {address for address, draft in drafts.items() if draft.kind in _RUNNING}
         found = {address: self.assembly.edges[address] & running for address in running}
@@ -200,7 +200,7 @@ class Finisher:
         return found
 
     def _relation(self, draft: Draft) -> TableName | None:
-        """The table or view that an object hangs on; two views may have rules or triggers of one name."""
+        """The table or view that an object belongs to; two views may have rules or triggers of one name."""
         if table := self.tables.tables.get(draft.relation):
             return table["schema"], table["name"]
         view = self.assembly.drafts.get(Address(PG_CLASS, draft.relation))

@@ -78,7 +78,7 @@ def discover(
         brought_from: the source whose objects in this database are of interest (`ddl.origin`).
 
     Returns:
-        The catalog. Objects that hang on an excluded table are left out and named in ``notices``.
+        The catalog. Objects that depend on an excluded table are left out and named in ``notices``.
 
     Raises:
         ConfigurationError: a schema does not exist, or a name in ``exclude`` means no table.
@@ -89,7 +89,7 @@ def discover(
         set_locally(connection, {"pg_migration.target_version": str(target_version or version)})
         rows = _read_all(connection, brought_from)
         lookups = read_lookups(connection, rows["dependencies"])
-        _demand_schemas(schemas, rows)
+        _check_schemas(schemas, rows)
         idle_patterns = unmatched(
             exclude, [(row["schema"], row["name"]) for row in (*rows["tables"], *rows["extension_configurations"])]
         )
@@ -124,7 +124,7 @@ def discover(
             *(Notice(row["kind"], row["name"], row["reason"]) for row in rows["outside"]),
             *(database_notices(connection, surroundings) if surroundings is not None else ()),
         ]
-        _demand_readable(tables, assembly)
+        _check_readable(tables, assembly)
     break_cycles(assembly)
     put_tables_first(assembly)
     if any(Address(PG_CLASS, row["relation"]) in assembly.drafts for row in rows["naming_tables"]):
@@ -264,7 +264,7 @@ def _type_names(connection: Connection, schemas: Mapping[str, str]) -> Mapping[t
     return {(row["type_oid"], row["type_modifier"]): row["name"] for row in rows}
 
 
-def _demand_schemas(schemas: Mapping[str, str], rows: Rows) -> None:
+def _check_schemas(schemas: Mapping[str, str], rows: Rows) -> None:
     missing = sorted(set(schemas) - {row["name"] for row in rows["schemas"]})
     if missing:
         raise ConfigurationError(
@@ -273,7 +273,7 @@ def _demand_schemas(schemas: Mapping[str, str], rows: Rows) -> None:
         )
 
 
-def _demand_readable(tables: TableRows, assembly: Assembly) -> None:
+def _check_readable(tables: TableRows, assembly: Assembly) -> None:
     refused = sorted(
         f"{row['schema']}.{row['name']}"
         for row in tables.tables.values()

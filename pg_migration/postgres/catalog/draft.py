@@ -29,7 +29,7 @@ CONSTRAINT_KINDS = {
 class Draft:
     """What a builder knows of one object.
 
-    ``relation`` is the OID of the table or view that it hangs on, 0 for none. ``requires`` holds what it needs beyond
+    ``relation`` is the OID of the table or view that it belongs to, 0 for none. ``requires`` holds what it needs beyond
     what pg_depend says, ``phase`` is the earliest one. ``catalog_rows`` are other addresses that mean this object, such
     as the pg_attrdef row of a generated column. ``parts`` are made by the draft's own statements, but could be made
     alone: defaults and checks inside CREATE TABLE. ``base`` is what a comment or an owner is said of: with it, the

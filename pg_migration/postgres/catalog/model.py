@@ -202,7 +202,7 @@ class SchemaObject:
 
     ``kind``, ``schema`` (in the discovered database), ``table`` (or view) and ``name`` identify it among all others.
     ``statements`` make it in the target: every name in them is qualified with the target's schema names.
-    ``drop`` undoes them; it is empty where dropping the thing that this hangs on does. ``search_path`` is the schema
+    ``drop`` undoes them; it is empty where dropping the thing that this belongs to does. ``search_path`` is the schema
     that a session may need on its search_path for functions whose bodies name things without a schema.
     ``replaceable`` says that running ``statements`` over an existing object of the same identity replaces it.
     ``parallel`` are other statements that make the same key, first its index, which does not keep others from being
@@ -295,7 +295,7 @@ class Catalog:
 
     @cached_property
     def calls(self) -> Mapping[TableName, Many[str]]:
-        """The functions that what hangs on a table calls, for every table that has some (`SchemaObject.calls`)."""
+        """The functions that what belongs to a table calls, for every table that has some (`SchemaObject.calls`)."""
         found: dict[TableName, list[str]] = {}
         for item in self.objects:
             if item.table is not None and item.calls:

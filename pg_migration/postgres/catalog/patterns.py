@@ -8,7 +8,7 @@ from pg_migration.postgres.catalog.model import TableName
 from pg_migration.postgres.errors import ConfigurationError
 
 _WILDCARDS = frozenset("*?[")
-MOST_SUGGESTIONS = 3
+MAX_SUGGESTIONS = 3
 
 
 def matches(schema: str, name: str, pattern: str) -> bool:
@@ -48,8 +48,8 @@ def _suggestion(name: str, tables: Collection[TableName]) -> str:
     known = {f"{schema}.{table}".lower(): f"{schema}.{table}" for schema, table in tables}
     short = {table.lower(): f"{schema}.{table}" for schema, table in tables}
     near = [
-        *get_close_matches(plain, list(known), MOST_SUGGESTIONS),
-        *get_close_matches(plain.rpartition(".")[2], list(short), MOST_SUGGESTIONS),
+        *get_close_matches(plain, list(known), MAX_SUGGESTIONS),
+        *get_close_matches(plain.rpartition(".")[2], list(short), MAX_SUGGESTIONS),
     ]
-    found = list(dict.fromkeys(known.get(text) or short[text] for text in near))[:MOST_SUGGESTIONS]
+    found = list(dict.fromkeys(known.get(text) or short[text] for text in near))[:MAX_SUGGESTIONS]
     return f" (did you mean {' or '.join(found)}?)" if found else ""

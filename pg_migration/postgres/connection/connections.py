@@ -14,7 +14,7 @@ from psycopg2.extensions import make_dsn
 
 from pg_migration.postgres.connection import literals
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
-from pg_migration.postgres.connection.poolers import demand_own_session
+from pg_migration.postgres.connection.poolers import check_own_session
 from pg_migration.postgres.connection.session_settings import pin
 from pg_migration.postgres.errors import ConnectionFailed, server_message
 
@@ -34,7 +34,7 @@ RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 FULL_REFUSALS = ("too many", "remaining connection slots", "no more connections allowed")
 
 # What libpq and servers say when nobody listens, while they start or stop, when they are full, or the network fails.
-PASSING_REFUSALS = (
+TRANSIENT_REFUSALS = (
     *FULL_REFUSALS,
     "Connection refused",
     "Connection reset",
@@ -89,12 +89,12 @@ class Connections:
             if self._closed:
                 connection.close()
                 reason = f"the work that wanted a connection to the {endpoint.side.value} was stopped"
-                raise ConnectionFailed(reason, passing=False)
+                raise ConnectionFailed(reason, transient=False)
             self._open.append(connection)
         try:
             # Before anything is set: behind some poolers it would be set for others. Once for each end.
             if endpoint not in self._looked_at:
-                demand_own_session(connection, endpoint, lambda: connect(endpoint, self._application_name))
+                check_own_session(connection, endpoint, lambda: connect(endpoint, self._application_name))
                 self._looked_at.add(endpoint)
             pin(connection)
         except psycopg2.Error as error:
@@ -176,7 +176,7 @@ def connect(endpoint: Endpoint, application_name: str) -> Connection:
         raise ConnectionFailed(
             f"can't connect to the {endpoint.side.value} database {endpoint.description}: {reason}. Check host, port, "
             f"database, user and password in the {endpoint.side.value} URL, and that the server is up.",
-            passing=any(sign in reason for sign in PASSING_REFUSALS),
+            transient=any(sign in reason for sign in TRANSIENT_REFUSALS),
             full=any(sign in reason for sign in FULL_REFUSALS),
         ) from None
     connection.autocommit = True

@@ -11,7 +11,7 @@ from pg_migration.postgres.connection.statements import fetch
 # that watches.
 SPARE_CONNECTIONS = 3
 # The one that watches can be missing, and one worker is enough.
-LEAST_CONNECTIONS = SPARE_CONNECTIONS - 1 + 1
+MIN_CONNECTIONS = SPARE_CONNECTIONS - 1 + 1
 
 # Settings of a later version are missing (NULL) on an earlier one. A limit of -1 is none. What kind of session another
 # role has is hidden (NULL) from a role without pg_read_all_stats; those without a database serve no client.

@@ -15,7 +15,7 @@ from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.sql_files import sql_file
 
-MOST_OF_A_STATEMENT = 100
+MAX_STATEMENT_CHARACTERS = 100
 
 # A look at who waits costs the server less than a millisecond.
 LOOK_SECONDS = 1.0
@@ -32,7 +32,7 @@ _LITERAL = re.compile(r"(?<=[eE])'(?:[^'\\]|''|\\.)*(?:'|$)|'(?:[^']|'')*(?:'|$)
 def shown_statement(statement: str | None) -> str:
     """The beginning of another session's statement, without the strings in it, which may be secrets."""
     without = _LITERAL.sub("'...'", " ".join((statement or "").split()))
-    return without if len(without) <= MOST_OF_A_STATEMENT else without[: MOST_OF_A_STATEMENT - 3] + "..."
+    return without if len(without) <= MAX_STATEMENT_CHARACTERS else without[: MAX_STATEMENT_CHARACTERS - 3] + "..."
 
 
 def who_is_ahead(connection: Connection, tables: Sequence[int]) -> str:
@@ -65,7 +65,7 @@ class Watch:
     def __init__(
         self, ends: Callable[[], Sequence[Endpoint]], ours: Sequence[str], tell: Callable[[str], None]
     ) -> None:
-        self._ends, self._ours, self._tell = ends, list(ours), tell
+        self._ends, self._ours, self._log = ends, list(ours), tell
         self._connections = Connections("pg_migration watch")
         self._sessions: dict[Side, Connection] = {}
         self._not_before: dict[Side, float] = {}
@@ -123,7 +123,7 @@ class Watch:
         since, due = self._seen.setdefault(blocker, (now, now + TELL_AFTER_SECONDS))
         if now >= due:
             lasted = now - since
-            self._tell(f"{told} (for {lasted:,.0f} s until now)")
+            self._log(f"{told} (for {lasted:,.0f} s until now)")
             pause = min(lasted * (TELL_AGAIN_FACTOR - 1), LONGEST_SILENCE_SECONDS)
             self._seen[blocker] = since, now + pause
 

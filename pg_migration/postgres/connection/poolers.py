@@ -26,7 +26,7 @@ class SessionsShared(ConfigurationError):
     """What is connected to keeps no session for a client; nothing was set and nothing written."""
 
 
-def demand_own_session(first: Connection, end: Endpoint, connect: Callable[[], Connection]) -> None:
+def check_own_session(first: Connection, end: Endpoint, connect: Callable[[], Connection]) -> None:
     """Make sure that a connection has one session of the server for itself.
 
     A server tells a client the process id of its session when it connects; a pooler tells a number of its own. Only

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pg_migration.postgres.catalog import Catalog, SchemaObject
 from pg_migration.postgres.catalog.identity import by_identity, is_same, there
 from pg_migration.postgres.ddl.alter import setting_differences
-from pg_migration.postgres.ddl.operator_lookup import told_lookups
+from pg_migration.postgres.ddl.operator_lookup import describe_lookups
 from pg_migration.postgres.ddl.reconcile import can_be_made, table_differences
 from pg_migration.postgres.ddl.surplus import Surplus, Verdict
 
@@ -76,7 +76,7 @@ def _table(source: Catalog, target: Catalog, ours: SchemaObject, theirs: SchemaO
 
 def _difference(ours: SchemaObject, theirs: SchemaObject) -> Difference:
     if ours.lookups != theirs.lookups:
-        return Difference(ours.identity, told_lookups(ours.lookups, theirs.lookups), meaning=True)
+        return Difference(ours.identity, describe_lookups(ours.lookups, theirs.lookups), meaning=True)
     return Difference(ours.identity, _told_apart(ours, theirs))
 
 

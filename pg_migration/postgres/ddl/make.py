@@ -12,7 +12,7 @@ from pg_migration.postgres.catalog.catalog_session import set_locally
 from pg_migration.postgres.catalog.schema_renaming import quote
 from pg_migration.postgres.catalog.values_path import SYSTEM
 from pg_migration.postgres.connection.statements import execute, fetch, transaction
-from pg_migration.postgres.ddl.operator_lookup import MeaningChanged, demand_same_meaning, make_as_meant, needs_a_path
+from pg_migration.postgres.ddl.operator_lookup import MeaningChanged, check_same_meaning, make_as_meant, needs_a_path
 
 SAFE_MAINTENANCE_SINCE = 170000
 ALTERING_FUNCTIONS = 0x70675F6D69677261
@@ -82,7 +82,7 @@ def _is_made_on_path(
         with transaction(connection), on_path(connection, functions, path):
             execute(connection, text)
             if begins:
-                demand_same_meaning(connection, item)
+                check_same_meaning(connection, item)
     except (psycopg2.Error, MeaningChanged):
         if connection.closed:
             raise

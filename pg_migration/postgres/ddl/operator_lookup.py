@@ -64,7 +64,7 @@ def _attempt(
         with transaction(connection):
             set_locally(connection, {"search_path": path})
             execute(connection, statements)
-            demand_same_meaning(connection, item)
+            check_same_meaning(connection, item)
     except (psycopg2.Error, MeaningChanged) as error:
         if connection.closed:
             raise
@@ -72,7 +72,7 @@ def _attempt(
     return None
 
 
-def demand_same_meaning(connection: Connection, item: SchemaObject) -> None:
+def check_same_meaning(connection: Connection, item: SchemaObject) -> None:
     """Make sure that what the transaction that is open has made finds what the source's object finds.
 
     Raises:
@@ -81,7 +81,7 @@ def demand_same_meaning(connection: Connection, item: SchemaObject) -> None:
     found = lookups_made_here(connection)
     if found != item.lookups:
         raise MeaningChanged(
-            f"{told_lookups(item.lookups, found)}, whatever the search_path under which it is made. Nothing was made"
+            f"{describe_lookups(item.lookups, found)}, whatever the search_path it is made under. Nothing was made"
         )
 
 
@@ -101,7 +101,7 @@ def _ways(item: SchemaObject, text: str, usual_path: str) -> Iterator[tuple[str,
     yield usual_path, text
 
 
-def told_lookups(ours: frozenset[Lookup], theirs: frozenset[Lookup]) -> str:
+def describe_lookups(ours: frozenset[Lookup], theirs: frozenset[Lookup]) -> str:
     """For people: what the source's object finds and the target's does not, and the other way round."""
     parts = [
         f"finds {', '.join(map(_named, sorted(lookups)))} in the {side} alone"

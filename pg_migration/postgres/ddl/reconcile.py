@@ -26,7 +26,7 @@ from pg_migration.postgres.catalog.identity import (
 from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.catalog.schema_renaming import quote
 from pg_migration.postgres.ddl.alter import alterations, can_be_altered, leave_parents
-from pg_migration.postgres.ddl.operator_lookup import told_lookups
+from pg_migration.postgres.ddl.operator_lookup import describe_lookups
 from pg_migration.postgres.ddl.surplus import KEYS, NEVER_DROPPED, Surplus
 from pg_migration.postgres.errors import StructureConflict
 
@@ -124,7 +124,7 @@ def reconcile(source: Catalog, target: Catalog, drop_existing: bool = False) -> 
     if drop_existing:
         doomed = _everything_in_both(source, target)
     else:
-        _demand_same_columns(source, target)
+        _check_same_columns(source, target)
         doomed = _replaced(source, target)
     if drop_existing or any(identity_of(source, item) not in theirs for item in source.objects):
         doomed |= _default_privileges(target)
@@ -134,9 +134,9 @@ def reconcile(source: Catalog, target: Catalog, drop_existing: bool = False) -> 
     doomed = reachable(doomed | _partitioned_indexes(target, doomed), dependents)
     doomed |= _column_privileges(target, doomed)
     if drop_existing:
-        _demand_no_other_table(source, target, doomed - surplus.taken_back)
+        _check_no_other_table(source, target, doomed - surplus.taken_back)
     else:
-        _demand_no_table(target, doomed - surplus.taken_back)
+        _check_no_table(target, doomed - surplus.taken_back)
     create: list[SchemaObject] = []
     keep: list[SchemaObject] = []
     for item in _wanted(source, target, doomed):
@@ -272,7 +272,7 @@ def _can_replace(ours: SchemaObject, theirs: SchemaObject) -> bool:
     return ours.replaceable
 
 
-def _demand_no_table(target: Catalog, doomed: set[Address]) -> None:
+def _check_no_table(target: Catalog, doomed: set[Address]) -> None:
     tables = [item for item in target.objects if item.kind == "table" and item.address in doomed]
     if tables:
         named = ", ".join(f"{item.schema}.{item.name}" for item in tables)
@@ -282,7 +282,7 @@ def _demand_no_table(target: Catalog, doomed: set[Address]) -> None:
         )
 
 
-def _demand_no_other_table(source: Catalog, target: Catalog, doomed: set[Address]) -> None:
+def _check_no_other_table(source: Catalog, target: Catalog, doomed: set[Address]) -> None:
     """Rows that the source can't give back stay, unless they are those of a partition."""
     ours = {source.target_name(table.key) for table in source.tables}
     others = [t for t in target.tables if t.key not in ours and not t.is_partition]
@@ -332,7 +332,7 @@ def _impossible(item: SchemaObject) -> Notice:
     )
 
 
-def _demand_same_columns(source: Catalog, target: Catalog) -> None:
+def _check_same_columns(source: Catalog, target: Catalog) -> None:
     differences = []
     theirs = by_identity(target)
     for key, item in by_identity(source).items():
@@ -353,7 +353,7 @@ def _meaning_differences(source: Catalog, target: Catalog) -> Iterator[str]:
     theirs = by_identity(target)
     for key, item in by_identity(source).items():
         if item.kind == "table" and (found := theirs.get(key)) is not None and item.lookups != found.lookups:
-            yield f"{key[1]}.{item.name}: {told_lookups(item.lookups, found.lookups)}"
+            yield f"{key[1]}.{item.name}: {describe_lookups(item.lookups, found.lookups)}"
 
 
 def _type_differences(source: Catalog, target: Catalog) -> Iterator[str]:

@@ -63,7 +63,7 @@ class Verdict(Enum):
 class Surplus:
     """The surplus of one target, each object with a verdict.
 
-    What hangs on a surplus object, or is said of it, shares that one's verdict.
+    What belongs to a surplus object, or is said of it, shares that one's verdict.
     """
 
     source: Catalog
@@ -91,7 +91,7 @@ class Surplus:
         return frozenset(a for a, verdict in self.verdicts.items() if verdict is Verdict.TAKEN_BACK)
 
     def staying(self, verdict: Verdict) -> list[SchemaObject]:
-        """The objects with a verdict, without what only hangs on others or is said of them."""
+        """The objects with a verdict, without what only belongs to others or is said of them."""
         return [item for a, item in self._surplus.items() if self.verdicts[a] is verdict and self._base(item) is None]
 
     def unknown_until_now(self) -> list[SchemaObject]:
@@ -171,7 +171,7 @@ class Surplus:
         return Verdict.TAKEN_BACK if came else Verdict.OWN
 
     def _base(self, item: SchemaObject) -> SchemaObject | None:
-        """What an object is said of or hangs on; None for one that stands by itself."""
+        """What an object is said of or belongs to; None for one that stands by itself."""
         if item.kind in SAID_OF:
             exact = item.address._replace(aspect="")
             needed = (a for a in sorted(item.depends_on) if a.classid != PG_NAMESPACE)

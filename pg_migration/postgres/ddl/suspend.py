@@ -116,7 +116,7 @@ def restore(
 
     Args:
         kinds: of `EVERYTHING`.
-        tables: only what hangs on these, and foreign keys that point to them, and what was taken from parents for their
+        tables: only what belongs to these, foreign keys that point to them, and what was taken from parents for their
             sake; None for all.
 
     Returns:

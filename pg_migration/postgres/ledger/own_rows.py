@@ -21,11 +21,11 @@ from pg_migration.postgres.sql_files import sql_file
 
 TABLES_PER_QUERY = 500
 # Up to this size rows are counted; beyond it the server's estimate has to do.
-MOST_BYTES_COUNTED = 64 * 2**20
+MAX_BYTES_COUNTED = 64 * 2**20
 
 # Since 15 a session has counted all that it wrote by the time it is gone; before, counts come some time later.
 COUNTS_AT_ONCE = 150000
-MOST_WAITING_SECONDS = 2.0
+MAX_WAITING_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Databases:
 
 
 @dataclass(frozen=True)
-class Strange:
+class UnknownRows:
     """A table of the target whose rows are not ours, and why not.
 
     ``rows`` are counted where that is ``exact``, else estimated; None where the server has no estimate either.
@@ -79,9 +79,9 @@ class _Relation:
     estimate: int
 
 
-def strangers(
+def unknown_rows(
     target: Connection, ends: Databases, emptied: Collection[TableName], dropped: Collection[TableName] = ()
-) -> list[Strange]:
+) -> list[UnknownRows]:
     """The tables whose rows would be lost and are not ours.
 
     Args:
@@ -100,7 +100,7 @@ def strangers(
 
 def ours(target: Connection, ends: Databases, tables: Collection[TableName]) -> set[TableName]:
     """Of some tables of the target, those whose rows, if there are any, may go: they are ours, or there are none."""
-    theirs = {found.table for found in strangers(target, ends, (), tables)}
+    theirs = {found.table for found in unknown_rows(target, ends, (), tables)}
     return set(tables) - theirs
 
 
@@ -138,7 +138,7 @@ def record_counts(target: Connection, tables: Collection[TableName], session: st
     """
     if not tables or target.server_version < COUNTS_AT_ONCE:
         return
-    deadline = time.monotonic() + MOST_WAITING_SECONDS
+    deadline = time.monotonic() + MAX_WAITING_SECONDS
     while fetch(target, _STILL_THERE, (session, list(alive))):
         if time.monotonic() > deadline:
             return
@@ -225,13 +225,13 @@ def _filled(target: Connection, relations: Sequence[_Relation]) -> set[int]:
 
 def _counted(
     target: Connection, relations: Sequence[_Relation], reasons: Mapping[int, str | None]
-) -> Iterator[Strange]:
-    small = [relation for relation in relations if relation.bytes <= MOST_BYTES_COUNTED]
+) -> Iterator[UnknownRows]:
+    small = [relation for relation in relations if relation.bytes <= MAX_BYTES_COUNTED]
     counts: dict[int, int] = dict(_about_each(target, sql.SQL("SELECT {oid}, count(*) FROM ONLY {table}"), small))
     for relation in relations:
         reason = reasons.get(relation.oid) or "the bookkeeping does not know them"
         rows = counts.get(relation.oid, relation.estimate if relation.estimate > 0 else None)
-        yield Strange(relation.table, reason, rows, relation.oid in counts)
+        yield UnknownRows(relation.table, reason, rows, relation.oid in counts)
 
 
 def _about_each(target: Connection, one: sql.SQL, relations: Sequence[_Relation]) -> Iterator[tuple[Any, ...]]:

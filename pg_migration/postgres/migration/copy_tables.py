@@ -6,7 +6,7 @@ from pg_migration.postgres.catalog import Phase, SchemaObject, Table
 from pg_migration.postgres.ddl import suspend
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.sequences import set_sequences
-from pg_migration.postgres.migration.structure import lacking
+from pg_migration.postgres.migration.structure import missing_objects
 from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration.postgres.transfer.events import (
     Event,
@@ -59,7 +59,7 @@ def make_room(run: MigrationRun, found: Resumption, mode: Mode) -> Sequence[Sche
     stayed = suspend.suspend(run.target_connection, names, keys=mode is Mode.RELOAD)
     run.outcomes.notes.extend(f"kept in place during the load: {what}" for what in stayed)
     wanted = {plan.name for plan in found.plans}
-    return [item for item in lacking(run, Phase.KEYS) if item.table in wanted]
+    return [item for item in missing_objects(run, Phase.KEYS) if item.table in wanted]
 
 
 def restore(run: MigrationRun, tables: Sequence[Table]) -> list[str]:

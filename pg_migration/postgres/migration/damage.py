@@ -13,7 +13,7 @@ from pg_migration.postgres.migration.comparison import both_sides
 from pg_migration.postgres.migration.copy_tables import follow
 from pg_migration.postgres.migration.run import MigrationRun, Scope
 from pg_migration.postgres.migration.sequences import set_sequences
-from pg_migration.postgres.migration.structure import lacking, make, refreshes
+from pg_migration.postgres.migration.structure import make, missing_objects, refreshes
 from pg_migration.postgres.planning.key_ranges import ALL, parse
 from pg_migration.postgres.planning.planner import Planner
 from pg_migration.postgres.transfer.events import Event, is_complete
@@ -149,7 +149,7 @@ def _reload(run: MigrationRun, damages: Sequence[Damage]) -> Iterator[Event]:
     for mode, chosen in modes.items():
         names = [run.target_name(damage.table) for damage in chosen]
         suspend.suspend(run.target_connection, names, keys=mode is Mode.RELOAD)
-    objects = lacking(run, Phase.KEYS)
+    objects = missing_objects(run, Phase.KEYS)
     for mode, chosen in modes.items():
         if chosen:
             plans = [planner.plan_ranges(damage.table, damage.keys) for damage in chosen]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pg_migration.postgres.catalog import ForeignKey, Phase, SchemaObject, TableName
 from pg_migration.postgres.ddl import Outcome
 from pg_migration.postgres.migration.run import MigrationRun
-from pg_migration.postgres.migration.structure import lacking, make
+from pg_migration.postgres.migration.structure import make, missing_objects
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def create_foreign_keys(run: MigrationRun, schemas: Collection[str] | None = Non
         if table in incomplete
     ]
     allowed = {k.address for k in declared if k.table not in incomplete and k.referenced not in incomplete}
-    objects = [item for item in run.call(lambda: lacking(run, Phase.FOREIGN_KEYS)) if item.address in allowed]
+    objects = [item for item in run.call(lambda: missing_objects(run, Phase.FOREIGN_KEYS)) if item.address in allowed]
     before = len(run.outcomes.ddl)
     run.call(lambda: make(run, objects))
     done = run.outcomes.ddl[before:]
@@ -55,9 +55,9 @@ def create_foreign_keys(run: MigrationRun, schemas: Collection[str] | None = Non
         run.fail(problem)
     failed = [o.object for o in done if not o.made]
     problems += [f"{o.object.identity}: {o.error or o.skipped_because}" for o in done if not o.made]
-    lacking_keys = {run.schemas[key.table[0]] for key in declared if key.address not in allowed}
-    lacking_keys |= {run.schemas[item.table[0]] for item in failed if item.table is not None}
-    return ForeignKeysMade(run.schemas, declared, done, lacking_keys, problems)
+    without_key = {run.schemas[key.table[0]] for key in declared if key.address not in allowed}
+    without_key |= {run.schemas[item.table[0]] for item in failed if item.table is not None}
+    return ForeignKeysMade(run.schemas, declared, done, without_key, problems)
 
 
 def _incomplete(run: MigrationRun, keys: Sequence[ForeignKey]) -> Mapping[TableName, str]:

@@ -30,7 +30,7 @@ from pg_migration.postgres.catalog.values_path import application_path
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.free_connections import (
-    LEAST_CONNECTIONS,
+    MIN_CONNECTIONS,
     affordable_runs,
     affordable_workers,
     free_connections,
@@ -154,7 +154,7 @@ class MigrationRun:
         ours = [f"{runs_.session_name(run)}%" for run in dict.fromkeys((owner or run_id, run_id))]
         self._watch = Watch(lambda: tuple(self._watched), ours, self._waits.put)
         self._watched: list[Endpoint] = []
-        self.connections.meanwhile = self._tell_of_waits
+        self.connections.meanwhile = self._log_waits
 
     @cached_property
     def migration(self) -> Migration:
@@ -210,7 +210,7 @@ class MigrationRun:
         self.source_connection  # noqa: B018  (connects: both ends are tried before anything else)
         self._look(look_at_servers(self.ends, self.intent))
         self._snapshot = self.protected_snapshot(self.workers())
-        self._demand_protected(self._snapshot)
+        self._check_protected(self._snapshot)
         self._look(look_at_contents(self.ends, self.catalog, self.intent))
         lock = self._lock = TargetLock(self.connections, target, self.run_id)
         if exclusive:
@@ -254,7 +254,7 @@ class MigrationRun:
     def _to_protect(self, source: Connection) -> Sequence[Lockable]:
         return lockable_tables(source, list(self.schemas), self.options.exclude_tables)
 
-    def _demand_protected(self, snapshot: Snapshot) -> None:
+    def _check_protected(self, snapshot: Snapshot) -> None:
         """Refuse to go on with tables that were made between the listing of what to lock and the snapshot."""
         locked = {table.name for table in snapshot.tables}
         if new := [".".join(table.key) for table in self.catalog.tables if table.key not in locked]:
@@ -275,7 +275,7 @@ class MigrationRun:
         names = {self.target_name(table) for table in self.catalog.tables}
         return names if scope.tables is None else names & scope.tables
 
-    def strangers(self, scope: Scope = Scope()) -> list[own_rows.Strange]:
+    def unknown_rows(self, scope: Scope = Scope()) -> list[own_rows.UnknownRows]:
         """The tables of the target whose rows would be lost, and were not loaded by us from this source."""
         dropped: set[TableName] = set()
         if scope.structure and self.options.drop_existing_tables:
@@ -289,7 +289,7 @@ class MigrationRun:
                 for item in target.objects
                 if item.kind == "table" and item.table is not None and item.address in taken_back
             }
-        return own_rows.strangers(self.target_connection, self.databases, self._emptied(scope), dropped)
+        return own_rows.unknown_rows(self.target_connection, self.databases, self._emptied(scope), dropped)
 
     def _has_lost_tables(self) -> bool:
         """Whether the source lacks tables that it once had, and the target may still have."""
@@ -298,12 +298,12 @@ class MigrationRun:
 
     def rows_at_stake(self, scope: Scope = Scope()) -> Finding:
         """What of the target's rows would go: refused, unless they are ours or the configuration allows it."""
-        found = self.strangers(scope)
+        found = self.unknown_rows(scope)
         if not found:
             ours = own_rows.written(self.target_connection, self._emptied(scope))
             return rows_to_delete.of_ours(ours)
         where = self.outcomes.addresses[Side.TARGET]
-        return rows_to_delete.of_strangers(found, where, self.options.overwrite_existing_rows)
+        return rows_to_delete.of_unknown_rows(found, where, self.options.overwrite_existing_rows)
 
     def _look(self, found: Iterable[Finding]) -> None:
         """Keep what preflight finds; its warnings go to the summary, unless they come there in another way.
@@ -366,7 +366,7 @@ class MigrationRun:
     def _open(self, end: Endpoint) -> Connection:
         connection = self.connections.open(end)
         self._free[end.side] = free_connections(connection)
-        if self._free[end.side] > LEAST_CONNECTIONS:  # others need the last ones more
+        if self._free[end.side] > MIN_CONNECTIONS:  # others need the last ones more
             self._watched.append(end)
             self._watch.start()
         self.outcomes.servers[end.side] = str(connection.get_parameter_status("server_version"))
@@ -615,7 +615,7 @@ class MigrationRun:
             self._watch.stop()
             self.connections.close()
 
-    def _tell_of_waits(self) -> None:
+    def _log_waits(self) -> None:
         """Log for whom the run waits, in the thread that made this: only that one may use the log."""
         while threading.get_ident() == self._thread and not self._waits.empty():
             self.log.warning(self._waits.get())

@@ -26,7 +26,7 @@ from pg_migration.postgres.transfer.extension_rows import ExtensionFailed, Exten
 MAX_NAMED = 20
 
 
-def lacking(run: MigrationRun, phase: Phase) -> list[SchemaObject]:
+def missing_objects(run: MigrationRun, phase: Phase) -> list[SchemaObject]:
     """The source's objects of one phase that the target does not have now."""
     tried = {outcome.object.address for outcome in run.outcomes.ddl if not outcome.made}
     return [
@@ -52,7 +52,7 @@ def refreshes(run: MigrationRun, tables: Sequence[Table]) -> list[SchemaObject]:
     filling = [item for item, needed in below.items() if changed & needed]
     if not filling:
         return []
-    other = {item.address for item in lacking(run, Phase.POST_DATA) if item.kind == "materialized view"}
+    other = {item.address for item in missing_objects(run, Phase.POST_DATA) if item.kind == "materialized view"}
     return [item for item in filling if other.isdisjoint(item.depends_on)]
 
 
@@ -115,11 +115,11 @@ def make_post_data(run: MigrationRun) -> TargetMade:
     """Bring back what was set aside, and make what comes after the rows: views, triggers, policies, privileges."""
     # First: a trigger that is still set aside looks like one that differs from the source's.
     left = run.call(lambda: suspend.restore(run.target_connection, suspend.EVERYTHING))
-    wanted = _with_refreshes(run.catalog, lacking(run, Phase.POST_DATA))
+    wanted = _with_refreshes(run.catalog, missing_objects(run, Phase.POST_DATA))
     statements = run.call(lambda: make(run, wanted))
     run.call(run.note_all_brought)
     if run.dropped and not run.options.drop_existing_tables:
-        run.outcomes.notes += run.call(lambda: _return_strangers(run))
+        run.outcomes.notes += run.call(lambda: _return_other_objects(run))
     for failure in left:
         run.fail(str(failure))
     return TargetMade(statements, 0, len(wanted), 0, 0)
@@ -205,7 +205,7 @@ def _left_alone(surplus: Surplus) -> list[str]:
     return lines
 
 
-def _return_strangers(run: MigrationRun) -> list[str]:
+def _return_other_objects(run: MigrationRun) -> list[str]:
     """Bring back what never was the source's and was built on something that was replaced; what did not come."""
     known = {identity_of(run.catalog, item) for item in (*run.catalog.objects, *run.catalog.parts)}
     now = run.target_catalog()

@@ -14,7 +14,7 @@ from pg_migration.postgres.planning.plan import TablePlan
 ASSUMED_BYTES_PER_SECOND = 30 * 2**20
 
 # Shorter copies are mostly round trips, which says nothing of longer ones.
-LEAST_BYTES_MEASURED = 2**20
+MIN_BYTES_MEASURED = 2**20
 
 _SPEED = """
 SELECT sum(byte_count) / sum(extract(epoch FROM finished_at - started_at))
@@ -97,5 +97,5 @@ def usual_speed(target: Connection) -> float | None:
     """Bytes per second and worker, over all chunks in the target's ledger; None when there are none of some size."""
     if not has(target, "chunk"):
         return None
-    ((speed,),) = fetch(target, _SPEED, (LEAST_BYTES_MEASURED,))
+    ((speed,),) = fetch(target, _SPEED, (MIN_BYTES_MEASURED,))
     return float(speed) if speed else None

@@ -21,19 +21,19 @@ from pg_migration.postgres.planning.wire_format import PORTABLE_TYPES
 from pg_migration.postgres.sql_files import sql_file
 
 SAMPLED_ROWS_PER_CHUNK = 100
-LEAST_SAMPLED_PAGES = 500
+MIN_SAMPLED_PAGES = 500
 CHUNK_BYTES = 256 * 2**20
 
 # Values out of line are looked at for their width where they are more than this and than the rest of the table. Even a
 # value that compresses as well as any, a hundredfold, is then no wider than a few megabytes.
-LEAST_TOAST_BYTES = 64 * 2**10
+MIN_TOAST_BYTES = 64 * 2**10
 
 # pg_stats.correlation below which rows that follow each other in the key lie all over the table: to read one range of
 # the key then costs about as much as to read the table, so ranges are not cut any further.
-LEAST_CORRELATION = 0.5
+MIN_CORRELATION = 0.5
 
 # How many times as many rows as planned a range may have, before the table is not cut by its key at all.
-MOST_RANGES_IN_ONE = 2
+MAX_RANGES_IN_ONE = 2
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Planner:
     def _table_plan(self, table: Table, size: _Size, key: KeyColumn | None, ranges: tuple[RangePlan, ...]) -> TablePlan:
         binary = self._binary(table)
         row_bytes = 0
-        if size.bytes > 2 * size.main_bytes + LEAST_TOAST_BYTES:
+        if size.bytes > 2 * size.main_bytes + MIN_TOAST_BYTES:
             types = {column.name: self._types[column.type_oid][0] for column in table.stored_columns}
             if (widest := widest_row(table, types, binary)) is not None:
                 row_bytes = int(self._fetch_rows(table, widest)[0][0])
@@ -113,7 +113,7 @@ class Planner:
             per_range = 1
         pieces = per_range * self.settings.max_partitions
         bounds = self._quantiles(table, key, size, pieces)
-        if _longest_step(bounds, pieces, key) > MOST_RANGES_IN_ONE * per_range:
+        if _longest_step(bounds, pieces, key) > MAX_RANGES_IN_ONE * per_range:
             return (RangePlan(WHOLE_TABLE, self._page_chunks(table, size)),)
         ranges = cut([bounds[i] for i in range(per_range - 1, len(bounds), per_range)], key)
         inner = cut(bounds, key)
@@ -127,11 +127,11 @@ class Planner:
             "AND NOT inherited AND correlation IS NOT NULL",
             (table.schema, table.name, key.name),
         )
-        return abs(found[0][0]) >= LEAST_CORRELATION if found else key.type != "uuid"
+        return abs(found[0][0]) >= MIN_CORRELATION if found else key.type != "uuid"
 
     def _quantiles(self, table: Table, key: KeyColumn, size: _Size, pieces: int) -> list[str]:
         wanted_pages = max(
-            LEAST_SAMPLED_PAGES, math.ceil(size.pages * SAMPLED_ROWS_PER_CHUNK * pieces / max(size.rows, 1))
+            MIN_SAMPLED_PAGES, math.ceil(size.pages * SAMPLED_ROWS_PER_CHUNK * pieces / max(size.rows, 1))
         )
         percent = min(100.0, 100.0 * wanted_pages / max(size.pages, 1))
         # format() writes a value as its type does; a cast to text may be one that somebody made.
@@ -189,7 +189,7 @@ class Planner:
         """Rows of a table that was never analyzed: those on a sample of its pages, scaled."""
         if pages == 0:
             return 0
-        percent = min(100.0, 100.0 * LEAST_SAMPLED_PAGES / pages)
+        percent = min(100.0, 100.0 * MIN_SAMPLED_PAGES / pages)
         statement = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {} TABLESAMPLE pg_catalog.system ({}) REPEATABLE (1)")
         ((rows,),) = self._fetch_rows(
             table, statement.format(sql.Identifier(table.schema, table.name), sql.Literal(percent))

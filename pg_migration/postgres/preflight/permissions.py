@@ -23,7 +23,7 @@ OWNERSHIP = "owners in the target"
 SEQUENCES = "sequences can be read"
 ROW_SECURITY = "row-level security"
 
-MOST_REMEDIES = 10
+MAX_REMEDIES = 10
 
 ANOTHER_TARGET = "Set another target URL, or another PG_MIGRATION_TARGET_SCHEMA"
 
@@ -226,10 +226,10 @@ def _by_remedy(role: str, obstacles: Iterable[Obstacle]) -> list[Finding]:
     found = []
     for reason, some in grouped.items():
         names = listed(dict.fromkeys(obstacle.object.identity for obstacle in some))
-        advice = " ".join(list(dict.fromkeys(obstacle.remedy for obstacle in some))[:MOST_REMEDIES])
+        advice = " ".join(list(dict.fromkeys(obstacle.remedy for obstacle in some))[:MAX_REMEDIES])
         if instead := list(dict.fromkeys(statement for obstacle in some for statement in obstacle.instead)):
-            more = f" (and {len(instead) - MOST_REMEDIES} more)" if len(instead) > MOST_REMEDIES else ""
-            advice += f" Or have its owner run: {'; '.join(instead[:MOST_REMEDIES])};{more}"
+            more = f" (and {len(instead) - MAX_REMEDIES} more)" if len(instead) > MAX_REMEDIES else ""
+            advice += f" Or have its owner run: {'; '.join(instead[:MAX_REMEDIES])};{more}"
         if all(obstacle.object.kind in SAID_KINDS for obstacle in some):
             advice += " Or set owners: best_effort, which leaves out and names what can't be given"
         found.append(error(OWNERSHIP, f"role {role} of the target may not {reason}, as it has to for {names}", advice))

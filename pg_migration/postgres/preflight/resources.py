@@ -8,7 +8,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.connection.endpoint import Side
-from pg_migration.postgres.connection.free_connections import LEAST_CONNECTIONS, SPARE_CONNECTIONS, connections_left
+from pg_migration.postgres.connection.free_connections import MIN_CONNECTIONS, SPARE_CONNECTIONS, connections_left
 from pg_migration.postgres.preflight.ends import Ends, Intent, ask, names_in_target
 from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
 from pg_migration.postgres.snapshot.readers import OTHER_READERS, room_for_locks
@@ -24,12 +24,12 @@ def connections(ends: Ends, intent: Intent) -> list[Finding]:
     found = []
     for side, end in ((Side.SOURCE, ends.source), (Side.TARGET, ends.target)):
         free, limits = connections_left(end)
-        if free < LEAST_CONNECTIONS:
+        if free < MIN_CONNECTIONS:
             found.append(
                 error(
                     CONNECTIONS,
                     f"the {side.value} has {max(0, free)} free connections for this role, a migration needs "
-                    f"{LEAST_CONNECTIONS} more than it has ({limits})",
+                    f"{MIN_CONNECTIONS} more than it has ({limits})",
                     "End sessions that nobody needs, or raise these limits",
                 )
             )

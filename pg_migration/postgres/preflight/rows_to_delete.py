@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pg_migration.postgres.ledger.own_rows import Strange, Written
+from pg_migration.postgres.ledger.own_rows import UnknownRows, Written
 from pg_migration.postgres.preflight.finding import Finding, error, listed, passed, warning
 
 ROWS_TO_DELETE = "rows that would be deleted"
@@ -19,7 +19,7 @@ def of_ours(written: Sequence[Written]) -> Finding:
     )
 
 
-def of_strangers(found: Sequence[Strange], target: str, overwrite: bool) -> Finding:
+def of_unknown_rows(found: Sequence[UnknownRows], target: str, overwrite: bool) -> Finding:
     """Where there are rows that we did not load from this source.
 
     Args:

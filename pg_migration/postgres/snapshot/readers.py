@@ -241,7 +241,7 @@ class Readers:
                     break
                 self._changed.wait(POLL_SECONDS)
             if self._stopped.is_set():
-                raise ConnectionFailed("the work that wanted to read a table was stopped", passing=False)
+                raise ConnectionFailed("the work that wanted to read a table was stopped", transient=False)
         try:
             return Reader(self._new(self._tables, patience=LOCK_AGAIN_SECONDS))
         except BaseException:

@@ -294,13 +294,13 @@ class Load:
         while (error := self._attempt(worker, task, again)) is not None:
             if isinstance(error, _Incomplete):
                 return False
-            passing = worker.lost_a_connection or isinstance(error, ConnectionFailed) or collided(error)
+            transient = worker.lost_a_connection or isinstance(error, ConnectionFailed) or collided(error)
             worker.abandon()
             if _has_no_place(error) and self._may_leave():
                 self._events.put(WorkerLeft(number, str(error)))
                 return None
             pause = next(pauses, None)
-            if not passing or pause is None or self._stopping.is_set():
+            if not transient or pause is None or self._stopping.is_set():
                 self._give_up(worker, task, error)
                 return False
             self._context.lock.check_held()

@@ -42,7 +42,7 @@ from pg_migration.postgres.transfer.worker import Worker
 
 # Row versions carry the low 32 bits of a transaction's id. Half of half of what they can tell apart, as time goes on
 # while they are looked at.
-MOST_TRANSACTIONS = 2**30
+MAX_TRANSACTIONS = 2**30
 
 CHUNKS_PER_QUERY = 50
 
@@ -221,8 +221,8 @@ def _changed(
     unlogged = context.unlogged_for_load(plan.table) or theirs.unlogged != (plan.table.persistence == "u")
     reasons = {
         "the source's server was restarted": then.source_server != context.snapshot.server,
-        "too many transactions have passed": context.snapshot.xmax - then.snapshot_xmin >= MOST_TRANSACTIONS
-        or any(chunk.target_age >= MOST_TRANSACTIONS for chunk in then.chunks),
+        "too many transactions have passed": context.snapshot.xmax - then.snapshot_xmin >= MAX_TRANSACTIONS
+        or any(chunk.target_age >= MAX_TRANSACTIONS for chunk in then.chunks),
         "the source's table was truncated, rewritten or made anew": (was.source_relation, was.source_file)
         != (now.source_relation, now.source_file),
         "the source's table was altered": was.source_structure != now.source_structure,

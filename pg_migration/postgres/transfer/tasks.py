@@ -7,7 +7,7 @@ from pg_migration.postgres.catalog import Address, SchemaObject, TableName
 from pg_migration.postgres.planning.plan import TablePlan
 
 # Below this the way of a key by an index of its own costs more in statements than it saves in waiting.
-LEAST_BYTES_OF_PARALLEL_KEYS = 8 * 2**20
+MIN_BYTES_OF_PARALLEL_KEYS = 8 * 2**20
 
 _BUILDS_AN_INDEX = re.compile(r"CREATE\s+(UNIQUE\s+)?INDEX\s", re.IGNORECASE)
 
@@ -50,7 +50,7 @@ Task = Copy | Complete | Build | Alter | Finish
 
 def beside_others(made: SchemaObject, plan: TablePlan) -> SchemaObject:
     """A key of a table that is not small, made in the way that lets other indexes be built meanwhile."""
-    in_parallel = made.parallel and plan.bytes >= LEAST_BYTES_OF_PARALLEL_KEYS
+    in_parallel = made.parallel and plan.bytes >= MIN_BYTES_OF_PARALLEL_KEYS
     return replace(made, statements=made.parallel) if in_parallel else made
 
 

@@ -350,7 +350,7 @@ class _Crew(Generic[Answer]):
 
 def is_lost(error: Exception, connections: Sequence[Connection]) -> bool:
     """Whether work failed because a connection was lost or could not be made, and may succeed on new ones."""
-    return any(c.closed for c in connections) or (isinstance(error, ConnectionFailed) and error.passing)
+    return any(c.closed for c in connections) or (isinstance(error, ConnectionFailed) and error.transient)
 
 
 def is_too_large(error: psycopg2.Error) -> bool:

@@ -20,9 +20,9 @@ from pg_migration.postgres.verification.slices import WHOLE
 
 BUCKET_BITS = 12
 HASH_BITS = 64
-MOST_BUCKETS_READ = 20
-MOST_ROWS_READ = 20_000
-MOST_ROWS_SHOWN = 20
+MAX_BUCKETS_READ = 20
+MAX_ROWS_READ = 20_000
+MAX_ROWS_SHOWN = 20
 
 _DIGITS = re.compile("([0-9]+)")
 
@@ -65,9 +65,9 @@ def differences(sides: BothSides, answers: Answers[Digest], hashing: Hashing) ->
         found: list[RowDifference] = []
         for predicate in _unequal_slices(answers):
             found += _differences_within(ends, predicate)
-            if len(found) >= MOST_ROWS_SHOWN:
+            if len(found) >= MAX_ROWS_SHOWN:
                 break
-        return tuple(found[:MOST_ROWS_SHOWN])
+        return tuple(found[:MAX_ROWS_SHOWN])
 
     return sides.on(list(Side), look)
 
@@ -95,15 +95,15 @@ def _differences_within(ends: Sequence["_End"], predicate: sql.Composable) -> li
     predicates = [predicate for _ in ends]
     for shift in range(0, HASH_BITS - BUCKET_BITS + 1, BUCKET_BITS):
         ours, theirs = (end.buckets(p, shift) for end, p in zip(ends, predicates, strict=True))
-        unequal = sorted(b for b in ours.keys() | theirs.keys() if ours.get(b) != theirs.get(b))[:MOST_BUCKETS_READ]
+        unequal = sorted(b for b in ours.keys() | theirs.keys() if ours.get(b) != theirs.get(b))[:MAX_BUCKETS_READ]
         predicates = [
             sql.SQL("{} AND {}").format(p, end.in_buckets(unequal, shift))
             for end, p in zip(ends, predicates, strict=True)
         ]
-        if sum(side[b][0] for side in (ours, theirs) for b in unequal if b in side) <= MOST_ROWS_READ:
+        if sum(side[b][0] for side in (ours, theirs) for b in unequal if b in side) <= MAX_ROWS_READ:
             break
     source, target = (end.rows(p) for end, p in zip(ends, predicates, strict=True))
-    found = _compare(source, target)[:MOST_ROWS_SHOWN]
+    found = _compare(source, target)[:MAX_ROWS_SHOWN]
     changed = [difference.row for difference in found if difference.kind == "different"]
     if not changed or not ends[0].part.table.primary_key:
         return found

@@ -24,7 +24,7 @@ from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration.postgres.planning.planner import CHUNK_BYTES, Planner
 
 # PostgreSQL's MaxHeapTuplesPerPage, for pages of 8 KiB.
-MOST_ROWS_ON_A_PAGE = 291
+MAX_ROWS_ON_A_PAGE = 291
 
 WHOLE = sql.SQL("true")
 
@@ -107,7 +107,7 @@ def _parent(table: Table, tables: Mapping[TableName, Table]) -> Table | None:
 
 def _is_small(table: Table, settings: LoadSettings) -> bool:
     """Whether a table is one slice whatever its statistics say."""
-    return table.pages * MOST_ROWS_ON_A_PAGE <= settings.chunk_size and table.bytes <= CHUNK_BYTES
+    return table.pages * MAX_ROWS_ON_A_PAGE <= settings.chunk_size and table.bytes <= CHUNK_BYTES
 
 
 @dataclass(frozen=True)

@@ -63,14 +63,14 @@ def notes(run: Run) -> str:
     return str(run.metadata("summary")["notes"])
 
 
-def demand_equal(platform: Platform) -> None:
+def check_equal(platform: Platform) -> None:
     assert platform.target.psql(CONTENTS) == platform.source.psql(CONTENTS)
 
 
 def test_users_rows_are_copied_and_follow_the_source(tool: Platform) -> None:
     run = migrate(tool)
     assert run.success, run.failures
-    demand_equal(tool)
+    check_equal(tool)
     tool.source.psql(
         "UPDATE tool.settings SET value = 'otherwise' WHERE key = 'mine'; DELETE FROM tool.job WHERE id = 1;"
         "INSERT INTO tool.job (command) VALUES ('new'); DELETE FROM tool.log WHERE line IS NULL;"
@@ -79,7 +79,7 @@ def test_users_rows_are_copied_and_follow_the_source(tool: Platform) -> None:
     )
     run = migrate(tool)
     assert run.success, run.failures
-    demand_equal(tool)
+    check_equal(tool)
     assert tool.target.psql("SELECT value FROM tool.settings WHERE builtin") == "by the extension"
 
 
@@ -94,7 +94,7 @@ def test_triggers_of_users_do_not_fire(tool: Platform) -> None:
     tool.source.psql("INSERT INTO tool.job (command) VALUES ('new')")
     run = migrate(tool)
     assert run.success, run.failures
-    demand_equal(tool)
+    check_equal(tool)
     assert tool.target.psql("SELECT tgenabled FROM pg_trigger WHERE tgname = 'd'") == "A"
 
 
@@ -110,7 +110,7 @@ def test_rows_that_no_migration_loaded_stay(tool: Platform) -> None:
     assert "rows that users keep in tables of extension vector were not copied: duplicate key" in str(run.failures)
     run = tool.migrate(overwrite_existing_rows=True)
     assert run.success, run.failures
-    demand_equal(tool)
+    check_equal(tool)
 
 
 def drop_column(platform: Platform) -> None:

@@ -81,7 +81,7 @@ def from_15_to_18(
     yield from between(postgres15, postgres18, monkeypatch, tmp_path)
 
 
-def demand_same_meaning(platform: Platform) -> None:
+def check_same_meaning(platform: Platform) -> None:
     ours, theirs = (meaning_of(end.server, end.url) for end in (platform.source, platform.target))
     assert theirs == ours
 
@@ -94,7 +94,7 @@ def test_what_the_path_gives_a_meaning_to(from_15_to_15: Platform) -> None:
         assert done.success, done.failures
         structure = done.every_check["post_data", "structure"]
         assert structure.passed, structure.metadata
-        demand_same_meaning(platform)
+        check_same_meaning(platform)
         assert platform.target.dump("-N", "_pg_migration") == platform.source.dump()
     assert platform.target.psql("SELECT gen FROM g") == "f"
     # Somebody makes the view anew with another path: the same text, which compares otherwise.
@@ -106,7 +106,7 @@ def test_what_the_path_gives_a_meaning_to(from_15_to_15: Platform) -> None:
     assert not done.success
     assert "view public.vj: means something else" in "\n".join(done.failures.values())
     assert platform.migrate().success
-    demand_same_meaning(platform)
+    check_same_meaning(platform)
 
 
 def test_functions_that_find_names_by_the_path(from_15_to_18: Platform) -> None:
@@ -115,7 +115,7 @@ def test_functions_that_find_names_by_the_path(from_15_to_18: Platform) -> None:
     for _ in range(2):
         done = platform.migrate()
         assert done.success, done.failures
-        demand_same_meaning(platform)
+        check_same_meaning(platform)
         assert platform.target.psql("SELECT count(*) FROM pg_proc WHERE proconfig IS NOT NULL AND oid >= 16384") == "0"
         notes = done.metadata("summary")["notes"]
         assert "index tn on public.t: it calls functions that find names by the search_path" in notes

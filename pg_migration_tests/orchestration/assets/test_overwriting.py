@@ -183,6 +183,6 @@ def test_rules_of_the_target_reach_no_other_table(shop: Platform) -> None:
 
 
 def test_an_estimate_is_called_one(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pg_migration.postgres.ledger.own_rows.MOST_BYTES_COUNTED", 0)
+    monkeypatch.setattr("pg_migration.postgres.ledger.own_rows.MAX_BYTES_COUNTED", 0)
     shop.target.psql(f"{ALIEN}; {ROWS}; ANALYZE orders")
     assert "public.orders (about 2 rows)" in refusal(shop, lambda: shop.migrate(exclude_tables=["customers"]))

@@ -127,7 +127,7 @@ def test_what_failed_is_tried_again_later_and_later(
     assert third.run_key not in (first.run_key, second.run_key)
     monkeypatch.setattr(source_rows, "WATCH_INTERVAL_SECONDS", 10**6)
     assert "failed, as did the 1 before it: the next" in (rows.tick()[0] or "")
-    monkeypatch.setattr(source_rows, "MOST_WAITING_SECONDS", 0)
+    monkeypatch.setattr(source_rows, "MAX_WAITING_SECONDS", 0)
     assert rows.tick()[1], "there is an end to waiting longer and longer"
     end(failed=False)
     _, (canceled,) = rows.tick()

@@ -54,7 +54,7 @@ def test_a_run_shows_its_plan_and_follows_it(shop: Platform, monkeypatch: pytest
     chunks = shop.target.psql("SELECT count(*) FROM _pg_migration.chunk")
     assert first["planned_chunks"] == int(chunks)
     assert first["planned_workers"] == 2
-    monkeypatch.setattr(forecast, "LEAST_BYTES_MEASURED", 1)
+    monkeypatch.setattr(forecast, "MIN_BYTES_MEASURED", 1)
     (shown,) = [line for line in plan(shop, **CUT).log if "| public.readings" in line]
     assert "for each worker (as in earlier runs)" in shown
 

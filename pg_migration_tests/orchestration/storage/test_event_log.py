@@ -82,7 +82,7 @@ def test_who_watches_a_run_is_told(instance: dg.DagsterInstance) -> None:
 
 
 def test_runs_that_were_read_long_ago_are_closed(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_log, "MOST_SHARDS", 2)
+    monkeypatch.setattr(event_log, "MAX_SHARDS", 2)
     log = instance.event_log_storage
     assert isinstance(log, KeptSqliteEventLog)
     for run in ("first", "second", "third", "first"):

@@ -96,24 +96,24 @@ def of(kind: str, text: str) -> str:
     return text.replace("{type}", kind)
 
 
-def demand_same_meaning(pair: Pair) -> None:
+def check_same_meaning(pair: Pair) -> None:
     ours, theirs = (
         meaning_of(server, url) for server, url in ((pair.source, pair.source_url), (pair.target, pair.target_url))
     )
     assert theirs == ours
 
 
-def demand_copied_as_meant(pair: Pair, kind: str) -> None:
+def check_copied_as_meant(pair: Pair, kind: str) -> None:
     """Structure arrives as it is, and with the same rows everything shows the same."""
     assert_identical(pair, of(kind, TABLES + OBJECTS))
     for load in (pair.load, pair.prepare):
         load(of(kind, ROWS))
-    demand_same_meaning(pair)
+    check_same_meaning(pair)
 
 
 def test_operators_of_a_type_of_ones_own(pair: Pair) -> None:
     pair.load(LOOSE)
-    demand_copied_as_meant(pair, "loose")
+    check_copied_as_meant(pair, "loose")
 
 
 PLACES = {
@@ -134,7 +134,7 @@ def test_citext(complete: Pair, ddl: str) -> None:
     assert_identical(complete, "")
     for load in (complete.load, complete.prepare):
         load("SET search_path = public, extensions;" + of(kind, ROWS))
-    demand_same_meaning(complete)
+    check_same_meaning(complete)
 
 
 HIDING = """
@@ -153,7 +153,7 @@ def test_an_operator_that_hides_a_built_in_one(pair: Pair) -> None:
     assert_identical(pair, HIDING)
     for load in (pair.load, pair.prepare):
         load("INSERT INTO t VALUES ('a', 'A'), ('mine', 'A')")
-    demand_same_meaning(pair)
+    check_same_meaning(pair)
 
 
 def test_what_no_path_can_say_is_not_made(pair: Pair) -> None:
@@ -201,7 +201,7 @@ def test_a_view_of_the_same_text_that_finds_another_operator(pair: Pair) -> None
         remember(target, source, found, source.objects)
         assert len(differences(source, discover(target, {"public": "public"}))) == 1
     assert "view public.v" in [item.identity for item in migrate(pair).plan.create]
-    demand_same_meaning(pair)
+    check_same_meaning(pair)
 
 
 OF_ANOTHER_MEANING = {
@@ -243,4 +243,4 @@ def test_a_generated_column_that_finds_another_operator(pair: Pair) -> None:
     with pytest.raises(StructureConflict, match=r"public\.t: means something else: it finds .* for NULLIF"):
         migrate(pair)
     assert migrate(pair, drop_existing=True).failures == []
-    demand_same_meaning(pair)
+    check_same_meaning(pair)

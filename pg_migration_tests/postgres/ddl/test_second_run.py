@@ -303,7 +303,7 @@ ALTERATIONS = {
         "CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq)",
         "DROP OPERATOR === (text, text); DROP FUNCTION of_mood",
     ),
-    # Views and what hangs on tables.
+    # Views and what belongs to tables.
     "view": Alteration(
         "CREATE OR REPLACE VIEW v AS SELECT id, b, m, s, n FROM t",
         "DROP VIEW w; DROP VIEW v; CREATE VIEW v WITH (security_barrier = true) AS SELECT id FROM t",

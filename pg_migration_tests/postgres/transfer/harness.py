@@ -308,14 +308,14 @@ class Pair:
         problems += [f"{e.object.identity}: {e.error}" for e in events if isinstance(e, ObjectFailed)]
         return Loaded(catalog, {p.table.name: p for p in plans}, events, problems)
 
-    def demand_equal(self) -> Mapping[str, Hash]:
+    def check_equal(self) -> Mapping[str, Hash]:
         """Both sides have the same tables with the same rows; what they have."""
         ours, theirs = self.source.hashes(), self.target.hashes()
         assert theirs == ours
         return ours
 
-    def demand_target_has_source(self) -> None:
-        """As `demand_equal`, of a target that may have further tables."""
+    def check_target_has_source(self) -> None:
+        """As `check_equal`, of a target that may have further tables."""
         ours, theirs = self.source.hashes(), self.target.hashes()
         assert {name: theirs[name] for name in ours} == ours
 
@@ -324,7 +324,7 @@ class Pair:
         loaded = self.load(load_settings)
         assert not loaded.failed, loaded.failed
         assert not loaded.problems, loaded.problems
-        self.demand_equal()
+        self.check_equal()
         return loaded
 
     def _target_schema_exists(self) -> bool:

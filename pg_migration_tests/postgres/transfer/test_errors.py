@@ -20,7 +20,7 @@ CREATE OR REPLACE FUNCTION fine(int) RETURNS bool LANGUAGE sql AS 'SELECT $1 <> 
 CUT = LoadSettings(chunk_size=500, partition_threshold=1000, max_partitions=3)
 
 
-def demand_whole_chunks(pair: Pair, table: str) -> int:
+def check_whole_chunks(pair: Pair, table: str) -> int:
     """What is in a table is what the ledger says; how much that is."""
     ((rows,),) = pair.target.rows(f"SELECT count(*) FROM {table}")
     ((recorded,),) = pair.target.rows(
@@ -38,7 +38,7 @@ def test_row_that_the_target_rejects(pair: Pair) -> None:
     assert message.startswith("on the target: ")
     assert 'violates check constraint "is_fine"' in message
     assert "(4321, v4321)" in message
-    assert demand_whole_chunks(pair, "bad") < 5000
+    assert check_whole_chunks(pair, "bad") < 5000
     ours, theirs = pair.source.hashes(), pair.target.hashes()
     assert {n: theirs[n] for n in ("good", "also_good")} == {n: ours[n] for n in ("good", "also_good")}
 
@@ -54,7 +54,7 @@ def test_job_with_a_row_that_the_target_rejects(pair: Pair) -> None:
     assert pair.target.rows(keys) == [("also_good",), ("good",)]
     pair.source.psql("CREATE OR REPLACE FUNCTION fine(int) RETURNS bool LANGUAGE sql AS 'SELECT true';")
     assert pair.migrate(chunk_size=500).success
-    pair.demand_equal()
+    pair.check_equal()
 
 
 def test_rows_lost_on_the_way(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

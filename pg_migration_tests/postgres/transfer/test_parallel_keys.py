@@ -33,7 +33,7 @@ CREATE EVENT TRIGGER recorder ON ddl_command_end WHEN TAG IN ('CREATE INDEX', 'A
 
 @pytest.fixture
 def at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "LEAST_BYTES_OF_PARALLEL_KEYS", 0)
+    monkeypatch.setattr(loading, "MIN_BYTES_OF_PARALLEL_KEYS", 0)
 
 
 def commands(pair: Pair) -> list[str]:
@@ -41,7 +41,7 @@ def commands(pair: Pair) -> list[str]:
     return [text for (text,) in pair.target.rows("SELECT text FROM recorder.command ORDER BY number")]
 
 
-def demand_same_structure(pair: Pair) -> None:
+def check_same_structure(pair: Pair) -> None:
     ours, theirs = (end.server.dump_schema(end.url, "public") for end in (pair.source, pair.target))
     assert theirs == ours
 
@@ -51,7 +51,7 @@ def test_index_first(pair: Pair) -> None:
     pair.source.psql(KEYED)
     pair.target.psql(RECORDER)
     pair.load_all(LoadSettings(workers=3))
-    demand_same_structure(pair)
+    check_same_structure(pair)
     made = commands(pair)
     keys = [text for text in made if "USING INDEX" in text and "ADD CONSTRAINT" in text]
     assert len(keys) == 5  # three of "order", two of line_old
@@ -63,7 +63,7 @@ def test_small_tables_in_one_statement(pair: Pair) -> None:
     pair.source.psql(KEYED)
     pair.target.psql(RECORDER)
     pair.load_all()
-    demand_same_structure(pair)
+    check_same_structure(pair)
     assert not [text for text in commands(pair) if "USING INDEX" in text and "ADD CONSTRAINT" in text]
 
 
@@ -79,7 +79,7 @@ def test_index_that_a_killed_run_left(pair: Pair) -> None:
         """
     )
     pair.load_all()
-    demand_same_structure(pair)
+    check_same_structure(pair)
 
 
 @pytest.mark.usefixtures("at_any_size")
@@ -93,4 +93,4 @@ def test_rows_that_violate_a_key(pair: Pair) -> None:
     (told,) = [problem for problem in loaded.problems if problem.startswith("unique")]
     assert told.startswith("unique late on public.order: could not create unique index")
     assert "(code)=(c1) is duplicated" in told
-    pair.demand_equal()
+    pair.check_equal()

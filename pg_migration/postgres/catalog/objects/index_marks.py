@@ -31,7 +31,7 @@ def marks(row: Row, table: Row, made: Draft) -> Iterator[Draft]:
 
 
 def attachment(row: Row, made: Draft, parent: Address) -> Draft:
-    """ALTER INDEX ... ATTACH PARTITION; hangs on the partition, so that it can follow as soon as that one is built."""
+    """ALTER INDEX ... ATTACH PARTITION; belongs to the partition, so that it follows as soon as that one is built."""
     return Draft(
         address=made.address._replace(aspect="attach"),
         kind="index attachment",

@@ -88,7 +88,7 @@ def assemble(
                 result.outside.setdefault(Address(row["refclassid"], row["refobjid"]), set()).add(dependent)
             continue
         if dependent == needed:
-            # A view that selects from itself: the column says that this is not just its rule hanging on it.
+            # A view that selects from itself: the column says that this is not just its rule that depends on it.
             if row["classid"] == PG_REWRITE and row["deptype"] == NORMAL and row["refobjsubid"] > 0:
                 result.edges[dependent].add(dependent)
             continue

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pg_migration.postgres.planning.row_width import is_wide
 from pg_migration.postgres.transfer.streams.wide_row_copy import COPIES_OF_A_ROW
 
-MOST_BYTES = 200 * 2**20
+MAX_BYTES = 200 * 2**20
 STOP_POLL_SECONDS = 0.2
 
 
@@ -30,9 +30,9 @@ class RowMemory:
         Yields:
             Whether the row counts as wide, so that the connection that read it holds on to a large buffer.
         """
-        wanted = min(row_bytes * COPIES_OF_A_ROW, MOST_BYTES) if is_wide(row_bytes) else 0
+        wanted = min(row_bytes * COPIES_OF_A_ROW, MAX_BYTES) if is_wide(row_bytes) else 0
         with self._changed:
-            while wanted and self._taken + wanted > MOST_BYTES and not self._stopping():
+            while wanted and self._taken + wanted > MAX_BYTES and not self._stopping():
                 self._changed.wait(STOP_POLL_SECONDS)
             self._taken += wanted
         try:

@@ -1,4 +1,4 @@
-"""Tables and what hangs on their columns."""
+"""Tables and what belongs to their columns."""
 
 from collections.abc import Mapping
 

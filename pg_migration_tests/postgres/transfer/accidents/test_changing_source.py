@@ -77,9 +77,9 @@ class Change:
         """Start it, once, and return when it waits."""
         if self._thread.ident is None:
             self._thread.start()
-            self.demand_waiting()
+            self.check_waiting()
 
-    def demand_waiting(self) -> None:
+    def check_waiting(self) -> None:
         wait_until(self._pair, "SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted")
 
     def end(self) -> None:

@@ -65,12 +65,12 @@ def structure(pair: Pair) -> tuple[str, str]:
 def test_again(pair18: Pair, drop_existing_tables: bool) -> None:
     pair18.source.psql(SHOP.format(rows=10_000))
     assert pair18.migrate(**CONFIG).success
-    first = pair18.demand_equal()
+    first = pair18.check_equal()
     ours, theirs = structure(pair18)
     assert theirs == ours
     pair18.source.psql("DELETE FROM purchase WHERE id % 2 = 0; INSERT INTO region VALUES (11, 'new');")
     assert pair18.migrate(**CONFIG, drop_existing_tables=drop_existing_tables).success
-    second = pair18.demand_equal()
+    second = pair18.check_equal()
     assert second["visit"] == first["visit"]
     assert second["purchase"][0] == 5000
     assert structure(pair18) == (ours, theirs)
@@ -88,7 +88,7 @@ def test_again_with_what_only_the_target_has(pair: Pair) -> None:
         """
     )
     assert pair.migrate(**CONFIG).success
-    pair.demand_target_has_source()
+    pair.check_target_has_source()
     assert pair.target.rows("SELECT count(*) FROM target_only") == [(100,)]
     assert pair.target.rows("SELECT count(*) FROM target_view") == [(3000,)]
     assert pair.target.rows(
@@ -140,7 +140,7 @@ def test_killed(pair: Pair, tmp_path: Path, moment: Callable[[Any], bool], how: 
     )
     there = pair.target.rows(CHUNKS)
     assert pair.migrate(**CONFIG).success
-    pair.demand_equal()
+    pair.check_equal()
     assert pair.target.rows(CONSTRAINTS) == pair.source.rows(CONSTRAINTS)
     assert set(there) <= set(pair.target.rows(CHUNKS)), "chunks that were there were copied again"
 
@@ -164,5 +164,5 @@ def test_killed_over_kept_tables(pair: Pair, tmp_path: Path) -> None:
         process.kill()
     process.communicate(timeout=PATIENCE_SECONDS)
     assert pair.migrate(**CONFIG).success
-    pair.demand_target_has_source()
+    pair.check_target_has_source()
     assert pair.target.rows(CONSTRAINTS) == before

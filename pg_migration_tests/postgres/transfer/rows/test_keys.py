@@ -74,7 +74,7 @@ def largest_chunk(pair: Pair, table: str) -> int:
     return int(rows)
 
 
-def demand_partition_of_all_rows(database: Database, plan: TablePlan) -> None:
+def check_partition_of_all_rows(database: Database, plan: TablePlan) -> None:
     """Every row is in exactly one range, and in exactly one chunk."""
     conditions = [
         [piece.range.predicate(plan.key) for piece in plan.ranges],
@@ -95,7 +95,7 @@ def test_cuttable_keys(pair: Pair, analyzed: bool) -> None:
     create(pair.source, CUTTABLE, analyzed)
     loaded = pair.load_all(CUT)
     for name, plan in loaded.plans.items():
-        demand_partition_of_all_rows(pair.source, plan)
+        check_partition_of_all_rows(pair.source, plan)
         assert loaded.loaded[name].complete
         rows = [r.rows for r in loaded.loaded[name].ranges]
         if name not in ("dates_bc", "dates_far"):  # their bounds do not sort as text, so there are fewer
@@ -136,7 +136,7 @@ def test_composite_and_missing_keys(pair: Pair, analyzed: bool) -> None:
     pair.source.psql(COMPOSITE + ("ANALYZE;" * analyzed))
     loaded = pair.load_all(CUT)
     for plan in loaded.plans.values():
-        demand_partition_of_all_rows(pair.source, plan)
+        check_partition_of_all_rows(pair.source, plan)
     ranges = {name: len(plan.ranges) for name, plan in loaded.plans.items()}
     assert ranges["mixed"] == 4
     assert ranges["orders"] == 4
@@ -155,7 +155,7 @@ def test_wide_tables_are_cut_by_bytes(pair: Pair, monkeypatch: pytest.MonkeyPatc
         "INSERT INTO documents SELECT i, repeat('x', 100000), repeat('y', 1000) FROM generate_series(1, 80) i;"
     )
     loaded = pair.load_all(LoadSettings())
-    demand_partition_of_all_rows(pair.source, loaded.plans["documents"])
+    check_partition_of_all_rows(pair.source, loaded.plans["documents"])
     assert loaded.plans["documents"].chunk_count == 9  # of a little more than 8 MB
     assert largest_chunk(pair, "documents") < 20
 
@@ -169,7 +169,7 @@ def test_every_key_of_a_plan_can_be_asked_for_again(pair: Pair) -> None:
     again = pair.load(CUT, ranges={"serial": keys})
     assert [piece.range for piece in again.plans["serial"].ranges] == [piece.range for piece in plan.ranges]
     assert again.loaded["serial"].complete
-    pair.demand_equal()
+    pair.check_equal()
 
 
 @pytest.mark.parametrize("key", ["", "..", "5", "7..5", "1..x", "..<5", "1..2..3", "01..5", "1_0..50", "1.5..", "all "])

@@ -32,7 +32,7 @@ INSERT INTO app.p SELECT n, CASE n % 2 WHEN 0 THEN 'A' ELSE 'B' END FROM generat
 CUT = {"partition_threshold": 100, "max_partitions": 3, "chunk_size": 50}
 
 
-def demand_everything(pair: Pair) -> None:
+def check_everything(pair: Pair) -> None:
     for job in ("migrate", "validate"):
         done = pair.migrate(job, **CUT)
         assert done.success, (job, pair.messages(done))
@@ -41,7 +41,7 @@ def demand_everything(pair: Pair) -> None:
 @pytest.mark.parametrize("schema", ["public", "extensions"])
 def test_functions_of_extensions(pair15: Pair, schema: str) -> None:
     pair15.source.psql(EARTH.format(schema=schema, path="SET search_path = public, extensions;"))
-    demand_everything(pair15)
+    check_everything(pair15)
 
 
 @pytest.mark.parametrize("new", ["app", "renamed"])
@@ -50,4 +50,4 @@ def test_functions_that_need_the_databases_path(pair15: Pair, new: str) -> None:
     pair15.source.psql(HELPED)
     pair15.source.schema, pair15.target.schema = "app", new
     pair15.schema_lists = ("app, tools", "app, tools" if new == "app" else "renamed, new_tools")
-    demand_everything(pair15)
+    check_everything(pair15)

@@ -6,7 +6,7 @@ import pytest
 
 from pg_migration.postgres.planning.options import CopyFormat, LoadSettings
 from pg_migration.postgres.planning.row_width import NARROW_BYTES
-from pg_migration.postgres.transfer.streams.row_memory import MOST_BYTES, RowMemory
+from pg_migration.postgres.transfer.streams.row_memory import MAX_BYTES, RowMemory
 from pg_migration_tests.postgres.transfer.harness import Pair
 
 MEGABYTE = 2**20
@@ -33,7 +33,7 @@ def test_memory_is_shared_out() -> None:
 
     def second() -> None:
         begun.set()
-        with memory.reserve(MOST_BYTES) as wide:
+        with memory.reserve(MAX_BYTES) as wide:
             order.append(("second", wide))
 
     with memory.reserve(NARROW_BYTES + 1) as wide, memory.reserve(NARROW_BYTES) as narrow:
@@ -48,5 +48,5 @@ def test_memory_is_shared_out() -> None:
 
 def test_nobody_waits_in_a_load_that_stops() -> None:
     memory = RowMemory(lambda: True)
-    with memory.reserve(MOST_BYTES), memory.reserve(MOST_BYTES) as wide:
+    with memory.reserve(MAX_BYTES), memory.reserve(MAX_BYTES) as wide:
         assert wide
