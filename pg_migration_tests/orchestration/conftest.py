@@ -1,14 +1,16 @@
 """A Dagster instance over two fresh databases."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from pg_migration.orchestration.location import code_location
-from pg_migration_tests.conftest import PostgresServer
-from pg_migration_tests.orchestration.harness import Database, Platform, Role
+from pg_migration_tests.conftest import PostgresServer, fresh_database
+from pg_migration_tests.orchestration.harness import Database, Migrated, Platform, Role
 
 # Two tables, the second of which refers to the first.
 SHOP = """
@@ -62,9 +64,43 @@ def shop(platform: Platform) -> Platform:
     return platform
 
 
+@pytest.fixture(scope="module")
+def migrate_once(
+    postgres16: PostgresServer, postgres18: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Migrated]]:
+    """Migrates the shop, and what more DDL adds to it, for all tests of a file."""
+    with ExitStack() as stack:
+
+        def migrate(more: str = "", **config: Any) -> Migrated:
+            source, target = (
+                Database(server, stack.enter_context(contextmanager(fresh_database)(server)))
+                for server in (postgres16, postgres18)
+            )
+            source.psql(SHOP + more)
+            with pytest.MonkeyPatch.context() as patch:
+                home = tmp_path_factory.mktemp("home")
+                with contextmanager(serve)(source, target, patch, home) as platform:
+                    made = Migrated.by(platform, **config)
+            stack.callback(made.forget)
+            return made
+
+        yield migrate
+
+
 @pytest.fixture
-def clerk(platform: Platform) -> Iterator[Role]:
+def migrated(migration: Migrated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Platform]:
+    """As the file's fixture `migration` left it; tests may alter the target, not the source."""
+    for platform in serve(migration.source, migration.target, monkeypatch, tmp_path):
+        for name, keys in migration.ranges.items():
+            platform.instance.add_dynamic_partitions(name, list(keys))
+        yield platform
+    migration.restore()
+
+
+@pytest.fixture
+def clerk(request: pytest.FixtureRequest) -> Iterator[Role]:
     """A role without rights, on both servers."""
+    platform = request.getfixturevalue("migrated" if "migrated" in request.fixturenames else "platform")
     role = Role("clerk", "s/e same")
     ends = (platform.source, platform.target)
     for end in ends:

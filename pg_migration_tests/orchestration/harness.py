@@ -1,6 +1,6 @@
 """Dagster over two real databases, used as people use it, and what they would see of a run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from logging import WARNING
@@ -220,3 +220,51 @@ class Platform:
         event = entry.dagster_event
         if event is not None and event.is_step_success and event.step_key in self._reactions:
             self._reactions[event.step_key]()
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """Two databases after a migration, for several tests that begin there and leave the source as it is.
+
+    A copy of the target is kept. What a test has made of the target is replaced by the copy under the same name and the
+    same OID, so that the bookkeeping in it still holds.
+    """
+
+    source: Database
+    target: Database
+    ranges: Mapping[str, Sequence[str]]
+    dumped: str = field(repr=False)
+
+    @classmethod
+    def by(cls, platform: Platform, **config: Any) -> "Migrated":
+        """Migrate everything, and keep what came of it."""
+        assert platform.migrate(**config).success
+        ranges = {
+            name: platform.instance.get_dynamic_partitions(name)
+            for asset in platform.definitions.resolve_asset_graph().materializable_asset_keys
+            if (name := f"pk_ranges/{'.'.join(asset.path)}")
+        }
+        made = cls(
+            platform.source, platform.target, {n: keys for n, keys in ranges.items() if keys}, platform.source.dump()
+        )
+        made.target.server.create_database(made._kept, template=made._name)
+        return made
+
+    def restore(self) -> None:
+        """Let the target be what it was after the migration."""
+        oid = self.target.psql("SELECT oid FROM pg_database WHERE datname = current_database()")
+        self.target.server.drop_database(self.target.url)
+        self.target.server.create_database(self._name, f"OID {oid}", template=self._kept)
+
+    def forget(self) -> None:
+        """Drop the copy; no test may have altered the source."""
+        assert self.source.dump() == self.dumped
+        self.target.server.drop_database(self.target.server.url(self._kept))
+
+    @property
+    def _name(self) -> str:
+        return self.target.url.rpartition("/")[2]
+
+    @property
+    def _kept(self) -> str:
+        return f"{self._name}_kept"

@@ -1,78 +1,111 @@
 """What the UI shows of each stage after a run."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
 import pytest
 
-from pg_migration_tests.orchestration.harness import Platform
+from pg_migration_tests.conftest import PostgresServer, fresh_database
+from pg_migration_tests.orchestration.conftest import SHOP, serve
+from pg_migration_tests.orchestration.harness import Database, Platform, Run
+
+MORE = """
+CREATE TYPE mood AS ENUM ('well', 'ill'); CREATE TABLE moods (at date, mood mood); CREATE TABLE debris (id integer);
+CREATE VIEW late AS SELECT * FROM orders WHERE placed > date '2024-06-01'
+"""
 
 
-def test_source_schema_counts_kinds_and_lists_tables(shop: Platform) -> None:
-    shop.source.psql("CREATE TYPE mood AS ENUM ('well', 'ill'); CREATE TABLE moods (at date, mood mood)")
-    shown = shop.migrate().metadata("source_schema")
-    counts = dict(_cells(line)[:2] for line in shown["objects"].splitlines()[2:])
+@dataclass(frozen=True)
+class Shown:
+    """Two runs, one after the other, and the source that they read."""
+
+    source: Database
+    first: Run
+    again: Run
+
+
+@pytest.fixture(scope="module")
+def shown(
+    postgres16: PostgresServer, postgres18: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shown]:
+    """What all tests here look at: orders in four ranges, one table left out."""
+    databases = (contextmanager(fresh_database)(server) for server in (postgres16, postgres18))
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        source, target = (
+            Database(server, stack.enter_context(database))
+            for server, database in zip((postgres16, postgres18), databases, strict=True)
+        )
+        source.psql(SHOP + MORE)
+        config = {"partition_threshold": 1000, "max_partitions": 4, "exclude_tables": ["debris"]}
+        home = tmp_path_factory.mktemp("home")
+        platform = stack.enter_context(contextmanager(serve)(source, target, patch, home))
+        yield Shown(source, platform.migrate(**config), platform.migrate(**config))
+
+
+def test_source_schema_counts_kinds_and_lists_tables(shown: Shown) -> None:
+    told = shown.first.metadata("source_schema")
+    counts = dict(_cells(line)[:2] for line in told["objects"].splitlines()[2:])
     assert counts.items() >= {"table": "3", "foreign key": "1"}.items()
     assert "type" in counts
-    header, _, *rows = shown["tables"].splitlines()
+    header, _, *rows = told["tables"].splitlines()
     assert _cells(header)[:4] == ["table", "columns", "estimated rows", "bytes"]
     listed = {_cells(row)[0]: _cells(row)[1:] for row in rows}
     assert set(listed) == {"public.customers", "public.orders", "public.moods"}
     columns, estimated, size, *_ = listed["public.orders"]
     assert (columns, estimated) == ("3", "4,000")
-    assert int(size.replace(",", "")) == int(shop.source.psql("SELECT pg_table_size('orders')"))
+    assert int(size.replace(",", "")) == int(shown.source.psql("SELECT pg_table_size('orders')"))
 
 
-def test_target_ddl_shows_what_it_ran(shop: Platform) -> None:
-    first = shop.migrate().metadata("target_ddl")
+def test_target_ddl_shows_what_it_ran(shown: Shown) -> None:
+    first = shown.first.metadata("target_ddl")
     assert "CREATE TABLE" in first["ddl"]
     assert first["ddl"].startswith("```sql")
     assert "numeric(12,2)" in first["ddl"]
-    again = shop.migrate().metadata("target_ddl")
+    again = shown.again.metadata("target_ddl")
     assert again["ddl"] == "nothing had to be run"
     assert (again["created"], again["dropped"]) == (0, 0)
 
 
-def test_a_table_shows_its_figures_and_columns(shop: Platform) -> None:
-    done = shop.migrate(partition_threshold=1000, max_partitions=4)
-    shown = done.metadata("public/orders")
-    assert shown["dagster/row_count"] == shown["rows"] == 4000
-    assert shown["ranges"] == 4
-    assert shown["bytes"] > 4000 * 10
-    assert shown["seconds"] >= 0
-    assert shown["rows_per_second"] > 0
-    columns = {c.name: (c.type, c.constraints.nullable) for c in shown["dagster/column_schema"].columns}
+def test_a_table_shows_its_figures_and_columns(shown: Shown) -> None:
+    done = shown.first
+    whole = done.metadata("public/orders")
+    assert whole["dagster/row_count"] == whole["rows"] == 4000
+    assert whole["ranges"] == 4
+    assert whole["bytes"] > 4000 * 10
+    assert whole["seconds"] >= 0
+    assert whole["rows_per_second"] > 0
+    columns = {c.name: (c.type, c.constraints.nullable) for c in whole["dagster/column_schema"].columns}
     assert columns == {"id": ("bigint", False), "customer": ("integer", False), "placed": ("date", True)}
     keys = done.partitions("public/orders")
     ranges = [done.metadata("public/orders", key) for key in keys]
-    assert sum(shown["dagster/partition_row_count"] for shown in ranges) == 4000
-    assert sum(shown["range_bytes"] for shown in ranges) == shown["bytes"]
+    assert sum(of["dagster/partition_row_count"] for of in ranges) == 4000
+    assert sum(of["range_bytes"] for of in ranges) == whole["bytes"]
     assert not {"rows", "bytes"} & ranges[0].keys()  # the UI would plot them in the line of the whole table
     columns = {c.name: c.description for c in done.metadata("public/customers")["dagster/column_schema"].columns}
     assert "identity" in columns["id"]
     assert "generated" in columns["initial"]
 
 
-def test_row_count_shows_both_sides(shop: Platform) -> None:
-    found = shop.migrate().checks["public/orders"]
+def test_row_count_shows_both_sides(shown: Shown) -> None:
+    found = shown.first.checks["public/orders"]
     assert found.description == "4,000 rows on both sides"
     assert found.metadata["rows_in_source"].value == found.metadata["rows_in_target"].value == 4000
     assert found.metadata["compared_with"].value == "the run's snapshot"
     assert found.blocking
 
 
-def test_foreign_keys_and_post_data_show_what_they_ran(shop: Platform) -> None:
-    shop.source.psql("CREATE VIEW late AS SELECT * FROM orders WHERE placed > date '2024-06-01'")
-    done = shop.migrate()
-    shown = done.metadata("public/foreign_keys")
-    assert shown["foreign_keys"] == 1
-    assert "FOREIGN KEY" in shown["ddl"]
-    assert '"late"' in done.metadata("post_data")["ddl"]
+def test_foreign_keys_and_post_data_show_what_they_ran(shown: Shown) -> None:
+    told = shown.first.metadata("public/foreign_keys")
+    assert told["foreign_keys"] == 1
+    assert "FOREIGN KEY" in told["ddl"]
+    assert '"late"' in shown.first.metadata("post_data")["ddl"]
 
 
-def test_the_summary_tells_of_every_table(shop: Platform) -> None:
-    shop.source.psql("CREATE TABLE debris (id integer)")
-    done = shop.migrate(exclude_tables=["debris"])
-    header, _, *rows = done.metadata("summary")["tables"].splitlines()
+def test_the_summary_tells_of_every_table(shown: Shown) -> None:
+    header, _, *rows = shown.first.metadata("summary")["tables"].splitlines()
     listed = {_cells(row)[0]: dict(zip(_cells(header), _cells(row), strict=True)) for row in rows}
-    assert set(listed) == {"public.customers", "public.debris", "public.orders"}
+    assert set(listed) == {"public.customers", "public.debris", "public.moods", "public.orders"}
     orders = listed["public.orders"]
     assert orders["rows"] == "4,000"
     assert orders["checks"] == "2 passed"
@@ -81,8 +114,8 @@ def test_the_summary_tells_of_every_table(shop: Platform) -> None:
     assert listed["public.debris"]["state"] == "excluded"
 
 
-def test_the_log_ends_with_the_summary(shop: Platform) -> None:
-    last = shop.migrate().log[-1]
+def test_the_log_ends_with_the_summary(shown: Shown) -> None:
+    last = shown.first.log[-1]
     assert "public.orders" in last
     assert "4,000" in last
     assert "copied" in last

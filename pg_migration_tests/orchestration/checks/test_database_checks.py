@@ -1,17 +1,17 @@
 """The checks of the whole database, in `migrate` and in `validate`."""
 
+from collections.abc import Callable
+
 import pytest
 
-from pg_migration_tests.orchestration.harness import Platform
+from pg_migration_tests.orchestration.harness import Migrated, Platform
 
 STATES = ("sequences", "constraints", "no_leftovers")
 
 
-@pytest.fixture
-def migrated(shop: Platform) -> Platform:
-    shop.source.psql("ALTER TABLE orders ADD CONSTRAINT small CHECK (id < 3000) NOT VALID")
-    assert shop.migrate().success
-    return shop
+@pytest.fixture(scope="module")
+def migration(migrate_once: Callable[..., Migrated]) -> Migrated:
+    return migrate_once("ALTER TABLE orders ADD CONSTRAINT small CHECK (id < 3000) NOT VALID")
 
 
 def test_a_right_copy_passes_and_a_spoilt_one_fails(migrated: Platform) -> None:

@@ -1,19 +1,20 @@
 """The job `repair`: what differs is reloaded, and nothing else."""
 
+from collections.abc import Callable
+
 import pytest
 
-from pg_migration_tests.orchestration.harness import BOOKKEEPING, Platform
+from pg_migration_tests.orchestration.harness import BOOKKEEPING, Migrated, Platform
 
 CUT = {"partition_threshold": 1000, "max_partitions": 4, "chunk_size": 500}
 ROWS = "SELECT * FROM orders ORDER BY id"
 
 
-@pytest.fixture
-def migrated(shop: Platform) -> Platform:
+@pytest.fixture(scope="module")
+def migration(migrate_once: Callable[..., Migrated]) -> Migrated:
     """Orders in four ranges, customers in one; and a table without a primary key."""
-    shop.source.psql("CREATE TABLE notes (said text); INSERT INTO notes VALUES ('a'), ('a'), ('b'), (NULL)")
-    assert shop.migrate(**CUT).success
-    return shop
+    notes = "CREATE TABLE notes (said text); INSERT INTO notes VALUES ('a'), ('a'), ('b'), (NULL)"
+    return migrate_once(notes, **CUT)
 
 
 def ranges(platform: Platform) -> list[str]:

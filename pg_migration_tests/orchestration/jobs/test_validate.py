@@ -1,14 +1,15 @@
 """The job `validate`: the checks alone, against what is in the two databases now."""
 
+from collections.abc import Callable
+
 import pytest
 
-from pg_migration_tests.orchestration.harness import Platform, Role
+from pg_migration_tests.orchestration.harness import Migrated, Platform, Role
 
 
-@pytest.fixture
-def migrated(shop: Platform) -> Platform:
-    assert shop.migrate().success
-    return shop
+@pytest.fixture(scope="module")
+def migration(migrate_once: Callable[..., Migrated]) -> Migrated:
+    return migrate_once()
 
 
 def test_says_what_it_compared(migrated: Platform) -> None:
@@ -28,9 +29,10 @@ def test_rows_deleted_in_the_target(migrated: Platform) -> None:
     assert "rows differ although the source did not change since the copy of 20" in told
 
 
-def test_rows_added_to_the_source_since(migrated: Platform) -> None:
-    migrated.source.psql("INSERT INTO orders VALUES (5001, 1, NULL)")
-    done = migrated.validate()
+def test_rows_added_to_the_source_since(shop: Platform) -> None:
+    assert shop.migrate().success
+    shop.source.psql("INSERT INTO orders VALUES (5001, 1, NULL)")
+    done = shop.validate()
     assert not done.success
     told = done.checks["public/orders"].description or ""
     assert told.startswith("4,001 rows in the source, 4,000 in the target; the source changed since the copy of 20")
@@ -47,9 +49,10 @@ def test_a_table_missing_in_the_target(migrated: Platform) -> None:
     assert "does not exist" in description
 
 
-def test_a_table_missing_in_the_source(migrated: Platform) -> None:
-    migrated.source.psql("DROP TABLE orders")
-    done = migrated.validate()
+def test_a_table_missing_in_the_source(shop: Platform) -> None:
+    assert shop.migrate().success
+    shop.source.psql("DROP TABLE orders")
+    done = shop.validate()
     assert not done.success
     assert done.passed == {"public/customers": True, "public/orders": False}
     assert "the source has no table for public.orders any more" in (done.checks["public/orders"].description or "")

@@ -1,10 +1,11 @@
 """Ranges of a table's key as partitions: registered, planned anew, loaded one by one."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 
-from pg_migration_tests.orchestration.harness import BOOKKEEPING, Platform
+from pg_migration_tests.orchestration.harness import BOOKKEEPING, Migrated, Platform
 
 CUT = {"partition_threshold": 1000, "max_partitions": 4}
 SPOIL = "UPDATE orders SET placed = NULL"
@@ -12,11 +13,10 @@ SPOILED = "SELECT count(*) FROM orders WHERE placed IS NULL"
 ROWS = "SELECT * FROM orders ORDER BY id"
 
 
-@pytest.fixture
-def migrated(shop: Platform) -> Platform:
+@pytest.fixture(scope="module")
+def migration(migrate_once: Callable[..., Migrated]) -> Migrated:
     """The shop's tables, orders in four ranges, after a whole run."""
-    assert shop.migrate(**CUT).success
-    return shop
+    return migrate_once(**CUT)
 
 
 def registered(platform: Platform, table: str) -> list[str]:
