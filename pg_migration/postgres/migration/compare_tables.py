@@ -51,7 +51,7 @@ def compare_tables(run: MigrationRun, wanted: Mapping[TableName, set[str]]) -> I
         tables = run.call(lambda: run.loadable(list(wanted)))
         gone = wanted.keys() - run.call(run.names_in_source)
         with both_sides(run) as sides:
-            for verdict in _Comparison(run, sides, wanted).verdicts(tables):
+            for verdict in Comparison(run, sides, wanted).verdicts(tables):
                 answered.add((verdict.table, verdict.check))
                 yield verdict
     except MigrationError as error:
@@ -71,13 +71,16 @@ def _refused(name: TableName, checks: set[str], reason: str) -> Iterator[Verdict
         yield Verdict(name, check, False, reason)
 
 
-class _Comparison:
+class Comparison:
+    """One comparison of some tables over both sides."""
+
     def __init__(self, run: MigrationRun, sides: BothSides, wanted: Mapping[TableName, set[str]]) -> None:
         self._run = run
         self._sides = sides
         self._wanted = wanted
 
     def verdicts(self, tables: Sequence[Table]) -> Iterator[Verdict]:
+        """Every verdict that is wanted of some tables of the source."""
         run, sides = self._run, self._sides
         origins = run.call(lambda: find_origins(sides, tables))
         hashed = self._sliced((t for t in tables if self._is_hashed(t)), by_key=True)

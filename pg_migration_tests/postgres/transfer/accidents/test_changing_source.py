@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pg_migration.orchestration.assets.tables import TablesStep
-from pg_migration.orchestration.checks.tables import TableChecks
 from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.migration.compare_tables import Comparison
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.snapshot import readers, snapshot
 from pg_migration.postgres.transfer.events import WorkerLeft
@@ -120,8 +120,8 @@ MOMENTS = {
     "planning": (TablesStep, "_plan"),
     "copying": (Load, "events"),
     "building": (Load, "_build"),
-    "comparing": (TableChecks, "_compared"),
-    "hashing": (TableChecks, "_digested"),
+    "comparing": (Comparison, "verdicts"),
+    "hashing": (Comparison, "_digested"),
 }
 
 
@@ -168,7 +168,7 @@ def test_a_comparison_does_not_wait_either(pair: Pair, monkeypatch: pytest.Monke
     pair.source.psql(TREE)
     assert pair.migrate().success
     change = Change(pair, "TRUNCATE tree, twig")
-    before(monkeypatch, TableChecks, "_sliced", change.begin)
+    before(monkeypatch, Comparison, "_sliced", change.begin)
     result = pair.migrate(job="validate")
     assert result.success, pair.messages(result)
     change.end()
