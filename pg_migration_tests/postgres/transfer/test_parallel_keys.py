@@ -3,7 +3,7 @@
 import pytest
 
 from pg_migration.postgres.planning.options import LoadSettings
-from pg_migration.postgres.transfer import load as loading
+from pg_migration.postgres.transfer import tasks
 from pg_migration_tests.postgres.transfer.harness import Pair
 
 KEYED = """
@@ -33,7 +33,7 @@ CREATE EVENT TRIGGER recorder ON ddl_command_end WHEN TAG IN ('CREATE INDEX', 'A
 
 @pytest.fixture
 def at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "MIN_BYTES_OF_PARALLEL_KEYS", 0)
+    monkeypatch.setattr(tasks, "MIN_BYTES_OF_PARALLEL_KEYS", 0)
 
 
 def commands(pair: Pair) -> list[str]:

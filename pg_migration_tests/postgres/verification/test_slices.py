@@ -1,7 +1,5 @@
 """Tables that are compared in slices, in samples, and with rows that have no text form."""
 
-from dataclasses import replace
-
 import pytest
 
 from pg_migration.postgres.connection.endpoint import Side
@@ -54,7 +52,7 @@ def test_a_row_is_found_in_its_slice(pair: Pair, table: str) -> None:
 def test_a_target_that_lies_in_other_pages(pair: Pair) -> None:
     pair.both(TABLES["no key"])
     pair.target("UPDATE t SET id = id; UPDATE t SET id = id")
-    pair.settings = replace(pair.settings, chunk_size=300)
+    pair.settings = pair.settings.model_copy(update={"chunk_size": 300})
     source, target = pair.digests()
     assert source == target
 
