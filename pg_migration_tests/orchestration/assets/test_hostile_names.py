@@ -5,7 +5,8 @@ import re
 import psycopg2
 import pytest
 
-from pg_migration.cli.compare import structural_differences
+from pg_migration.orchestration import environment
+from pg_migration.postgres.migration import Options, compare
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.hostile import PACKAGE, lay_cast_traps, lay_traps
 from pg_migration_tests.orchestration.harness import Platform
@@ -110,7 +111,7 @@ def test_everything_goes_well_among_traps(trapped: Platform) -> None:
     assert again.success, again.failures
     validated = trapped.validate(content_sample_percent=50.0, **CUT)
     assert validated.success, validated.failures
-    _, different = structural_differences()
+    different = compare(environment.migration(Options()))
     assert [str(difference) for difference in different if not difference.surplus] == []
 
 

@@ -47,7 +47,7 @@ def rows(shop: Platform) -> Watcher:
 def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[notify.Message]]:
     """Messages that would have gone to the channels."""
     messages: list[notify.Message] = []
-    monkeypatch.setattr(notify, "_send", lambda message, *_: messages.append(message))
+    monkeypatch.setattr(notify, "send", lambda message, *_: messages.append(message))
     return messages
 
 
