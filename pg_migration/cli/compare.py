@@ -7,9 +7,6 @@ import click
 
 from pg_migration.cli.exit_status import FAILED, SUCCEEDED, misuse_told
 from pg_migration.cli.streams import put
-from pg_migration.orchestration import environment
-from pg_migration.postgres.migration.comparison import structural_differences
-from pg_migration.postgres.migration.options import Options
 
 
 @click.command(
@@ -24,6 +21,11 @@ from pg_migration.postgres.migration.options import Options
 @click.pass_context
 def compare(context: click.Context, owners: bool, privileges: bool, as_json: bool) -> None:
     """Compare, print, end."""
+    # Not for a page of help: they take half a second to import.
+    from pg_migration.orchestration import environment
+    from pg_migration.postgres.migration.comparison import structural_differences
+    from pg_migration.postgres.migration.options import Options
+
     with misuse_told():
         migration = environment.migration(Options(owners=owners, privileges=privileges))
         source, found = structural_differences(migration)
