@@ -9,7 +9,14 @@ from pg_migration.orchestration.metadata import Figure, markdown
 from pg_migration.orchestration.runs.begin import check_every_step
 from pg_migration.orchestration.runs.failures import fail_if
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.migration.compare_state import STATE_CHECKS, StateCheck, compare_structure, counted, examine
+from pg_migration.postgres.migration.compare_state import (
+    STATE_CHECKS,
+    StateCheck,
+    compare_structure,
+    counted,
+    examine,
+    grave_differences,
+)
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.verification.observation import Observation
 
@@ -67,13 +74,8 @@ def _structure(
     selected = context.run.asset_selection
     unfinished = bool(selected and set(after) - set(selected))
     wrong = [difference for difference in found if not difference.stays]
-    # What another run has made may be written otherwise; what this one has made is equal.
     made_here = run.snapshot is not None and selected is None
-    grave = [
-        str(difference)
-        for difference in ([] if unfinished else wrong)
-        if difference.missing or difference.meaning or made_here
-    ]
+    grave = [] if unfinished else [str(difference) for difference in grave_differences(found, made_here)]
     for problem in grave:
         run.fail(problem)
     problems += grave

@@ -15,7 +15,6 @@ PLAN = "plan"
 @dg.op(name="copy_plan", description="Per table, in the order of the copy: rows, bytes, format, ranges, chunks, time.")
 def _copy_plan(context: dg.OpExecutionContext, migration: dg.ResourceParam[MigrationRun]) -> dg.Output[None]:
     with as_step_failure(migration, context):
-        migration.migration.check()
         found = migration.call(lambda: look_ahead(migration))
         migration.outcomes.forecast = found
     lines = [*migration.cautions, markdown_text(forecast_rows(found)), formats.forecast(found)]

@@ -30,6 +30,16 @@ def compare_structure(run: MigrationRun) -> list[Difference]:
         return [Difference("structure", str(error), missing=True)]
 
 
+def grave_differences(found: Sequence[Difference], made_here: bool) -> list[Difference]:
+    """Those that fail a comparison; of the others people should know.
+
+    Args:
+        made_here: whether the run has made everything itself, so that it is equal; what another run has made may be
+            written otherwise.
+    """
+    return [d for d in found if not d.stays and (d.missing or d.meaning or made_here)]
+
+
 @dataclass(frozen=True)
 class StateCheck:
     """A check that asks both sides for some state; ``examine`` says what was looked at and what was found."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from psycopg2.extensions import connection as Connection
 
@@ -148,8 +149,8 @@ def _reload(run: MigrationRun, damages: Sequence[Damage]) -> Iterator[Event]:
     modes[Mode.REPLACE_RANGES] = [d for d in damages if d.keys != (ALL,)]
     for mode, chosen in modes.items():
         names = [run.target_name(damage.table) for damage in chosen]
-        suspend.suspend(run.target_connection, names, keys=mode is Mode.RELOAD)
-    objects = missing_objects(run, Phase.KEYS)
+        run.call(partial(suspend.suspend, run.target_connection, names, keys=mode is Mode.RELOAD))
+    objects = run.call(lambda: missing_objects(run, Phase.KEYS))
     for mode, chosen in modes.items():
         if chosen:
             plans = [planner.plan_ranges(damage.table, damage.keys) for damage in chosen]

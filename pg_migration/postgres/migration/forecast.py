@@ -6,4 +6,5 @@ from pg_migration.postgres.planning.forecast import Forecast, forecast, usual_sp
 
 def look_ahead(run: MigrationRun) -> Forecast:
     """What `migrate` would do with the tables, at the speed of earlier runs to this target."""
+    run.migration.check()
     return forecast(run.plan(run.catalog.tables), run.workers(), usual_speed(run.target_connection))

@@ -115,7 +115,7 @@ def make_post_data(run: MigrationRun) -> TargetMade:
     """Bring back what was set aside, and make what comes after the rows: views, triggers, policies, privileges."""
     # First: a trigger that is still set aside looks like one that differs from the source's.
     left = run.call(lambda: suspend.restore(run.target_connection, suspend.EVERYTHING))
-    wanted = _with_refreshes(run.catalog, missing_objects(run, Phase.POST_DATA))
+    wanted = _with_refreshes(run.catalog, run.call(lambda: missing_objects(run, Phase.POST_DATA)))
     statements = run.call(lambda: make(run, wanted))
     run.call(run.note_all_brought)
     if run.dropped and not run.options.drop_existing_tables:

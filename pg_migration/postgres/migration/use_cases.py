@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pg_migration.postgres.ddl import Difference
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.migration.compare_state import STATE_CHECKS, compare_structure, examine
+from pg_migration.postgres.migration.compare_state import STATE_CHECKS, compare_structure, examine, grave_differences
 from pg_migration.postgres.migration.compare_tables import CONTENT, ROW_COUNT, compare_tables
 from pg_migration.postgres.migration.comparison import structural_differences
 from pg_migration.postgres.migration.copy_tables import copy_tables
@@ -80,7 +80,12 @@ def migrate(migration: Migration, log: Log | None = None) -> Result:
 
 def validate(migration: Migration, log: Log | None = None) -> Result:
     """Compare all rows, the structure and the state of both databases as they are now; nothing is written."""
-    return _done(migration, log, lambda run: _compare(run, {ROW_COUNT, CONTENT}))
+
+    def work(run: MigrationRun) -> None:
+        _compare_rows(run, {ROW_COUNT, CONTENT})
+        _compare_state(run)
+
+    return _done(migration, log, work)
 
 
 def repair(migration: Migration, tables: Sequence[str] = ("*",), log: Log | None = None) -> Result:
@@ -104,28 +109,43 @@ def _migrate(run: MigrationRun) -> None:
     run.begin(exclusive=True)
     run.outcomes.notes += [*run.cautions, *(f"{n.kind} {n.name}: {n.reason}" for n in run.catalog.notices)]
     try:
-        make_target(run)
-        for _ in copy_tables(run):
-            pass
-        create_foreign_keys(run)
-        make_post_data(run)
-        _compare(run, {ROW_COUNT, CONTENT} if run.options.check_content else {ROW_COUNT})
-    finally:
-        if run.outcomes.failures and run.dropped:
-            run.call(lambda: return_everything(run))
+        _make_everything(run)
+    except MigrationError as error:
+        run.fail(str(error))
+    if run.outcomes.failures and run.dropped:
+        run.call(lambda: return_everything(run))
     run.outcomes.at_the_end = not run.outcomes.failures
 
 
-def _compare(run: MigrationRun, checks: set[str]) -> None:
-    """Compare everything; what is not the same is a failure, as where it is told of already."""
-    names = [run.target_name(table) for table in run.call(lambda: run.catalog.tables)]
-    for _ in compare_tables(run, {name: set(checks) for name in names}):
+def _make_everything(run: MigrationRun) -> None:
+    """In the order of the job ``migrate``: nothing is built on rows that are not the source's."""
+    make_target(run)
+    for _ in copy_tables(run):
         pass
-    for difference in compare_structure(run):
-        if not difference.stays:
-            run.fail(str(difference))
-    for _, _, found in examine(run, STATE_CHECKS):
-        for observation in found:
+    checks = {ROW_COUNT, CONTENT} if run.options.check_content else {ROW_COUNT}
+    if run.outcomes.failed or not _compare_rows(run, checks):
+        return
+    create_foreign_keys(run)
+    make_post_data(run)
+    _compare_state(run)
+
+
+def _compare_rows(run: MigrationRun, checks: set[str]) -> bool:
+    """Compare every table, and whether all are the same; what is not is in the run's failures."""
+    names = [run.target_name(table) for table in run.call(lambda: run.catalog.tables)]
+    verdicts = list(compare_tables(run, dict.fromkeys(names, checks)))
+    return all(verdict.passed for verdict in verdicts)
+
+
+def _compare_state(run: MigrationRun) -> None:
+    """Compare everything but rows; what is not the same is in the run's failures, or in its notes where it may be."""
+    found = compare_structure(run)
+    grave = grave_differences(found, made_here=run.snapshot is not None)
+    for difference in grave:
+        run.fail(str(difference))
+    run.outcomes.notes += [str(difference) for difference in found if not difference.stays and difference not in grave]
+    for _, _, seen in examine(run, STATE_CHECKS):
+        for observation in seen:
             if observation.wrong:
                 run.fail(str(observation))
 

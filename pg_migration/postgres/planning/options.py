@@ -24,7 +24,7 @@ def default_workers() -> int:
 class LoadSettings(BaseModel):
     """How a load is cut and run."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     chunk_size: int = Field(default=100_000, description="Rows that one COPY moves, about.")
     use_unlogged_tables: bool = Field(

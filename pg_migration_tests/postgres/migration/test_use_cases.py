@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from pydantic import ValidationError
 
 from pg_migration.postgres import migration as use_cases
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.migration import Migration, Options
+from pg_migration.postgres.migration import use_cases as steps
+from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.preflight import Severity
+from pg_migration.postgres.transfer.events import Event
 from pg_migration_tests.conftest import PostgresServer
 
 SHOP = """
@@ -90,6 +94,42 @@ def test_nothing_is_written_by_looking(shop: Shop) -> None:
     assert forecast.rows == 3100
     assert {difference.identity for difference in use_cases.compare(shop.migration())} > {"table public.orders"}
     assert shop.target.dump_schema(shop.urls[1]) == before
+
+
+def test_nothing_is_built_on_rows_that_are_not_the_sources(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the job, whose steps wait for the checks of the tables."""
+    copy = steps.copy_tables
+
+    def copy_and_lose(run: MigrationRun) -> Iterator[Event]:
+        yield from copy(run)
+        shop.in_target("DELETE FROM orders WHERE id = 7")
+
+    monkeypatch.setattr(steps, "copy_tables", copy_and_lose)
+    failed = use_cases.migrate(shop.migration())
+    assert [line.partition(":")[0] for line in failed.failures] == [
+        "row_count of public.orders",
+        "content of public.orders",
+    ]
+    assert shop.in_target("SELECT count(*) FROM pg_constraint WHERE contype = 'f'") == "0"
+    monkeypatch.undo()
+    assert use_cases.migrate(shop.migration()).succeeded
+    assert shop.in_target("SELECT count(*) FROM pg_constraint WHERE contype = 'f'") == "1"
+
+
+def test_a_difference_that_another_version_may_make_is_noted_and_no_failure(shop: Shop) -> None:
+    """As the check ``structure`` of the job, which warns of it; one that is missing fails both."""
+    assert use_cases.migrate(shop.migration()).succeeded
+    shop.in_target("ALTER TABLE orders SET (fillfactor = 50)")
+    found = use_cases.validate(shop.migration())
+    assert found.failures == ()
+    assert any("fillfactor" in note for note in found.notes)
+    shop.in_target("DROP INDEX orders_placed")
+    assert any("orders_placed" in failure for failure in use_cases.validate(shop.migration()).failures)
+
+
+def test_an_option_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValidationError, match="exclude_table\n"):
+        Options.model_validate({"exclude_table": ["sessions"]})
 
 
 @pytest.mark.parametrize(
