@@ -9,6 +9,7 @@ def sql_file(name: str) -> str:
 
 
 def sql_folder(name: str) -> list[str]:
-    """The texts of all files in a folder of this package, in the order of their names."""
+    """The texts of all .sql files in a folder of this package, in the order of their names."""
     folder = files("pg_migration.postgres").joinpath(name)
-    return [file.read_text(encoding="utf-8") for file in sorted(folder.iterdir(), key=lambda file: file.name)]
+    found = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return [file.read_text(encoding="utf-8") for file in found]

@@ -1,4 +1,4 @@
-"""What concerns all assets alike: who is responsible for them, how old they may be, how many steps read the source."""
+"""What concerns all assets alike: who is responsible for them, and how old they may be."""
 
 import dagster as dg
 
@@ -9,7 +9,7 @@ def attended(assets: dg.AssetsDefinition) -> dg.AssetsDefinition:
     """The same assets, with the owners and the freshness policy that the environment names, if any.
 
     Raises:
-        ConfigurationError: as `settings.fresh_within`.
+        ConfigurationError: as `environment.fresh_within`.
     """
     owners, within = environment.owners(), environment.fresh_within()
     if not owners and within is None:

@@ -1,4 +1,4 @@
-"""Assets ``source_schema``, ``target_ddl`` and ``post_data``: everything but rows, keys and foreign keys."""
+"""The asset ``source_schema``: what the source holds, and how it is to be copied."""
 
 import dagster as dg
 
@@ -9,8 +9,6 @@ from pg_migration.orchestration.runs.begin import begin
 from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
 from pg_migration.postgres.migration.forecast import look_ahead
 from pg_migration.postgres.migration.run import MigrationRun
-
-MAX_NAMED = 20
 
 
 def build_source_schema(location: Location) -> dg.AssetsDefinition:

@@ -7,7 +7,7 @@ them. So ``migrate`` is the implicit job's graph under a name of its own, with t
   the run does not make it be skipped.
 - ``summary`` waits for nothing; its priority makes it the last one. So it runs, and tells, also when others failed.
 
-This leans on how Dagster builds that job; pg_migration_tests/orchestration/test_jobs.py fails when that changes.
+This leans on how Dagster builds that job; pg_migration_tests/orchestration/jobs/test_jobs.py fails when that changes.
 """
 
 from collections.abc import Mapping

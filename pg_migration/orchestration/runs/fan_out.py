@@ -1,8 +1,8 @@
 """One migration spread over several runs: one owns it, others copy ranges of its large tables.
 
-How they share a snapshot is told in postgres/spreading.py. The owner launches the others through the instance's queue,
-so they run where the run launcher puts them. Each of them is a run of one table and some of its partitions, which a tag
-tells whose snapshot to read.
+How they share a snapshot is told in postgres/transfer/sharing.py. The owner launches the others through the instance's
+queue, so they run where the run launcher puts them. Each is a run of one table and some of its partitions. A tag tells
+it whose snapshot to read.
 """
 
 import time
