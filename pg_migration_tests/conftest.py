@@ -40,6 +40,9 @@ SETTINGS = {
 }
 POSTGRES_15 = servers.Installation(Path("/usr/lib/postgresql/15/bin"))
 
+SHARED_MEMORY = Path("/dev/shm")
+MEMORY_NEEDED = 4 * 1024**3
+
 # What a dump says about the servers and itself rather than about the schema.
 DUMP_HEADER = re.compile(r"^(-- Dumped (from|by) .*|-- Started on .*|\\(un)?restrict .*)\n", re.MULTILINE)
 
@@ -138,9 +141,22 @@ def run(command: list[str | Path], text: str = "") -> str:
 @pytest.fixture(scope="session")
 def servers_folder() -> Iterator[Path]:
     """Where the session's servers live: not in pytest's own folders, which only their owner can enter."""
-    folder = servers.temporary_folder("pg_migration_tests-", servers.server_account())
+    folder = servers.temporary_folder("pg_migration_tests-", servers.server_account(), memory())
     yield folder
     servers.demolish(folder)
+
+
+def memory() -> Path | None:
+    """A folder of the machine's memory with room for servers, if there is one.
+
+    To make a database there takes the server a tenth of the time that it takes on a disk.
+    """
+    if not SHARED_MEMORY.is_dir():
+        return None
+    found = os.statvfs(SHARED_MEMORY)
+    roomy = found.f_bavail * found.f_frsize >= MEMORY_NEEDED
+    # Where root's home is closed, programs are copied beside the servers; in a container nothing may run there.
+    return SHARED_MEMORY if roomy and not found.f_flag & os.ST_NOEXEC else None
 
 
 def serve(installation: servers.Installation, folder: Path) -> Iterator[PostgresServer]:

@@ -136,13 +136,13 @@ def workshop(folder: Path, account: Account) -> Path:
     return elsewhere
 
 
-def temporary_folder(prefix: str, account: Account) -> Path:
-    """A new folder among the temporary files, for servers that run as ``account``.
+def temporary_folder(prefix: str, account: Account, parent: Path | None = None) -> Path:
+    """A new folder in ``parent``, else among the temporary files, for servers that run as ``account``.
 
     Raises:
         ServerFailed: ``account`` can't get there.
     """
-    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     folder.chmod(0o711)
     if not account.can_use(folder):
         folder.rmdir()
