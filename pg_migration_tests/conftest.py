@@ -106,6 +106,15 @@ class PostgresServer:
         self._administer(statement.format(sql.Identifier(name), sql.Identifier(template), sql.SQL(options)))
         return self.url(name)
 
+    def make_logins_cheap(self) -> None:
+        """Have passwords hashed once, from 16 on, and not 4096 times, on both ends of each of a test's connections."""
+        if self.version >= 16:
+            self._administer(sql.SQL("ALTER SYSTEM SET scram_iterations = 1"))
+            self._administer(sql.SQL("SELECT pg_reload_conf()"))
+            renewed = "SET scram_iterations = 1; ALTER ROLE {} PASSWORD {}"
+            named = sql.Identifier(servers.USER), sql.Literal(self.server.password)
+            self._administer(sql.SQL(renewed).format(*named))
+
     def drop_database(self, url: str) -> None:
         """Drop the database of a URL, ending its sessions."""
         name = psycopg2.extensions.parse_dsn(url)["dbname"]
@@ -166,7 +175,9 @@ def serve(installation: servers.Installation, folder: Path) -> Iterator[Postgres
     server = servers.Server(usable, folder / str(usable.version), account, SETTINGS)
     server.start()
     try:
-        yield PostgresServer(server)
+        found = PostgresServer(server)
+        found.make_logins_cheap()
+        yield found
     finally:
         server.stop("immediate")
 

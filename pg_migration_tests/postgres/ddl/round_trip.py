@@ -1,7 +1,7 @@
 """Take structure from one database to another, and let pg_dump judge."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -41,12 +41,14 @@ class Pair:
         return self.target.psql(self.target_url, statement).strip()
 
 
-def pair_of(source: PostgresServer, target: PostgresServer) -> Iterator[Pair]:
+def pair_of(source: PostgresServer, target: PostgresServer) -> Generator[Pair, None, None]:
     """A pair of fresh databases, dropped afterwards."""
     pair = Pair(source, target, source.create_database(), target.create_database())
-    yield pair
-    source.drop_database(pair.source_url)
-    target.drop_database(pair.target_url)
+    try:
+        yield pair
+    finally:
+        source.drop_database(pair.source_url)
+        target.drop_database(pair.target_url)
 
 
 @dataclass(frozen=True)

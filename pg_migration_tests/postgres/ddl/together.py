@@ -3,10 +3,13 @@
 import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from typing import TypeVar
 
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_arrived, pair_of
 
+Case = TypeVar("Case")
 Steps = Sequence[str]
 """DDL that the source gets piece by piece, with a migration after each; the word ``public`` in it is the schema."""
 
@@ -26,35 +29,46 @@ def verdicts(
 ) -> Mapping[str, str]:
     """Migrate all cases at once, each in a schema of its own, and say of each what is wrong.
 
-    What is wrong with all of them together is looked for in one half and the other, in databases of their own, down to
-    the single case: so no case hides what another one does, or fails for it.
-
     Args:
         cases: all with the same number of steps.
         check: called after every step.
 
     Returns:
-        An error by case, empty for a case that is migrated as it should be.
+        As `judge_together`.
+    """
+
+    def judge(some: Mapping[str, Steps]) -> None:
+        with closing(pair_of(source, target)) as pairs:
+            _migrate_together(next(pairs), some, check)
+
+    return judge_together(cases, judge)
+
+
+def judge_together(cases: Mapping[str, Case], judge: Callable[[Mapping[str, Case]], object]) -> Mapping[str, str]:
+    """Say of each case what is wrong with it, after a single look at all of them where nothing is.
+
+    What is wrong with all of them together is looked for in one half and the other, down to the single case: so no case
+    hides what another one does, or fails for it.
+
+    Args:
+        judge: raises an error where something is wrong with some cases; has databases of its own for each call.
+
+    Returns:
+        An error by case, empty for a case with which nothing is wrong.
     """
     error = ""
-    for pair in pair_of(source, target):
-        error = _what_is_wrong(pair, cases, check)
+    try:
+        judge(cases)
+    except Exception:
+        error = traceback.format_exc()
     if not error or len(cases) == 1:
         return dict.fromkeys(cases, error)
     names = [*cases]
     middle = len(names) // 2
     found: dict[str, str] = {}
     for half in (names[:middle], names[middle:]):
-        found |= verdicts(source, target, {name: cases[name] for name in half}, check)
+        found |= judge_together({name: cases[name] for name in half}, judge)
     return found if any(found.values()) else dict.fromkeys(cases, f"each is right by itself, but together: {error}")
-
-
-def _what_is_wrong(pair: Pair, cases: Mapping[str, Steps], check: Check) -> str:
-    try:
-        _migrate_together(pair, cases, check)
-    except Exception:
-        return traceback.format_exc()
-    return ""
 
 
 def _migrate_together(pair: Pair, cases: Mapping[str, Steps], check: Check) -> None:

@@ -1,12 +1,17 @@
 """Pairs of databases to migrate between."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
+from typing import Any
 
 import pytest
 
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.postgres.ddl.together import judge_together
 from pg_migration_tests.postgres.transfer.harness import Database, Pair
+
+Verdicts = Mapping[str, str]
 
 
 @pytest.fixture
@@ -35,7 +40,41 @@ def pair18(postgres18: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 def within(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
     """Two empty databases of one server."""
-    urls = [server.create_database(), server.create_database()]
-    yield Pair(Database(server, Side.SOURCE, urls[0]), Database(server, Side.TARGET, urls[1]), monkeypatch)
-    for url in urls:
-        server.drop_database(url)
+    yield from between(server, server, monkeypatch)
+
+
+def between(
+    source: PostgresServer, target: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> Generator[Pair, None, None]:
+    """Two empty databases."""
+    pair = Pair(
+        Database(source, Side.SOURCE, source.create_database()),
+        Database(target, Side.TARGET, target.create_database()),
+        monkeypatch,
+    )
+    urls = pair.source.url, pair.target.url
+    try:
+        yield pair
+    finally:
+        for server, url in zip((source, target), urls, strict=True):
+            server.drop_database(url)
+
+
+Judge = Callable[[Pair, Mapping[str, Any]], object]
+
+
+@pytest.fixture(scope="module")
+def judged(postgres16: PostgresServer, postgres18: PostgresServer) -> Callable[[Mapping[str, Any], Judge], Verdicts]:
+    """What is wrong with each of some cases, which are looked at together, between two databases as those of `pair`."""
+
+    def judged(cases: Mapping[str, Any], judge: Judge) -> Verdicts:
+        def look(some: Mapping[str, Any]) -> None:
+            with (
+                pytest.MonkeyPatch.context() as monkeypatch,
+                closing(between(postgres16, postgres18, monkeypatch)) as pairs,
+            ):
+                judge(next(pairs), some)
+
+        return judge_together(cases, look)
+
+    return judged

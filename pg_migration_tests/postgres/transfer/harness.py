@@ -1,9 +1,10 @@
 """Migrate between two real databases, and judge by the servers themselves what arrived."""
 
 import itertools
+import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,9 @@ from pg_migration.postgres.ddl import Outcome, apply, missing, reconcile, suspen
 from pg_migration.postgres.ledger import runs
 from pg_migration.postgres.ledger import schema as schema_
 from pg_migration.postgres.ledger.lock import TargetLock
+from pg_migration.postgres.migration import Migration, Options, Result, use_cases
+from pg_migration.postgres.migration.compare_tables import CONTENT, Verdict, compare_tables
+from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration.postgres.planning.planner import Planner
@@ -44,6 +48,13 @@ ROOT = Path(__file__).parents[3]
 Rows = list[tuple[Any, ...]]
 Hash = tuple[int, int, int]
 _RUNS = itertools.count()
+
+LIBRARY = """
+import json, sys
+from pg_migration.postgres.migration import Migration, Options, migrate
+options = Options.model_validate(json.loads(sys.argv[3]))
+sys.exit(not migrate(Migration.between(*sys.argv[1:3], options=options)).succeeded)
+"""
 
 TABLES = """
 SELECT c.oid, c.relname,
@@ -89,10 +100,7 @@ class Database:
     def hashes(self) -> Mapping[str, Hash]:
         """Of every table: rows, and the sum and the xor of a hash of each row's text form."""
         with self.connection() as connection:
-            return {
-                name: _hash(connection, self.schema, name, columns)
-                for _, name, columns in fetch(connection, TABLES, (self.schema,))
-            }
+            return _hashes(connection, self.schema)
 
     @property
     def endpoint(self) -> Endpoint:
@@ -102,6 +110,11 @@ class Database:
 def _listed(name: str) -> str:
     """A name in a comma-separated list."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def _hashes(connection: Any, schema: str) -> Mapping[str, Hash]:
+    found = fetch(connection, TABLES, (schema,))
+    return {name: _hash(connection, schema, name, columns) for _, name, columns in found}
 
 
 def _hash(connection: Any, schema: str, table: str, columns: Sequence[str]) -> Hash:
@@ -142,10 +155,12 @@ class Pair:
     target: Database
     monkeypatch: pytest.MonkeyPatch
     schema_lists: tuple[str, str] | None = None
+    further_schemas: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def schemas(self) -> Mapping[str, str]:
-        return {self.source.schema: self.target.schema}
+        """What `load` takes from where to where."""
+        return {self.source.schema: self.target.schema, **self.further_schemas}
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -169,13 +184,37 @@ class Pair:
         finally:
             code_location.load.cache_clear()
 
-    def migrate(
+    def migration(self, **options: Any) -> Migration:
+        """What the library is told."""
+        schemas = (self.environment[name] for name in (environment_.SOURCE_SCHEMA, environment_.TARGET_SCHEMA))
+        return Migration.between(self.source.url, self.target.url, *schemas, Options.model_validate(options))
+
+    def migrate(self, **options: Any) -> Result:
+        """Migrate everything, by the library."""
+        return use_cases.migrate(self.migration(**options))
+
+    def validate(self, **options: Any) -> Result:
+        return use_cases.validate(self.migration(**options))
+
+    def repair(self, **options: Any) -> Result:
+        return use_cases.repair(self.migration(**options))
+
+    def compare_rows(self, **options: Any) -> Sequence[Verdict]:
+        """What a comparison of all rows finds, table by table."""
+        migration = self.migration(**options)
+        run = MigrationRun(f"test {next(_RUNS)}", migration.options, lambda: migration)
+        try:
+            return list(compare_tables(run, {run.target_name(table): {CONTENT} for table in run.catalog.tables}))
+        finally:
+            run.close()
+
+    def run_job(
         self, job: str = "migrate", instance: dg.DagsterInstance | None = None, **config: Any
     ) -> dg.ExecuteInProcessResult:
-        """Run a job in this process."""
+        """Run a job of Dagster's in this process, which takes several times as long as the library alone."""
         if instance is None:
             with dg.DagsterInstance.ephemeral() as instance:
-                return self.migrate(job, instance, **config)
+                return self.run_job(job, instance, **config)
         return (
             self.definitions()
             .resolve_job_def(job)
@@ -196,20 +235,20 @@ class Pair:
             chosen = {"tags": {ASSET_PARTITION_RANGE_START_TAG: keys[0], ASSET_PARTITION_RANGE_END_TAG: keys[-1]}}
         return implicit.execute_in_process(instance=instance, asset_selection=selected, raise_on_error=False, **chosen)
 
-    @staticmethod
-    def messages(result: dg.ExecuteInProcessResult) -> str:
-        """Everything that the failed steps of a run said."""
-        failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
-        return "\n".join(f.user_failure_data.description or "" for f in failures if f.user_failure_data)
-
-    def command(self, home: Path, config: Path | None = None) -> "subprocess.Popen[str]":
+    def start_job(self, home: Path, **config: Any) -> "subprocess.Popen[str]":
         """Start the job ``migrate`` in a process of its own, as a user would."""
         (home / "dagster.yaml").write_text("telemetry: {enabled: false}")
+        (home / "run.yaml").write_text(json.dumps({"resources": {"migration": {"config": config}}}))
+        job = ("dagster", "job", "execute", "-m", "pg_migration.definitions", "-j", "migrate", "-c", home / "run.yaml")
+        return self._start(home, "-m", *job)
+
+    def start_library(self, home: Path, **options: Any) -> "subprocess.Popen[str]":
+        """Start to migrate in a process of its own, without Dagster."""
+        return self._start(home, "-c", LIBRARY, self.source.url, self.target.url, json.dumps(options))
+
+    def _start(self, home: Path, *arguments: str | Path) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [
-                *(sys.executable, "-m", "dagster", "job", "execute", "-m", "pg_migration.definitions", "-j", "migrate"),
-                *(("-c", str(config)) if config else ()),
-            ],
+            [sys.executable, *arguments],
             cwd=ROOT,
             env={"PATH": "/usr/bin:/bin", "HOME": str(home), "DAGSTER_HOME": str(home), **self.environment},
             stdout=subprocess.PIPE,
@@ -247,8 +286,7 @@ class Pair:
             runs.open_run(writer, run_id, self.source.endpoint, snapshot)
             done = []
             if ranges is None and tables is None:
-                named = {self.target.schema: self.target.schema} if self._target_schema_exists() else {}
-                plan = reconcile(catalog, discover(writer, named))
+                plan = reconcile(catalog, discover(writer, self._target_schemas(writer)))
                 for statement in plan.drop:
                     execute(writer, statement)
                 first = [o for o in plan.create if o.phase is Phase.PRE_DATA]
@@ -271,22 +309,22 @@ class Pair:
             filled = {catalog.target_name(n) for n, there in resumption.continued.items() if there.is_complete}
             suspend.suspend(writer, [n for n in names if n not in filled], keys=ranges is None)
             resumption.write(writer, context)
-            there = discover(writer, {self.target.schema: self.target.schema})
+            there = discover(writer, self._target_schemas(writer))
             keys = missing(catalog, there, Phase.KEYS)
             mode = Mode.RELOAD if ranges is None else Mode.REPLACE_RANGES
             events = list(Load(context, resumption.plans, keys, mode, resumption.continued).events())
             set_positions(
                 writer,
                 {
-                    (self.target.schema, name): position
-                    for (_, name), position in read_positions(
+                    (self.schemas[schema], name): position
+                    for (schema, name), position in read_positions(
                         connections.open(self.source.endpoint), [s.key for s in catalog.sequences]
                     ).items()
                 },
             )
             if selected is not None:
                 return self._result(catalog, plans, events, [], suspend.restore(writer, suspend.EVERYTHING, names))
-            there = discover(writer, {self.target.schema: self.target.schema})
+            there = discover(writer, self._target_schemas(writer))
             rest = [o for o in missing(catalog, there) if o.phase in (Phase.FOREIGN_KEYS, Phase.POST_DATA)]
             done += apply(writer, rest, [o for o in done if not o.made])
             left = suspend.restore(writer, suspend.EVERYTHING)
@@ -312,12 +350,21 @@ class Pair:
         """Both sides have the same tables with the same rows; what they have."""
         ours, theirs = self.source.hashes(), self.target.hashes()
         assert theirs == ours
+        with self.source.connection() as source, self.target.connection() as target:
+            for schema, name in self.further_schemas.items():
+                assert _hashes(target, name) == _hashes(source, schema)
         return ours
 
     def check_target_has_source(self) -> None:
         """As `check_equal`, of a target that may have further tables."""
         ours, theirs = self.source.hashes(), self.target.hashes()
         assert {name: theirs[name] for name in ours} == ours
+
+    def in_schemas(self, schemas: Mapping[str, str], ddl: Iterable[str]) -> None:
+        """Run some DDL in each of some schemas of the source, which are made, and have `load` take them over."""
+        made = (f"CREATE SCHEMA {_listed(schema)}; SET search_path = {_listed(schema)};\n" for schema in schemas)
+        self.source.psql("\n".join(f"{before}{text};" for before, text in zip(made, ddl, strict=True)))
+        self.further_schemas = schemas
 
     def load_all(self, load_settings: LoadSettings | None = None) -> Loaded:
         """As `load`, and everything must have gone well and be equal."""
@@ -327,5 +374,7 @@ class Pair:
         self.check_equal()
         return loaded
 
-    def _target_schema_exists(self) -> bool:
-        return bool(self.target.rows("SELECT 1 FROM pg_namespace WHERE nspname = %s", (self.target.schema,)))
+    def _target_schemas(self, writer: Any) -> Mapping[str, str]:
+        """Those that are there."""
+        wanted = "SELECT nspname FROM pg_namespace WHERE nspname = ANY (%s)"
+        return {name: name for (name,) in fetch(writer, wanted, ([*self.schemas.values()],))}

@@ -58,7 +58,7 @@ def test_limits_of_role_and_database(pair: Pair) -> None:
 
 def test_fewer_workers_are_noted(pair: Pair) -> None:
     pair.source.psql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 1000);")
-    assert pair.migrate(workers=1000).success
+    assert pair.migrate(workers=1000).succeeded
     pair.check_equal()
 
 
@@ -115,7 +115,7 @@ def test_sessions_of_others_are_counted(crowded: Pair) -> None:
     assert target.severity is Severity.WARNING
     assert "the target has 4 free connections, 11 are wanted" in target.verdict
     result = crowded.migrate(workers=8, owners=False, privileges=False)
-    assert result.success, crowded.messages(result)
+    assert result.succeeded, result.failures
 
 
 @pytest.mark.parametrize("limited", ["ROLE mig", "DATABASE busy"])
@@ -125,8 +125,8 @@ def test_limits_that_leave_too_little(crowded: Pair, small_server: PostgresServe
     assert target.severity is Severity.ERROR
     assert "the target has 1 free connections for this role, a migration needs 3 more than it has" in target.verdict
     result = crowded.migrate(workers=8, owners=False, privileges=False)
-    assert not result.success
-    assert "a migration needs 3 more than it has" in crowded.messages(result)
+    assert not result.succeeded
+    assert "a migration needs 3 more than it has" in "".join(result.failures)
 
 
 def test_a_worker_without_a_connection_leaves_its_share(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,17 +43,17 @@ def test_row_that_the_target_rejects(pair: Pair) -> None:
     assert {n: theirs[n] for n in ("good", "also_good")} == {n: ours[n] for n in ("good", "also_good")}
 
 
-def test_job_with_a_row_that_the_target_rejects(pair: Pair) -> None:
+def test_migration_with_a_row_that_the_target_rejects(pair: Pair) -> None:
     pair.source.psql(TABLES)
     result = pair.migrate(chunk_size=500)
-    assert not result.success
-    assert 'public.bad: on the target: new row for relation "bad" violates check constraint' in pair.messages(result)
+    assert not result.succeeded
+    assert 'public.bad: on the target: new row for relation "bad" violates check constraint' in "".join(result.failures)
     ours, theirs = pair.source.hashes(), pair.target.hashes()
     assert {n: theirs[n] for n in ("good", "also_good")} == {n: ours[n] for n in ("good", "also_good")}
     keys = "SELECT tablename::text FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
     assert pair.target.rows(keys) == [("also_good",), ("good",)]
     pair.source.psql("CREATE OR REPLACE FUNCTION fine(int) RETURNS bool LANGUAGE sql AS 'SELECT true';")
-    assert pair.migrate(chunk_size=500).success
+    assert pair.migrate(chunk_size=500).succeeded
     pair.check_equal()
 
 

@@ -31,7 +31,7 @@ def check(pair: Pair) -> None:
 def test_another_schema(pair: Pair) -> None:
     pair.source.psql(SHOP)
     pair.target.schema = "Shadow copy"
-    assert pair.migrate(partition_threshold=1000, max_partitions=3).success
+    assert pair.migrate(partition_threshold=1000, max_partitions=3).succeeded
     check(pair)
 
 
@@ -40,7 +40,7 @@ def test_another_schema_of_the_same_database(pair: Pair) -> None:
     pair.target.url, pair.target.server = pair.source.url, pair.source.server
     pair.target.schema = "copy"
     for _ in range(2):
-        assert pair.migrate(partition_threshold=1000, max_partitions=3).success
+        assert pair.migrate(partition_threshold=1000, max_partitions=3).succeeded
         pair.check_equal()
     check(pair)
 
@@ -50,8 +50,8 @@ def test_onto_itself_is_refused(pair: Pair) -> None:
     pair.target.url, pair.target.server = pair.source.url, pair.source.server
     before = pair.source.hashes()
     result = pair.migrate()
-    assert not result.success
-    assert "source and target are the same database" in pair.messages(result)
+    assert not result.succeeded
+    assert "source and target are the same database" in "".join(result.failures)
     assert pair.source.hashes() == before
     assert pair.source.rows("SELECT 1 FROM pg_namespace WHERE nspname = '_pg_migration'") == []
 
@@ -66,7 +66,7 @@ def test_several_schemas(pair: Pair) -> None:
         """
     )
     pair.schema_lists = ("public,other", "main,second")
-    assert pair.migrate().success
+    assert pair.migrate().succeeded
     for schema, name in (("public", "main"), ("other", "second")):
         pair.source.schema, pair.target.schema = schema, name
         pair.check_equal()

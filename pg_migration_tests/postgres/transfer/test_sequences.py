@@ -43,7 +43,7 @@ def positions(database: Database) -> dict[str, Position]:
 def test_positions(pair: Pair, schema: str) -> None:
     pair.source.psql(SEQUENCES)
     pair.target.schema = schema
-    assert pair.migrate().success
+    assert pair.migrate().succeeded
     ours = positions(pair.source)
     assert len(ours) == 15
     assert positions(pair.target) == ours

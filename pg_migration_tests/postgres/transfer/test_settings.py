@@ -29,10 +29,10 @@ def test_strings_in_which_backslashes_escape(pair: Pair, sides: tuple[str, ...])
     )
     pair.load_all(CUT)
     assert pair.target.psql("SELECT obj_description('keyed'::regclass)") == "in C:\\temp'\\\n"
-    assert pair.migrate("validate").success
+    assert pair.validate().succeeded
     pair.target.psql(r"""SET standard_conforming_strings = on; UPDATE keyed SET v = 'y' WHERE k = 'C:\7''\'""")
-    found = pair.migrate("validate")
-    assert "content of public.keyed: the rows are not the same" in pair.messages(found)
+    found = pair.validate()
+    assert "content of public.keyed: the rows are not the same" in "".join(found.failures)
 
 
 # On the source as ALTER DATABASE has it, a table whose rows depend on it, and what makes one more row fail in both.

@@ -35,7 +35,7 @@ def test_logged_again(pair: Pair) -> None:
 def test_through_the_whole_job(pair: Pair) -> None:
     pair.source.psql(TABLES)
     for _ in range(2):
-        assert pair.migrate(use_unlogged_tables=True).success
+        assert pair.migrate(use_unlogged_tables=True).succeeded
         pair.check_equal()
         assert pair.target.rows(PERSISTENCE) == pair.source.rows(PERSISTENCE)
 

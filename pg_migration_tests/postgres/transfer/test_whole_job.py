@@ -12,7 +12,7 @@ INSERT INTO purchase SELECT i, i % 100 + 1, i / 7.0 FROM generate_series(1, 1000
 
 def test_migrate(pair: Pair) -> None:
     pair.source.psql(SHOP)
-    assert pair.migrate().success
+    assert pair.run_job().success
     pair.check_equal()
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pg_migration.orchestration.assets.tables import TablesStep
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.migration.compare_tables import Comparison
+from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.snapshot import readers, snapshot
 from pg_migration.postgres.transfer.events import WorkerLeft
@@ -60,7 +60,7 @@ def test_concurrent_writer(pair: Pair) -> None:
     with writing(pair) as written:
         while not written[0]:
             time.sleep(0.01)
-        assert pair.migrate(chunk_size=2000, partition_threshold=10_000, max_partitions=3).success
+        assert pair.migrate(chunk_size=2000, partition_threshold=10_000, max_partitions=3).succeeded
     assert pair.target.rows(BALANCED) == [(0,)]
     assert pair.target.rows("SELECT count(*) FROM movement") <= pair.source.rows("SELECT count(*) FROM movement")
     assert pair.target.rows("SELECT convalidated FROM pg_constraint WHERE contype = 'f'") == [(True,)]
@@ -117,7 +117,7 @@ CREATE TABLE twig (id int PRIMARY KEY) ;
 INSERT INTO twig SELECT generate_series(1, 10);
 """
 MOMENTS = {
-    "planning": (TablesStep, "_plan"),
+    "planning": (MigrationRun, "plan"),
     "copying": (Load, "events"),
     "building": (Load, "_build"),
     "comparing": (Comparison, "verdicts"),
@@ -137,7 +137,7 @@ def test_a_run_never_waits_for_who_waits_for_it(
     before(monkeypatch, *MOMENTS[moment], change.begin)
     config: dict[str, Any] = {"chunk_size": 500, "partition_threshold": 1000, "max_partitions": 3, "workers": workers}
     result = pair.migrate(exclude_tables=["low"] if workers == 4 else [], **config)
-    assert result.success, pair.messages(result)
+    assert result.succeeded, result.failures
     change.end()
     assert pair.target.hashes() == {name: hashed for name, hashed in was.items() if workers == 1 or name != "low"}
     assert pair.source.hashes() != was
@@ -166,11 +166,11 @@ def test_commands_that_would_empty_the_snapshot_wait(pair: Pair, monkeypatch: py
 
 def test_a_comparison_does_not_wait_either(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     pair.source.psql(TREE)
-    assert pair.migrate().success
+    assert pair.migrate().succeeded
     change = Change(pair, "TRUNCATE tree, twig")
     before(monkeypatch, Comparison, "_sliced", change.begin)
-    result = pair.migrate(job="validate")
-    assert result.success, pair.messages(result)
+    result = pair.validate()
+    assert result.succeeded, result.failures
     change.end()
 
 
@@ -196,7 +196,7 @@ def test_a_command_that_is_ahead_is_waited_for(pair: Pair, monkeypatch: pytest.M
     before(monkeypatch, snapshot._Sessions, "lock", begin)
     result = pair.migrate()
     thread.join()
-    assert result.success, pair.messages(result)
+    assert result.succeeded, result.failures
     assert pair.target.rows("SELECT (SELECT count(*) FROM movement), (SELECT count(*) FROM account)") == [(0, 2000)]
 
 
@@ -221,7 +221,7 @@ def test_a_table_that_is_emptied_all_the_time(pair: Pair) -> None:
         done.set()
         for thread in threads:
             thread.join()
-    assert result.success, pair.messages(result)
+    assert result.succeeded, result.failures
     assert pair.target.rows("SELECT count(*) FROM tick") == [(1,)]
 
 
@@ -232,10 +232,9 @@ def test_a_table_that_is_never_free(pair: Pair, monkeypatch: pytest.MonkeyPatch)
     with pair.source.connection() as other:
         execute(other, "BEGIN; LOCK TABLE tick IN ACCESS EXCLUSIVE MODE")
         result = pair.migrate()
-    assert not result.success
-    assert "20 attempts to lock all of them at one moment failed, because of public.tick (20 times)" in pair.messages(
-        result
-    )
+    assert not result.succeeded
+    told = "20 attempts to lock all of them at one moment failed, because of public.tick (20 times)"
+    assert told in "".join(result.failures)
     assert pair.target.hashes() == {}
 
 
@@ -291,7 +290,7 @@ def test_few_locks(pair: Pair, monkeypatch: pytest.MonkeyPatch, moment: str) -> 
 
     before(monkeypatch, *MOMENTS[moment], look)
     result = pair.migrate(workers=4, chunk_size=500, partition_threshold=1000, max_partitions=3)
-    assert result.success, pair.messages(result)
+    assert result.succeeded, result.failures
     change.end()
     assert most[0] >= MANY
     assert pair.target.hashes() == was

@@ -113,8 +113,7 @@ def test_statistics_that_fail_are_told_of_and_no_more(pair: Pair) -> None:
     (told,) = (event for event in loaded.events if isinstance(event, NotAnalyzed))
     assert told.error.startswith("division by zero")
     pair.check_equal()
-    done = pair.migrate()
-    assert done.success
+    assert pair.migrate().succeeded
 
 
 def test_a_run_whose_client_is_just_leaving(pair: Pair) -> None:

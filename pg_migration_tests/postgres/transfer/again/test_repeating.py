@@ -1,6 +1,5 @@
 """The same run again, and a run that was killed: the same result, nothing lost, nothing doubled."""
 
-import json
 import os
 import random
 import signal
@@ -41,6 +40,15 @@ ALTER TABLE purchase ENABLE TRIGGER touch;
 ANALYZE;
 """
 
+# Takes a second in a migration, and no time in the source.
+SLOW_INDEX = """
+CREATE FUNCTION dawdle(bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS $$BEGIN
+    IF $1 = 1 AND current_setting('application_name') LIKE 'pg_migration%' THEN PERFORM pg_sleep(1); END IF;
+    RETURN $1;
+END$$;
+CREATE INDEX ON purchase (dawdle(id));
+"""
+
 CONSTRAINTS = """
 SELECT conname, convalidated FROM pg_constraint
 WHERE contype IN ('p', 'f', 'u') AND connamespace = 'public'::regnamespace
@@ -48,7 +56,7 @@ UNION ALL SELECT tgname, tgenabled = 'O' FROM pg_trigger WHERE NOT tgisinternal 
 """
 # A partitioned table has no rows of its own, and so no chunk that is kept.
 CHUNKS = "SELECT table_name, range_key, chunk, target_xid FROM _pg_migration.chunk WHERE table_name <> 'event'"
-CONFIG = {"chunk_size": 2000, "partition_threshold": 5000, "max_partitions": 4, "workers": 2}
+CONFIG = {"chunk_size": 400, "partition_threshold": 1000, "max_partitions": 4, "workers": 2}
 BACKENDS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pg_migration%'"
 LOCAL = pytest.mark.skipif(os.name != "posix", reason="signals")
 
@@ -63,23 +71,23 @@ def structure(pair: Pair) -> tuple[str, str]:
 
 @pytest.mark.parametrize("drop_existing_tables", [False, True], ids=["kept tables", "dropped tables"])
 def test_again(pair18: Pair, drop_existing_tables: bool) -> None:
-    pair18.source.psql(SHOP.format(rows=10_000))
-    assert pair18.migrate(**CONFIG).success
+    pair18.source.psql(SHOP.format(rows=3000))
+    assert pair18.migrate(**CONFIG).succeeded
     first = pair18.check_equal()
     ours, theirs = structure(pair18)
     assert theirs == ours
     pair18.source.psql("DELETE FROM purchase WHERE id % 2 = 0; INSERT INTO region VALUES (11, 'new');")
-    assert pair18.migrate(**CONFIG, drop_existing_tables=drop_existing_tables).success
+    assert pair18.migrate(**CONFIG, drop_existing_tables=drop_existing_tables).succeeded
     second = pair18.check_equal()
     assert second["visit"] == first["visit"]
-    assert second["purchase"][0] == 5000
+    assert second["purchase"][0] == 1500
     assert structure(pair18) == (ours, theirs)
     assert pair18.target.rows("SELECT * FROM _pg_migration.suspended") == []
 
 
 def test_again_with_what_only_the_target_has(pair: Pair) -> None:
     pair.source.psql(SHOP.format(rows=3000))
-    assert pair.migrate(**CONFIG).success
+    assert pair.migrate(**CONFIG).succeeded
     pair.target.psql(
         """CREATE TABLE target_only (id int, purchase bigint REFERENCES purchase, region int REFERENCES region);
         INSERT INTO target_only SELECT i, i, i % 10 + 1 FROM generate_series(1, 100) i;
@@ -87,7 +95,7 @@ def test_again_with_what_only_the_target_has(pair: Pair) -> None:
         CREATE MATERIALIZED VIEW target_matview AS SELECT count(*) FROM visit;
         """
     )
-    assert pair.migrate(**CONFIG).success
+    assert pair.migrate(**CONFIG).succeeded
     pair.check_target_has_source()
     assert pair.target.rows("SELECT count(*) FROM target_only") == [(100,)]
     assert pair.target.rows("SELECT count(*) FROM target_view") == [(3000,)]
@@ -112,10 +120,9 @@ def indexing(target: Any) -> bool:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "SIGINT"])
 def test_killed(pair: Pair, tmp_path: Path, moment: Callable[[Any], bool], how: signal.Signals) -> None:
     # Copying lasts for fifty chunks; an index has to take long enough to be seen.
-    pair.source.psql(SHOP.format(rows=50_000 if moment is copying else 150_000))
-    config = tmp_path / "run.yaml"
-    config.write_text(json.dumps({"resources": {"migration": {"config": CONFIG}}}))
-    process = pair.command(tmp_path, config)
+    pair.source.psql(SHOP.format(rows=10_000) + (SLOW_INDEX if moment is indexing else ""))
+    # A signal that can be handled is handled by Dagster first.
+    process = (pair.start_job if how is signal.SIGINT else pair.start_library)(tmp_path, **CONFIG)
     with pair.target.connection() as watcher:
         while not moment(watcher):
             assert process.poll() is None, process.communicate()[0]
@@ -139,7 +146,7 @@ def test_killed(pair: Pair, tmp_path: Path, moment: Callable[[Any], bool], how: 
         )[0][0]
     )
     there = pair.target.rows(CHUNKS)
-    assert pair.migrate(**CONFIG).success
+    assert pair.migrate(**CONFIG).succeeded
     pair.check_equal()
     assert pair.target.rows(CONSTRAINTS) == pair.source.rows(CONSTRAINTS)
     assert set(there) <= set(pair.target.rows(CHUNKS)), "chunks that were there were copied again"
@@ -147,13 +154,11 @@ def test_killed(pair: Pair, tmp_path: Path, moment: Callable[[Any], bool], how: 
 
 def test_killed_over_kept_tables(pair: Pair, tmp_path: Path) -> None:
     """What a killed run had set aside (keys, indexes, triggers) comes back with the next one."""
-    pair.source.psql(SHOP.format(rows=50_000))
-    assert pair.migrate(**CONFIG).success
+    pair.source.psql(SHOP.format(rows=10_000))
+    assert pair.migrate(**CONFIG).succeeded
     pair.target.psql("CREATE TABLE target_only (purchase bigint REFERENCES purchase);")
     before = pair.target.rows(CONSTRAINTS)
-    config = tmp_path / "run.yaml"
-    config.write_text(json.dumps({"resources": {"migration": {"config": CONFIG}}}))
-    process = pair.command(tmp_path, config)
+    process = pair.start_library(tmp_path, **CONFIG)
     with pair.target.connection() as watcher:
         while not fetch(watcher, "SELECT FROM _pg_migration.suspended"):
             assert process.poll() is None, process.communicate()[0]
@@ -163,6 +168,6 @@ def test_killed_over_kept_tables(pair: Pair, tmp_path: Path) -> None:
         time.sleep(0.3)
         process.kill()
     process.communicate(timeout=PATIENCE_SECONDS)
-    assert pair.migrate(**CONFIG).success
+    assert pair.migrate(**CONFIG).succeeded
     pair.check_target_has_source()
     assert pair.target.rows(CONSTRAINTS) == before

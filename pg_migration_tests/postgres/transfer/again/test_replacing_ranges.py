@@ -147,7 +147,7 @@ def test_run_of_a_partition_key(pair: Pair, keys: Sequence[str]) -> None:
     pair.source.psql(FAMILY)
     config = {"partition_threshold": 500, "max_partitions": 4, "chunk_size": 100}
     with dg.DagsterInstance.ephemeral() as instance:
-        assert pair.migrate(instance=instance, **config).success
+        assert pair.run_job(instance=instance, **config).success
         assert instance.get_dynamic_partitions("pk_ranges/public.customer")[:2] == ["..500", "501..1000"]
         pair.source.psql("UPDATE customer SET v = 'new'")
         pair.target.psql("UPDATE customer SET v = 'in target'")

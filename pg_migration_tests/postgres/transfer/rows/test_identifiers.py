@@ -1,11 +1,13 @@
 """Names that quoting, formatting and splitting could break."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from psycopg2 import sql
 
 from pg_migration.postgres.planning.options import LoadSettings
+from pg_migration_tests.postgres.transfer.conftest import Verdicts
 from pg_migration_tests.postgres.transfer.harness import Pair
 
 NAMES = {
@@ -29,7 +31,8 @@ NAMES = {
     "slash": "a/b",
 }
 
-CASES = pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
+CASES = pytest.mark.parametrize("case", NAMES)
+ROWS = 600
 
 
 def world(name: str) -> str:
@@ -45,7 +48,7 @@ def world(name: str) -> str:
             {mood} {mood} DEFAULT {label}, {odd} {odd}, {counter} bigint DEFAULT nextval({literal(counter)}),
             {key} int CONSTRAINT {table} REFERENCES {table}
         );
-        INSERT INTO {table} ({odd}, {key}) SELECT i, 1 FROM generate_series(20, 2019) AS i;
+        INSERT INTO {table} ({odd}, {key}) SELECT i, 1 FROM generate_series(20, {ROWS + 19}) AS i;
         CREATE INDEX ON {table} ({counter});
     """
 
@@ -64,24 +67,39 @@ def literal(text: str) -> str:
     return f"E'{escaped}'"
 
 
-@CASES
-def test_everything_of_that_name(pair: Pair, name: str) -> None:
-    pair.source.psql(world(name))
-    pair.load_all(LoadSettings(partition_threshold=500, max_partitions=3, chunk_size=100))
-    table = sql.Identifier(name)
-    ((given,),) = pair.target.rows(sql.SQL("INSERT INTO {} DEFAULT VALUES RETURNING {}").format(table, table))
-    assert given == 2001
+@pytest.fixture(scope="module")
+def worlds(judged: Callable[..., Verdicts]) -> Verdicts:
+    def judge(pair: Pair, names: Mapping[str, str]) -> None:
+        schemas = {f"schema {number}": name for number, name in enumerate(names.values())}
+        pair.in_schemas({schema: schema for schema in schemas}, map(world, schemas.values()))
+        pair.load_all(LoadSettings(partition_threshold=300, max_partitions=3, chunk_size=100))
+        insert = sql.SQL("INSERT INTO {}.{} DEFAULT VALUES RETURNING {}")
+        for schema, name in schemas.items():
+            schema_, table = map(sql.Identifier, (schema, name))
+            assert pair.target.rows(insert.format(schema_, table, table)) == [(ROWS + 1,)]
+
+    return judged(NAMES, judge)
 
 
 @CASES
-def test_schemas_of_that_name(pair: Pair, name: str) -> None:
-    pair.source.psql(
-        f"CREATE SCHEMA {identifier(name)}; SET search_path = {identifier(name)};"
-        "CREATE TABLE t (id serial PRIMARY KEY, v text); INSERT INTO t (v) SELECT i FROM generate_series(1, 100) i;"
-    )
-    pair.source.schema = name
-    pair.target.schema = name[::-1]
-    pair.load_all()
+def test_everything_of_that_name(worlds: Verdicts, case: str) -> None:
+    assert not worlds[case], worlds[case]
+
+
+@pytest.fixture(scope="module")
+def schemas(judged: Callable[..., Verdicts]) -> Verdicts:
+    table = "CREATE TABLE t (id serial PRIMARY KEY, v text); INSERT INTO t (v) SELECT i FROM generate_series(1, 100) i"
+
+    def judge(pair: Pair, names: Mapping[str, str]) -> None:
+        pair.in_schemas({name: name[::-1] for name in names.values()}, [table] * len(names))
+        pair.load_all()
+
+    return judged(NAMES, judge)
+
+
+@CASES
+def test_schemas_of_that_name(schemas: Verdicts, case: str) -> None:
+    assert not schemas[case], schemas[case]
 
 
 def test_whole_job_with_every_name(pair: Pair) -> None:
@@ -91,7 +109,7 @@ def test_whole_job_with_every_name(pair: Pair) -> None:
     pair.source.psql(f"ALTER SCHEMA public RENAME TO {identifier(schema)}")
     pair.source.schema = schema
     pair.target.schema = "new " + schema
-    result = pair.migrate()
+    result = pair.run_job()
     assert result.success
     assert len(pair.check_equal()) == len(NAMES)
     keys = [event.asset_key.to_user_string() for event in result.get_asset_materialization_events() if event.asset_key]
