@@ -2,10 +2,10 @@
 
 import os
 import subprocess
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,9 +14,9 @@ import yaml
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.orchestration.conftest import SHOP
 from pg_migration_tests.orchestration.harness import Database
+from pg_migration_tests.programs import SCRIPTS, forking
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = Path(sys.executable).parent
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,12 @@ class Terminal:
     source: Database
     target: Database
     home: Path
+    programs: Path = SCRIPTS
+
+    @property
+    def starting(self) -> "Terminal":
+        """The same, where programs start as they do everywhere: for a test of the start itself, since it takes long."""
+        return replace(self, programs=SCRIPTS)
 
     def environment(self, **variables: str) -> Mapping[str, str]:
         """The variables of a session; those of the person who runs the tests stay outside."""
@@ -55,7 +61,7 @@ class Terminal:
     def run(self, program: str, *arguments: str | Path, **variables: str) -> Ended:
         """Run one program in the project's folder; both of its streams together."""
         done = subprocess.run(
-            [PROGRAMS / program, *arguments],
+            [self.programs / program, *arguments],
             cwd=ROOT,
             env=self.environment(**variables),
             stdin=subprocess.DEVNULL,
@@ -69,7 +75,7 @@ class Terminal:
     def command(self, *arguments: str | Path, **variables: str) -> Ended:
         """Run `pg_migration`, whose reports are in Dagster's home, with its two streams apart."""
         done = subprocess.run(
-            [PROGRAMS / "pg_migration", *arguments],
+            [self.programs / "pg_migration", *arguments],
             cwd=self.home,
             env=self.environment(PG_MIGRATION_REPORTS="", **variables),
             stdin=subprocess.DEVNULL,
@@ -88,12 +94,24 @@ class Terminal:
             assert not any(password.encode() in content for content in stored)
 
 
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Path]:
+    """Programs that are forked off one which has imported what they import."""
+    with TemporaryDirectory(prefix="programs-") as folder:  # pytest's own names may be too long for a socket
+        yield from forking(Path(folder))
+
+
 @pytest.fixture
 def terminal(
-    postgres16: PostgresServer, postgres18: PostgresServer, source_db: str, target_db: str, tmp_path: Path
+    programs: Path,
+    postgres16: PostgresServer,
+    postgres18: PostgresServer,
+    source_db: str,
+    target_db: str,
+    tmp_path: Path,
 ) -> Terminal:
     """From two small tables on PostgreSQL 16 to an empty database on PostgreSQL 18."""
-    made = Terminal(Database(postgres16, source_db), Database(postgres18, target_db), tmp_path)
+    made = Terminal(Database(postgres16, source_db), Database(postgres18, target_db), tmp_path, programs)
     (tmp_path / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
     made.source.psql(SHOP)
     return made

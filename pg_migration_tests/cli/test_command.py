@@ -27,7 +27,7 @@ RANGES = ("--partition-threshold", "1000", "--max-partitions", "3")
 def test_run_report_compare_validate(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(terminal.home)
     (terminal.home / ".env").write_text(f"PG_MIGRATION_REPORTS={terminal.home}/filed\n")
-    done = terminal.command("run", *RANGES, "--json")
+    done = terminal.starting.command("run", *RANGES, "--json")
     assert done.status == 0, done.errors
     told = json.loads(done.output)
     tables = {table["name"]: table for table in told["tables"]}

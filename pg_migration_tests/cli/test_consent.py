@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from pg_migration_tests.cli.conftest import PROGRAMS, Terminal
+from pg_migration_tests.cli.conftest import Terminal
 
 ROWS = """
 CREATE TABLE orders (id bigint PRIMARY KEY, customer integer NOT NULL, placed date);
@@ -19,7 +19,7 @@ def at_a_terminal(terminal: Terminal, answer: bytes) -> tuple[int, str]:
     """Run the command, type an answer; its status, and what it showed."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [PROGRAMS / "pg_migration", "run", "--exclude-tables", "customers"],
+        [terminal.programs / "pg_migration", "run", "--exclude-tables", "customers"],
         cwd=terminal.home,
         env=terminal.environment(PG_MIGRATION_REPORTS="off"),
         stdin=theirs,

@@ -19,7 +19,7 @@ from pg_migration.cli.commands import main
 from pg_migration.orchestration.location import code_location
 from pg_migration.orchestration.storage.event_log import KeptSqliteEventLog
 from pg_migration.postgres.connection.statements import execute
-from pg_migration_tests.cli.conftest import PROGRAMS, Ended, Terminal
+from pg_migration_tests.cli.conftest import Ended, Terminal
 
 ROWS = "SELECT * FROM orders ORDER BY id"
 NAME = '"日本 é \U0001f600"'
@@ -29,7 +29,7 @@ FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that
 
 def shell(terminal: Terminal, command: str, **variables: str) -> Ended:
     """A line typed in a shell, `pg_migration` being the command."""
-    environment = {**terminal.environment(PG_MIGRATION_REPORTS=""), "PATH": f"{PROGRAMS}:{os.environ['PATH']}"}
+    environment = {**terminal.environment(PG_MIGRATION_REPORTS=""), "PATH": f"{terminal.programs}:{os.environ['PATH']}"}
     done = subprocess.run(
         ["/bin/sh", "-c", command],
         cwd=terminal.home,
@@ -156,7 +156,7 @@ def test_interrupted(terminal: Terminal) -> None:
         locker.commit()
         execute(locker, "LOCK TABLE orders")
         child = subprocess.Popen(
-            [PROGRAMS / "pg_migration", "run"],
+            [terminal.programs / "pg_migration", "run"],
             cwd=terminal.home,
             env=terminal.environment(PG_MIGRATION_REPORTS=""),
             stdin=subprocess.DEVNULL,

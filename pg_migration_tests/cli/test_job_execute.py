@@ -4,13 +4,14 @@ import shutil
 
 import pytest
 
-from pg_migration_tests.cli.conftest import PROGRAMS, Terminal
+from pg_migration_tests.cli.conftest import Terminal
+from pg_migration_tests.programs import SCRIPTS
 
 ROWS = "SELECT * FROM orders ORDER BY id"
 
 
 def test_migrate_then_validate(terminal: Terminal) -> None:
-    done = terminal.execute("migrate", {"partition_threshold": 1000, "max_partitions": 3})
+    done = terminal.starting.execute("migrate", {"partition_threshold": 1000, "max_partitions": 3})
     assert done.status == 0, done.output
     assert terminal.target.psql(ROWS) == terminal.source.psql(ROWS)
     assert terminal.target.psql("SELECT conname FROM pg_constraint WHERE contype = 'f'") == "orders_customer_fkey"
@@ -58,8 +59,8 @@ def test_an_unknown_setting(terminal: Terminal) -> None:
     terminal.assert_secret(done.output)
 
 
-@pytest.mark.skipif(not (PROGRAMS / "dg").exists() and not shutil.which("dg"), reason="no dg in this environment")
+@pytest.mark.skipif(not (SCRIPTS / "dg").exists() and not shutil.which("dg"), reason="no dg in this environment")
 def test_dg_launch(terminal: Terminal) -> None:
-    done = terminal.run("dg", "launch", "--job", "migrate")
+    done = terminal.starting.run("dg", "launch", "--job", "migrate")
     assert done.status == 0, done.output
     assert terminal.target.psql(ROWS) == terminal.source.psql(ROWS)

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from pg_migration.devtools.servers import HOST, free_port
-from pg_migration_tests.cli.conftest import PROGRAMS, Terminal
+from pg_migration_tests.cli.conftest import Terminal
+from pg_migration_tests.programs import SCRIPTS
 
 PATIENCE_SECONDS = 300
 TABLES = """
@@ -33,7 +34,7 @@ def workspace(terminal: Terminal) -> Iterator[Path]:
     file.write_text(yaml.safe_dump({"load_from": [{"grpc_server": {"host": HOST, "port": port}}]}))
     with (terminal.home / "server.log").open("w") as log:
         server = subprocess.Popen(
-            [PROGRAMS / "dagster", "api", "grpc", "-m", "pg_migration.definitions", "-h", HOST, "-p", str(port)],
+            [SCRIPTS / "dagster", "api", "grpc", "-m", "pg_migration.definitions", "-h", HOST, "-p", str(port)],
             env=terminal.environment(),
             stdout=log,
             stderr=log,

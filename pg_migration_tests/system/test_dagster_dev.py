@@ -25,7 +25,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from pg_migration.devtools.servers import HOST, free_port
 from pg_migration.reporting import store
-from pg_migration_tests.cli.conftest import PROGRAMS, ROOT, Terminal
+from pg_migration_tests.cli.conftest import ROOT, Terminal
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.orchestration.conftest import SHOP
 from pg_migration_tests.orchestration.harness import Database
@@ -209,7 +209,7 @@ def api(terminal: Terminal, told: list[str]) -> Iterator[Api]:
     startup = terminal.home / "startup"
     startup.mkdir()
     (startup / "sitecustomize.py").write_text(QUICK_DAEMON)
-    command = [PROGRAMS / "dagster", "dev", "-m", MODULE, "-h", HOST, "-p", str(port)]
+    command = [terminal.programs / "dagster", "dev", "-m", MODULE, "-h", HOST, "-p", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,

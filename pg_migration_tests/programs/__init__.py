@@ -1,0 +1,41 @@
+"""The console scripts of this environment, without the seconds that each of them spends on imports.
+
+A server has imported what they import. It forks for each command, and the child runs the script as Python would: with
+the caller's arguments, environment, folder and streams, to the interpreter's end. A folder holds programs of the same
+names, which hand over what they were called with, pass on signals, and end as the child ended. A test of what the start
+itself does takes the scripts.
+"""
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+SCRIPTS = Path(sys.executable).parent
+NAMES = ("dagster", "pg_migration")
+OURS = Path(__file__).parent
+
+
+def forking(folder: Path) -> Iterator[Path]:
+    """Put the programs into an empty folder; they work for as long as this iterates."""
+    for name in NAMES:
+        command = [sys.executable, "-I", "-S", OURS / "client.py", folder / "socket", SCRIPTS / name]
+        (folder / name).write_text(f'#!/bin/sh\nexec {shlex.join(map(str, command))} "$@"\n')
+        (folder / name).chmod(0o755)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG_MIGRATION_", "DAGSTER_"))}
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "socket"))
+        listening.listen()
+        server = subprocess.Popen(
+            [sys.executable, OURS / "server.py", str(listening.fileno())],
+            cwd=folder,  # with no .env in it
+            env={**kept, "PYTHONPATH": str(OURS.parents[1])},
+            stdin=subprocess.PIPE,
+            pass_fds=[listening.fileno()],
+        )
+    yield folder
+    server.communicate()
+    assert server.returncode == 0

@@ -1,0 +1,122 @@
+"""Forks a process for each program that a client wants to run: server.py NUMBER OF THE SOCKET. Ends with its input."""
+
+import gc
+import importlib
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TextIO, cast
+
+import psutil
+
+IMPORTED = (
+    "dagster._cli",
+    "dagster._core.execution.plan.active",
+    "dagster._core.storage.event_log.sqlite",
+    "dagster._core.storage.runs.sqlite",
+    "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.figure",
+    "pandas",
+    "pg_migration.cli.commands",
+    "pg_migration.cli.options",
+    "pg_migration.cli.progress",
+    "pg_migration.cli.report",
+    "pg_migration.cli.run",
+    "pg_migration.definitions",
+    "rich.progress",
+)
+FORGOTTEN = ("pg_migration.cli", "pg_migration.definitions", "pg_migration.orchestration")
+
+
+def prepare() -> None:
+    """Import what takes long, and forget our own modules about Dagster, some of which depend on the environment."""
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    for name in IMPORTED:
+        importlib.import_module(name)
+    for name in [name for name in sys.modules if name.startswith(FORGOTTEN)]:
+        del sys.modules[name]
+    assert psutil.Process().num_threads() == 1, "a fork would lack the other threads"
+    gc.collect()
+    gc.freeze()
+
+
+def wait(listening: socket.socket) -> bool:
+    """Wait for clients. True in a process that is to run a program, false in the server at its end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        ready, _, _ = select.select([listening, sys.stdin], [], [])
+        if sys.stdin in ready:
+            return False
+        client, _ = listening.accept()
+        if os.fork() == 0:
+            listening.close()
+            attend(client)
+            return True
+        client.close()
+
+
+def attend(client: socket.socket) -> None:
+    """Fork once more: the child returns, to be the program, and its parent tells the client how it ends."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    length, (own, *given), _, _ = socket.recv_fds(client, 8, 4)
+    os.close(own)
+    with client.makefile("rb") as stream:
+        message = stream.read(int.from_bytes(length, "big"))
+    child = os.fork()
+    if child == 0:
+        client.close()
+        become(message, given)
+        return
+    for descriptor in given:
+        os.close(descriptor)
+    client.sendall(b"%d\n" % child)
+    _, status = os.waitpid(child, 0)
+    client.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+    os._exit(0)
+
+
+def become(message: bytes, given: list[int]) -> None:
+    """Take over what the client was called with."""
+    streams, folder, count, *words = (os.fsdecode(word) for word in message.split(b"\0"))
+    call, environment = words[: int(count)], words[int(count) :]
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(word.split("=", 1) for word in environment)
+    sys.argv[:] = call
+    sys.path[0] = str(Path(call[0]).parent)
+    chosen = dict(zip(map(int, streams.split()), given, strict=True))
+    for number in range(3):
+        os.close(number)
+    for number, descriptor in chosen.items():
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    sys.stdin = sys.__stdin__ = stream(0, "r", "strict") if 0 in chosen else None
+    sys.stdout = sys.__stdout__ = stream(1, "w", "strict") if 1 in chosen else None
+    sys.stderr = sys.__stderr__ = stream(2, "w", "backslashreplace") if 2 in chosen else None
+
+
+def stream(number: int, mode: str, errors: str) -> TextIO:
+    """A standard stream, as Python makes it when it starts."""
+    encoding, _, wish = os.environ.get("PYTHONIOENCODING", "").partition(":")
+    made = open(  # noqa: SIM115
+        number,
+        mode,
+        buffering=1 if mode == "w" and (number == 2 or os.isatty(number)) else -1,
+        encoding=encoding or "utf-8",
+        errors=wish or errors,
+        closefd=False,
+    )
+    return cast(TextIO, made)
+
+
+if __name__ == "__main__":
+    prepare()
+    with socket.socket(fileno=int(sys.argv[1])) as listening:
+        called = wait(listening)
+    if called:
+        runpy.run_path(sys.argv[0], run_name="__main__")
