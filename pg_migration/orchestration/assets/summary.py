@@ -97,7 +97,7 @@ def _left_undone(migration: MigrationRun) -> list[str]:
         and f"foreign key {item.name} of " not in told
     ]
     try:
-        absent = migration.call(lambda: missing(migration.catalog, migration.target_catalog()))
+        absent = migration.call(lambda: missing(migration.catalog, migration.target_catalogs.now()))
     except MigrationError:  # the target is gone, which has been told
         return []
     left = [item.identity for item in later if item in absent]

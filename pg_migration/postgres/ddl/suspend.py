@@ -53,6 +53,14 @@ class NotRestored:
         return f"{self.object.description} could not be brought back: {self.error}"
 
 
+@dataclass(frozen=True)
+class Restoration:
+    """What was brought back by a statement, and what could not be."""
+
+    returned: tuple[Suspended, ...]
+    failures: tuple[NotRestored, ...]
+
+
 def suspend(connection: Connection, tables: Iterable[TableName], keys: bool, unchecked: bool = True) -> tuple[str, ...]:
     """Take away what stands in the way of replacing the rows of existing tables.
 
@@ -109,9 +117,7 @@ FROM (SELECT to_regclass(%(table)s)::oid AS relation, to_regtype(%(table)s)::oid
 """
 
 
-def restore(
-    connection: Connection, kinds: Collection[str], tables: Collection[TableName] | None = None
-) -> tuple[NotRestored, ...]:
+def restore(connection: Connection, kinds: Collection[str], tables: Collection[TableName] | None = None) -> Restoration:
     """Bring back what is still suspended and not there, unless its table was dropped since; then forget it.
 
     Args:
@@ -120,9 +126,9 @@ def restore(
             sake; None for all.
 
     Returns:
-        What could not be restored, with the server's reason.
+        What came back, and what could not be restored, with the server's reason.
     """
-    failures = []
+    returned, failures = [], []
     for schema, table, kind, name, statement, *referenced in fetch(
         connection,
         "SELECT schema_name, table_name, kind, name, restore, referenced_schema, referenced_table "
@@ -135,7 +141,7 @@ def restore(
             continue
         try:
             with transaction(connection):
-                if _is_lacking(connection, found):
+                if lacking := _is_lacking(connection, found):
                     execute(connection, statement)
                 execute(
                     connection,
@@ -145,7 +151,9 @@ def restore(
                 )
         except psycopg2.Error as error:
             failures.append(NotRestored(found, str(error.diag.message_primary or error)))
-    return tuple(failures)
+        else:
+            returned += [found] if lacking else []
+    return Restoration(tuple(returned), tuple(failures))
 
 
 def forget(connection: Connection, objects: Iterable[SchemaObject]) -> None:

@@ -58,12 +58,18 @@ def note_brought(connection: Connection, origin: str, source: Catalog, objects: 
         execute(connection, NOTE, (origin, list(noted), list(noted.values())))
 
 
-def note_all_brought(connection: Connection, origin: str, source: Catalog, target: Catalog) -> None:
+def note_all_brought(connection: Connection, origin: str, source: Catalog, target: Catalog) -> dict[str, str]:
     """Note everything that both catalogs have, and forget what is not in the target any more.
 
     To be called when all of the source's objects were made, with the target discovered after that: so what was there
     before the first migration, and was the same, counts as the source's from then on.
+
+    Returns:
+        What is noted now of this source, as `Catalog.brought` has it.
     """
-    theirs = there(target)
-    note_brought(connection, origin, source, (item for key, item in by_identity(source).items() if key in theirs))
-    execute(connection, FORGET, (origin, list(source.schemas), [memory_key(key) for key in theirs]))
+    theirs = {memory_key(key) for key in there(target)}
+    ours = {memory_key(key): item for key, item in by_identity(source).items()}
+    note_brought(connection, origin, source, (item for key, item in ours.items() if key in theirs))
+    execute(connection, FORGET, (origin, list(source.schemas), list(theirs)))
+    kept = {key: schema for key, schema in target.brought.items() if key in theirs or schema not in source.schemas}
+    return {**kept, **{key: item.schema for key, item in ours.items() if key in theirs}}

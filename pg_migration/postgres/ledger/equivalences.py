@@ -20,7 +20,9 @@ INSERT INTO _pg_migration.structure (identity, source_digest, target_digest) VAL
 """
 
 
-def remember(connection: Connection, source: Catalog, target: Catalog, made: Iterable[SchemaObject]) -> int:
+def remember(
+    connection: Connection, source: Catalog, target: Catalog, made: Iterable[SchemaObject]
+) -> dict[str, tuple[str, str]]:
     """Note every object that was just made and that the two servers write differently.
 
     What is noted passes for equal from then on, so nothing else is: an object of the same name may be somebody's own.
@@ -32,7 +34,7 @@ def remember(connection: Connection, source: Catalog, target: Catalog, made: Ite
         made: objects of the source, or alterations of those, that were made without a failure.
 
     Returns:
-        The number of objects noted.
+        The digests of both texts that were noted, as `Catalog.remembered` has them.
     """
     among = _among(source, made)
     ours = {key: item.statements for key, item in among.items()}
@@ -51,7 +53,7 @@ def remember(connection: Connection, source: Catalog, target: Catalog, made: Ite
     if notes:
         with connection.cursor() as cursor:
             execute_values(cursor, NOTE, notes)
-    return len(notes)
+    return {key: (ours, theirs) for key, ours, theirs in notes}
 
 
 def _among(source: Catalog, made: Iterable[SchemaObject]) -> Mapping[Identity, SchemaObject]:

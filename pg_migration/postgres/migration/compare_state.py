@@ -25,7 +25,7 @@ def compare_structure(run: MigrationRun) -> list[Difference]:
     """What differs between the structure of both sides; that it can't be compared is a difference, too."""
     try:
         run.migration.check()
-        return run.call(lambda: differences(run.catalog, run.target_catalog()))
+        return run.call(lambda: differences(run.catalog, run.target_catalogs.now()))
     except MigrationError as error:
         return [Difference("structure", str(error), missing=True)]
 

@@ -57,6 +57,7 @@ def make_room(run: MigrationRun, found: Resumption, mode: Mode) -> Sequence[Sche
     filled = {name for name, continued in found.continued.items() if continued.is_complete}
     names = [run.target_name(plan.table) for plan in found.plans if plan.name not in filled]
     stayed = suspend.suspend(run.target_connection, names, keys=mode is Mode.RELOAD)
+    run.target_catalogs.changed()
     run.outcomes.notes.extend(f"kept in place during the load: {what}" for what in stayed)
     wanted = {plan.name for plan in found.plans}
     return [item for item in missing_objects(run, Phase.KEYS) if item.table in wanted]
@@ -65,7 +66,9 @@ def make_room(run: MigrationRun, found: Resumption, mode: Mode) -> Sequence[Sche
 def restore(run: MigrationRun, tables: Sequence[Table]) -> list[str]:
     """Bring back what was set aside of some tables; what could not be."""
     names = [run.target_name(table) for table in tables]
-    return [str(failure) for failure in suspend.restore(run.target_connection, suspend.EVERYTHING, names)]
+    done = suspend.restore(run.target_connection, suspend.EVERYTHING, names)
+    run.target_catalogs.changed()
+    return [str(failure) for failure in done.failures]
 
 
 def follow(run: MigrationRun, events: Iterable[Event]) -> Iterator[Event]:
@@ -77,6 +80,8 @@ def follow(run: MigrationRun, events: Iterable[Event]) -> Iterator[Event]:
     for event in events:
         _record(run, event)
         yield event
+    run.target_catalogs.changed({Phase.KEYS})
+    run.call(run.target_catalogs.settle)
 
 
 def problem_of(run: MigrationRun, event: TableFailed) -> str:
@@ -96,7 +101,7 @@ def _record(run: MigrationRun, event: Event) -> None:
     elif isinstance(event, ObjectFailed):
         run.fail(f"{event.object.identity} was not built: {event.error}")
     elif isinstance(event, ObjectMade):
-        run.note_made([event.object])
+        run.target_catalogs.made([event.object])
     elif isinstance(event, NotAnalyzed):
         outcomes.notes.append(f"{'.'.join(run.target_name(event.plan.table))} could not be analyzed: {event.error}")
     elif isinstance(event, ObjectNoted):

@@ -117,7 +117,9 @@ def repair_tables(
     if damages:
         yield from follow(run, _reload(run, damages))
         run.call(lambda: set_sequences(run, [damage.table for damage in damages], every=False))
-    for failure in run.call(lambda: suspend.restore(run.target_connection, suspend.EVERYTHING)):
+    done = run.call(lambda: suspend.restore(run.target_connection, suspend.EVERYTHING))
+    run.target_catalogs.changed()
+    for failure in done.failures:
         run.fail(str(failure))
     if damages:
         _refresh(run, [damage.table for damage in damages])
@@ -150,6 +152,7 @@ def _reload(run: MigrationRun, damages: Sequence[Damage]) -> Iterator[Event]:
     for mode, chosen in modes.items():
         names = [run.target_name(damage.table) for damage in chosen]
         run.call(partial(suspend.suspend, run.target_connection, names, keys=mode is Mode.RELOAD))
+    run.target_catalogs.changed()
     objects = run.call(lambda: missing_objects(run, Phase.KEYS))
     for mode, chosen in modes.items():
         if chosen:

@@ -80,7 +80,7 @@ def _reached(check: str, end: Endpoint, connection: Connection) -> Finding:
 
 def _structure(run: MigrationRun) -> Iterator[Finding]:
     """Whether tables that are there can be kept, and what would go."""
-    target = run.target_catalog()
+    target = run.target_catalogs.now()
     plan = reconcile(run.catalog, target, run.options.drop_existing_tables)
     lost = lost_with(plan)
     if not lost:

@@ -17,6 +17,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import (
+    Address,
     Catalog,
     SchemaObject,
     Table,
@@ -45,11 +46,8 @@ from pg_migration.postgres.ddl import (
     acted_for,
     brought_tables,
     create_roles,
-    half_altered,
     missing_roles,
-    note_all_brought,
     reconcile,
-    remember,
     what_can_be_said,
     within_reach,
 )
@@ -68,6 +66,7 @@ from pg_migration.postgres.ledger.chunks import LoadedRange
 from pg_migration.postgres.ledger.lock import BorrowedLock, TargetLock
 from pg_migration.postgres.ledger.runs import shared_snapshot
 from pg_migration.postgres.ledger.source_identity import Identity
+from pg_migration.postgres.migration.catalogs import TargetCatalogs
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.migration.outcomes import Outcomes
@@ -144,7 +143,7 @@ class MigrationRun:
         self._covers_everything = False
         self.reported = False
         self.dropped: tuple[SchemaObject, ...] = ()  # in the target, not for good, in this order
-        self._made: list[SchemaObject] = []  # of the source, and not noted yet
+        self.kept: frozenset[Address] = frozenset()  # of the source: what was in the target already, and the same
         self._plans: dict[TableName, TablePlan] = {}
         self._workers: int | None = None
         self._free: dict[Side, int] = {}
@@ -218,10 +217,11 @@ class MigrationRun:
         else:
             lock.wait()
         self._look([self.rows_at_stake(scope)])
-        if self.options.create_roles:
-            missing = missing_roles(self.target_connection, self.catalog)
-            create_roles(self.target_connection, missing, acted_for(self.catalog))
-        schema.create(self.target_connection)
+        with self.target_catalogs.unaffected():
+            if self.options.create_roles:
+                missing = missing_roles(self.target_connection, self.catalog)
+                create_roles(self.target_connection, missing, acted_for(self.catalog))
+            schema.create(self.target_connection)
         runs_.end_orphans(self.target_connection, self.run_id)
         identities = {"source": self.databases.source.as_record(), "target": self.databases.target.as_record()}
         runs_.open_run(self.target_connection, self.run_id, source, self._snapshot, identities)
@@ -279,10 +279,10 @@ class MigrationRun:
         """The tables of the target whose rows would be lost, and were not loaded by us from this source."""
         dropped: set[TableName] = set()
         if scope.structure and self.options.drop_existing_tables:
-            plan = reconcile(self.catalog, self.target_catalog(), drop_existing=True)
+            plan = reconcile(self.catalog, self.target_catalogs.now(), drop_existing=True)
             dropped = {item.table for item in plan.dropped if item.kind == "table" and item.table is not None}
         elif scope.structure and self._has_lost_tables():
-            target = self.target_catalog()
+            target = self.target_catalogs.now()
             taken_back = Surplus(self.catalog, target).taken_back
             dropped = {
                 item.table
@@ -328,7 +328,7 @@ class MigrationRun:
 
     def _structure(self) -> tuple[Catalog, Reconciliation] | None:
         try:
-            target = self.target_catalog()
+            target = self.target_catalogs.now()
             return target, reconcile(self.catalog, target, self.options.drop_existing_tables)
         except (NotPermitted, StructureConflict):  # which is told by whoever is to change something
             return None
@@ -421,29 +421,18 @@ class MigrationRun:
         found: Mapping[str, str] = self.__dict__.get("schemas", {})
         return found
 
-    def target_catalog(self) -> Catalog:
-        """The target's structure as it is now, less what is to be left as it is.
+    @cached_property
+    def target_catalogs(self) -> TargetCatalogs:
+        """What the target holds, and held."""
+        outcomes, schemas = self.outcomes.ddl, self.schemas.values()
+        return TargetCatalogs(
+            self.target_connection, self.catalog, self.source.place, schemas, self._target_in_reach, outcomes
+        )
 
-        How the server writes what this run has made since it was last asked is noted on that occasion.
-        """
+    def _target_in_reach(self) -> Catalog:
+        """The target's structure as it is now, less what is to be left as it is."""
         found = self._whole_target_catalog(self.catalog)
-        if self._standing is not None:
-            found = within_reach(found, self._standing.foreign.keys())
-        if self._made:
-            self._note_how_it_is_written(found)
-        return found
-
-    def _note_how_it_is_written(self, target: Catalog) -> None:
-        """Note it of what was made, but not of what was altered in part: it failed, or the other half is to come."""
-        waiting = half_altered(self.catalog, target, self._made)
-        failed = {outcome.object.address._replace(aspect="") for outcome in self.outcomes.ddl if not outcome.made}
-        whole = [item for item in self._made if item.address._replace(aspect="") not in waiting | failed]
-        remember(self.target_connection, self.catalog, target, whole)
-        self._made = [item for item in self._made if item.address._replace(aspect="") in waiting]
-
-    def note_made(self, objects: Iterable[SchemaObject]) -> None:
-        """Say what this run has made, so that it is noted how the server writes it."""
-        self._made += objects
+        return found if self._standing is None else within_reach(found, self._standing.foreign.keys())
 
     @property
     def _discovered(self) -> dict[str, Any]:
@@ -466,11 +455,6 @@ class MigrationRun:
                 own_grants=self.reach.role in source.roles,
                 brought_from=self.source.place,
             )
-
-    def note_all_brought(self) -> None:
-        """Note what came from the source, when everything was made."""
-        if not self.outcomes.failures:
-            note_all_brought(self.target_connection, self.source.place, self.catalog, self.target_catalog())
 
     def target_name(self, table: Table) -> TableName:
         """Schema and name of a table in the target."""
@@ -605,7 +589,8 @@ class MigrationRun:
         try:
             if self.begun and self.owner is None and not self.target_connection.closed:
                 execute(self.target_connection, "SET synchronous_commit = on")
-                self._note_the_rest()
+                if "target_catalogs" in self.__dict__:
+                    self.target_catalogs.note_the_rest()
                 plans.forget_plans(self.target_connection, self.outcomes.differing)
                 self._record_counts()
                 runs_.close_run(self.target_connection, self.run_id, succeeded)
@@ -619,12 +604,6 @@ class MigrationRun:
         """Log for whom the run waits, in the thread that made this: only that one may use the log."""
         while threading.get_ident() == self._thread and not self._waits.empty():
             self.log.warning(self._waits.get())
-
-    def _note_the_rest(self) -> None:
-        """Note how the server writes what the last step has made."""
-        if self._made:
-            with suppress(MigrationError, psycopg2.Error):  # the next run then makes anew what is written otherwise
-                self.target_catalog()
 
     def _record_counts(self) -> None:
         """What the server counts from now on in the tables that this run has loaded, others have written."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Catalog, Phase, SchemaObject, Table
+from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Address, Catalog, Phase, SchemaObject, Table
 from pg_migration.postgres.catalog.identity import identity_of
 from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.connection.statements import execute, transaction
@@ -27,11 +27,11 @@ MAX_NAMED = 20
 
 
 def missing_objects(run: MigrationRun, phase: Phase) -> list[SchemaObject]:
-    """The source's objects of one phase that the target does not have now."""
+    """The source's objects of one phase that the target does not have."""
     tried = {outcome.object.address for outcome in run.outcomes.ddl if not outcome.made}
     return [
         item
-        for item in missing(run.catalog, run.target_catalog(), phase)
+        for item in missing(run.catalog, run.target_catalogs.of(phase), phase)
         if item.kind != "settings" or item.address not in tried
     ]
 
@@ -68,7 +68,9 @@ def make(run: MigrationRun, objects: Sequence[SchemaObject]) -> list[str]:
     made = [outcome.object for outcome in done if outcome.made]
     new = [item for item in made if item.kind != "settings"]
     note_brought(run.target_connection, run.source.place, run.catalog, new)
-    run.note_made(made)
+    run.target_catalogs.changed({item.phase for item in objects})
+    run.target_catalogs.made(made)
+    run.target_catalogs.settle()
     for outcome in done:
         if not outcome.made:
             run.fail(problem_of(outcome))
@@ -92,9 +94,11 @@ def make_target(run: MigrationRun) -> TargetMade:
     Raises:
         MigrationError: when that can't be done; nothing was changed.
     """
-    target = run.call(run.target_catalog)
+    target = run.call(run.target_catalogs.now)
     plan = reconcile(run.catalog, target, run.options.drop_existing_tables)
     lost = [*lost_with(plan), *run.call(lambda: _drop(run, plan))]
+    run.target_catalogs.changed()
+    run.kept = frozenset(item.address for item in plan.keep)
     taken_back = plan.surplus.taken_back
     run.dropped = tuple(item for item in plan.dropped if item.address not in taken_back)
     wanted = [item for item in plan.create if item.phase is Phase.PRE_DATA]
@@ -114,20 +118,42 @@ def make_target(run: MigrationRun) -> TargetMade:
 def make_post_data(run: MigrationRun) -> TargetMade:
     """Bring back what was set aside, and make what comes after the rows: views, triggers, policies, privileges."""
     # First: a trigger that is still set aside looks like one that differs from the source's.
-    left = run.call(lambda: suspend.restore(run.target_connection, suspend.EVERYTHING))
-    wanted = _with_refreshes(run.catalog, run.call(lambda: missing_objects(run, Phase.POST_DATA)))
+    done = run.call(lambda: suspend.restore(run.target_connection, suspend.EVERYTHING))
+    if (back := _as_before(run, done.returned)) is None:
+        run.target_catalogs.changed()
+    lacking = [i for i in run.call(lambda: missing_objects(run, Phase.POST_DATA)) if i.address not in (back or ())]
+    wanted = _with_refreshes(run.catalog, lacking)
     statements = run.call(lambda: make(run, wanted))
-    run.call(run.note_all_brought)
+    if not run.outcomes.failures:
+        run.call(run.target_catalogs.note_all_brought)
     if run.dropped and not run.options.drop_existing_tables:
         run.outcomes.notes += run.call(lambda: _return_other_objects(run))
-    for failure in left:
+    for failure in done.failures:
         run.fail(str(failure))
     return TargetMade(statements, 0, len(wanted), 0, 0)
 
 
+def _as_before(run: MigrationRun, returned: Sequence[suspend.Suspended]) -> set[Address] | None:
+    """Of what was set aside and is back, the source's objects that are again as they were, and the source has them.
+
+    Returns:
+        None when something else is back, that the target as it was last read does not tell.
+    """
+    ours = {
+        (item.kind, run.catalog.target_name(item.table), item.name): item.address
+        for item in run.catalog.objects
+        if item.table is not None and item.kind in suspend.WRITES
+    }
+    back = {ours.get((item.kind, item.table, item.name)) for item in returned} - {None}
+    if back <= run.kept and all(item.kind in suspend.WRITES for item in returned):
+        return {address for address in back if address is not None}
+    return None
+
+
 def return_everything(run: MigrationRun) -> None:
     """After a failure: bring back what was dropped and did not come again."""
-    bring_back(run.target_connection, run.target_catalog(), run.dropped, run.catalog.settings)
+    bring_back(run.target_connection, run.target_catalogs.now(), run.dropped, run.catalog.settings)
+    run.target_catalogs.changed()
 
 
 def problem_of(outcome: Outcome) -> str:
@@ -208,7 +234,9 @@ def _left_alone(surplus: Surplus) -> list[str]:
 def _return_other_objects(run: MigrationRun) -> list[str]:
     """Bring back what never was the source's and was built on something that was replaced; what did not come."""
     known = {identity_of(run.catalog, item) for item in (*run.catalog.objects, *run.catalog.parts)}
-    now = run.target_catalog()
+    now = run.target_catalogs.now()
     own = [item for item in run.dropped if identity_of(now, item) not in known]
     done = bring_back(run.target_connection, now, own, run.catalog.settings)
+    if done:
+        run.target_catalogs.changed()
     return [f"could not be brought back in the target: {o.object.identity}: {o.error}" for o in done if not o.made]

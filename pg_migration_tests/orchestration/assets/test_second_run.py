@@ -2,6 +2,10 @@
 
 from difflib import unified_diff
 
+import pytest
+
+from pg_migration.postgres.catalog import Catalog
+from pg_migration.postgres.migration import run as runs
 from pg_migration_tests.orchestration.harness import Platform
 
 BEFORE = """
@@ -49,6 +53,21 @@ def test_what_the_source_set_and_took_back(shop: Platform) -> None:
     assert "it never came from this source: view public.theirs" in told
     shop.target.psql("DROP VIEW theirs")
     assert shop.source.dump(*WITHOUT_BOOKKEEPING) == shop.target.dump(*WITHOUT_BOOKKEEPING)
+
+
+def test_the_job_discovers_the_target_three_times(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    discover, read = runs.discover, list[str]()
+
+    def counted(*args: object, **named: object) -> Catalog:
+        read.append("target" if "brought_from" in named else "source")
+        return discover(*args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runs, "discover", counted)
+    for _ in ("first", "second"):
+        del read[:]
+        done = shop.migrate()
+        assert done.success, done.failures
+        assert read == ["source", "target", "target", "target"]
 
 
 SET_ASIDE = """

@@ -323,11 +323,13 @@ class Pair:
                 },
             )
             if selected is not None:
-                return self._result(catalog, plans, events, [], suspend.restore(writer, suspend.EVERYTHING, names))
+                return self._result(
+                    catalog, plans, events, [], suspend.restore(writer, suspend.EVERYTHING, names).failures
+                )
             there = discover(writer, self._target_schemas(writer))
             rest = [o for o in missing(catalog, there) if o.phase in (Phase.FOREIGN_KEYS, Phase.POST_DATA)]
             done += apply(writer, rest, [o for o in done if not o.made])
-            left = suspend.restore(writer, suspend.EVERYTHING)
+            left = suspend.restore(writer, suspend.EVERYTHING).failures
             loaded = self._result(catalog, resumption.plans, events, done, left)
             loaded.reloaded = {name: reason for (_, name), reason in resumption.reloaded.items()}
             runs.close_run(writer, run_id, succeeded=not loaded.failed and not loaded.problems)
