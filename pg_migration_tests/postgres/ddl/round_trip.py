@@ -112,8 +112,8 @@ def migrate(
         later = [item for item in plan.create if item.phase is not Phase.PRE_DATA]
         # The server makes indexes of partitions on its own. Alterations have numbers, which count what is still to do.
         if any(item.kind == "partition" for item in first):
-            now = missing(ours, discover(target, names))
-            later = [item for item in later if item.kind == "settings" or item in now]
+            now = {item.address: item for item in missing(ours, discover(target, names))}
+            later = [item for item in later if item.kind == "settings" or item == now.get(item.address)]
         done = Migrated(ours, plan, [*made, *apply(target, later, made, ours.settings)])
         if not done.failures:
             changed = plan.drop or done.outcomes

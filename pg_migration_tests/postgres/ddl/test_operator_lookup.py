@@ -1,13 +1,24 @@
 """What the search_path gives a meaning to: the copy finds the operators that the source found, or is not made."""
 
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+
 import pytest
 
 from pg_migration.postgres.catalog import discover
-from pg_migration.postgres.ddl import differences, remember
+from pg_migration.postgres.ddl import Difference, differences, remember
 from pg_migration.postgres.errors import StructureConflict
 from pg_migration.postgres.ledger import schema as ledger
 from pg_migration_tests.meaning import meaning_of
-from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_identical, assert_same_dump, migrate, session
+from pg_migration_tests.postgres.ddl.conftest import ends
+from pg_migration_tests.postgres.ddl.round_trip import (
+    Pair,
+    assert_identical,
+    assert_same_dump,
+    migrate,
+    pair_of,
+    session,
+)
 
 # Text that is compared without regard to case, by operators of its own: what citext is, on servers without contrib.
 LOOSE = """
@@ -217,18 +228,33 @@ OF_ANOTHER_MEANING = {
 }
 
 
-@pytest.mark.parametrize("versions", ["upgrade", "newest"])
-@pytest.mark.parametrize("ddl", OF_ANOTHER_MEANING.values(), ids=OF_ANOTHER_MEANING.keys())
-def test_what_is_remembered_hides_no_other_meaning(request: pytest.FixtureRequest, versions: str, ddl: str) -> None:
-    pair: Pair = request.getfixturevalue(versions)
-    tables = LOOSE + of("loose", TABLES)
-    pair.load(tables + "SET search_path = public, pg_catalog;" + ddl)
-    pair.prepare(tables + "SET search_path = pg_catalog;" + ddl)
-    with session(pair.source_url) as ours, session(pair.target_url) as theirs:
-        ledger.create(theirs)
-        source, found = discover(ours, {"public": "public"}), discover(theirs, {"public": "public"})
-        remember(theirs, source, found, [*source.objects, *source.parts])
-        told = differences(source, discover(theirs, {"public": "public"}))
+@pytest.fixture(scope="module", params=["16 to 18", "18 to 18"])
+def told_of_another_meaning(request: pytest.FixtureRequest) -> Mapping[str, Sequence[Difference]]:
+    """What is told of each case after everything was remembered as it is; each case has a schema of its own."""
+    schemas = {f"case_{number}": f"case_{number}" for number in range(len(OF_ANOTHER_MEANING))}
+    cases = dict(zip(schemas, OF_ANOTHER_MEANING.values(), strict=True))
+    with closing(pair_of(*ends(request))) as pairs:
+        pair = next(pairs)
+        for load, path in ((pair.load, "public, pg_catalog"), (pair.prepare, "pg_catalog")):
+            for schema, ddl in cases.items():
+                text = f"{LOOSE} {of('loose', TABLES)} SET search_path = {path}; {ddl}"
+                load(f"CREATE SCHEMA {schema}; SET search_path = {schema}; {text.replace('public', schema)}")
+        with session(pair.source_url) as ours, session(pair.target_url) as theirs:
+            ledger.create(theirs)
+            source, found = discover(ours, schemas), discover(theirs, schemas)
+            remember(theirs, source, found, [*source.objects, *source.parts])
+            told = differences(source, discover(theirs, schemas))
+    return {
+        case: [difference for difference in told if f"{schema}." in str(difference).partition(": ")[0]]
+        for case, schema in zip(OF_ANOTHER_MEANING, schemas, strict=True)
+    }
+
+
+@pytest.mark.parametrize("case", OF_ANOTHER_MEANING)
+def test_what_is_remembered_hides_no_other_meaning(
+    told_of_another_meaning: Mapping[str, Sequence[Difference]], case: str
+) -> None:
+    told = told_of_another_meaning[case]
     assert any(difference.meaning for difference in told), told
 
 

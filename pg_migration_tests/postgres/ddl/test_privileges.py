@@ -1,19 +1,23 @@
 """Owners, privileges and default privileges."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 from pg_migration.postgres.catalog import discover
 from pg_migration.postgres.ddl import create_roles, missing_roles
+from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.ddl.round_trip import (
     Pair,
+    assert_arrived,
     assert_identical,
     assert_same_dump,
     describe,
     migrate,
+    pair_of,
     session,
 )
+from pg_migration_tests.postgres.ddl.together import verdicts
 
 ROLES = ('"Ow ner"', "reader", "granter")
 CASES = {
@@ -65,6 +69,7 @@ CASES = {
     """,
     "granted by somebody else than the owner": """
         CREATE TABLE t (a int);
+        GRANT USAGE ON SCHEMA public TO granter;
         GRANT SELECT ON t TO granter WITH GRANT OPTION;
         SET ROLE granter;
         GRANT SELECT ON t TO reader;
@@ -74,6 +79,20 @@ CASES = {
         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reader;
         ALTER DEFAULT PRIVILEGES FOR ROLE granter IN SCHEMA public GRANT USAGE ON SEQUENCES TO reader WITH GRANT OPTION;
         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO reader;
+    """,
+    "who may grant on a table may grant on its columns": """
+        CREATE TABLE t (a int); GRANT USAGE ON SCHEMA public TO granter;
+        GRANT SELECT ON t TO granter WITH GRANT OPTION;
+        SET ROLE granter; GRANT SELECT (a) ON t TO reader; RESET ROLE;
+    """,
+    "several privileges and grantors in one list": """
+        CREATE TABLE t (a int); GRANT USAGE ON SCHEMA public TO reader, granter, "Ow ner";
+        GRANT SELECT, INSERT, DELETE ON t TO granter WITH GRANT OPTION;
+        SET ROLE granter; GRANT SELECT, INSERT ON t TO reader; GRANT DELETE ON t TO "Ow ner" WITH GRANT OPTION;
+        SET ROLE "Ow ner"; GRANT DELETE ON t TO reader; RESET ROLE;
+        GRANT INSERT ON t TO "Ow ner" WITH GRANT OPTION; SET ROLE "Ow ner";
+        GRANT INSERT ON t TO granter WITH GRANT OPTION; RESET ROLE;
+        REVOKE INSERT ON t FROM granter CASCADE; REVOKE GRANT OPTION FOR SELECT ON t FROM granter CASCADE;
     """,
 }
 
@@ -115,64 +134,69 @@ HISTORIES = {
 }
 
 
+@pytest.fixture(scope="module", params=[16, 18])
+def server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
+    """A server with the roles; what privileges look like in a dump depends on its version."""
+    found: PostgresServer = request.getfixturevalue(f"postgres{request.param}")
+    found.psql(found.url(), "".join(f"CREATE ROLE {name}; GRANT {name} TO postgres;" for name in ROLES))
+    yield found
+    found.psql(found.url(), "".join(f"DROP ROLE {name};" for name in ROLES))
+
+
 @pytest.fixture
-def roles(alike: Pair) -> Iterator[Pair]:
-    alike.prepare("".join(f"CREATE ROLE {name}; GRANT {name} TO postgres;" for name in ROLES))
-    yield alike
-    for url in (alike.source_url, alike.target_url):
-        alike.target.drop_database(url)
-    alike.target.psql(alike.target.url(), "".join(f"DROP ROLE {name};" for name in ROLES))
+def roles(server: PostgresServer) -> Iterator[Pair]:
+    yield from pair_of(server, server)
 
 
-@pytest.mark.parametrize("ddl", CASES.values(), ids=CASES.keys())
-def test_dumps_alike(roles: Pair, ddl: str) -> None:
-    assert_identical(roles, ddl)
+@pytest.fixture(scope="module")
+def dumps(server: PostgresServer) -> Mapping[str, str]:
+    """What is wrong with each of the cases."""
+    return verdicts(server, server, {case: [ddl] for case, ddl in CASES.items()})
 
 
-@pytest.mark.parametrize("history", HISTORIES.values(), ids=HISTORIES.keys())
-def test_grants_are_made_in_an_order_in_which_they_can_be(roles: Pair, history: str) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_dumps_alike(dumps: Mapping[str, str], case: str) -> None:
+    assert not dumps[case], dumps[case]
+
+
+@pytest.fixture(scope="module")
+def ordered(server: PostgresServer) -> Mapping[str, str]:
+    """What is wrong with each history."""
     kinds = dict(GRANTABLE)
-    if roles.source.version >= 17:
+    if server.version >= 17:
         kinds["table to maintain"] = ("CREATE TABLE m (a int);", "MAINTAIN ON m")
-    made = "".join(ddl for ddl, _ in kinds.values())
-    grants = "".join(history.format(what=what, revoke=f"REVOKE {what}") for _, what in kinds.values())
+    made = "CREATE TABLE t (a int);" + "".join(ddl for ddl, _ in kinds.values())
     everybody = 'GRANT USAGE ON SCHEMA public TO reader, granter, "Ow ner";'
-    assert_identical(roles, f"CREATE TABLE t (a int); {made} {everybody} {grants}")
-    before, after = roles.source.psql(roles.source_url, ACLS), roles.query(ACLS)
-    assert before.strip() == after
-    assert before.count("granter") >= len(kinds)
+
+    def granted(history: str) -> str:
+        return "".join(history.format(what=what, revoke=f"REVOKE {what}") for _, what in kinds.values())
+
+    def check(pair: Pair, schemas: Mapping[str, str]) -> None:
+        assert_arrived(pair, schemas)
+        for schema in schemas:
+            acls = ACLS.format(schema=schema)
+            before = pair.source.psql(pair.source_url, acls)
+            assert before.strip() == pair.query(acls)
+            assert before.count("granter") >= len(kinds)
+
+    cases = {case: [made + everybody + granted(history)] for case, history in HISTORIES.items()}
+    return verdicts(server, server, cases, check)
+
+
+@pytest.mark.parametrize("case", HISTORIES)
+def test_grants_are_made_in_an_order_in_which_they_can_be(ordered: Mapping[str, str], case: str) -> None:
+    assert not ordered[case], ordered[case]
 
 
 # The lists of grants as the server keeps them.
 ACLS = """
-SELECT nspacl FROM pg_namespace WHERE nspname = 'public';
-SELECT relname, relacl FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relacl IS NOT NULL ORDER BY 1;
-SELECT attname, attacl FROM pg_attribute WHERE attacl IS NOT NULL AND attrelid >= 16384 ORDER BY 1;
-SELECT proname, proacl FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1;
-SELECT typname, typacl FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typacl IS NOT NULL ORDER BY 1;
+SELECT nspacl FROM pg_namespace WHERE nspname = '{schema}';
+SELECT relname, relacl FROM pg_class WHERE relnamespace = '{schema}'::regnamespace AND relacl IS NOT NULL ORDER BY 1;
+SELECT attname, attacl FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+ WHERE relnamespace = '{schema}'::regnamespace AND attacl IS NOT NULL ORDER BY 1;
+SELECT proname, proacl FROM pg_proc WHERE pronamespace = '{schema}'::regnamespace ORDER BY 1;
+SELECT typname, typacl FROM pg_type WHERE typnamespace = '{schema}'::regnamespace AND typacl IS NOT NULL ORDER BY 1;
 """
-
-
-def test_who_may_grant_on_a_table_may_grant_on_its_columns(roles: Pair) -> None:
-    assert_identical(
-        roles,
-        """CREATE TABLE t (a int); GRANT USAGE ON SCHEMA public TO granter;
-        GRANT SELECT ON t TO granter WITH GRANT OPTION;
-        SET ROLE granter; GRANT SELECT (a) ON t TO reader; RESET ROLE;""",
-    )
-
-
-def test_several_privileges_and_grantors_in_one_list(roles: Pair) -> None:
-    assert_identical(
-        roles,
-        """CREATE TABLE t (a int); GRANT USAGE ON SCHEMA public TO reader, granter, "Ow ner";
-        GRANT SELECT, INSERT, DELETE ON t TO granter WITH GRANT OPTION;
-        SET ROLE granter; GRANT SELECT, INSERT ON t TO reader; GRANT DELETE ON t TO "Ow ner" WITH GRANT OPTION;
-        SET ROLE "Ow ner"; GRANT DELETE ON t TO reader; RESET ROLE;
-        GRANT INSERT ON t TO "Ow ner" WITH GRANT OPTION; SET ROLE "Ow ner";
-        GRANT INSERT ON t TO granter WITH GRANT OPTION; RESET ROLE;
-        REVOKE INSERT ON t FROM granter CASCADE; REVOKE GRANT OPTION FOR SELECT ON t FROM granter CASCADE;""",
-    )
 
 
 def test_default_privileges_do_not_touch_what_is_made_again(roles: Pair) -> None:

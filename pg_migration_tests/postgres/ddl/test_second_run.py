@@ -1,5 +1,6 @@
 """What the source sets, changes and takes back between two runs arrives each time."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -12,27 +13,41 @@ from pg_migration_tests.postgres.ddl.conftest import ends
 from pg_migration_tests.postgres.ddl.round_trip import Pair, migrate, pair_of
 from pg_migration_tests.postgres.ddl.together import InTarget, verdicts
 
-BASE = """
-    CREATE TYPE mood AS ENUM ('a', 'c');
-    CREATE TYPE point2 AS (x int, y int);
-    CREATE DOMAIN small AS int;
-    CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
-    CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
-    CREATE TABLE r (id int PRIMARY KEY, label text);
-    CREATE TABLE t (id int PRIMARY KEY, r int, b text, m mood, p point2, s small, n int DEFAULT 1, j int);
-    CREATE TABLE parent (id int, note text);
-    CREATE TABLE child (extra int) INHERITS (parent);
-    CREATE TABLE alone (id int, note text);
-    CREATE TABLE parts (k int NOT NULL, v text) PARTITION BY RANGE (k);
-    CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (1) TO (10);
-    CREATE TABLE parts_2 (k int NOT NULL, v text);
-    CREATE SEQUENCE sq;
-    CREATE VIEW v AS SELECT id, b, m, s FROM t;
-    CREATE VIEW w AS SELECT id FROM v;
-    CREATE MATERIALIZED VIEW mv AS SELECT id, b FROM t;
-    CREATE INDEX t_b ON t (b);
-    CREATE UNIQUE INDEX t_n ON t (id, n);
-"""
+# By the names of what is in it: objects that have nothing to do with those of another piece.
+PIECES = {
+    "f": "CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';",
+    "tf": "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';",
+    "r": "CREATE TABLE r (id int PRIMARY KEY, label text);",
+    "mood point2 small t v w mv t_b t_n": """
+        CREATE TYPE mood AS ENUM ('a', 'c');
+        CREATE TYPE point2 AS (x int, y int);
+        CREATE DOMAIN small AS int;
+        CREATE TABLE t (id int PRIMARY KEY, r int, b text, m mood, p point2, s small, n int DEFAULT 1, j int);
+        CREATE VIEW v AS SELECT id, b, m, s FROM t;
+        CREATE VIEW w AS SELECT id FROM v;
+        CREATE MATERIALIZED VIEW mv AS SELECT id, b FROM t;
+        CREATE INDEX t_b ON t (b);
+        CREATE UNIQUE INDEX t_n ON t (id, n);
+    """,
+    "parent child alone": """
+        CREATE TABLE parent (id int, note text);
+        CREATE TABLE child (extra int) INHERITS (parent);
+        CREATE TABLE alone (id int, note text);
+    """,
+    "parts parts_1 parts_2": """
+        CREATE TABLE parts (k int NOT NULL, v text) PARTITION BY RANGE (k);
+        CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (1) TO (10);
+        CREATE TABLE parts_2 (k int NOT NULL, v text);
+    """,
+    "sq": "CREATE SEQUENCE sq;",
+}
+BASE = "".join(PIECES.values())
+
+
+def base_of(*statements: str) -> str:
+    """The pieces that some statements speak of."""
+    words = set(re.findall(r"\w+", " ".join(statements)))
+    return "".join(ddl for names, ddl in PIECES.items() if not words.isdisjoint(names.split()))
 
 
 @dataclass(frozen=True)
@@ -429,9 +444,8 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
 
 def altered(source: PostgresServer, target: PostgresServer, alterations: Mapping[str, Alteration]) -> Mapping[str, str]:
     """What is wrong with each of some alterations."""
-    return verdicts(
-        source, target, {name: [BASE, one.set, one.change, one.take_back] for name, one in alterations.items()}
-    )
+    steps = {name: (one.set, one.change, one.take_back) for name, one in alterations.items()}
+    return verdicts(source, target, {name: (base_of(*some), *some) for name, some in steps.items()})
 
 
 @pytest.fixture(scope="module", params=PAIRS)
@@ -550,8 +564,10 @@ CHANGED_IN_THE_TARGET = {
 
 @pytest.fixture(scope="module")
 def changed_in_the_target(postgres16: PostgresServer, postgres18: PostgresServer) -> Mapping[str, str]:
-    before = BASE + "ALTER TABLE r SET (fillfactor = 50)"
-    cases = {case: [before, InTarget(change)] for case, change in CHANGED_IN_THE_TARGET.items()}
+    before = "ALTER TABLE r SET (fillfactor = 50)"
+    cases = {
+        case: [base_of(before, change) + before, InTarget(change)] for case, change in CHANGED_IN_THE_TARGET.items()
+    }
     return verdicts(postgres16, postgres18, cases)
 
 
