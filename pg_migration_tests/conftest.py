@@ -46,6 +46,27 @@ MEMORY_NEEDED = 4 * 1024**3
 # What a dump says about the servers and itself rather than about the schema.
 DUMP_HEADER = re.compile(r"^(-- Dumped (from|by) .*|-- Started on .*|\\(un)?restrict .*)\n", re.MULTILINE)
 
+# Two tables, the second of which refers to the first.
+SHOP = """
+CREATE TABLE customers (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name varchar(40) NOT NULL,
+    balance numeric(12, 2) DEFAULT 0,
+    initial text GENERATED ALWAYS AS (left(name, 1)) STORED
+);
+COMMENT ON TABLE customers IS 'Who buys';
+CREATE TABLE orders (
+    id bigint PRIMARY KEY,
+    customer integer NOT NULL REFERENCES customers,
+    placed date
+);
+CREATE INDEX orders_placed ON orders (placed);
+INSERT INTO customers (name) SELECT 'customer ' || n FROM generate_series(1, 100) AS n;
+INSERT INTO orders SELECT n, 1 + n % 100, date '2024-01-01' + n % 365 FROM generate_series(1, 4000) AS n;
+ANALYZE customers, orders;
+"""
+
+
 SERVERS = {"postgres15", "postgres16", "postgres18", "servers_folder"}
 
 
@@ -199,8 +220,8 @@ def postgres15(servers_folder: Path) -> Iterator[PostgresServer]:
     yield from serve(POSTGRES_15, servers_folder)
 
 
-def fresh_database(server: PostgresServer) -> Iterator[str]:
-    url = server.create_database()
+def fresh_database(server: PostgresServer, template: str = "template0") -> Iterator[str]:
+    url = server.create_database(template=template)
     yield url
     server.drop_database(url)
 
@@ -215,3 +236,17 @@ def source_db(postgres16: PostgresServer) -> Iterator[str]:
 def target_db(postgres18: PostgresServer) -> Iterator[str]:
     """URL of an empty database on PostgreSQL 18."""
     yield from fresh_database(postgres18)
+
+
+@pytest.fixture(scope="session")
+def shop_template(postgres16: PostgresServer) -> str:
+    """The name of a database on 16 with two small tables, to make copies of: nobody else may connect to it."""
+    url = postgres16.create_database()
+    postgres16.psql(url, SHOP)
+    return url.rpartition("/")[2]
+
+
+@pytest.fixture
+def shop_db(postgres16: PostgresServer, shop_template: str) -> Iterator[str]:
+    """URL of a database on PostgreSQL 16 with two small tables."""
+    yield from fresh_database(postgres16, shop_template)

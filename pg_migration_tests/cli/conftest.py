@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from pg_migration_tests.conftest import PostgresServer
-from pg_migration_tests.orchestration.conftest import SHOP
 from pg_migration_tests.orchestration.harness import Database
 from pg_migration_tests.programs import SCRIPTS, forking
 
@@ -106,12 +105,11 @@ def terminal(
     programs: Path,
     postgres16: PostgresServer,
     postgres18: PostgresServer,
-    source_db: str,
+    shop_db: str,
     target_db: str,
     tmp_path: Path,
 ) -> Terminal:
     """From two small tables on PostgreSQL 16 to an empty database on PostgreSQL 18."""
-    made = Terminal(Database(postgres16, source_db), Database(postgres18, target_db), tmp_path, programs)
+    made = Terminal(Database(postgres16, shop_db), Database(postgres18, target_db), tmp_path, programs)
     (tmp_path / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
-    made.source.psql(SHOP)
     return made

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pg_migration_tests.cli.conftest import Terminal
-from pg_migration_tests.orchestration.conftest import SHOP
+from pg_migration_tests.conftest import SHOP
 from pg_migration_tests.orchestration.harness import Database
 
 

@@ -9,28 +9,11 @@ import dagster as dg
 import pytest
 
 from pg_migration.orchestration.location import code_location
-from pg_migration_tests.conftest import PostgresServer, fresh_database
+from pg_migration_tests.conftest import SHOP, PostgresServer, fresh_database
 from pg_migration_tests.orchestration.harness import Database, Migrated, Platform, Role
+from pg_migration_tests.revisions import remember
 
-# Two tables, the second of which refers to the first.
-SHOP = """
-CREATE TABLE customers (
-    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name varchar(40) NOT NULL,
-    balance numeric(12, 2) DEFAULT 0,
-    initial text GENERATED ALWAYS AS (left(name, 1)) STORED
-);
-COMMENT ON TABLE customers IS 'Who buys';
-CREATE TABLE orders (
-    id bigint PRIMARY KEY,
-    customer integer NOT NULL REFERENCES customers,
-    placed date
-);
-CREATE INDEX orders_placed ON orders (placed);
-INSERT INTO customers (name) SELECT 'customer ' || n FROM generate_series(1, 100) AS n;
-INSERT INTO orders SELECT n, 1 + n % 100, date '2024-01-01' + n % 365 FROM generate_series(1, 4000) AS n;
-ANALYZE;
-"""
+remember()
 
 
 def serve(source: Database, target: Database, monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Platform]:
@@ -58,10 +41,16 @@ def platform(
 
 
 @pytest.fixture
-def shop(platform: Platform) -> Platform:
+def shop(
+    postgres16: PostgresServer,
+    postgres18: PostgresServer,
+    shop_db: str,
+    target_db: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Iterator[Platform]:
     """As `platform`, with two small tables in the source."""
-    platform.source.psql(SHOP)
-    return platform
+    yield from serve(Database(postgres16, shop_db), Database(postgres18, target_db), monkeypatch, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +89,9 @@ def migrated(migration: Migrated, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 @pytest.fixture
 def clerk(request: pytest.FixtureRequest) -> Iterator[Role]:
     """A role without rights, on both servers."""
-    platform = request.getfixturevalue("migrated" if "migrated" in request.fixturenames else "platform")
+    platform = request.getfixturevalue(
+        next(name for name in ("migrated", "shop", "platform") if name in request.fixturenames)
+    )
     role = Role("clerk", "s/e same")
     ends = (platform.source, platform.target)
     for end in ends:

@@ -13,6 +13,8 @@ from typing import TextIO, cast
 
 import psutil
 
+from pg_migration_tests.revisions import remember
+
 IMPORTED = (
     "dagster._cli",
     "dagster._core.execution.plan.active",
@@ -38,6 +40,9 @@ def prepare() -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     for name in IMPORTED:
         importlib.import_module(name)
+    remember()
+    with sys.modules["dagster"].DagsterInstance.ephemeral():
+        pass
     for name in [name for name in sys.modules if name.startswith(FORGOTTEN)]:
         del sys.modules[name]
     assert psutil.Process().num_threads() == 1, "a fork would lack the other threads"

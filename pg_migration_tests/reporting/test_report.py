@@ -17,8 +17,8 @@ from pg_migration.cli.report import print_report
 from pg_migration.reporting import store
 from pg_migration.reporting.html import charts
 from pg_migration.reporting.model import Report
-from pg_migration_tests.conftest import PostgresServer
-from pg_migration_tests.orchestration.conftest import SHOP, serve
+from pg_migration_tests.conftest import SHOP, PostgresServer
+from pg_migration_tests.orchestration.conftest import serve
 from pg_migration_tests.orchestration.harness import Database, Platform, Run
 
 HOSTILE = '"Order"; </td><script>alert(1)</script> $x$ \x01 & 注文'

@@ -26,8 +26,7 @@ from playwright.sync_api import Page, sync_playwright
 from pg_migration.devtools.servers import HOST, free_port
 from pg_migration.reporting import store
 from pg_migration_tests.cli.conftest import ROOT, Terminal
-from pg_migration_tests.conftest import PostgresServer
-from pg_migration_tests.orchestration.conftest import SHOP
+from pg_migration_tests.conftest import SHOP, PostgresServer
 from pg_migration_tests.orchestration.harness import Database
 
 pytestmark = pytest.mark.system

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from pg_migration_tests.conftest import PostgresServer, fresh_database
-from pg_migration_tests.orchestration.conftest import SHOP, serve
+from pg_migration_tests.conftest import SHOP, PostgresServer, fresh_database
+from pg_migration_tests.orchestration.conftest import serve
 from pg_migration_tests.orchestration.harness import Database, Platform, Run
 
 MORE = """

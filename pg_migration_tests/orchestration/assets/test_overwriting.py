@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pg_migration_tests.conftest import PostgresServer
-from pg_migration_tests.orchestration.conftest import SHOP
+from pg_migration_tests.conftest import SHOP, PostgresServer
 from pg_migration_tests.orchestration.harness import Database, Platform, Run
 
 ALIEN = "CREATE TABLE orders (id bigint PRIMARY KEY, customer integer NOT NULL, placed date)"

@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from pg_migration.postgres.migration import Result
 from pg_migration_tests.orchestration.conftest import serve
 from pg_migration_tests.orchestration.harness import Database, Platform, Role, Run
 
@@ -44,7 +45,11 @@ class Cloud:
     platform: Platform
     mig: Role
 
-    def migrate(self, **config: object) -> Run:
+    def migrate(self, **options: object) -> Result:
+        """By the library. What a run of Dagster's makes of it is seen where `run` is asked."""
+        return self.platform.migrate_directly(**options)
+
+    def run(self, **config: object) -> Run:
         return self.platform.migrate(**config)
 
     @property
@@ -128,9 +133,9 @@ def test_everything_is_as_in_the_source_in_the_first_run(cloud: Cloud, more: str
     cloud.platform.source.psql(public + OF_APP + more)
     if prepared:
         cloud.platform.target.psql(prepared)
-    assert cloud.migrate().failures == {}
+    assert cloud.migrate().failures == ()
     assert cloud.differences == []
-    assert cloud.migrate().failures == {}
+    assert cloud.migrate().failures == ()
     assert cloud.differences == []
 
 
@@ -190,22 +195,18 @@ def test_what_can_not_be_given_is_refused_or_left_out_by_name(cloud: Cloud, case
     if case.target:
         target.psql(case.target)
     before = target.dump()
-    told = cloud.migrate().failures
-    assert set(told) == {"source_schema", "summary"}
-    assert case.said in told["source_schema"]
+    (told,) = cloud.migrate().failures
+    assert case.said in told
     assert target.dump() == before
 
-    done = cloud.migrate(owners="best_effort")
-    assert done.failures == {}
-    assert case.noted in cloud.notes(done)
-    assert done.every_check["post_data", "structure"].passed
-    assert target.psql("SELECT count(*) FROM t") == "50"
-    again = cloud.migrate(owners="best_effort")
-    assert again.failures == {}
-    assert case.noted in cloud.notes(again)
+    for _ in range(2):
+        done = cloud.migrate(owners="best_effort")
+        assert done.failures == ()  # the comparison of the structure found none either
+        assert case.noted in str(done.notes)
+        assert target.psql("SELECT count(*) FROM t") == "50"
 
-    target.psql(case.remedy if ";" in case.remedy else " ".join(_statements(told["source_schema"])))
-    assert cloud.migrate().failures == {}
+    target.psql(case.remedy if ";" in case.remedy else " ".join(_statements(told)))
+    assert cloud.migrate().failures == ()
     assert cloud.differences == []
 
 
@@ -222,13 +223,12 @@ def test_members_without_the_privileges_of_a_role_are_told_how_to_get_them(cloud
         target.psql("ALTER ROLE mig NOINHERIT")
     cloud.platform.source.psql("ALTER SCHEMA public OWNER TO pg_database_owner;" + OF_APP)
     remedies = 0
-    while told := cloud.migrate().failures.get("source_schema"):
-        target.psql(" ".join(_statements(told)))
+    while told := cloud.migrate().failures:
+        target.psql(" ".join(_statements("".join(told))))
         remedies += 1
         # Before 16 a role that does not inherit has to be told first that it may not even create tables.
         assert remedies <= (1 if target.server.version >= 16 else 2)
     assert remedies
-    assert cloud.migrate().failures == {}
     assert cloud.platform.source.psql(OWNERS) == target.psql(OWNERS)
 
 
@@ -238,20 +238,19 @@ OWNERS = "SELECT relname, relowner::regrole FROM pg_class WHERE relnamespace = '
 def test_another_role_goes_on_with_the_work_of_the_first(cloud: Cloud) -> None:
     target = cloud.platform.target
     cloud.platform.source.psql("ALTER SCHEMA public OWNER TO pg_database_owner;" + OF_APP)
-    assert cloud.migrate().failures == {}
+    assert cloud.migrate().failures == ()
     target.psql("CREATE ROLE mig2 LOGIN PASSWORD 'write'")
     try:
         cloud.platform.set(TARGET_URL=Role("mig2", "write").url(target))
         remedies = 0
-        while told := cloud.migrate().failures.get("source_schema"):
-            target.psql(" ".join(_statements(told)))
+        while told := cloud.migrate().failures:
+            target.psql(" ".join(_statements("".join(told))))
             remedies += 1
             assert remedies < 4, told
         assert remedies
-        assert cloud.migrate().failures == {}
         assert cloud.platform.validate().failures == {}
         cloud.platform.set(TARGET_URL=cloud.mig.url(target))
-        assert cloud.migrate().failures == {}
+        assert cloud.migrate().failures == ()
     finally:
         target.psql("DROP OWNED BY mig2; DROP ROLE mig2")
 
@@ -265,8 +264,8 @@ def test_roles_that_are_created_can_own_and_grant_at_once(cloud: Cloud) -> None:
         "GRANT USAGE ON SCHEMA public TO app, svc_new;"
         "GRANT SELECT ON t TO svc_new WITH GRANT OPTION; SET ROLE svc_new; GRANT SELECT ON t TO analyst; RESET ROLE;"
     )
-    assert cloud.migrate(create_roles=True).failures == {}
-    assert cloud.migrate().failures == {}
+    assert cloud.run(create_roles=True).failures == {}
+    assert cloud.run().failures == {}
     assert cloud.differences == []
 
 
@@ -278,9 +277,12 @@ def test_best_effort_does_without_roles_that_the_target_lacks(cloud: Cloud) -> N
         + "CREATE ROLE svc_new; ALTER TABLE u OWNER TO svc_new;"
         "GRANT SELECT ON t TO svc_new, analyst;"
     )
-    assert "owners: best_effort" in cloud.migrate().failures["source_schema"]
-    done = cloud.migrate(owners="best_effort")
+    told = cloud.run().failures
+    assert set(told) == {"source_schema", "summary"}
+    assert "owners: best_effort" in told["source_schema"]
+    done = cloud.run(owners="best_effort")
     assert done.failures == {}
+    assert done.every_check["post_data", "structure"].passed
     assert "it is not given to svc_new" in cloud.notes(done)
     assert 'SELECT to "svc_new" by app is not granted' in cloud.notes(done)
     assert "analyst=r/app" in cloud.platform.target.psql(STATE)
@@ -293,7 +295,7 @@ def test_what_only_a_superuser_may_make_is_told_before_anything_is_touched(cloud
         + "CREATE FUNCTION f(int) RETURNS int LANGUAGE internal"
         " STRICT AS 'int4abs'; CREATE FUNCTION g(int) RETURNS int LANGUAGE sql LEAKPROOF IMMUTABLE AS 'SELECT $1';"
     )
-    told = cloud.migrate().failures["source_schema"]
+    told = cloud.run().failures["source_schema"]
     assert (
         "may not make what only a superuser may, as it has to for function public.f(integer), function public.g" in told
     )
@@ -301,5 +303,5 @@ def test_what_only_a_superuser_may_make_is_told_before_anything_is_touched(cloud
 
 def test_a_position_that_the_switch_does_not_have(cloud: Cloud) -> None:
     cloud.platform.source.psql(TABLES)
-    told = cloud.migrate(owners="perhaps").failures["source_schema"]
+    told = cloud.run(owners="perhaps").failures["source_schema"]
     assert "owners is 'perhaps', but must be true, false or best_effort" in told

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import dagster as dg
 import pytest
 
-from pg_migration_tests.conftest import PostgresServer
-from pg_migration_tests.orchestration.conftest import SHOP, serve
+from pg_migration_tests.conftest import SHOP, PostgresServer
+from pg_migration_tests.orchestration.conftest import serve
 from pg_migration_tests.orchestration.harness import Database, Platform, Role, Run
 
 PASSWORD = "s3same!öpen"

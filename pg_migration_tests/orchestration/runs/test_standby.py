@@ -13,8 +13,8 @@ import psycopg2
 import pytest
 
 from pg_migration.devtools import servers
-from pg_migration_tests.conftest import SETTINGS, PostgresServer
-from pg_migration_tests.orchestration.conftest import SHOP, serve
+from pg_migration_tests.conftest import SETTINGS, SHOP, PostgresServer
+from pg_migration_tests.orchestration.conftest import serve
 from pg_migration_tests.orchestration.harness import Database, Platform, Role, Run
 
 
