@@ -13,12 +13,14 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg2
 import pytest
 from psycopg2 import sql
 
 from pg_migration.devtools import servers
+from pg_migration_tests.programs import forking
 
 # A shell that starts the tests in the background has them ignore SIGINT, and every process that they start as well:
 # what is told to stop that way would go on.
@@ -236,6 +238,13 @@ def source_db(postgres16: PostgresServer) -> Iterator[str]:
 def target_db(postgres18: PostgresServer) -> Iterator[str]:
     """URL of an empty database on PostgreSQL 18."""
     yield from fresh_database(postgres18)
+
+
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Path]:
+    """A folder with programs of Dagster's and ours, forked off one which has imported what they import."""
+    with TemporaryDirectory(prefix="programs-") as folder:  # pytest's own names may be too long for a socket
+        yield from forking(Path(folder))
 
 
 @pytest.fixture(scope="session")

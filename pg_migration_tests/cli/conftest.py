@@ -2,10 +2,9 @@
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,7 +12,7 @@ import yaml
 
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.orchestration.harness import Database
-from pg_migration_tests.programs import SCRIPTS, forking
+from pg_migration_tests.programs import SCRIPTS
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,13 +90,6 @@ class Terminal:
             password = str(urlsplit(url).password)
             assert not any(password in text for text in texts)
             assert not any(password.encode() in content for content in stored)
-
-
-@pytest.fixture(scope="session")
-def programs() -> Iterator[Path]:
-    """Programs that are forked off one which has imported what they import."""
-    with TemporaryDirectory(prefix="programs-") as folder:  # pytest's own names may be too long for a socket
-        yield from forking(Path(folder))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SCRIPTS = Path(sys.executable).parent
-NAMES = ("dagster", "pg_migration")
+NAMES = ("dagster", "dagster-daemon", "pg_migration")
 OURS = Path(__file__).parent
 
 

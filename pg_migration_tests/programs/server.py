@@ -17,6 +17,7 @@ from pg_migration_tests.revisions import remember
 
 IMPORTED = (
     "dagster._cli",
+    "dagster._daemon.cli",
     "dagster._core.execution.plan.active",
     "dagster._core.storage.event_log.sqlite",
     "dagster._core.storage.runs.sqlite",

@@ -32,6 +32,7 @@ from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import MigrationError
 from pg_migration_tests.conftest import POSTGRES_15, PostgresServer, run
+from pg_migration_tests.programs import SCRIPTS
 
 pytestmark = pytest.mark.system
 
@@ -333,8 +334,9 @@ def wait_for(what: str, condition: Callable[[], object], log: Path) -> None:
 class Deployment:
     """The services of docker-compose.yml on ports of this machine."""
 
-    def __init__(self, folder: Path, postgres: PostgresServer, source: str, target: str, storage: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, postgres: PostgresServer, programs: Path, *urls: str) -> None:
+        source, target, storage = urls
+        self.folder, self.programs = folder, programs
         self.home = folder / "dagster_home"
         self.home.mkdir()
         shutil.copy(ROOT / "dagster.yaml", self.home)
@@ -379,7 +381,7 @@ class Deployment:
     def is_healthy(self, name: str) -> bool:
         kind, program, *arguments = self.here(SERVICES[name]["healthcheck"]["test"])
         assert kind == "CMD"
-        command = [Path(sys.executable).parent / program, *arguments]
+        command = [(self.programs if (self.programs / program).exists() else SCRIPTS) / program, *arguments]
         variables = {**os.environ, **self.variables_of(name)}
         return subprocess.run(command, env=variables, capture_output=True, check=False).returncode == 0
 
@@ -397,11 +399,16 @@ class Deployment:
 
 @pytest.fixture
 def deployment(
-    tmp_path: Path, postgres16: PostgresServer, postgres18: PostgresServer, source_db: str, target_db: str
+    tmp_path: Path,
+    programs: Path,
+    postgres16: PostgresServer,
+    postgres18: PostgresServer,
+    source_db: str,
+    target_db: str,
 ) -> Iterator[Deployment]:
     storage = postgres18.create_database()
     postgres16.psql(source_db, "CREATE TABLE answers (id int PRIMARY KEY); INSERT INTO answers VALUES (42), (43)")
-    yield Deployment(tmp_path, postgres18, source_db, target_db, storage)
+    yield Deployment(tmp_path, postgres18, programs, source_db, target_db, storage)
     postgres18.drop_database(storage)
 
 
