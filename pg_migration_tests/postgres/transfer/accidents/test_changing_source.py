@@ -21,7 +21,7 @@ BANK = """
 CREATE TABLE account (id int PRIMARY KEY, balance bigint NOT NULL);
 CREATE TABLE movement (id serial PRIMARY KEY, account int NOT NULL REFERENCES account, amount bigint NOT NULL);
 INSERT INTO account SELECT i, 0 FROM generate_series(1, 2000) i;
-INSERT INTO movement (account, amount) SELECT i % 2000 + 1, 0 FROM generate_series(1, 20000) i;
+INSERT INTO movement (account, amount) SELECT i % 2000 + 1, 0 FROM generate_series(1, 5000) i;
 """
 # Every transaction keeps this true, so it holds in every snapshot, and in no mix of two.
 BALANCED = """
@@ -60,7 +60,7 @@ def test_concurrent_writer(pair: Pair) -> None:
     with writing(pair) as written:
         while not written[0]:
             time.sleep(0.01)
-        assert pair.migrate(chunk_size=2000, partition_threshold=10_000, max_partitions=3).succeeded
+        assert pair.migrate(chunk_size=500, partition_threshold=2500, max_partitions=3).succeeded
     assert pair.target.rows(BALANCED) == [(0,)]
     assert pair.target.rows("SELECT count(*) FROM movement") <= pair.source.rows("SELECT count(*) FROM movement")
     assert pair.target.rows("SELECT convalidated FROM pg_constraint WHERE contype = 'f'") == [(True,)]

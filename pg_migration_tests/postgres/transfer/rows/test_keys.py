@@ -12,7 +12,7 @@ from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration_tests.postgres.transfer.harness import Database, Pair
 
-CUT = LoadSettings(partition_threshold=500, max_partitions=4, chunk_size=100)
+CUT = LoadSettings(partition_threshold=500, max_partitions=4, chunk_size=200)
 
 # Type of the key, and a query of its values.
 CUTTABLE = {

@@ -3,12 +3,14 @@
 Most cases are values that a program which decodes rows is known to change without noticing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
+from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.planning.options import CopyFormat, LoadSettings
-from pg_migration_tests.postgres.transfer.harness import Pair
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.postgres.transfer.harness import Database, Pair, Rows
 
 # Column type and values, as SQL expressions; each case is a table.
 BUILT_IN: dict[str, tuple[str, Sequence[str]]] = {
@@ -215,18 +217,30 @@ def test_text_row_that_looks_like_the_end_of_data(pair: Pair) -> None:
     assert pair.target.rows("SELECT count(*) FROM t") == [(4,)]
 
 
-@pytest.mark.parametrize("copy_format", ["auto", "text"])
-def test_values_of_100_megabytes(pair: Pair, copy_format: CopyFormat) -> None:
-    pair.source.psql(
+LARGE = "SELECT id, octet_length(b), md5(b), octet_length(t), md5(t) FROM large ORDER BY id"
+
+
+@pytest.fixture(scope="module")
+def large(postgres16: PostgresServer) -> Iterator[tuple[str, Rows]]:
+    """A database with values of 100 megabytes, which the server does not compress, and what they are."""
+    url = postgres16.create_database()
+    postgres16.psql(
+        url,
         "CREATE TABLE large (id int PRIMARY KEY, b bytea, t text);"
+        "ALTER TABLE large ALTER b SET STORAGE EXTERNAL, ALTER t SET STORAGE EXTERNAL;"
         r"INSERT INTO large VALUES (1, decode(repeat('00ff5c0a', 25 * 1024 * 1024), 'hex'), 'x'),"
-        r"(2, NULL, repeat(E'\\.' || chr(10), 33 * 1024 * 1024));"
+        r"(2, NULL, repeat(E'\\.' || chr(10), 33 * 1024 * 1024));",
     )
-    pair.load(settings(copy_format))
-    query = "SELECT id, octet_length(b), md5(b), octet_length(t), md5(t) FROM large ORDER BY id"
-    rows = pair.target.rows(query)
+    yield url, Database(postgres16, Side.SOURCE, url).rows(LARGE)
+    postgres16.drop_database(url)
+
+
+@pytest.mark.parametrize("copy_format", ["auto", "text"])
+def test_values_of_100_megabytes(pair: Pair, large: tuple[str, Rows], copy_format: CopyFormat) -> None:
+    pair.source.url, rows = large
     assert [row[0] for row in rows] == [1, 2]
-    assert rows == pair.source.rows(query)
+    pair.load(settings(copy_format))
+    assert pair.target.rows(LARGE) == rows
 
 
 def test_xml(pair15: Pair) -> None:
