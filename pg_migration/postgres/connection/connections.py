@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar
@@ -17,6 +16,7 @@ from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.poolers import check_own_session
 from pg_migration.postgres.connection.session_settings import pin
 from pg_migration.postgres.errors import ConnectionFailed, server_message
+from pg_migration.postgres.execution.worker_pool import WorkerPool
 
 literals.set_up()
 
@@ -24,11 +24,6 @@ Result = TypeVar("Result")
 
 
 CONNECT_TIMEOUT_SECONDS = 15
-INTERRUPT_POLL_SECONDS = 0.2
-CANCEL_AGAIN_SECONDS = 1.0
-
-# Pauses before each further attempt of work whose connection was lost: half a minute in all, for a failover's worth.
-RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 
 # What servers say when they, a role or a database have no connection left.
 FULL_REFUSALS = ("too many", "remaining connection slots", "no more connections allowed")
@@ -105,18 +100,12 @@ class Connections:
 
     def run(self, work: Callable[[], Result]) -> Result:
         """Run ``work`` in a thread and wait for it in such a way that signals still reach the caller."""
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="pg_migration") as pool:
-            pending: Future[Result] = pool.submit(work)
-            try:
-                while not pending.done():
-                    wait([pending], timeout=INTERRUPT_POLL_SECONDS)
-                    self.meanwhile()
-                return pending.result()
-            except BaseException:
-                while not pending.done():  # again, for what has begun its next statement meanwhile
-                    self.cancel()
-                    wait([pending], timeout=CANCEL_AGAIN_SECONDS)
-                raise
+        (result,) = self.pool("call").map(lambda call: call(), [work])
+        return result
+
+    def pool(self, name: str) -> WorkerPool:
+        """Workers that use these connections."""
+        return WorkerPool(name, self.cancel, lambda: self.meanwhile())
 
     def stopped(self) -> threading.Event:
         """A new event, which the next `cancel` sets: for work that would otherwise begin a further statement."""

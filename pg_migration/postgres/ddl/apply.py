@@ -1,6 +1,5 @@
 """Run DDL object by object, so that one that fails costs itself and what needs it, and nothing else."""
 
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from psycopg2.extensions import quote_ident
 from pg_migration.postgres.catalog import SchemaObject
 from pg_migration.postgres.catalog.draft import PG_NAMESPACE
 from pg_migration.postgres.catalog.values_path import application_path
-from pg_migration.postgres.connection.connections import RETRY_SECONDS
+from pg_migration.postgres.connection.retry import Retry
 from pg_migration.postgres.connection.session_settings import SEARCH_PATH, relied_on, set_configs, written_with
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.ddl.make import make
@@ -117,11 +116,8 @@ def _with_loans(connection: Connection, item: SchemaObject, lending: Collection[
 
 def _make(connection: Connection, item: SchemaObject, text: str, application: Sequence[str]) -> Outcome:
     """Make one object, a few times where other sessions are in its way."""
-    made = _attempt(connection, item, application)
-    for pause in RETRY_SECONDS:
-        if not (isinstance(made, Exception) and collided(made)):
-            break
-        time.sleep(pause)
+    made, retry = _attempt(connection, item, application), Retry()
+    while isinstance(made, Exception) and collided(made) and retry.pause():
         made = _attempt(connection, item, application)
     if isinstance(made, psycopg2.Error):
         return Outcome(item, text, error=_message(made))

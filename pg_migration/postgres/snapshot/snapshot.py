@@ -4,7 +4,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,6 +23,7 @@ from pg_migration.postgres.errors import (
     SourceUnprotected,
     server_message,
 )
+from pg_migration.postgres.execution.worker_pool import WorkerPool
 from pg_migration.postgres.snapshot.readers import (
     LOCK_AGAIN_SECONDS,
     MARK,
@@ -203,8 +203,8 @@ class SharedSnapshot:
 class _Sessions:
     """The sessions that are to lock the same tables at one moment."""
 
-    def __init__(self, holder: Connection, planner: Connection, readers: list[Connection]) -> None:
-        self.holder, self.planner, self.readers = holder, planner, readers
+    def __init__(self, pool: WorkerPool, holder: Connection, planner: Connection, readers: list[Connection]) -> None:
+        self._pool, self.holder, self.planner, self.readers = pool, holder, planner, readers
         self.locked = 0  # so many of the readers, from the first on, have the locks
 
     @classmethod
@@ -218,12 +218,11 @@ class _Sessions:
                 return refusal
 
         holder = connections.open(end)
-        with ThreadPoolExecutor(max_workers=max(1, readers), thread_name_prefix="pg_migration open") as pool:
-            found = list(pool.map(opened, range(max(1, readers))))
+        found = connections.pool("open").map(opened, range(max(1, readers)))
         made = [connection for connection in found if not isinstance(connection, ConnectionFailed)]
         if not made:
             raise next(refusal for refusal in found if isinstance(refusal, ConnectionFailed))
-        return cls(holder, planner, made)
+        return cls(connections.pool("lock"), holder, planner, made)
 
     def lock(self, tables: Sequence[Lockable]) -> str | None:
         """Begin the transactions of all, each with all tables locked where there is room for that; a name of what
@@ -233,8 +232,8 @@ class _Sessions:
         self.locked = max(1, min(room, len(self.readers)))
         ends = [self.holder, self.planner, *self.readers]
         wanted = [tables if number < OTHER_READERS + self.locked else () for number in range(len(ends))]
-        with ThreadPoolExecutor(max_workers=len(ends), thread_name_prefix="pg_migration lock") as pool:
-            refusals = [refusal for refusal in pool.map(_begin, ends, wanted) if refusal is not None]
+        begun = self._pool.map(lambda pair: _begin(*pair), zip(ends, wanted, strict=True))
+        refusals = [refusal for refusal in begun if refusal is not None]
         if not refusals:
             return None
         for end in ends:

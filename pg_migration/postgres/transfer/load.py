@@ -4,19 +4,19 @@ A table's indexes and keys are built as soon as its rows are there, by the same 
 receives events, so that it stays free to report them and can be interrupted at any moment.
 """
 
-import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
+from functools import partial
 
 import psycopg2
 
 from pg_migration.postgres.catalog import Address, SchemaObject, TableName
-from pg_migration.postgres.connection.connections import INTERRUPT_POLL_SECONDS, RETRY_SECONDS
+from pg_migration.postgres.connection.retry import Retry
 from pg_migration.postgres.connection.statements import transaction
 from pg_migration.postgres.errors import (
     ConnectionFailed,
@@ -123,7 +123,7 @@ class Load:
         self._chunks: dict[Copy, tuple[RangePlan, Chunk]] = {
             Copy(p.name, r.range.key, c.number): (r, c) for p in plans for r in p.ranges for c in r.chunks
         }
-        self._events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
+        self._tell: Callable[[Event], None]  # to whoever waits for events; the workers are given it
         self._lock = threading.Lock()
         self._schedule: Schedule[Task] = Schedule(self._skip)
         self._stopping = threading.Event()
@@ -139,42 +139,21 @@ class Load:
         if self._mode is Mode.RELOAD:
             self._context.connections.run(self._empty_tables)
         self._draw_graph()
-        threads = [
-            threading.Thread(target=self._work, args=(n,), name=f"pg_migration worker {n}", daemon=True)
-            for n in range(1, self._context.workers + 1)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            yield LoadBegun(tuple(state.plan for state in self._tables.values()), len(threads))
-            yield from self._report(len(threads))
-        finally:
-            self._stopping.set()
-            self._schedule.stop()
-            while any(thread.is_alive() for thread in threads):
-                self._context.connections.cancel()
-                for thread in threads:
-                    thread.join(timeout=1)
-
-    def _report(self, running: int) -> Iterator[Event]:
+        workers = [partial(self._work, number) for number in range(1, self._context.workers + 1)]
+        yield LoadBegun(tuple(state.plan for state in self._tables.values()), len(workers))
         due = time.monotonic() + PROGRESS_SECONDS
-        while running:
-            try:
-                event = self._events.get(timeout=INTERRUPT_POLL_SECONDS)
-            except queue.Empty:
-                self._context.connections.meanwhile()
-            else:
-                if event is None:
-                    running -= 1
-                elif isinstance(event, BaseException):
-                    raise event
-                else:
-                    yield event
+        for event in self._context.connections.pool("worker").events(workers, self._stop):
+            if event is not None:
+                yield event
             # Also while one event follows the other, as small chunks bring about.
             if time.monotonic() >= due:
                 due = time.monotonic() + PROGRESS_SECONDS
                 if (progress := self._progress()).tables:
                     yield progress
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        self._schedule.stop()
 
     def _progress(self) -> Progress:
         states = [s for s in self._tables.values() if s.started is not None and s.copied is None and s.error is None]
@@ -233,7 +212,8 @@ class Load:
     def _needs(self, address: Address) -> frozenset[Address]:
         return self._objects[address].depends_on
 
-    def _work(self, number: int) -> None:
+    def _work(self, number: int, tell: Callable[[Event], None]) -> None:
+        self._tell = tell
         worker = Worker(self._context)
         try:
             while (task := self._schedule.take()) is not None:
@@ -244,12 +224,8 @@ class Load:
                     return
                 self._tell_of_work(number, task, started_at, succeeded)
                 self._schedule.settle(task, succeeded)
-        except BaseException as error:  # told to the thread that waits for events, which decides
-            self._events.put(error)
-            self._schedule.stop()
         finally:
             worker.abandon()
-            self._events.put(None)
 
     def _tell_of_work(self, worker: int, task: Task, started_at: datetime, succeeded: bool) -> None:
         """Tell of a task that had something to do."""
@@ -264,7 +240,7 @@ class Load:
         name = self._context.target_name(self._tables[table].plan.table)
         rows, size = (moved.rows, moved.bytes) if moved is not None else (0, 0)
         finished_at = datetime.now(timezone.utc)
-        self._events.put(WorkDone(worker, activity, name, detail, started_at, finished_at, succeeded, rows, size))
+        self._tell(WorkDone(worker, activity, name, detail, started_at, finished_at, succeeded, rows, size))
 
     def _activity(self, task: Task) -> tuple[str, str] | None:
         """What a task does, and to what; None when it does nothing that takes time."""
@@ -290,21 +266,20 @@ class Load:
         the two sessions live that prove that nothing was lost: the one that holds the snapshot and the one that holds
         the target's lock.
         """
-        pauses, again = iter(RETRY_SECONDS), False
+        retry, again = Retry(self._stopping), False
         while (error := self._attempt(worker, task, again)) is not None:
             if isinstance(error, _Incomplete):
                 return False
             transient = worker.lost_a_connection or isinstance(error, ConnectionFailed) or collided(error)
             worker.abandon()
             if _has_no_place(error) and self._may_leave():
-                self._events.put(WorkerLeft(number, str(error)))
+                self._tell(WorkerLeft(number, str(error)))
                 return None
-            pause = next(pauses, None)
-            if not transient or pause is None or self._stopping.is_set():
+            if not transient or not retry.is_possible:
                 self._give_up(worker, task, error)
                 return False
             self._context.lock.check_held()
-            self._stopping.wait(pause)
+            retry.pause()
             again = True
         return True
 
@@ -380,7 +355,7 @@ class Load:
                 "the ledger in the target does not show all of its chunks, which this run had committed"
             )
         if not state.complete:
-            self._events.put(self._loaded(state, state.copied))
+            self._tell(self._loaded(state, state.copied))
             raise _Incomplete
 
     def _build(self, worker: Worker, task: Build | Alter, again: bool) -> None:
@@ -388,9 +363,9 @@ class Load:
         builds = build_statements(made)
         notes = worker.make(made, builds if isinstance(task, Build) else made.statements[len(builds) :], again)
         for note in notes:
-            self._events.put(ObjectNoted(made, note))
+            self._tell(ObjectNoted(made, note))
         if isinstance(task, Alter):
-            self._events.put(ObjectMade(made))
+            self._tell(ObjectMade(made))
 
     def _finish(self, worker: Worker, state: _TableState) -> None:
         try:
@@ -398,8 +373,8 @@ class Load:
         except psycopg2.Error as error:
             if worker.lost_a_connection or collided(error):
                 raise
-            self._events.put(NotAnalyzed(state.plan, server_message(error)))
-        self._events.put(self._loaded(state, time.monotonic()))
+            self._tell(NotAnalyzed(state.plan, server_message(error)))
+        self._tell(self._loaded(state, time.monotonic()))
 
     def _loaded(self, state: _TableState, now: float) -> TableLoaded:
         copied = state.copied or now
@@ -411,20 +386,20 @@ class Load:
 
     def _fail(self, task: Task, error: str) -> None:
         if isinstance(task, (Build, Alter)):
-            self._events.put(ObjectFailed(self._objects[task.address], error))
+            self._tell(ObjectFailed(self._objects[task.address], error))
             return
         state = self._tables[task.table]
         with self._lock:
             first, state.error = state.error is None, state.error or error
         if first:
-            self._events.put(TableFailed(state.plan, error))
+            self._tell(TableFailed(state.plan, error))
 
     def _skip(self, task: Task, cause: Task) -> None:
         """Tell of an object that was not built because another one failed; its table's own failure was told already."""
         if isinstance(task, Alter) and isinstance(cause, (Build, Alter)) and cause.address != task.address:
             other = self._objects[cause.address]
             made = self._objects[task.address]
-            self._events.put(ObjectFailed(made, f"skipped, because it needs {other.kind} {other.name}, which failed"))
+            self._tell(ObjectFailed(made, f"skipped, because it needs {other.kind} {other.name}, which failed"))
 
 
 def _begin(context: LoadContext, plan: TablePlan, continued: Continued | None) -> _TableState:

@@ -19,7 +19,6 @@ import hashlib
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -245,23 +244,20 @@ def _refute(context: LoadContext, candidates: Sequence[_Candidate]) -> Mapping[T
     refuted: dict[TableName, str] = {}
     stopping = threading.Event()
 
-    def work() -> None:
+    def work(tell: Callable[[tuple[TableName, str]], None]) -> None:
         worker = Worker(context)
         try:
             while not stopping.is_set() and (following := _take(tasks)) is not None:
                 name, task = following
                 if name not in refuted and (reason := _answer(worker, task)) is not None:
                     refuted[name] = reason
-        except BaseException:
-            stopping.set()
-            raise
+                    tell((name, reason))
         finally:
             worker.abandon()
 
-    count = min(context.workers, len(tasks))
-    with ThreadPoolExecutor(max_workers=max(1, count), thread_name_prefix="pg_migration resume") as pool:
-        for done in [pool.submit(work) for _ in range(count)]:
-            done.result()
+    workers = [work] * min(context.workers, len(tasks))
+    for _ in context.connections.pool("resume").events(workers, stopping.set):
+        pass
     return refuted
 
 

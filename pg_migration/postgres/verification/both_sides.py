@@ -1,11 +1,9 @@
 """Ask both sides the same of every table, slice by slice, with a few connections each."""
 
-import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -16,13 +14,9 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.catalog.schema_renaming import quote
 from pg_migration.postgres.catalog.values_path import DEFAULT_PATH, ValuesPath, application_path, fetch_rows
-from pg_migration.postgres.connection.connections import (
-    CANCEL_AGAIN_SECONDS,
-    INTERRUPT_POLL_SECONDS,
-    RETRY_SECONDS,
-    Connections,
-)
+from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.connection.retry import Retry
 from pg_migration.postgres.errors import ConnectionFailed, MigrationError, server_message
 from pg_migration.postgres.snapshot.readers import Reader
 from pg_migration.postgres.snapshot.snapshot import Snapshot
@@ -153,7 +147,7 @@ class BothSides:
             ConnectionFailed, SnapshotLost, SourceUnprotected: as `take`.
             psycopg2.Error: as ``work``, and when connections were lost too often.
         """
-        stopped, pauses = self.connections.stopped(), iter(RETRY_SECONDS)
+        retry = Retry(self.connections.stopped())
         while True:
             taken: dict[Side, Reader] = {}
             try:
@@ -161,9 +155,7 @@ class BothSides:
                     taken[side] = self.take(side)
                 return work([taken[side].connection for side in sides])
             except (ConnectionFailed, psycopg2.Error) as error:
-                lost = is_lost(error, [reader.connection for reader in taken.values()])
-                pause = next(pauses, None) if lost else None
-                if pause is None or stopped.wait(pause):
+                if not is_lost(error, [reader.connection for reader in taken.values()]) or not retry.pause():
                     raise
             finally:
                 for side, reader in taken.items():
@@ -194,29 +186,16 @@ class BothSides:
         """
         tables = [_Asked(slicing, {s: [None] * len(slicing.slices[s]) for s in Side}) for slicing in slicings]
         work = {side: deque((a, n) for a in tables for n in range(len(a.answers[side]))) for side in Side}
-        done: queue.SimpleQueue[Answers[Answer] | BaseException] = queue.SimpleQueue()
         left = len(tables)
         stopped = self.connections.stopped()
-        crews = [_Crew(self, question, s, work[s], done, stopped, min(workers, len(work[s]))) for s in Side]
-        with ThreadPoolExecutor(max_workers=max(1, 2 * workers), thread_name_prefix="pg_migration compare") as pool:
-            working = [pool.submit(crew.work) for crew in crews for _ in range(crew.size)]
-            try:
-                while left:
-                    try:
-                        answers = done.get(timeout=INTERRUPT_POLL_SECONDS)
-                    except queue.Empty:
-                        self.connections.meanwhile()
-                        continue
-                    if isinstance(answers, BaseException):
-                        raise answers
-                    left -= 1
-                    yield answers
-                stopped.set()  # who is waiting for a server need not any more
-            except BaseException:
-                self.connections.cancel()
-                while wait(working, timeout=CANCEL_AGAIN_SECONDS).not_done:
-                    self.connections.cancel()
-                raise
+        crews = [_Crew(self, question, s, work[s], stopped, min(workers, len(work[s]))) for s in Side]
+        crew = [crew.work for crew in crews for _ in range(crew.size)]
+        for answers in self.connections.pool("compare").events(crew, stopped.set):
+            if answers is not None:
+                left -= 1
+                yield answers
+                if not left:
+                    stopped.set()  # who is waiting for a server need not any more
 
 
 @dataclass
@@ -267,38 +246,34 @@ class _Crew(Generic[Answer]):
         question: Question[Answer],
         side: Side,
         tasks: deque[tuple[_Asked[Answer], int]],
-        done: "queue.SimpleQueue[Answers[Answer] | BaseException]",
         stopped: threading.Event,
         size: int,
     ) -> None:
         self.size = size
-        self._sides, self._question, self._side, self._tasks, self._done = sides, question, side, tasks, done
+        self._sides, self._question, self._side, self._tasks = sides, question, side, tasks
         self._stopped = stopped
         self._lock = threading.Lock()
         self._working = size
         self._refusal = f"the {side.value} was not read to the end: the comparison was stopped"
 
-    def work(self) -> None:
+    def work(self, tell: Callable[[Answers[Answer]], None]) -> None:
         """Answer slices until none is left. A worker without a connection leaves its share to the others."""
-        try:
-            self._answer_all()
-        except BaseException as error:  # told to the thread that waits for answers
-            self._done.put(error)
+        self._answer_all(tell)
         with self._lock:
             self._working -= 1
             last = self._working == 0
         while last and (task := self._next()) is not None:
-            self._settle(task, Unanswered(self._refusal))
+            _settle(self._side, task, Unanswered(self._refusal), tell)
 
-    def _answer_all(self) -> None:
+    def _answer_all(self, tell: Callable[[Answers[Answer]], None]) -> None:
         reader: Reader | None = None
         # Renewed by every answer, so that a side which is gone for good costs them once.
-        pauses = iter(RETRY_SECONDS)
+        retry = Retry(self._stopped)
         try:
             while not self._stopped.is_set() and (task := self._next()) is not None:
                 asked, number = task
                 if (refused := asked.refused(self._side)) is not None:
-                    self._settle(task, refused)
+                    _settle(self._side, task, refused, tell)
                     continue
                 try:
                     present, reader = reader, None
@@ -306,21 +281,20 @@ class _Crew(Generic[Answer]):
                 except (MigrationError, psycopg2.Error) as error:
                     self._refusal = str(error)
                     self._tasks.appendleft(task)
-                    if not is_lost(error, ()) or (pause := next(pauses, None)) is None:
+                    if not is_lost(error, ()) or not retry.pause():
                         return
-                    self._stopped.wait(pause)
                     continue
                 answer = self._answer(reader.connection, asked, number)
                 if not reader.connection.closed:
-                    pauses = iter(RETRY_SECONDS)
-                elif (pause := next(pauses, None)) is not None:
+                    retry.renew()
+                elif retry.is_possible:
                     self._tasks.appendleft(task)
-                    self._stopped.wait(pause)
+                    retry.pause()
                     continue
                 if isinstance(answer, Unanswered) or self._sides.snapshots[self._side].readers.are_scarce:
                     self._sides.give(self._side, reader)
                     reader = None
-                self._settle(task, answer)
+                _settle(self._side, task, answer, tell)
         finally:
             if reader is not None:
                 self._sides.give(self._side, reader)
@@ -341,11 +315,14 @@ class _Crew(Generic[Answer]):
             reason = f"{'.'.join(part.name)} can't be read on the {self._side.value}: {server_message(error)}"
             return Unanswered(reason, is_too_large(error))
 
-    def _settle(self, task: tuple[_Asked[Answer], int], answer: Answer | Unanswered) -> None:
-        asked, number = task
-        answers = asked.settle(self._side, number, answer)
-        if answers is not None:
-            self._done.put(answers)
+
+def _settle(
+    side: Side, task: tuple[_Asked[Answer], int], answer: Answer | Unanswered, tell: Callable[[Answers[Answer]], None]
+) -> None:
+    asked, number = task
+    answers = asked.settle(side, number, answer)
+    if answers is not None:
+        tell(answers)
 
 
 def is_lost(error: Exception, connections: Sequence[Connection]) -> bool:

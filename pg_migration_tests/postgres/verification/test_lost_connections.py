@@ -11,12 +11,12 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import discover
+from pg_migration.postgres.connection import retry
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.errors import SnapshotLost
 from pg_migration.postgres.snapshot.readers import Readers
 from pg_migration.postgres.source_changes.drift import describe_drift
-from pg_migration.postgres.verification import both_sides
 from pg_migration.postgres.verification.both_sides import Answers, BothSides, Part, Unanswered
 from pg_migration.postgres.verification.digests import Hashing, count_rows
 from pg_migration.postgres.verification.row_differences import RowDifference, differences
@@ -30,7 +30,7 @@ WORKERS = 2
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(both_sides, "RETRY_SECONDS", (0.01,) * 4)
+    monkeypatch.setattr(retry, "RETRY_SECONDS", (0.01,) * 4)
 
 
 def end_session(connection: Connection) -> None:
@@ -95,7 +95,7 @@ def test_a_table_that_ends_every_session_is_the_only_one_without_an_answer(pair:
     assert found["t"].error.startswith("public.t can't be read on the target: ")
     assert found["t"].source == (10, 0, 0, 0, 0)
     assert found["u"].target == (1,)
-    assert counting.asked == ["t"] * (1 + len(both_sides.RETRY_SECONDS)) + ["u"]
+    assert counting.asked == ["t"] * (1 + len(retry.RETRY_SECONDS)) + ["u"]
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_server_that_is_down_is_waited_for_once(pair: Pair, closing_port: tupl
         assert isinstance(answers.target, Unanswered), name
         assert "can't connect to the target database" in answers.target.reason
     assert found["t"].source == (10, *[0] * 999)
-    assert len(seen) == WORKERS * (1 + len(both_sides.RETRY_SECONDS))
+    assert len(seen) == WORKERS * (1 + len(retry.RETRY_SECONDS))
 
 
 def test_without_the_snapshot_nothing_is_asked_again(pair: Pair) -> None:
@@ -147,7 +147,7 @@ def test_without_the_snapshot_nothing_is_asked_again(pair: Pair) -> None:
 
 
 def test_nobody_waits_for_a_server_after_a_cancel(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(both_sides, "RETRY_SECONDS", (600.0,))
+    monkeypatch.setattr(retry, "RETRY_SECONDS", (600.0,))
     pair.both(TABLES)
     counting = Counting("source", 1, before=threading.Timer(0.2, pair.links.cancel).start)
     found = compare(pair, counting, workers=1)

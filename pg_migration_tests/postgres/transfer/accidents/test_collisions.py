@@ -4,19 +4,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Any
 
 import pytest
 
 from pg_migration.postgres.catalog import discover
+from pg_migration.postgres.connection import retry
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.ddl import apply
 from pg_migration.postgres.errors import AnotherRunActive
 from pg_migration.postgres.ledger import lock as lock_
 from pg_migration.postgres.planning.options import LoadSettings
-from pg_migration.postgres.transfer import load as loading
 from pg_migration.postgres.transfer.events import NotAnalyzed
 from pg_migration_tests.postgres.transfer.harness import Database, Pair
 
@@ -62,9 +61,7 @@ def somebody(database: Database, first: str, then: Callable[[Any], object]) -> I
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The package has a function of the module's name.
-    for module in (loading, import_module("pg_migration.postgres.ddl.apply")):
-        monkeypatch.setattr(module, "RETRY_SECONDS", (0.05,) * 6)
+    monkeypatch.setattr(retry, "RETRY_SECONDS", (0.05,) * 6)
 
 
 def test_a_chunk_that_is_the_victim_of_a_deadlock(pair: Pair) -> None:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from pg_migration.postgres.connection import retry
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import LockLost, SnapshotLost
 from pg_migration.postgres.planning.options import LoadSettings
-from pg_migration.postgres.transfer import load as loading
 from pg_migration_tests.postgres.transfer.harness import Database, Pair
 
 ROWS = 200_000
@@ -58,7 +58,7 @@ def terminating(
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "RETRY_SECONDS", (0.05,) * 6)
+    monkeypatch.setattr(retry, "RETRY_SECONDS", (0.05,) * 6)
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
@@ -78,7 +78,7 @@ def test_gives_up_after_a_bounded_number(pair: Pair) -> None:
     pair.source.psql(BIG)
     with terminating(pair.source, COPIES, times=1000) as killed:
         loaded = pair.load(LoadSettings(chunk_size=10**9, workers=1))
-    assert len(set(killed)) == 1 + len(loading.RETRY_SECONDS)
+    assert len(set(killed)) == 1 + len(retry.RETRY_SECONDS)
     assert loaded.failed["big"].startswith("on the source: ")
     assert pair.target.rows("SELECT count(*) FROM big") == [(0,)]
 
