@@ -6,8 +6,10 @@ from typing import Any
 import dagster as dg
 from tabulate import tabulate
 
+from pg_migration.orchestration.table_results import rows_per_second
 from pg_migration.postgres.catalog import Catalog, Column
 from pg_migration.postgres.connection.literals import readable
+from pg_migration.postgres.figures import Bytes, Seconds, count, duration, size
 from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.preflight import Finding, Severity, worst_first
 from pg_migration.postgres.transfer.events import RangeLoaded, TableLoaded
@@ -39,8 +41,12 @@ def cell(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Bytes):
+        return size(value)
+    if isinstance(value, Seconds):
+        return duration(value)
     if isinstance(value, int):
-        return f"{value:,}"
+        return count(value)
     if isinstance(value, float):
         return f"{value:,.1f}"
     # A cell is one line, and a bar would end it.
@@ -102,14 +108,14 @@ def _column_note(column: Column) -> str | None:
 def catalog_metadata(catalog: Catalog) -> dict[str, Figure]:
     """Counts per kind, and the tables with their sizes."""
     return {
-        "objects": markdown([{"kind": kind, "count": count} for kind, count in sorted(catalog.counts.items())]),
+        "objects": markdown([{"kind": kind, "count": number} for kind, number in sorted(catalog.counts.items())]),
         "tables": markdown(
             [
                 {
                     "table": f"{table.schema}.{table.name}",
                     "columns": len(table.columns),
                     "estimated rows": max(0, round(table.reltuples)) if table.reltuples >= 0 else None,
-                    "bytes": table.bytes,
+                    "bytes": Bytes(table.bytes),
                     "primary key": ", ".join(table.primary_key),
                 }
                 for table in sorted(catalog.tables, key=lambda t: (-t.bytes, t.schema, t.name))
@@ -149,11 +155,6 @@ def range_metadata(done: RangeLoaded) -> dict[str, Figure]:
     return {"dagster/partition_row_count": done.rows, "range_bytes": done.bytes}
 
 
-def rows_per_second(done: TableLoaded) -> int:
-    """Throughput of the copy alone, without indexes."""
-    return round(done.copied_rows / done.seconds) if done.seconds > 0 else 0
-
-
 def plan_metadata(found: Forecast) -> dict[str, Figure]:
     """The plan as asset metadata."""
     return {
@@ -172,13 +173,13 @@ def forecast_rows(found: Forecast) -> list[dict[str, object]]:
             "order": number,
             "table": table.table,
             "rows": table.rows,
-            "bytes": table.bytes,
+            "bytes": Bytes(table.bytes),
             "format": table.wire_format,
             "cut by": table.cut_by,
             "ranges": len(table.ranges),
             "chunks": table.chunks,
             "frozen": table.frozen,
-            "seconds": table.seconds,
+            "seconds": Seconds(table.seconds),
         }
         for number, table in enumerate(found.tables, 1)
     ]

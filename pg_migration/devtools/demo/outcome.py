@@ -18,6 +18,8 @@ from dagster import (
 )
 from psycopg2 import sql
 
+from pg_migration.postgres.figures import checks_told, count, duration
+
 JOB = "migrate"
 TABLES = "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'r' ORDER BY relname"
 
@@ -41,10 +43,7 @@ class TableOutcome:
     @property
     def checks(self) -> str:
         """Both in a few words."""
-        parts = [f"{self.passed} passed"] if self.passed else []
-        if self.failed:
-            parts.append(f"FAILED: {', '.join(self.failed)}")
-        return "; ".join(parts) or "none ran"
+        return checks_told(self.passed, self.failed) or "none ran"
 
 
 def last_run(instance: DagsterInstance, since: datetime) -> DagsterRun | None:
@@ -104,11 +103,11 @@ def table(source: dict[str, int], target: dict[str, int], run: dict[str, TableOu
         lines.append(
             {
                 "relation": name,
-                "rows in source": f"{source[name]:,}",
-                "rows in target": "missing" if rows is None else f"{rows:,}",
+                "rows in source": count(source[name]),
+                "rows in target": "missing" if rows is None else count(rows),
                 "partitions": outcome.partitions,
-                "seconds": "" if outcome.seconds is None else f"{outcome.seconds:.2f}",
-                "rows/s": f"{rows / outcome.seconds:,.0f}" if rows and outcome.seconds else "",
+                "seconds": duration(outcome.seconds),
+                "rows/s": count(rows / outcome.seconds) if rows and outcome.seconds else "",
                 "checks": outcome.checks,
             }
         )

@@ -7,10 +7,11 @@ import dagster as dg
 
 from pg_migration.orchestration.location.names import AFTER_ROWS, SUMMARY
 from pg_migration.orchestration.location.table_assets import Relations
-from pg_migration.orchestration.metadata import Figure, markdown, markdown_text, rows_per_second
+from pg_migration.orchestration.metadata import Figure, markdown, markdown_text
 from pg_migration.orchestration.reports.write import file_report
 from pg_migration.orchestration.runs.begin import begin, is_whole_run
 from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
+from pg_migration.orchestration.table_results import NOT_COPIED, TableResult, table_result
 from pg_migration.postgres.catalog import Phase, TableName
 from pg_migration.postgres.ddl import missing
 from pg_migration.postgres.errors import MigrationError
@@ -20,8 +21,6 @@ from pg_migration.postgres.migration.structure import return_everything
 
 # Taken from the ready steps last: in the job `migrate` it runs whatever became of the others.
 LAST = {"dagster/priority": "-100"}
-
-Row = Mapping[str, object]
 
 
 def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDefinition:
@@ -46,29 +45,28 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
             names = sorted(relations.listings.keys() | {migration.target_name(t) for t in migration.catalog.tables})
         else:
             earlier, names = {}, sorted(relations.listings)
-        rows = [_row(name, migration, earlier.get(name)) for name in names]
+        results = [table_result(migration, name, earlier.get(name)) for name in names]
         if not is_whole_run(context) or not failures:
-            failures += [_left_out(row) for row in rows if row["state"] == "not copied"]
+            failures += [_left_out(result) for result in results if result.state == NOT_COPIED]
         failures += _left_undone(migration)
         if failures and migration.dropped:
             with as_step_failure(migration, context):
                 migration.call(lambda: return_everything(migration))
-        told = dict(zip(names, rows, strict=True))
-        page = file_report(context.instance, migration, relations, told, unfinished_step=SUMMARY)
-        context.log.info("\n" + _text(rows, migration, failures))
+        page = file_report(context.instance, migration, relations, results, unfinished_step=SUMMARY)
+        context.log.info("\n" + _text(results, migration, failures))
         if failures:
-            context.log_event(dg.AssetObservation(context.asset_key, metadata=_metadata(rows, migration, page)))
+            context.log_event(dg.AssetObservation(context.asset_key, metadata=_metadata(results, migration, page)))
         fail_if(failures, f"the migration is not complete, {len(failures)} failure(s)")
         migration.outcomes.at_the_end = True
-        return dg.MaterializeResult(metadata=_metadata(rows, migration, page))
+        return dg.MaterializeResult(metadata=_metadata(results, migration, page))
 
     return summary
 
 
-def _left_out(row: Row) -> str:
+def _left_out(result: TableResult) -> str:
     return (
-        f"{row['table']} is not complete in the target: it was neither copied nor excluded. If it is new in the "
-        f"source, reload the code location and start again"
+        f"{'.'.join(result.name)} is not complete in the target: it was neither copied nor excluded. If it is new in "
+        f"the source, reload the code location and start again"
     )
 
 
@@ -104,55 +102,8 @@ def _left_undone(migration: MigrationRun) -> list[str]:
     return [f"not made, since an earlier step failed: {', '.join(left)}"] if left else []
 
 
-def _row(name: TableName, migration: MigrationRun, earlier: tuple[LoadedRange, ...] | None) -> Row:
-    outcomes = migration.outcomes
-    loaded, checks = outcomes.loaded.get(name), outcomes.checks.get(name, {})
-    # What matters most comes first: the page of the asset has room for five or six columns.
-    return {
-        "table": ".".join(name),
-        "rows": loaded.rows if loaded else sum(r.rows for r in earlier) if earlier else None,
-        "state": _state(name, migration, earlier),
-        "checks": _verdict(checks),
-        "seconds": loaded.seconds if loaded else None,
-        "rows/s": rows_per_second(loaded) if loaded else None,
-        "bytes": loaded.bytes if loaded else sum(r.bytes for r in earlier) if earlier else None,
-        "ranges": len(loaded.ranges) if loaded else len(earlier) if earlier else None,
-    }
-
-
-def _verdict(checks: Mapping[str, bool]) -> str:
-    """In few words, since the table is wide: which failed, or how many passed."""
-    failed = [check for check, passed in checks.items() if not passed]
-    if failed:
-        return f"FAILED: {', '.join(failed)}"
-    return f"{len(checks)} passed" if checks else ""
-
-
-def _state(name: TableName, migration: MigrationRun, earlier: tuple[LoadedRange, ...] | None) -> str:
-    if name in migration.outcomes.loaded:
-        return _how_it_was_loaded(name, migration)
-    if name in migration.outcomes.failed or name in _not_made(migration):
-        return "failed"
-    if earlier:
-        return "copied by " + ", ".join(sorted({f"run {p.run_id[:8]} from snapshot {p.snapshot}" for p in earlier}))
-    return "excluded" if migration.begun and not migration.tables([name]) else "not copied"
-
-
-def _not_made(migration: MigrationRun) -> set[TableName]:
-    return {migration.catalog.target_name(table) for table in migration.not_made("table")}
-
-
-def _how_it_was_loaded(name: TableName, migration: MigrationRun) -> str:
-    outcomes = migration.outcomes
-    if continued := outcomes.loaded[name].continued:
-        return f"continued: {continued}"
-    if reason := outcomes.reloaded.get(name):
-        return f"loaded anew after a run that failed: {reason}"
-    return "copied"
-
-
-def _text(rows: Sequence[Row], migration: MigrationRun, failures: Sequence[str]) -> str:
-    parts = [*migration.cautions, markdown_text(rows)]
+def _text(results: Sequence[TableResult], migration: MigrationRun, failures: Sequence[str]) -> str:
+    parts = [*migration.cautions, markdown_text([result.row for result in results])]
     if (snapshot := migration.snapshot) is not None and migration.outcomes.loaded:
         parts.append(
             f"All that is copied or continued is of the source's snapshot of "
@@ -169,21 +120,17 @@ def _listed(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines) or "none"
 
 
-def _metadata(rows: Sequence[Row], migration: MigrationRun, page: Path | None) -> dict[str, Figure]:
+def _metadata(results: Sequence[TableResult], migration: MigrationRun, page: Path | None) -> dict[str, Figure]:
     outcomes = migration.outcomes
     snapshot = migration.snapshot
     report: dict[str, Figure] = {"report": dg.MetadataValue.path(str(page))} if page is not None else {}
     return {
         **report,
-        "tables": markdown(rows),
+        "tables": markdown([result.row for result in results]),
         **({"snapshot": snapshot.name} if snapshot is not None else {}),
         # Of every table, whichever run copied it.
-        "rows": _total(rows, "rows"),
-        "bytes": _total(rows, "bytes"),
+        "rows": sum(result.rows or 0 for result in results),
+        "bytes": sum(result.bytes or 0 for result in results),
         "notes": dg.MetadataValue.md(_listed([*migration.cautions, *outcomes.notes])),
         "failures": dg.MetadataValue.md(_listed(outcomes.failures)),
     }
-
-
-def _total(rows: Sequence[Row], column: str) -> int:
-    return sum(value for row in rows if isinstance(value := row[column], int))

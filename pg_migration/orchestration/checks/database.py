@@ -9,6 +9,7 @@ from pg_migration.orchestration.metadata import Figure, markdown
 from pg_migration.orchestration.runs.begin import check_every_step
 from pg_migration.orchestration.runs.failures import fail_if
 from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.migration.compare_state import (
     STATE_CHECKS,
     StateCheck,
@@ -104,7 +105,7 @@ def _judged(
         check_name=check.name,
         asset_key=CHECKED,
         passed=not wrong,
-        description="; ".join([examined, *_few(wrong)] if wrong else [f"{examined}, nothing wrong"]),
+        description=f"{examined}; {listed(wrong, MAX_PROBLEMS_TOLD, '; ')}" if wrong else f"{examined}, nothing wrong",
         metadata={
             **_listed("findings", [{"object": f.object, "what": f.what, "wrong": f.wrong} for f in found]),
             "wrong": len(wrong),
@@ -115,11 +116,6 @@ def _judged(
 def _listed(name: str, rows: Sequence[Mapping[str, object]]) -> dict[str, Figure]:
     """A table, where there is something in it: the UI shows a button even for an empty one."""
     return {name: markdown(rows)} if rows else {}
-
-
-def _few(problems: Sequence[str]) -> list[str]:
-    more = len(problems) - MAX_PROBLEMS_TOLD
-    return [*problems[:MAX_PROBLEMS_TOLD], *([f"and {more:,} more"] if more > 0 else [])]
 
 
 def build_known_tables(relations: Relations) -> dg.AssetChecksDefinition:

@@ -16,6 +16,7 @@ from pg_migration.orchestration.metadata import markdown
 from pg_migration.orchestration.runs.concurrency import source_pool
 from pg_migration.orchestration.runs.failures import fail_if
 from pg_migration.postgres.catalog import TableName
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.migration.compare_tables import CONTENT, ROW_COUNT, Verdict, compare_tables
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.verification.both_sides import Answers
@@ -143,11 +144,10 @@ def _content_metadata(verdict: Verdict, found: Answers[Digest]) -> Metadata:
             shown["rows_per_second"] = dg.MetadataValue.int(round(source.rows / found.seconds))
             shown["bytes_per_second"] = dg.MetadataValue.int(round(found.table.bytes / found.seconds))
     if verdict.rows:
-        listed = [{"row": r.row, "is": r.kind, "columns that differ": ", ".join(r.columns)} for r in verdict.rows]
-        shown["first_differences"] = markdown(listed)
+        rows = [{"row": r.row, "is": r.kind, "columns that differ": ", ".join(r.columns)} for r in verdict.rows]
+        shown["first_differences"] = markdown(rows)
     if found.error is None and (ranges := ranges_that_differ(found)):
-        more = f" and {len(ranges) - MAX_RANGES_SHOWN:,} more" if len(ranges) > MAX_RANGES_SHOWN else ""
-        shown["ranges_that_differ"] = dg.MetadataValue.text(", ".join(ranges[:MAX_RANGES_SHOWN]) + more)
+        shown["ranges_that_differ"] = dg.MetadataValue.text(listed(ranges, MAX_RANGES_SHOWN))
     return {**shown, **_cost(found)}
 
 

@@ -8,11 +8,12 @@ import dagster as dg
 from tabulate import tabulate
 
 from pg_migration.orchestration import environment
-from pg_migration.orchestration.metadata import cell, markdown_text, rows_per_second
+from pg_migration.orchestration.metadata import cell, markdown_text
 from pg_migration.orchestration.notifications.message import Message
-from pg_migration.postgres.catalog import TableName
+from pg_migration.orchestration.table_results import TableResult, table_result
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConfigurationError
+from pg_migration.postgres.figures import count
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.reporting.store import PAGE
 
@@ -27,46 +28,30 @@ Row = Mapping[str, object]
 def report_of_run(run: MigrationRun, record: dg.DagsterRun, failures: Sequence[str]) -> Message:
     names = sorted({*run.outcomes.loaded, *run.outcomes.failed, *run.outcomes.checks})
     # What went wrong comes first, then what is large.
-    rows = sorted((_row(run, name) for name in names), key=lambda row: (row["state"] == "copied", -_rows_of(row)))
-    return _message(record, failures, [*run.cautions, *run.outcomes.notes], rows)
+    results = sorted(
+        (table_result(run, name) for name in names), key=lambda result: (result.is_good, -(result.rows or 0))
+    )
+    return _message(record, failures, [*run.cautions, *run.outcomes.notes], results)
 
 
 def report_of_record(record: dg.DagsterRun, reasons: Sequence[str]) -> Message:
     return _message(record, reasons, [], [])
 
 
-def _row(run: MigrationRun, name: TableName) -> dict[str, object]:
-    outcomes = run.outcomes
-    loaded, checks = outcomes.loaded.get(name), outcomes.checks.get(name, {})
-    bad = name in outcomes.failed or not all(checks.values())
-    return {
-        "table": ".".join(name),
-        "rows": loaded.rows if loaded else None,
-        "bytes": loaded.bytes if loaded else None,
-        "seconds": loaded.seconds if loaded else None,
-        "rows/s": rows_per_second(loaded) if loaded else None,
-        "checks": ", ".join(f"{check} {'passed' if passed else 'FAILED'}" for check, passed in checks.items()),
-        "state": "FAILED" if bad else "copied" if loaded else "compared",
-    }
-
-
-def _rows_of(row: Row) -> int:
-    rows = row["rows"]
-    return rows if isinstance(rows, int) else 0
-
-
-def _message(record: dg.DagsterRun, failures: Sequence[str], notes: Sequence[str], rows: Sequence[Row]) -> Message:
+def _message(
+    record: dg.DagsterRun, failures: Sequence[str], notes: Sequence[str], results: Sequence[TableResult]
+) -> Message:
     subject = f"pg_migration: {record.job_name} {'FAILED' if failures else 'succeeded'}: {_database(Side.TARGET)}"
     facts = {
         "source": _address(Side.SOURCE),
         "target": _address(Side.TARGET),
         "run": _link(record.run_id),
         **_report(record.run_id),
-        "tables": f"{len(rows):,}",
-        "rows": f"{sum(map(_rows_of, rows)):,}",
+        "tables": count(len(results)),
+        "rows": count(sum(result.rows or 0 for result in results)),
     }
-    shown = rows[:MAX_ROWS]
-    rest = f"and {len(rows) - len(shown):,} more tables" if len(rows) > len(shown) else ""
+    shown = [result.row for result in results[:MAX_ROWS]]
+    rest = f"and {count(len(results) - MAX_ROWS)} more tables" if len(results) > MAX_ROWS else ""
     parts = [
         "\n".join(f"{name + ':':8} {value}" for name, value in facts.items()),
         _listed("Failures", failures),

@@ -1,7 +1,7 @@
 """From a run and its events to its report."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Any
@@ -11,6 +11,7 @@ from dagster import AssetCheckEvaluation, AssetCheckSeverity, DagsterEventType, 
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.dagster_internals.running import RunStepKeyStatsSnapshot, StepEventStatus
 from pg_migration.orchestration.location.table_assets import Relations
+from pg_migration.orchestration.table_results import TableResult, table_result
 from pg_migration.postgres.catalog import Catalog, TableName
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import MigrationError
@@ -37,7 +38,7 @@ def gather(
     instance: DagsterInstance,
     migration: MigrationRun,
     relations: Relations,
-    told: Mapping[TableName, Mapping[str, object]] | None = None,
+    results: Sequence[TableResult] | None = None,
     unfinished_step: str | None = None,
 ) -> Report:
     """The report of a run, as far as it has come.
@@ -46,8 +47,8 @@ def gather(
         instance: where its events are.
         migration: its state.
         relations: which asset stands for which table.
-        told: by table what the summary says of it (``state``, ``rows``, ``bytes``); without a summary the report is
-            about the tables that the run copied.
+        results: what the summary says of each table; without a summary the report is about the tables that the run
+            copied.
         unfinished_step: the step that asks, whose end can't be known yet.
     """
     found = instance.get_run_record_by_id(migration.run_id)
@@ -77,7 +78,7 @@ def gather(
         left_out=catalog.notices if catalog else (),
         findings=tuple(worst_first(outcomes.findings)),
         plan=outcomes.forecast,
-        tables=_tables(migration, relations, told),
+        tables=_tables(migration, relations, results),
         checks=checks,
         checks_planned=len(
             instance.all_logs(migration.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
@@ -130,14 +131,15 @@ def _options(options: Options) -> dict[str, int | float | bool | str | list[str]
 
 
 def _tables(
-    migration: MigrationRun, relations: Relations, told: Mapping[TableName, Mapping[str, object]] | None
+    migration: MigrationRun, relations: Relations, results: Sequence[TableResult] | None
 ) -> tuple[TableReport, ...]:
     outcomes = migration.outcomes
     work: dict[TableName, list[WorkDone]] = {}
     for done in outcomes.work:
         work.setdefault(done.table, []).append(done)
-    names = set(told) if told is not None else set(outcomes.loaded) | set(outcomes.failed)
-    found = [_table(name, migration, relations, (told or {}).get(name, {}), work.get(name, ())) for name in names]
+    if results is None:
+        results = [table_result(migration, name) for name in {*outcomes.loaded, *outcomes.failed}]
+    found = [_table(result, migration, relations, work.get(result.name, ())) for result in results]
     return tuple(sorted(found, key=_failures_then_size))
 
 
@@ -145,44 +147,33 @@ def _failures_then_size(table: TableReport) -> tuple[bool, int, int, str]:
     return not table.failed, -(table.source_bytes or table.bytes or 0), -(table.rows or 0), table.title
 
 
-def _table(
-    name: TableName,
-    migration: MigrationRun,
-    relations: Relations,
-    told: Mapping[str, object],
-    work: Sequence[WorkDone],
-) -> TableReport:
-    outcomes = migration.outcomes
+def _table(result: TableResult, migration: MigrationRun, relations: Relations, work: Sequence[WorkDone]) -> TableReport:
+    name, outcomes = result.name, migration.outcomes
     loaded, failed = outcomes.loaded.get(name), outcomes.failed.get(name)
     plan = loaded.plan if loaded else failed.plan if failed else None
     listing = relations.listings.get(name)
     source = plan.table.key if plan else (listing.schema, listing.name) if listing else name
-    said = str(told.get("state") or ("copied" if loaded else "failed"))
-    state = ("continued" if loaded.continued else "copied") if loaded else said
+    state = ("continued" if loaded.continued else "copied") if loaded else result.state
     return TableReport(
         schema=name[0],
         name=name[1],
         source=".".join(source),
         state=state,
-        remark=failed.error if failed else said if said != state else None,
-        rows=loaded.rows if loaded else _whole(told.get("rows")),
+        remark=failed.error if failed else result.state if result.state != state else None,
+        rows=result.rows,
         moved_rows=sum(done.rows for done in work) if work else None,
-        bytes=loaded.bytes if loaded else _whole(told.get("bytes")),
+        bytes=result.bytes,
         moved_bytes=sum(done.bytes for done in work) if work else None,
         source_bytes=plan.bytes if plan else None,
-        copy_seconds=loaded.seconds if loaded else None,
+        copy_seconds=result.seconds,
         build_seconds=loaded.build_seconds if loaded else None,
-        ranges=len(loaded.ranges) if loaded else _whole(told.get("ranges")),
+        ranges=result.ranges,
         chunks=plan.chunk_count if plan else None,
         wire_format=plan.wire_format if plan else None,
         started_at=min((done.started_at for done in work), default=None),
         finished_at=max((done.finished_at for done in work), default=None),
         workers=tuple(sorted({done.worker for done in work})),
     )
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) else None
 
 
 def _kinds(migration: MigrationRun, catalog: Catalog | None) -> tuple[KindReport, ...]:

@@ -1,6 +1,6 @@
 """Every run writes a report. One that can't be written is logged and does not fail the run."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import dagster as dg
 from pg_migration.orchestration import environment, load_events
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.reports.collect import gather
-from pg_migration.postgres.catalog import TableName
+from pg_migration.orchestration.table_results import TableResult
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.reporting import store
 
@@ -18,13 +18,13 @@ def file_report(
     instance: dg.DagsterInstance,
     migration: MigrationRun,
     relations: Relations,
-    told: Mapping[TableName, Mapping[str, object]] | None = None,
+    results: Sequence[TableResult] | None = None,
     unfinished_step: str | None = None,
 ) -> Path | None:
     """Write the report of a run as far as it has come; once for each run.
 
     Args:
-        told, unfinished_step: as `pg_migration.orchestration.reports.collect.gather`.
+        results, unfinished_step: as `pg_migration.orchestration.reports.collect.gather`.
 
     Returns:
         The page. None when reports are switched off, or when it could not be written, which is a note of the run then.
@@ -34,7 +34,7 @@ def file_report(
         folder = environment.reports_folder()
         if folder is None:
             return None
-        report = gather(instance, migration, relations, told, unfinished_step)
+        report = gather(instance, migration, relations, results, unfinished_step)
     except Exception as error:
         _note(migration, f"{type(error).__name__}: {error}")
         return None

@@ -7,8 +7,8 @@ from pg_migration.orchestration.location import code_location
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.runs.fan_out import check_queue
 from pg_migration.postgres.errors import ConfigurationError
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.migration.run import MigrationRun, Scope
-from pg_migration.postgres.preflight.finding import listed
 
 TARGET_DDL = dg.AssetKey("target_ddl")
 

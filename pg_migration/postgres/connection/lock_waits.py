@@ -13,6 +13,7 @@ from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.sql_files import sql_file
 
 MAX_STATEMENT_CHARACTERS = 100
@@ -117,8 +118,7 @@ class Watch:
             self._consider(blocker, list(dict.fromkeys(for_what)), now)
 
     def _consider(self, blocker: Blocker, wanted: Sequence[str], now: float) -> None:
-        more = f" and {len(wanted) - 1} more" if len(wanted) > 1 else ""
-        told = f"waiting on the {blocker.side.value}, for {wanted[0]}{more}: {blocker.described}. {blocker.remedy}"
+        told = f"waiting on the {blocker.side.value}, for {listed(wanted, 1)}: {blocker.described}. {blocker.remedy}"
         self._latest[blocker.side] = now, told
         since, due = self._seen.setdefault(blocker, (now, now + TELL_AFTER_SECONDS))
         if now >= due:

@@ -60,6 +60,7 @@ from pg_migration.postgres.errors import (
     StructureConflict,
     server_message,
 )
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger import chunks, own_rows, plans, schema, source_state
 from pg_migration.postgres.ledger import runs as runs_
 from pg_migration.postgres.ledger.chunks import LoadedRange
@@ -84,7 +85,6 @@ from pg_migration.postgres.preflight import (
     look_at_servers,
     rows_to_delete,
 )
-from pg_migration.postgres.preflight.finding import listed
 from pg_migration.postgres.preflight.objects import NOT_COPIED
 from pg_migration.postgres.preflight.resources import CONNECTIONS
 from pg_migration.postgres.roles.reach import Reach, Standing, reach_of, standing_of

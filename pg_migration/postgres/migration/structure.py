@@ -19,6 +19,7 @@ from pg_migration.postgres.ddl import (
     reconcile,
     suspend,
 )
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.transfer.extension_rows import ExtensionFailed, ExtensionRows, copy_extension_rows
 
@@ -223,12 +224,12 @@ def _with_refreshes(catalog: Catalog, wanted: Sequence[SchemaObject]) -> list[Sc
 
 def _left_alone(surplus: Surplus) -> list[str]:
     """What stays in the target although the source does not have it, in a line for each reason."""
-    lines = []
-    for verdict in (Verdict.OWN, Verdict.NEEDED):
-        if staying := [item.identity for item in surplus.staying(verdict)]:
-            more = f" and {len(staying) - MAX_NAMED:,} more" if len(staying) > MAX_NAMED else ""
-            lines.append(f"left alone in the target, since {verdict.value}: {', '.join(staying[:MAX_NAMED])}{more}")
-    return lines
+    staying = {v: [item.identity for item in surplus.staying(v)] for v in (Verdict.OWN, Verdict.NEEDED)}
+    return [
+        f"left alone in the target, since {verdict.value}: {listed(names, MAX_NAMED)}"
+        for verdict, names in staying.items()
+        if names
+    ]
 
 
 def _return_other_objects(run: MigrationRun) -> list[str]:

@@ -4,8 +4,9 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.figures import listed, size
 from pg_migration.postgres.preflight.ends import Ends, ask
-from pg_migration.postgres.preflight.finding import Finding, error, listed, passed, warning
+from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
 
 TRANSACTIONS = "long transactions"
 LOCKS = "locks"
@@ -68,7 +69,7 @@ def replication(ends: Ends, catalog: Catalog) -> list[Finding]:
                 found.append(
                     warning(
                         REPLICATION,
-                        f"nobody reads replication slot {name} of the {side.value}, for which {kept >> 20:,} MB of WAL "
+                        f"nobody reads replication slot {name} of the {side.value}, for which {size(kept)} of WAL "
                         f"are kept{', and all that the migration writes will be' if side is Side.TARGET else ''}",
                         f"Let its subscriber go on, or drop it: SELECT pg_drop_replication_slot('{name}');",
                     )

@@ -67,10 +67,3 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 
 
 _RANKS = (Severity.ERROR, Severity.WARNING, Severity.PASSED)
-
-
-def listed(names: Iterable[str], most: int = 10) -> str:
-    """Names in a row, the last of many left out."""
-    every = list(names)
-    more = f" and {len(every) - most:,} more" if len(every) > most else ""
-    return ", ".join(every[:most]) + more

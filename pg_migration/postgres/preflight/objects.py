@@ -4,8 +4,9 @@ import re
 
 from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.ddl import unsupported
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.preflight.ends import Ends, Intent, ask
-from pg_migration.postgres.preflight.finding import Finding, error, listed, passed, warning
+from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
 
 FEATURES = "features of the target's version"
 EXTENSIONS = "extensions"

@@ -10,10 +10,11 @@ from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.ddl import Judge, Obstacle, acted_for, missing_roles
 from pg_migration.postgres.ddl.permissions import SAID_KINDS
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger.schema import LATEST, version
 from pg_migration.postgres.ledger.schema import SCHEMA as BOOKKEEPING
 from pg_migration.postgres.preflight.ends import Ends, Intent, ask, names_in_target
-from pg_migration.postgres.preflight.finding import Finding, error, listed, passed
+from pg_migration.postgres.preflight.finding import Finding, error, passed
 from pg_migration.postgres.roles.reach import is_reserved, quoted, standing_of
 
 DIFFERENT = "source and target"
@@ -228,8 +229,7 @@ def _by_remedy(role: str, obstacles: Iterable[Obstacle]) -> list[Finding]:
         names = listed(dict.fromkeys(obstacle.object.identity for obstacle in some))
         advice = " ".join(list(dict.fromkeys(obstacle.remedy for obstacle in some))[:MAX_REMEDIES])
         if instead := list(dict.fromkeys(statement for obstacle in some for statement in obstacle.instead)):
-            more = f" (and {len(instead) - MAX_REMEDIES} more)" if len(instead) > MAX_REMEDIES else ""
-            advice += f" Or have its owner run: {'; '.join(instead[:MAX_REMEDIES])};{more}"
+            advice += f" Or have its owner run: {listed(instead, MAX_REMEDIES, '; ')};"
         if all(obstacle.object.kind in SAID_KINDS for obstacle in some):
             advice += " Or set owners: best_effort, which leaves out and names what can't be given"
         found.append(error(OWNERSHIP, f"role {role} of the target may not {reason}, as it has to for {names}", advice))

@@ -9,6 +9,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.free_connections import MIN_CONNECTIONS, SPARE_CONNECTIONS, connections_left
+from pg_migration.postgres.figures import size
 from pg_migration.postgres.preflight.ends import Ends, Intent, ask, names_in_target
 from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
 from pg_migration.postgres.snapshot.readers import OTHER_READERS, room_for_locks
@@ -75,9 +76,9 @@ def disk_space(ends: Ends, catalog: Catalog) -> Finding:
     """
     ((tables, indexes),) = ask(ends.source, "sizes", tables=[table.oid for table in catalog.tables])
     ((present,),) = ask(ends.target, "present_sizes", **names_in_target(catalog))
-    need = f"up to {_size(tables + indexes)} on the target ({_size(tables)} rows, {_size(indexes)} indexes)"
+    need = f"up to {size(tables + indexes)} on the target ({size(tables)} rows, {size(indexes)} indexes)"
     if present:
-        need += f", of which it holds {_size(present)} now"
+        need += f", of which it holds {size(present)} now"
     folder = data_folder(ends.target)
     if folder is None:
         return passed(DISK_SPACE, f"{need}; how much is free there can't be seen from here")
@@ -86,10 +87,10 @@ def disk_space(ends: Ends, catalog: Catalog) -> Finding:
     if free + present < tables + indexes or free < max((table.bytes for table in catalog.tables), default=0):
         return warning(
             DISK_SPACE,
-            f"{need}; {_size(free)} are free in {folder}",
+            f"{need}; {size(free)} are free in {folder}",
             "Make room there before the migration, unless the source's tables are mostly empty space",
         )
-    return passed(DISK_SPACE, f"{need}; {_size(free)} are free in {folder}")
+    return passed(DISK_SPACE, f"{need}; {size(free)} are free in {folder}")
 
 
 def data_folder(target: Connection) -> Path | None:
@@ -98,20 +99,12 @@ def data_folder(target: Connection) -> Path | None:
     The connection must not be in a transaction.
     """
     try:
-        ((folder, proof, size, modified, changed),) = ask(target, "data_directory")
+        ((folder, proof, length, modified, changed),) = ask(target, "data_directory")
     except psycopg2.Error:
         return None  # takes rights that a migration does not need
     try:
         here = Path(proof).stat()
     except OSError:
         return None
-    same = (here.st_size, int(here.st_mtime), int(here.st_ctime)) == (size, modified, changed)
+    same = (here.st_size, int(here.st_mtime), int(here.st_ctime)) == (length, modified, changed)
     return Path(folder) if same else None
-
-
-def _size(count: int) -> str:
-    """Bytes for people, in powers of 1024."""
-    size, units = float(count), ["bytes", "kB", "MB", "GB", "TB"]
-    while size >= 1024 and len(units) > 1:
-        size, units = size / 1024, units[1:]
-    return f"{size:,.1f} {units[0]}" if units[0] != "bytes" else f"{count} bytes"

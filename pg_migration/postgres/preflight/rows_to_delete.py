@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger.own_rows import UnknownRows, Written
-from pg_migration.postgres.preflight.finding import Finding, error, listed, passed, warning
+from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
 
 ROWS_TO_DELETE = "rows that would be deleted"
 

@@ -6,8 +6,9 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.preflight.ends import Ends, ask
-from pg_migration.postgres.preflight.finding import Finding, error, listed, passed, warning
+from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
 
 VERSIONS = "server versions"
 ENCODINGS = "encodings"

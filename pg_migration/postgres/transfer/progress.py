@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from pg_migration.postgres.figures import size
+
 
 @dataclass(frozen=True)
 class TableStatus:
@@ -28,7 +30,7 @@ class TableStatus:
     def __str__(self) -> str:
         text = (
             f"{self.table}: {self.rows:,} of about {self.expected_rows:,} rows ({self.share:.0%}), "
-            f"{self.rows_per_second:,.0f} rows/s, {self.bytes / 2**20:,.1f} MiB"
+            f"{self.rows_per_second:,.0f} rows/s, {size(self.bytes)}"
         )
         if 0 < self.share < 1:
             text += f", about {self.elapsed * (1 - self.share) / self.share:,.0f} s left"

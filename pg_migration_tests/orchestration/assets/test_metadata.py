@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from pg_migration.postgres import figures
 from pg_migration_tests.conftest import SHOP, PostgresServer, fresh_database
 from pg_migration_tests.orchestration.conftest import serve
 from pg_migration_tests.orchestration.harness import Database, Platform, Run
@@ -54,7 +55,7 @@ def test_source_schema_counts_kinds_and_lists_tables(shown: Shown) -> None:
     assert set(listed) == {"public.customers", "public.orders", "public.moods"}
     columns, estimated, size, *_ = listed["public.orders"]
     assert (columns, estimated) == ("3", "4,000")
-    assert int(size.replace(",", "")) == int(shown.source.psql("SELECT pg_table_size('orders')"))
+    assert size == figures.size(int(shown.source.psql("SELECT pg_table_size('orders')")))
 
 
 def test_target_ddl_shows_what_it_ran(shown: Shown) -> None:

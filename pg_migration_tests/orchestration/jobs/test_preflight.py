@@ -185,7 +185,7 @@ def test_space_on_the_target(shop: Platform, monkeypatch: pytest.MonkeyPatch) ->
     assert seen.severity is Severity.PASSED
     assert seen.verdict.endswith(f"are free in {folder}")
     monkeypatch.setattr(resources.shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(100))
-    assert "100 bytes are free in" in the(findings(), Severity.WARNING).verdict
+    assert "100 B are free in" in the(findings(), Severity.WARNING).verdict
 
 
 def test_space_that_can_not_be_seen(shop: Platform, clerk: Role) -> None:

@@ -146,7 +146,7 @@ def test_success_and_failure_reach_both_channels(shop: Platform, post: Post, tmp
     for text in (plain, page, message):
         assert "public.orders" in text
         assert "4,000" in text
-        assert "row_count passed" in text
+        assert "2 passed" in text
         assert f"http://dagster.example.org/runs/{done.result.run_id}" in text
         assert str(tmp_path / done.result.run_id / "report.html") in text
     assert message.startswith(f"*{letter['Subject']}*\n```")

@@ -1,0 +1,54 @@
+"""Figures and lists as people read them, everywhere in the same units and words."""
+
+from collections.abc import Collection, Iterable
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+class Bytes(int):
+    """A number of bytes, to be shown as `size`."""
+
+
+class Seconds(float):
+    """A number of seconds, to be shown as `duration`."""
+
+
+def count(number: float | None) -> str:
+    """With thousands separators; nothing for None."""
+    return "" if number is None else f"{number:,.0f}"
+
+
+def size(number: float | None) -> str:
+    """Bytes in the unit that leaves one to four digits before the point; nothing for None."""
+    if number is None:
+        return ""
+    value, unit = float(number), 0
+    while value >= 1024 and unit < len(UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:,.0f} {UNITS[unit]}" if unit == 0 or value >= 100 else f"{value:,.1f} {UNITS[unit]}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds, minutes or hours, as precise as is of use; nothing for None."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def listed(names: Iterable[str], most: int = 10, separator: str = ", ") -> str:
+    """Names in a row, the last of many left out and counted."""
+    every = list(names)
+    more = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return separator.join(every[:most]) + more
+
+
+def checks_told(passed: int, failed: Collection[str]) -> str:
+    """How many checks passed, and which failed, in few words; nothing where none was made."""
+    parts = [f"{passed:,} passed"] if passed else []
+    if failed:
+        parts.append(f"FAILED: {', '.join(failed)}")
+    return "; ".join(parts)
