@@ -20,6 +20,7 @@ from pg_migration.postgres.catalog.model import (
     TableName,
 )
 from pg_migration.postgres.catalog.model import Sequence as SequenceModel
+from pg_migration.postgres.catalog.objects.table_constraints import is_late_not_null
 from pg_migration.postgres.catalog.objects.table_rows import FOREIGN_KEY, PRIMARY_KEY, TableRows
 from pg_migration.postgres.catalog.objects.tables import not_null_declaration
 from pg_migration.postgres.catalog.ordering.dependencies import Assembly, assign_phases, in_order
@@ -296,7 +297,7 @@ class Finisher:
             generated=row["generated"],
             is_local=row["is_local"],
             not_null_constraint=None if constraint is None else not_null_declaration(constraint),
-            not_null_is_valid=constraint is None or constraint["valid"],
+            not_null_comes_later=is_late_not_null(self.tables, table, row),
             storage=row["storage"],
             statistics=-1 if row["statistics"] is None else row["statistics"],
             options=_options((row["options"] or "").split(", ")),

@@ -64,8 +64,9 @@ class Column:
 
     ``type`` is for people; ``ddl_type``, ``collation`` and ``default`` are for DDL: fully qualified, every identifier
     quoted, in the target's schema names. ``not_null_constraint`` is what a NOT NULL with a name says in DDL (from 18
-    on), None where it has none or somebody else's rows were never checked against it. ``storage`` is the word for
-    SET STORAGE, also where it is the type's own; ``options`` are what SET (...) sets.
+    on), None where a parent brings it. ``not_null_comes_later``: rows were never checked against it, or a statement of
+    its own checks them after the load. ``storage`` is the word for SET STORAGE, also where it is the type's own;
+    ``options`` are what SET (...) sets.
     """
 
     name: str
@@ -80,7 +81,7 @@ class Column:
     generated: str
     is_local: bool = True
     not_null_constraint: str | None = None
-    not_null_is_valid: bool = True
+    not_null_comes_later: bool = False
     storage: str = ""
     statistics: int = -1
     options: tuple[tuple[str, str], ...] = ()

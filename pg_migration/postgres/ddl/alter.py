@@ -184,7 +184,7 @@ def _literal(value: str) -> str:
 
 
 def _is_not_null(column: Column) -> bool:
-    return column.not_null and column.not_null_is_valid
+    return column.not_null and not column.not_null_comes_later
 
 
 def _same_not_null(ours: Column, theirs: Column) -> bool:

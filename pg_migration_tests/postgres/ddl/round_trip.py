@@ -109,11 +109,13 @@ def migrate(
             execute(target, statement)
         first = [item for item in plan.create if item.phase is Phase.PRE_DATA]
         made = apply(target, first, settings=ours.settings)
-        later = [item for item in plan.create if item.phase is not Phase.PRE_DATA]
-        # The server makes indexes of partitions on its own. Alterations have numbers, which count what is still to do.
-        if any(item.kind == "partition" for item in first):
-            now = {item.address: item for item in missing(ours, discover(target, names))}
-            later = [item for item in later if item.kind == "settings" or item == now.get(item.address)]
+        # As a run does it: what the server has made on its own is there by now.
+        failed = {outcome.object.address for outcome in made if not outcome.made}
+        later = [
+            item
+            for item in missing(ours, discover(target, names))
+            if item.phase is not Phase.PRE_DATA and (item.kind != "settings" or item.address not in failed)
+        ]
         done = Migrated(ours, plan, [*made, *apply(target, later, made, ours.settings)])
         if not done.failures:
             changed = plan.drop or done.outcomes

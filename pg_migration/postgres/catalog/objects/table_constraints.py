@@ -71,17 +71,7 @@ def validations(rows: TableRows, table: Row) -> Iterator[Draft]:
     has it from another parent as well, has it checked from the start.
     """
     for row in rows.constraints.get(table["oid"], ()):
-        if row["type"] not in (CHECK, NOT_NULL) or is_own(table, row) or not row["valid"]:
-            continue
-        above = [
-            other
-            for parent in table["parents"] or ()
-            for other in rows.constraints.get(parent, ())
-            if other["type"] == row["type"]
-            and other["enforced"]
-            and (other["columns"] == row["columns"] if row["type"] == NOT_NULL else other["name"] == row["name"])
-        ]
-        if not above or any(other["valid"] for other in above):
+        if row["type"] not in (CHECK, NOT_NULL) or not (above := _unchecked_above(rows, table, row)):
             continue
         name = above[0]["name"]
         yield Draft(
@@ -95,6 +85,29 @@ def validations(rows: TableRows, table: Row) -> Iterator[Draft]:
             requires={Address(PG_CONSTRAINT, other["oid"]) for other in above},
             replaceable=True,
         )
+
+
+def is_late_not_null(rows: TableRows, table: Row, column: Row) -> bool:
+    """Whether a column's NOT NULL is made or checked by a statement of its own, after the rows have come."""
+    return any(
+        not row["valid"] or _unchecked_above(rows, table, row)
+        for row in rows.constraints_of(table, NOT_NULL)
+        if row["columns"] == [column["name"]]
+    )
+
+
+def _unchecked_above(rows: TableRows, table: Row, constraint: Row) -> list[Row]:
+    """The constraints that a valid one of a child comes from, where no parent has checked its own; else nothing."""
+    if is_own(table, constraint) or not constraint["valid"]:
+        return []
+    same = "columns" if constraint["type"] == NOT_NULL else "name"
+    above = [
+        other
+        for parent in table["parents"] or ()
+        for other in rows.constraints.get(parent, ())
+        if other["type"] == constraint["type"] and other["enforced"] and other[same] == constraint[same]
+    ]
+    return [] if any(other["valid"] for other in above) else above
 
 
 def keys(rows: TableRows, table: Row) -> Iterator[Draft]:
