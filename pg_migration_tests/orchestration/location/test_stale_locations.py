@@ -67,3 +67,12 @@ def test_the_first_foreign_key_came_later(platform: Platform) -> None:
     assert not succeeded
     assert "no step foreign_keys" in told
     assert "public.child" in told
+
+
+def test_the_first_foreign_key_of_a_schema_came_later(shop: Platform) -> None:
+    shop.set(SOURCE_SCHEMA="public,other")
+    shop.source.psql("CREATE SCHEMA other; CREATE TABLE other.child (id integer PRIMARY KEY, up integer)")
+    stale = shop.reload()
+    shop.source.psql("ALTER TABLE other.child ADD CONSTRAINT later FOREIGN KEY (up) REFERENCES customers")
+    assert launch(shop, stale, "migrate") == (True, "")
+    assert shop.target.psql("SELECT count(*) FROM pg_constraint WHERE conname = 'later'") == "1"
