@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from pg_migration.postgres.catalog import Phase, SchemaObject, Table
+from pg_migration.postgres.connection.literals import readable
 from pg_migration.postgres.ddl import suspend
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.sequences import set_sequences
@@ -109,5 +110,5 @@ def _record(run: MigrationRun, event: Event) -> None:
     elif isinstance(event, WorkerLeft):
         run.note_worker_left(event)
     elif isinstance(event, Progress):
-        run.log.info(str(event))
+        run.log.info(readable(str(event)))
         run.call(run.check_held)

@@ -7,6 +7,7 @@ from functools import partial
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Phase, Table, TableName, matches
+from pg_migration.postgres.connection.literals import readable
 from pg_migration.postgres.ddl import suspend
 from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.ledger.chunks import LoadedRange
@@ -113,7 +114,8 @@ def repair_tables(
         run.fail(damage.error or "")
     damages = [damage for damage in found if damage.error is None]
     for damage in damages:
-        run.log.warning(f"{'.'.join(run.target_name(damage.table))} differs in {', '.join(damage.keys)}; reloading")
+        differing = f"{'.'.join(run.target_name(damage.table))} differs in {', '.join(damage.keys)}; reloading"
+        run.log.warning(readable(differing))
     if damages:
         yield from follow(run, _reload(run, damages))
         run.call(lambda: set_sequences(run, [damage.table for damage in damages], every=False))

@@ -129,7 +129,7 @@ def run_bytes(end: Database, text: str) -> None:
 
 
 @pytest.mark.parametrize("encoded", [("SQL_ASCII", "SQL_ASCII")], indirect=True)
-def test_names_and_texts_of_no_encoding(encoded: Pair) -> None:
+def test_names_and_texts_of_no_encoding(encoded: Pair, caplog: pytest.LogCaptureFixture) -> None:
     pair = encoded
     run_bytes(pair.source, ODD)
     for _ in range(2):
@@ -145,6 +145,8 @@ def test_names_and_texts_of_no_encoding(encoded: Pair) -> None:
     done = pair.repair()
     assert done.succeeded, done.failures
     pair.check_equal()
+    assert r"keyed\xe9 differs in all; reloading" in caplog.text
+    caplog.text.encode()  # what is logged can be written down
 
 
 def dumped(end: Database) -> bytes:
