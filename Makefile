@@ -15,6 +15,9 @@ ifneq ($(AREA),)
   endif
 endif
 
+# Tests start many processes, which compile everything anew where this forbids them to keep it.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo ui check test lint coverage bench chaos clean
 

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import psycopg2
 import pytest
@@ -98,6 +98,20 @@ def needs_server(item: pytest.Item) -> bool:
     return not SERVERS.isdisjoint(item.fixturenames) or any("request" in names for names in asking)
 
 
+def memory() -> Path | None:
+    """A folder of the machine's memory with room for servers, if there is one."""
+    if not SHARED_MEMORY.is_dir():
+        return None
+    found = os.statvfs(SHARED_MEMORY)
+    roomy = found.f_bavail * found.f_frsize >= MEMORY_NEEDED
+    # Where root's home is closed, programs are copied beside the servers; in a container nothing may run there.
+    return SHARED_MEMORY if roomy and not found.f_flag & os.ST_NOEXEC else None
+
+
+# Where servers are made that live no longer than a test. To make a database takes a tenth of the time there.
+TEMPORARY = memory() or Path(gettempdir())
+
+
 @dataclass
 class PostgresServer:
     """A running server of the test session."""
@@ -173,22 +187,9 @@ def run(command: list[str | Path], text: str = "") -> str:
 @pytest.fixture(scope="session")
 def servers_folder() -> Iterator[Path]:
     """Where the session's servers live: not in pytest's own folders, which only their owner can enter."""
-    folder = servers.temporary_folder("pg_migration_tests-", servers.server_account(), memory())
+    folder = servers.temporary_folder("pg_migration_tests-", servers.server_account(), TEMPORARY)
     yield folder
     servers.demolish(folder)
-
-
-def memory() -> Path | None:
-    """A folder of the machine's memory with room for servers, if there is one.
-
-    To make a database there takes the server a tenth of the time that it takes on a disk.
-    """
-    if not SHARED_MEMORY.is_dir():
-        return None
-    found = os.statvfs(SHARED_MEMORY)
-    roomy = found.f_bavail * found.f_frsize >= MEMORY_NEEDED
-    # Where root's home is closed, programs are copied beside the servers; in a container nothing may run there.
-    return SHARED_MEMORY if roomy and not found.f_flag & os.ST_NOEXEC else None
 
 
 def serve(installation: servers.Installation, folder: Path) -> Iterator[PostgresServer]:

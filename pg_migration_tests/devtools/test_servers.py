@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from pg_migration.devtools import servers
-from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.conftest import TEMPORARY, PostgresServer
 
 pytestmark = pytest.mark.system
 
@@ -27,6 +27,12 @@ def query(url: str, statement: str) -> object:
             return value
     finally:
         connection.close()
+
+
+@pytest.fixture(autouse=True)
+def temporary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where folders that root's servers can reach are made."""
+    monkeypatch.setattr(tempfile, "tempdir", str(TEMPORARY))
 
 
 @pytest.fixture

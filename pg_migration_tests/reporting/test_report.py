@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pandas as pd
 import pytest
 
 from pg_migration.cli.report import print_report
@@ -140,6 +139,8 @@ def test_its_timeline_shows_who_did_what_when(filed: Filed) -> None:
 
 
 def test_its_tables_are_csv_too(filed: Filed) -> None:
+    import pandas as pd  # half a second, which other tests need not wait for
+
     tables = pd.read_csv(filed.place / store.TABLES)
     assert dict(zip(tables["name"], tables["state"], strict=True))[HOSTILE] == "copied"
     assert int(tables["rows"].sum()) == 6100

@@ -1,5 +1,6 @@
 """The benchmark runs every method on a little data, and writes its table and its picture."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pg_migration.devtools.benchmark.measuring import Cost, Failed, measure
 from pg_migration.devtools.benchmark.methods import METHODS
 from pg_migration.devtools.benchmark.report import Result, draw_scaling, markdown, scaling_markdown
 from pg_migration.devtools.servers import embedded
+from pg_migration_tests.conftest import TEMPORARY
 
 pytestmark = pytest.mark.system
 
@@ -32,6 +34,7 @@ def test_a_little_by_every_method(tmp_path: Path) -> None:
             *("--datasets", *chosen, "--methods", *methods),
             *("--bindir", str(tmp_path / bindir.relative_to(wheel.parent))),
         ],
+        env={**os.environ, "TMPDIR": str(TEMPORARY)},
         capture_output=True,
         text=True,
         check=False,

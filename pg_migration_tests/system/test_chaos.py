@@ -1,9 +1,12 @@
 """The program that lets accidents happen tells what became of each."""
 
+import os
 import subprocess
 import sys
 
 import pytest
+
+from pg_migration_tests.conftest import TEMPORARY
 
 pytestmark = pytest.mark.system
 
@@ -16,6 +19,7 @@ def test_accidents() -> None:
             *(sys.executable, "-m", "pg_migration.devtools.chaos", "--kills", "0", "--seed", "1"),
             *(argument for name in ACCIDENTS for argument in ("--only", name)),
         ],
+        env={**os.environ, "TMPDIR": str(TEMPORARY)},
         capture_output=True,
         text=True,
         check=False,

@@ -17,17 +17,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg2
 import pytest
-from playwright.sync_api import Page, sync_playwright
 
 from pg_migration.devtools.servers import HOST, free_port
 from pg_migration.reporting import store
 from pg_migration_tests.cli.conftest import ROOT, Terminal
 from pg_migration_tests.conftest import SHOP, PostgresServer
 from pg_migration_tests.orchestration.harness import Database
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.system
 
@@ -252,11 +254,13 @@ def terminal(
 
 
 @pytest.fixture
-def page(api: Api) -> Iterator[Page]:
+def page(api: Api) -> Iterator["Page"]:
     """A window of a browser; what goes wrong in it is seen within seconds."""
     browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if browser is None:
         pytest.skip(f"no Chromium here: none of {', '.join(BROWSERS)} is in PATH")
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=BROWSER_OPTIONS)
         window = chromium.new_page(base_url=api.url, viewport={"width": 1500, "height": 900})
@@ -265,7 +269,7 @@ def page(api: Api) -> Iterator[Page]:
         chromium.close()
 
 
-def test_materialize_all_from_an_empty_instance(api: Api, terminal: Terminal, page: Page) -> None:
+def test_materialize_all_from_an_empty_instance(api: Api, terminal: Terminal, page: "Page") -> None:
     """The first thing that many people press. It has to be the first test, too."""
     location = api.wait("the code location", api.location)
     assert location["__typename"] == "RepositoryLocation", location
@@ -372,7 +376,7 @@ def test_three_runs_share_one_snapshot_of_a_changing_source(api: Api, terminal: 
     terminal.assert_secret(api.log.read_text())
 
 
-def test_in_the_ui(api: Api, terminal: Terminal, page: Page) -> None:
+def test_in_the_ui(api: Api, terminal: Terminal, page: "Page") -> None:
     """From the graph to the evidence, as people click."""
     api.wait("the code location", api.location)
     job = f"/locations/{MODULE}/jobs/migrate"

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -20,15 +20,13 @@ import pytest
 from pg_migration.devtools.demo import flights
 from pg_migration.devtools.demo.__main__ import DATABASE, Demo, main
 from pg_migration.devtools.servers import server_account
-from pg_migration_tests.conftest import PostgresServer, memory
+from pg_migration_tests.conftest import TEMPORARY, PostgresServer
 
 pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parent.parent.parent
 ROWS = {"flights": 336_776, "weather": 26_115, "planes": 3_322, "airports": 1_458, "airlines": 16}
 PATIENCE_SECONDS = 120
-# To make databases on a disk takes longer.
-TEMPORARY = str(memory() or gettempdir())
 
 
 def table(output: str) -> dict[str, list[str]]:
@@ -69,7 +67,7 @@ def test_make_demo_in_a_clean_folder(place: Path) -> None:
         done = subprocess.run(
             ["make", *targets, f"PYTHON={sys.executable}"],
             cwd=clone,
-            env={**kept, "TMPDIR": TEMPORARY, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**kept, "TMPDIR": str(TEMPORARY), "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -125,7 +123,7 @@ def demo(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pg_migration.devtools.demo", command, "--folder", folder],
         cwd=ROOT,
-        env={**os.environ, "TMPDIR": TEMPORARY},
+        env={**os.environ, "TMPDIR": str(TEMPORARY)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -188,7 +186,7 @@ def test_ui(folder: Path) -> None:
     command = [sys.executable, "-m", "pg_migration.devtools.demo", "ui", "--folder", folder]
     with log.open("w") as output:
         server = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, "TMPDIR": TEMPORARY}, stdout=output, stderr=output
+            command, cwd=ROOT, env={**os.environ, "TMPDIR": str(TEMPORARY)}, stdout=output, stderr=output
         )
     try:
         end = time.monotonic() + PATIENCE_SECONDS

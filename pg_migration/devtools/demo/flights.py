@@ -6,7 +6,6 @@ from importlib.resources import files as resources
 from io import StringIO
 from pathlib import Path
 
-import pandas as pd
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
@@ -68,6 +67,8 @@ def _locate(name: str) -> Path:
 
 def _copy(connection: Connection, table: str, file: Path) -> None:
     # As text: PostgreSQL reads the digits as they stand in the file, NA has become a missing value.
+    import pandas as pd  # takes half a second, which no other command need wait for
+
     rows = pd.read_csv(file, dtype=str)
     text = StringIO()
     rows.to_csv(text, index=False)

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import psycopg2
 from dagster import (
     AssetKey,
@@ -19,6 +19,9 @@ from dagster import (
 from psycopg2 import sql
 
 from pg_migration.postgres.figures import checks_told, count, duration
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 JOB = "migrate"
 TABLES = "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'r' ORDER BY relname"
@@ -94,7 +97,7 @@ def count_rows(url: str, schema: str) -> dict[str, int]:
         connection.close()
 
 
-def table(source: dict[str, int], target: dict[str, int], run: dict[str, TableOutcome]) -> pd.DataFrame:
+def table(source: dict[str, int], target: dict[str, int], run: dict[str, TableOutcome]) -> "pd.DataFrame":
     """One line per relation of the source, the largest first."""
     lines = []
     for name in sorted(source, key=lambda name: -source[name]):
@@ -112,6 +115,8 @@ def table(source: dict[str, int], target: dict[str, int], run: dict[str, TableOu
             }
         )
     # As the index, because pandas aligns that to the left.
+    import pandas as pd
+
     return pd.DataFrame(lines).set_index("relation").rename_axis(index=None, columns="relation")
 
 

@@ -5,10 +5,15 @@ from collections.abc import Callable
 import pytest
 
 from pg_migration_tests.conftest import SHOP, PostgresServer
-from pg_migration_tests.orchestration.harness import Database, Platform, Run
+from pg_migration_tests.orchestration.harness import Database, Migrated, Platform, Run
 
 ALIEN = "CREATE TABLE orders (id bigint PRIMARY KEY, customer integer NOT NULL, placed date)"
 ROWS = "INSERT INTO orders VALUES (1, 1, NULL), (2, 1, NULL)"
+
+
+@pytest.fixture(scope="module")
+def migration(migrate_once: Callable[..., Migrated]) -> Migrated:
+    return migrate_once()
 
 
 def rows(database: Database, table: str = "orders") -> int:
@@ -91,10 +96,9 @@ def test_statistics_that_were_reset_accuse_nobody(shop: Platform) -> None:
     assert "written to" not in "\n".join(shop.migrate().log)
 
 
-def test_a_table_made_anew_by_others_is_not_ours(shop: Platform) -> None:
-    assert shop.migrate().success
-    shop.target.psql(f"DROP TABLE orders; {ALIEN}; {ROWS}")
-    assert "public.orders (2 rows): the table was made anew since it was loaded" in refusal(shop, shop.migrate)
+def test_a_table_made_anew_by_others_is_not_ours(migrated: Platform) -> None:
+    migrated.target.psql(f"DROP TABLE orders; {ALIEN}; {ROWS}")
+    assert "public.orders (2 rows): the table was made anew since it was loaded" in refusal(migrated, migrated.migrate)
 
 
 def test_a_table_that_was_never_loaded_is_not_ours(shop: Platform) -> None:
@@ -103,61 +107,57 @@ def test_a_table_that_was_never_loaded_is_not_ours(shop: Platform) -> None:
     assert "public.orders" in refusal(shop, shop.migrate)
 
 
-def test_another_source_is_named(shop: Platform, postgres16: PostgresServer) -> None:
-    assert shop.migrate().success
+def test_another_source_is_named(migrated: Platform, postgres16: PostgresServer) -> None:
     other = postgres16.create_database()
     name = other.rpartition("/")[2]
     try:
         postgres16.psql(other, SHOP)
-        first, shop.source = shop.source, Database(postgres16, other)
-        shop.set(SOURCE_URL=other)
-        said = refusal(shop, shop.migrate)
+        first, migrated.source = migrated.source, Database(postgres16, other)
+        migrated.set(SOURCE_URL=other)
+        said = refusal(migrated, migrated.migrate)
         assert f"loaded from another source, another database of this server, {first.url.rpartition('/')[2]}" in said
         assert name not in said
-        assert shop.migrate(overwrite_existing_rows=True).success
-        assert shop.migrate().success, "now it is this source's"
+        assert migrated.migrate(overwrite_existing_rows=True).success
+        assert migrated.migrate().success, "now it is this source's"
     finally:
-        shop.set(SOURCE_URL=None)
+        migrated.set(SOURCE_URL=None)
         postgres16.drop_database(other)
 
 
-def test_a_ledger_that_was_copied_with_its_database(shop: Platform) -> None:
-    assert shop.migrate().success
-    server, name = shop.target.server, shop.target.url.rpartition("/")[2]
+def test_a_ledger_that_was_copied_with_its_database(migrated: Platform) -> None:
+    server, name = migrated.target.server, migrated.target.url.rpartition("/")[2]
     clone = server.url(f"{name}_clone")
     server.psql(server.url(), f'CREATE DATABASE "{name}_clone" TEMPLATE "{name}"')
     try:
-        shop.target = Database(server, clone)
-        shop.set(TARGET_URL=clone)
+        migrated.target = Database(server, clone)
+        migrated.set(TARGET_URL=clone)
         assert (
             "the bookkeeping was copied here with the database; it is that of a target another database of this "
-            in (said := refusal(shop, shop.migrate))
+            in (said := refusal(migrated, migrated.migrate))
         )
         assert name in said
     finally:
         server.drop_database(clone)
 
 
-def test_a_ledger_of_an_earlier_version(shop: Platform) -> None:
-    assert shop.migrate().success
-    shop.target.psql(
+def test_a_ledger_of_an_earlier_version(migrated: Platform) -> None:
+    migrated.target.psql(
         "ALTER TABLE _pg_migration.run DROP COLUMN identities;"
         "DROP TABLE _pg_migration.target_state, _pg_migration.version"
     )
-    shop.target.psql("UPDATE _pg_migration.run SET source_server = 'before a restart'")
-    assert shop.migrate().success
-    shop.target.psql("UPDATE _pg_migration.run SET identities = NULL, source = 'postgresql://u@elsewhere:5432/db'")
-    shop.target.psql("UPDATE _pg_migration.run SET source_server = 'before a restart'")
-    assert "loaded from another source, at postgresql://u@elsewhere:5432/db" in refusal(shop, shop.migrate)
+    migrated.target.psql("UPDATE _pg_migration.run SET source_server = 'before a restart'")
+    assert migrated.migrate().success
+    migrated.target.psql("UPDATE _pg_migration.run SET identities = NULL, source = 'postgresql://u@elsewhere:5432/db'")
+    migrated.target.psql("UPDATE _pg_migration.run SET source_server = 'before a restart'")
+    assert "loaded from another source, at postgresql://u@elsewhere:5432/db" in refusal(migrated, migrated.migrate)
 
 
-def test_what_a_killed_run_left_is_ours(shop: Platform) -> None:
-    assert shop.migrate().success
-    shop.target.psql("""
+def test_what_a_killed_run_left_is_ours(migrated: Platform) -> None:
+    migrated.target.psql("""
         DELETE FROM _pg_migration.chunk WHERE table_name = 'orders' AND chunk > 1;
         UPDATE _pg_migration.run SET finished_at = NULL, succeeded = NULL
     """)
-    assert shop.migrate().success
+    assert migrated.migrate().success
 
 
 def test_dropping_takes_nothing_that_inherits(shop: Platform) -> None:
