@@ -16,6 +16,7 @@ from pg_migration.postgres.connection.statements import execute, fetch, transact
 from pg_migration.postgres.sql_files import sql_file
 
 WRITES = ("trigger", "rule", "row security")
+CONSTRAINTS = ("constraint", "constraint not validated", "foreign key")
 # In the order in which they come back: a foreign key may lean on a unique index that is no constraint.
 EVERYTHING = (
     "constraint",
@@ -117,6 +118,12 @@ FROM (SELECT to_regclass(%(table)s)::oid AS relation, to_regtype(%(table)s)::oid
 """
 
 
+def left(connection: Connection) -> list[Suspended]:
+    """Everything that is suspended now."""
+    statement = "SELECT schema_name, table_name, kind, name, restore FROM _pg_migration.suspended"
+    return [Suspended((schema, table), *others) for schema, table, *others in fetch(connection, statement)]
+
+
 def restore(connection: Connection, kinds: Collection[str], tables: Collection[TableName] | None = None) -> Restoration:
     """Bring back what is still suspended and not there, unless its table was dropped since; then forget it.
 
@@ -156,7 +163,7 @@ def restore(connection: Connection, kinds: Collection[str], tables: Collection[T
     return Restoration(tuple(returned), tuple(failures))
 
 
-def forget(connection: Connection, objects: Iterable[SchemaObject]) -> None:
+def forget(connection: Connection, objects: Iterable[SchemaObject | Suspended]) -> None:
     """Bring none of these objects of the target back: they were dropped for good, or are made anew otherwise."""
     named = [(*item.table, item.kind, item.name) for item in objects if item.table is not None]
     execute(

@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from psycopg2.extensions import connection as Connection
+
 from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Address, Catalog, Phase, SchemaObject, Table
-from pg_migration.postgres.catalog.identity import identity_of
+from pg_migration.postgres.catalog.identity import by_identity, identity_of, memory_key
 from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.connection.statements import execute, transaction
 from pg_migration.postgres.ddl import (
@@ -191,6 +193,7 @@ def _drop(run: MigrationRun, plan: Reconciliation) -> list[str]:
     """Drop what reconciliation decided, all or nothing; what went with it although the source knows nothing of it."""
     connection = run.target_connection
     names = [run.target_name(table) for table in run.catalog.tables]
+    _forget_of_source(connection, run.catalog, plan.surplus.target)
     suspend.suspend(connection, names, keys=False, unchecked=False)
     del connection.notices[:]
     with transaction(connection):
@@ -203,6 +206,25 @@ def _drop(run: MigrationRun, plan: Reconciliation) -> list[str]:
     return [
         f"dropped in the target: {' '.join(notice.split())}" for notice in connection.notices if "cascade" in notice
     ]
+
+
+def _forget_of_source(connection: Connection, source: Catalog, target: Catalog) -> None:
+    """Forget what a killed run has set aside, where the source makes it anew if it still has it.
+
+    It may have dropped or changed a constraint or an index since. What is the target's own comes back from the ledger.
+    """
+    tables = {source.target_name(table.key) for table in source.tables}
+    left_out = {(source.target_name(item.table), item.name) for item in source.excluded if item.table}
+    made = by_identity(source)
+
+    def is_of_source(item: suspend.Suspended) -> bool:
+        if item.table not in tables or (item.table, item.name) in left_out:
+            return False
+        key = (item.kind, item.table[0], item.table, item.name)
+        came = item.kind == "index" and (key in made or memory_key(key) in target.brought)
+        return came or item.kind in suspend.CONSTRAINTS
+
+    suspend.forget(connection, [item for item in suspend.left(connection) if is_of_source(item)])
 
 
 def _extension_rows(run: MigrationRun) -> Iterator[ExtensionRows | ExtensionFailed]:
