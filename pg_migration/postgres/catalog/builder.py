@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
-from pg_migration.postgres.catalog.catalog_session import Row, Rows
 from pg_migration.postgres.catalog.draft import PG_CLASS, PG_CONSTRAINT, PG_EXTENSION, Draft
 from pg_migration.postgres.catalog.model import (
     Address,
@@ -26,10 +25,11 @@ from pg_migration.postgres.catalog.objects.tables import not_null_declaration
 from pg_migration.postgres.catalog.ordering.dependencies import Assembly, assign_phases, in_order
 from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.catalog.patterns import is_excluded
+from pg_migration.postgres.catalog.rows import ColumnRow, ExtensionConfigurationRow, Rows, TableRow
 from pg_migration.postgres.catalog.schema_renaming import Renaming, search_path_clause
 
 
-def configuration_table(row: Row) -> ConfigurationTable:
+def configuration_table(row: ExtensionConfigurationRow) -> ConfigurationTable:
     return ConfigurationTable(
         extension=row["extension_name"],
         oid=row["relation"],
@@ -213,7 +213,7 @@ class Finisher:
         return {
             row["objid"]: (row["schema"], row["name"])
             for row in self.rows["extension_members"]
-            if row["classid"] == PG_CLASS and row["schema"] in self.schemas
+            if row["classid"] == PG_CLASS and row["schema"] in self.schemas and row["name"] is not None
         }
 
     def _statement(self, draft: Draft, text: str) -> str:
@@ -223,10 +223,10 @@ class Finisher:
             text = text.replace(old, new, 1)
         return self.rename(text, draft.aliases.get(text, ()))
 
-    def _kept(self, table: Row) -> bool:
+    def _kept(self, table: TableRow) -> bool:
         return Address(PG_CLASS, table["oid"]) in self.assembly.drafts
 
-    def _table(self, row: Row, rename: Renaming) -> Table:
+    def _table(self, row: TableRow, rename: Renaming) -> Table:
         keys = self.tables.constraints_of(row, PRIMARY_KEY)
         ancestors = self._ancestors(row)
         root = ancestors[-1] if ancestors else None
@@ -258,7 +258,7 @@ class Finisher:
             replica_identity=row["replica_identity"],
         )
 
-    def _left_out(self, row: Row) -> tuple[TableName, ...]:
+    def _left_out(self, row: TableRow) -> tuple[TableName, ...]:
         """The partitions below a partitioned table that are not migrated."""
         leaves = {(schema, name) for schema, name in row["leaves"] or ()}
         return tuple(sorted(leaves - self._kept_names)) if leaves else ()
@@ -274,15 +274,15 @@ class Finisher:
     def _names(self, oids: Sequence[int]) -> list[TableName]:
         return [(row["schema"], row["name"]) for oid in oids if (row := self.tables.tables.get(oid))]
 
-    def _ancestors(self, row: Row) -> list[Row]:
+    def _ancestors(self, row: TableRow) -> list[TableRow]:
         """The partitioned tables above a partition, the topmost last."""
-        found: list[Row] = []
+        found: list[TableRow] = []
         while row["is_partition"] and (parent := self.tables.tables.get(row["parents"][0])) and self._kept(parent):
             found.append(parent)
             row = parent
         return found
 
-    def _column(self, table: Row, row: Row, rename: Renaming) -> Column:
+    def _column(self, table: TableRow, row: ColumnRow, rename: Renaming) -> Column:
         constraint = self.tables.not_null_constraint(table, row)
         return Column(
             name=row["name"],
@@ -311,8 +311,8 @@ class Finisher:
                 owners[row["objid"]] = (table["schema"], table["name"], row["column_name"])
         return [
             SequenceModel(row["objid"], row["schema"], row["name"], owners.get(row["objid"]), identity)
-            for identity, query in ((False, "sequences"), (True, "identities"))
-            for row in self.rows[query]
+            for identity, rows in ((False, self.rows["sequences"]), (True, self.rows["identities"]))
+            for row in rows
             if Address(PG_CLASS, row["objid"]) in self.assembly.drafts
         ]
 

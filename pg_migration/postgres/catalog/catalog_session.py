@@ -15,7 +15,7 @@ from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.sql_files import sql_file
 
 Row = Mapping[str, Any]
-Rows = Mapping[str, Sequence[Row]]
+"""A row of whatever query; those of each by itself are in `catalog.rows`."""
 
 # A search_path without users' schemas has the server qualify every name outside pg_catalog, and quoting every
 # identifier keeps names readable by a newer server for which they have become keywords. Compiling catalog queries to
@@ -66,12 +66,12 @@ def set_locally(connection: Connection, settings: Mapping[str, str]) -> None:
     execute(connection, sql.SQL("SELECT {}").format(sql.SQL(", ").join(set_configs(settings, local=True))))
 
 
-def read(connection: Connection, name: str) -> Sequence[Row]:
-    """The rows of ``queries/<name>.sql``, by column name."""
+def read(connection: Connection, name: str) -> Sequence[Any]:
+    """The rows of ``queries/<name>.sql``, by column name; `catalog.rows` has their types."""
     return _rows(connection, query_text(name))
 
 
-def read_relative(connection: Connection, name: str, schemas: Sequence[str]) -> Sequence[Row]:
+def read_relative(connection: Connection, name: str, schemas: Sequence[str]) -> Sequence[Any]:
     """The same, as the server writes it with some schemas on the search_path; call it in a `catalog_session`.
 
     The names in the query itself must not be found there. A cursor's query is parsed when it is declared, and the path
@@ -88,7 +88,7 @@ def read_relative(connection: Connection, name: str, schemas: Sequence[str]) -> 
     return rows
 
 
-def _rows(connection: Connection, statement: sql.Composable | str) -> Sequence[Row]:
+def _rows(connection: Connection, statement: sql.Composable | str) -> list[dict[str, Any]]:
     with connection.cursor() as cursor:
         cursor.execute(statement)
         columns = [column.name for column in cursor.description or ()]

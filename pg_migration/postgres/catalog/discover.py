@@ -1,11 +1,12 @@
 """Discover everything in some schemas of a database, as objects with the DDL that makes them in the target."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import cast
 
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog.builder import Finisher, configuration_table
-from pg_migration.postgres.catalog.catalog_session import Row, Rows, catalog_session, read, read_relative, set_locally
+from pg_migration.postgres.catalog.catalog_session import Row, catalog_session, read, read_relative, set_locally
 from pg_migration.postgres.catalog.draft import PG_CLASS, PG_TYPE, Draft
 from pg_migration.postgres.catalog.model import Address, Catalog, ConfigurationTable, Notice, Phase, TableName
 from pg_migration.postgres.catalog.notices import bodies_with_old_names, display, leaning_outside, unused_notices
@@ -24,6 +25,13 @@ from pg_migration.postgres.catalog.ordering.dependencies import (
 )
 from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.catalog.patterns import is_excluded, unmatched
+from pg_migration.postgres.catalog.rows import (
+    ExtensionConfigurationRow,
+    ExtensionMemberRow,
+    Rows,
+    TableRow,
+    TypeNameRow,
+)
 from pg_migration.postgres.catalog.schema_renaming import Renaming, may_hold_alias, search_path_clause, table_aliases
 from pg_migration.postgres.catalog.surroundings import Surroundings, database_notices
 from pg_migration.postgres.connection.statements import fetch
@@ -151,7 +159,7 @@ def configurations(connection: Connection) -> tuple[ConfigurationTable, ...]:
         return tuple(configuration_table(row) for row in read(connection, "extension_configurations"))
 
 
-def _excluded_configurations(rows: Sequence[Row], exclude: Sequence[str]) -> list[Notice]:
+def _excluded_configurations(rows: Sequence[ExtensionConfigurationRow], exclude: Sequence[str]) -> list[Notice]:
     return [
         Notice("extension rows", f"{row['schema']}.{row['name']}", f"excluded, of extension {row['extension_name']}")
         for row in rows
@@ -159,7 +167,9 @@ def _excluded_configurations(rows: Sequence[Row], exclude: Sequence[str]) -> lis
     ]
 
 
-def _moved_members(members: Sequence[Row], installed: Mapping[str, str]) -> Mapping[tuple[str, str], str]:
+def _moved_members(
+    members: Sequence[ExtensionMemberRow], installed: Mapping[str, str]
+) -> Mapping[tuple[str, str], str]:
     """Where members are that the target may have elsewhere; those outside of the extension's own schema never move."""
     return {
         (row["schema"], row["name"]): installed[row["extension_name"]]
@@ -168,10 +178,10 @@ def _moved_members(members: Sequence[Row], installed: Mapping[str, str]) -> Mapp
     }
 
 
-def _read_all(connection: Connection, brought_from: str | None) -> dict[str, Sequence[Row]]:
+def _read_all(connection: Connection, brought_from: str | None) -> Rows:
     queries = dict.fromkeys((*SHARED_QUERIES, *(kind.query for kind in kinds.KINDS)))
     idle = {row["query"] for row in read(connection, "idle_queries")}
-    rows = {name: [] if name in idle else read(connection, name) for name in queries}
+    rows = cast(Rows, {name: [] if name in idle else read(connection, name) for name in queries})
     rows["remembered"] = read(connection, "remembered") if rows["server"][0]["remembers"] else []
     rows["brought"] = []
     if brought_from is not None and rows["server"][0]["knows_origins"]:
@@ -183,7 +193,7 @@ def _read_all(connection: Connection, brought_from: str | None) -> dict[str, Seq
 def _drafts(rows: Rows, switched_off: Collection[str], reach: Reach | None) -> Iterator[Draft]:
     for kind in kinds.KINDS:
         if kind.name not in switched_off:
-            for row in rows[kind.query]:
+            for row in cast(Mapping[str, Sequence[Row]], rows)[kind.query]:
                 yield from kind.build(kind, row if reach is None else within_reach(kind.name, row, reach))
 
 
@@ -260,7 +270,7 @@ def _tell_aliases_from_schemas(connection: Connection, schemas: Mapping[str, str
 
 def _type_names(connection: Connection, schemas: Mapping[str, str]) -> Mapping[tuple[int, int], str]:
     set_locally(connection, {"quote_all_identifiers": "off"})
-    rows = read_relative(connection, "type_names", list(schemas))
+    rows: Sequence[TypeNameRow] = read_relative(connection, "type_names", list(schemas))
     return {(row["type_oid"], row["type_modifier"]): row["name"] for row in rows}
 
 
@@ -286,7 +296,7 @@ def _check_readable(tables: TableRows, assembly: Assembly) -> None:
         )
 
 
-def _excluded_tables(tables: Sequence[Row], patterns: Sequence[str]) -> set[int]:
+def _excluded_tables(tables: Sequence[TableRow], patterns: Sequence[str]) -> set[int]:
     """OIDs of the tables that patterns mean, with their partitions and inheritance children."""
     named = {row["oid"] for row in tables if is_excluded(row["schema"], row["name"], patterns)}
     children: dict[int, list[int]] = {}

@@ -8,6 +8,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.catalog.catalog_session import catalog_session, read_relative, set_locally
 from pg_migration.postgres.catalog.model import TableName
 from pg_migration.postgres.catalog.patterns import is_excluded
+from pg_migration.postgres.catalog.rows import ListedTableRow
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def list_tables(
     """
     with catalog_session(connection, schemas):
         set_locally(connection, {"quote_all_identifiers": "off"})
-        rows = read_relative(connection, "table_listing", list(schemas))
+        rows: Sequence[ListedTableRow] = read_relative(connection, "table_listing", list(schemas))
     return tuple(
         TableListing(
             schema=row["schema"],

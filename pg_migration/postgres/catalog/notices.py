@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog.catalog_session import Row
 from pg_migration.postgres.catalog.draft import Draft
 from pg_migration.postgres.catalog.model import Address, Notice
 from pg_migration.postgres.catalog.objects.table_rows import TableRows
 from pg_migration.postgres.catalog.ordering.dependencies import Assembly
+from pg_migration.postgres.catalog.rows import ExtensionConfigurationRow
 from pg_migration.postgres.connection.statements import fetch
 
 _UNUSED = {"default privileges": "they hold for every schema of the database, and not every one is migrated"}
 
 
-def unused_notices(drafts: Sequence[Draft], configurations: Sequence[Row]) -> list[Notice]:
+def unused_notices(drafts: Sequence[Draft], configurations: Sequence[ExtensionConfigurationRow]) -> list[Notice]:
     return [
         Notice(draft.kind, draft.name, _UNUSED.get(draft.kind, _of_no_use(draft, configurations)))
         for draft in drafts
@@ -23,7 +23,7 @@ def unused_notices(drafts: Sequence[Draft], configurations: Sequence[Row]) -> li
     ]
 
 
-def _of_no_use(draft: Draft, configurations: Sequence[Row]) -> str:
+def _of_no_use(draft: Draft, configurations: Sequence[ExtensionConfigurationRow]) -> str:
     tables = [f"{row['schema']}.{row['name']}" for row in configurations if row["extension"] == draft.address.objid]
     rows = f", and so the users' rows in {', '.join(tables)} are not copied" if tables else ""
     return f"nothing in the migrated schemas uses it{rows}"

@@ -1,12 +1,13 @@
 """What is around the migrated schemas: other relations, and what is said of the database. None of it is copied."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog.catalog_session import catalog_session, read, set_locally
 from pg_migration.postgres.catalog.model import Notice, TableName
+from pg_migration.postgres.catalog.rows import SaidOfDatabaseRow
 from pg_migration.postgres.connection.statements import fetch
 
 
@@ -47,4 +48,5 @@ def database_notices(connection: Connection, target: Surroundings) -> Iterator[N
 
 def _said_of_database(connection: Connection, name: str) -> list[tuple[str, str]]:
     set_locally(connection, {"pg_migration.target_database": name, "quote_all_identifiers": "off"})
-    return [(row["what"], row["statement"]) for row in read(connection, "database")]
+    rows: Sequence[SaidOfDatabaseRow] = read(connection, "database")
+    return [(row["what"], row["statement"]) for row in rows]

@@ -2,35 +2,36 @@
 
 from collections.abc import Iterator
 
-from pg_migration.postgres.catalog.catalog_session import Row
 from pg_migration.postgres.catalog.draft import Draft
 from pg_migration.postgres.catalog.model import Address
+from pg_migration.postgres.catalog.rows import ConstraintRow, IndexRow
 from pg_migration.postgres.catalog.schema_renaming import quote
 
 
-def marks(row: Row, table: Row, made: Draft) -> Iterator[Draft]:
-    """CLUSTER ON and REPLICA IDENTITY USING INDEX, for the index (``row``) that ``made`` builds."""
+def marks(row: IndexRow | ConstraintRow, table: str, made: Draft) -> Iterator[Draft]:
+    """CLUSTER ON and REPLICA IDENTITY USING INDEX, for the index (``row``) that ``made`` builds on a table."""
     index = quote(row["index_name"])
-    for mark, clause, undone in (
-        ("clustered", f"CLUSTER ON {index}", "SET WITHOUT CLUSTER"),
-        ("replica_identity", f"REPLICA IDENTITY USING INDEX {index}", "REPLICA IDENTITY DEFAULT"),
+    identity = f"REPLICA IDENTITY USING INDEX {index}"
+    for is_so, mark, clause, undone in (
+        (row["clustered"], "clustered", f"CLUSTER ON {index}", "SET WITHOUT CLUSTER"),
+        (row["replica_identity"], "replica_identity", identity, "REPLICA IDENTITY DEFAULT"),
     ):
-        if row[mark]:
+        if is_so:
             yield Draft(
                 address=made.address._replace(aspect=mark),
                 kind=mark.replace("_", " "),
                 schema=made.schema,
                 name=row["index_name"],
                 phase=made.phase,
-                statements=(f"ALTER TABLE ONLY {table['quoted']} {clause}",),
-                drop=f"ALTER TABLE ONLY {table['quoted']} {undone}",
+                statements=(f"ALTER TABLE ONLY {table} {clause}",),
+                drop=f"ALTER TABLE ONLY {table} {undone}",
                 relation=made.relation,
                 requires={made.address},
                 replaceable=True,
             )
 
 
-def attachment(row: Row, made: Draft, parent: Address) -> Draft:
+def attachment(row: IndexRow | ConstraintRow, made: Draft, parent: Address) -> Draft:
     """ALTER INDEX ... ATTACH PARTITION; belongs to the partition, so that it follows as soon as that one is built."""
     return Draft(
         address=made.address._replace(aspect="attach"),

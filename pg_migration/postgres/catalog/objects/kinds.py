@@ -6,6 +6,7 @@ apply, objsubid, aspect, relation, drop_statement, after_data; then name it in `
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pg_migration.postgres.catalog.catalog_session import Row
 from pg_migration.postgres.catalog.draft import CONSTRAINT_KINDS, PG_CLASS, PG_CONSTRAINT, PG_EXTENSION, Draft
@@ -18,8 +19,22 @@ from pg_migration.postgres.catalog.objects.privileges import (
     revocation,
     roles_of,
 )
+from pg_migration.postgres.catalog.rows import (
+    CommentRow,
+    DefaultPrivilegesRow,
+    DomainRow,
+    ExtensionConstraintRow,
+    ExtensionDependencyRow,
+    FunctionRow,
+    IndexRow,
+    MaterializedViewRow,
+    OwnerRow,
+    PrivilegesRow,
+    SequenceOwnerRow,
+)
 
-Builder = Callable[["Kind", Row], Iterator[Draft]]
+Builder = Callable[["Kind", Any], Iterator[Draft]]
+"""Makes drafts of a row of the kind's query."""
 
 
 def draft(kind: "Kind", row: Row) -> Draft:
@@ -47,14 +62,14 @@ def one_object(kind: "Kind", row: Row) -> Iterator[Draft]:
     yield draft(kind, row)
 
 
-def domain(kind: "Kind", row: Row) -> Iterator[Draft]:
+def domain(kind: "Kind", row: DomainRow) -> Iterator[Draft]:
     """A domain with the constraints that its own statement makes."""
     made = draft(kind, row)
     made.catalog_rows |= {Address(PG_CONSTRAINT, oid) for oid in row["constraints"]}
     yield made
 
 
-def index(kind: "Kind", row: Row) -> Iterator[Draft]:
+def index(kind: "Kind", row: IndexRow) -> Iterator[Draft]:
     """An index with its marks, and what attaches it to the index of a partitioned table.
 
     An invalid one is what a failed CREATE INDEX CONCURRENTLY left behind: no query uses it, so it is not built. (On a
@@ -66,26 +81,26 @@ def index(kind: "Kind", row: Row) -> Iterator[Draft]:
     if row["relation_kind"] == "m":
         made.phase = Phase.POST_DATA
     yield made
-    yield from marks(row, {"quoted": row["quoted_relation"]}, made)
+    yield from marks(row, row["quoted_relation"], made)
     if row["parent_index"]:
         yield attachment(row, made, Address(PG_CLASS, row["parent_index_oid"]))
 
 
-def extension_constraint(kind: "Kind", row: Row) -> Iterator[Draft]:
+def extension_constraint(kind: "Kind", row: ExtensionConstraintRow) -> Iterator[Draft]:
     """A constraint of a table that comes with an extension."""
     made = draft(kind, row)
     made.kind = CONSTRAINT_KINDS[row["type"]]
     yield made
 
 
-def sequence_owner(kind: "Kind", row: Row) -> Iterator[Draft]:
+def sequence_owner(kind: "Kind", row: SequenceOwnerRow) -> Iterator[Draft]:
     """OWNED BY: apart from the sequence, which the table may need first."""
     made = draft(kind, row)
     made.requires.add(Address(PG_CLASS, row["objid"]))
     yield made
 
 
-def function(kind: "Kind", row: Row) -> Iterator[Draft]:
+def function(kind: "Kind", row: FunctionRow) -> Iterator[Draft]:
     """A function or procedure, with what only a renamed schema needs to know of it."""
     made = draft(kind, row)
     made.search_path_setting = row["search_path_setting"] or ""
@@ -93,7 +108,7 @@ def function(kind: "Kind", row: Row) -> Iterator[Draft]:
     yield made
 
 
-def materialized_view(kind: "Kind", row: Row) -> Iterator[Draft]:
+def materialized_view(kind: "Kind", row: MaterializedViewRow) -> Iterator[Draft]:
     """A materialized view without rows, and the refresh that fills it."""
     made = draft(kind, row)
     made.statements = (row["definition"], *row["alterations"])
@@ -152,12 +167,12 @@ def said_of(
     )
 
 
-def comment(kind: "Kind", row: Row) -> Iterator[Draft]:
+def comment(kind: "Kind", row: CommentRow) -> Iterator[Draft]:
     """COMMENT ON anything."""
     yield said_of(kind, row, [row["command"] + row["comment"]], drop=f"{row['command']}NULL")
 
 
-def extension_dependency(kind: "Kind", row: Row) -> Iterator[Draft]:
+def extension_dependency(kind: "Kind", row: ExtensionDependencyRow) -> Iterator[Draft]:
     """ALTER ... DEPENDS ON EXTENSION; an object may depend on several."""
     made = said_of(kind, row, [row["command"]], drop=row["drop_statement"])
     made.address = made.address._replace(aspect=f"{kind.name} {row['extension']}")
@@ -165,7 +180,7 @@ def extension_dependency(kind: "Kind", row: Row) -> Iterator[Draft]:
     yield made
 
 
-def owner(kind: "Kind", row: Row) -> Iterator[Draft]:
+def owner(kind: "Kind", row: OwnerRow) -> Iterator[Draft]:
     """ALTER ... OWNER TO."""
     if row.get("forgone"):
         yield said_of(kind, row, [])
@@ -173,14 +188,14 @@ def owner(kind: "Kind", row: Row) -> Iterator[Draft]:
         yield said_of(kind, row, [row["command"]], roles=[row["role"]], becomes=[row["role"]])
 
 
-def privileges(kind: "Kind", row: Row) -> Iterator[Draft]:
+def privileges(kind: "Kind", row: PrivilegesRow) -> Iterator[Draft]:
     """The grants and revocations that lead from the default privileges to those held, if they differ."""
     statements = privilege_statements(row)
     if statements or row.get("forgone"):
         yield said_of(kind, row, statements, revocation(row), roles_of(row), grantors_of(row))
 
 
-def default_privileges(kind: "Kind", row: Row) -> Iterator[Draft]:
+def default_privileges(kind: "Kind", row: DefaultPrivilegesRow) -> Iterator[Draft]:
     """ALTER DEFAULT PRIVILEGES, in a schema or in all of them."""
     made = draft(kind, {**row, "name": f"of {row['owner']} on new {row['word'].lower()}"})
     made.statements, made.drop = default_privilege_statements(row)

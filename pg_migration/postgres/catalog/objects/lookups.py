@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog.catalog_session import DEPARSING, Row, read, set_locally
+from pg_migration.postgres.catalog.catalog_session import DEPARSING, read, set_locally
 from pg_migration.postgres.catalog.draft import PG_OPERATOR
 from pg_migration.postgres.catalog.model import Address, Lookup
 from pg_migration.postgres.catalog.objects.node_trees import WRITTEN_OUT, lookups
+from pg_migration.postgres.catalog.rows import DependencyRow, LookupsRow
 
 
-def read_lookups(connection: Connection, dependencies: Sequence[Row]) -> Mapping[Address, frozenset[Lookup]]:
+def read_lookups(connection: Connection, dependencies: Sequence[DependencyRow]) -> Mapping[Address, frozenset[Lookup]]:
     """The lookups of every object that leans on an operator outside pg_catalog; asks only where there is one.
 
     Args:
@@ -30,7 +31,7 @@ def lookups_made_here(connection: Connection) -> frozenset[Lookup]:
     return frozenset[Lookup]().union(*map(_lookups, read(connection, "lookups")))
 
 
-def _lookups(row: Row) -> frozenset[Lookup]:
+def _lookups(row: LookupsRow) -> frozenset[Lookup]:
     operators = {int(oid): name for oid, name in row["operators"].items()}
     used = {(construct, oid) for tree in row["trees"] for construct, oid in lookups(tree) if oid in operators}
     # DISTINCT, GROUP BY and exclusion constraints lean on operators as well.

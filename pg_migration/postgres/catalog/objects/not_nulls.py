@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from pg_migration.postgres.catalog.catalog_session import Row
 from pg_migration.postgres.catalog.ordering.graph import reachable
+from pg_migration.postgres.catalog.rows import ColumnRow, ConstraintRow, TableRow
 
 NOT_NULL = "n"
 
@@ -36,9 +36,9 @@ class NotNulls:
 
     def __init__(
         self,
-        tables: Mapping[int, Row],
-        columns: Mapping[int, Sequence[Row]],
-        constraints: Mapping[int, Sequence[Row]],
+        tables: Mapping[int, TableRow],
+        columns: Mapping[int, Sequence[ColumnRow]],
+        constraints: Mapping[int, Sequence[ConstraintRow]],
     ) -> None:
         self._tables = tables
         self._columns = {
@@ -53,14 +53,14 @@ class NotNulls:
         self._names: dict[tuple[int, str], str] = {}
         self._passed_on: dict[tuple[int, str], bool] = {}
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[ConstraintRow]:
         """Like rows of ``queries/constraints.sql``; these constraints have no OID."""
         for (oid, name), column in self._columns.items():
             if not column["not_null"]:
                 continue
             passed_on = self._is_passed_on(oid, name)
             yield {
-                "oid": None,
+                "oid": 0,
                 "relation": oid,
                 "name": self._name(oid, name),
                 "type": NOT_NULL,
@@ -69,8 +69,25 @@ class NotNulls:
                 "enforced": True,
                 "is_local": not (self._tables[oid]["is_partition"] or self._above(oid, name)),
                 "no_inherit": not passed_on,
-                "index_options": None,
                 "columns": [name],
+                # What only constraints with an index have, or those that refer to other objects.
+                "index_definition": None,
+                "parent": 0,
+                "index": 0,
+                "index_name": "",
+                "quoted_index": "",
+                "index_options": None,
+                "clustered": None,
+                "replica_identity": None,
+                "index_valid": None,
+                "parent_index": None,
+                "parent_constraint": None,
+                "parent_index_oid": None,
+                "referenced": 0,
+                "referenced_columns": [],
+                "referenced_schema": "",
+                "referenced_name": "",
+                "leans_on_objects": False,
             }
 
     def _is_passed_on(self, oid: int, column: str) -> bool:

@@ -6,10 +6,13 @@ server keeps them, so that a dump of the result lists them alike.
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from typing import Any
 
-from pg_migration.postgres.catalog.catalog_session import Row
+from pg_migration.postgres.catalog.rows import DefaultPrivilegesRow, OwnerRow, PrivilegesRow
 from pg_migration.postgres.catalog.schema_renaming import quote
 from pg_migration.postgres.roles.reach import Reach
+
+Granted = PrivilegesRow | DefaultPrivilegesRow
 
 Grant = tuple[str, str | None, str, bool]
 """Grantor, grantee (None for PUBLIC), privilege, with grant option."""
@@ -24,7 +27,7 @@ def _grants(items: Iterable[Sequence[str | None]]) -> list[Grant]:
     ]
 
 
-def roles_of(row: Row) -> frozenset[str]:
+def roles_of(row: Granted) -> frozenset[str]:
     """Every role that the statements of a row name; an owner's own grants do not say whose they are."""
     held, by_default = _grants(row["held"]), _grants(row["by_default"])
     beyond = [grant for grant in held if grant not in by_default]
@@ -32,31 +35,36 @@ def roles_of(row: Row) -> frozenset[str]:
     return frozenset(role for role in named if role is not None)
 
 
-def grantors_of(row: Row) -> frozenset[str]:
+def grantors_of(row: Granted) -> frozenset[str]:
     """Whoever granted something besides the owner: they have to say it themselves."""
     return frozenset(grantor for grantor, *_ in _grants(row["held"]) if grantor != row["owner"])
 
 
-def without_grants_to(role: str, row: Row) -> Row:
+def without_grants_to(role: str, row: PrivilegesRow) -> PrivilegesRow:
     """The privileges on a schema less those of a role; other rows as they are."""
     if row["word"] != "SCHEMA" or row["owner"] == role:
         return row
     return {**row, "held": [item for item in row["held"] if item[1] != role]}
 
 
-def within_reach(kind: str, row: Row, reach: Reach) -> Row:
+def within_reach(kind: str, row: Any, reach: Reach) -> Any:
     """A row of a kind less what the target's role can't give, which is named in its column ``forgone``."""
-    if kind == "owner":
-        role = row["role"]
-        return row if reach.may_own(role) else {**row, "forgone": [f"it is not given to {role}"]}
-    if kind == "default privileges":
-        missing = sorted(role for role in roles_of(row) if not reach.has(role))
-        named = missing if reach.may_own(row["owner"]) else [row["owner"]]
-        return {**row, "forgone": [f"they are not set for {', '.join(named)}"]} if named else row
-    return _privileges_within_reach(row, reach) if kind == "privileges" else row
+    reduce = {"owner": _owner, "default privileges": _default_privileges, "privileges": _privileges}.get(kind)
+    return reduce(row, reach) if reduce is not None else row
 
 
-def _privileges_within_reach(row: Row, reach: Reach) -> Row:
+def _owner(row: OwnerRow, reach: Reach) -> OwnerRow:
+    role = row["role"]
+    return row if reach.may_own(role) else {**row, "forgone": [f"it is not given to {role}"]}
+
+
+def _default_privileges(row: DefaultPrivilegesRow, reach: Reach) -> DefaultPrivilegesRow:
+    missing = sorted(role for role in roles_of(row) if not reach.has(role))
+    named = missing if reach.may_own(row["owner"]) else [row["owner"]]
+    return {**row, "forgone": [f"they are not set for {', '.join(named)}"]} if named else row
+
+
+def _privileges(row: PrivilegesRow, reach: Reach) -> PrivilegesRow:
     """Less the grants by and to roles out of reach, and those that rest on them."""
     owner = row["owner"]
     theirs = () if reach.may_own(owner) else (owner,)  # whoever owns it instead has all that an owner has
@@ -66,7 +74,7 @@ def _privileges_within_reach(row: Row, reach: Reach) -> Row:
         for grant in held
         if (grant[0] == owner or reach.may_become(grant[0])) and (grant[1] is None or reach.has(grant[1]))
     ]
-    before = {(role, privilege) for role, privilege in row["options_on_relation"] or ()}
+    before: set[Option] = {(role, privilege) for role, privilege in row["options_on_relation"] or ()}
     while True:
         options = before | {(owner, privilege) for _, _, privilege, _ in kept}
         options |= {(grantee, privilege) for _, grantee, privilege, grantable in kept if grantable}
@@ -76,7 +84,7 @@ def _privileges_within_reach(row: Row, reach: Reach) -> Row:
         kept = founded
     forgone = [f"{g[2]} to {_role(g[1])} by {g[0]} is not granted" for g in held if g not in kept]
     default = [grant for grant in _grants(row["by_default"]) if grant[1] not in theirs]
-    reduced = {**row, "held": _as_rows(kept), "by_default": _as_rows(default)}
+    reduced: PrivilegesRow = {**row, "held": _as_rows(kept), "by_default": _as_rows(default)}
     return {**reduced, "forgone": forgone} if forgone else reduced
 
 
@@ -88,7 +96,7 @@ def _role(name: str | None) -> str:
     return "PUBLIC" if name is None else quote(name)
 
 
-def _on(row: Row, privileges: Iterable[str]) -> str:
+def _on(row: PrivilegesRow, privileges: Iterable[str]) -> str:
     """``SELECT, INSERT ON TABLE "t"``, or with the column in parentheses after each privilege."""
     if row["word"] == "COLUMN":
         return (
@@ -99,7 +107,7 @@ def _on(row: Row, privileges: Iterable[str]) -> str:
 
 
 def _grant_statements(
-    grants: Sequence[Grant], owner: str, on: str | None, row: Row | None, before: Iterable[Option] = ()
+    grants: Sequence[Grant], owner: str, on: str | None, row: PrivilegesRow | None, before: Iterable[Option] = ()
 ) -> list[str]:
     """The grants one after another, each at a time when its grantor holds what it grants.
 
@@ -152,7 +160,7 @@ def _lost(held: Sequence[Grant], by_default: Sequence[Grant]) -> list[tuple[str 
     ]
 
 
-def privilege_statements(row: Row) -> list[str]:
+def privilege_statements(row: PrivilegesRow) -> list[str]:
     """REVOKE what the default gives and nobody holds, then GRANT what is held beyond the default."""
     held, by_default = _grants(row["held"]), _grants(row["by_default"])
     statements = [
@@ -160,12 +168,12 @@ def privilege_statements(row: Row) -> list[str]:
     ]
     beyond = [grant for grant in held if grant not in by_default]
     # Who may grant a privilege on a table may grant it on each column.
-    options = {(role, privilege) for role, privilege in row["options_on_relation"] or ()}
+    options: set[Option] = {(role, privilege) for role, privilege in row["options_on_relation"] or ()}
     options |= {(grantee, privilege) for _, grantee, privilege, grantable in by_default if grantable}
     return statements + _grant_statements(beyond, row["owner"], None, row, options)
 
 
-def revocation(row: Row) -> str:
+def revocation(row: PrivilegesRow) -> str:
     """Back to the default privileges."""
     held, by_default = _grants(row["held"]), _grants(row["by_default"])
     grantees = dict.fromkeys(grantee for _, grantee, _, _ in held)
@@ -173,7 +181,7 @@ def revocation(row: Row) -> str:
     return ";\n".join(statements + _grant_statements(by_default, row["owner"], None, row))
 
 
-def default_privilege_statements(row: Row) -> tuple[tuple[str, ...], str]:
+def default_privilege_statements(row: DefaultPrivilegesRow) -> tuple[tuple[str, ...], str]:
     """ALTER DEFAULT PRIVILEGES for one owner and kind, in one schema or anywhere; and the statements that undo it."""
     head = f"ALTER DEFAULT PRIVILEGES FOR ROLE {quote(row['owner'])} "
     if row["target_schema"] is not None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pg_migration.postgres.catalog.catalog_session import Row
 from pg_migration.postgres.catalog.draft import CONSTRAINT_KINDS, PG_CLASS, PG_CONSTRAINT, Draft
 from pg_migration.postgres.catalog.model import Address, Phase
 from pg_migration.postgres.catalog.objects.index_marks import attachment, marks
@@ -15,8 +14,10 @@ from pg_migration.postgres.catalog.objects.table_rows import (
     UNIQUE,
     TableRows,
     is_own,
+    told_by,
 )
 from pg_migration.postgres.catalog.ordering.graph import reachable, topological_order
+from pg_migration.postgres.catalog.rows import ColumnRow, ConstraintRow, TableRow
 from pg_migration.postgres.catalog.schema_renaming import quote
 
 
@@ -26,7 +27,7 @@ def option_list(options: Sequence[str]) -> str:
     return ", ".join(f"{name}='{value.replace(chr(39), chr(39) * 2)}'" for name, _, value in pairs)
 
 
-def declaration(constraint: Row) -> str:
+def declaration(constraint: ConstraintRow) -> str:
     """``CONSTRAINT name definition``; the server leaves out the storage parameters of a key's index."""
     definition, deferred = constraint["definition"], ""
     if constraint["index_options"]:
@@ -35,18 +36,18 @@ def declaration(constraint: Row) -> str:
     return f"CONSTRAINT {quote(constraint['name'])} {definition}{deferred}"
 
 
-def _deferral(constraint: Row) -> str:
+def _deferral(constraint: ConstraintRow) -> str:
     return next((words for words in _DEFERRED if constraint["definition"].endswith(words)), "")
 
 
 _DEFERRED = (" DEFERRABLE INITIALLY DEFERRED", " DEFERRABLE")
 
 
-def check_is_inline(table: Row, check: Row) -> bool:
+def check_is_inline(table: TableRow, check: ConstraintRow) -> bool:
     return is_own(table, check) and (check["valid"] or not check["enforced"]) and not check["leans_on_objects"]
 
 
-def separate_checks(rows: TableRows, table: Row) -> Iterator[Draft]:
+def separate_checks(rows: TableRows, table: TableRow) -> Iterator[Draft]:
     """Checks that call functions, which may need the table; and those that existing rows may violate.
 
     Without ONLY, so that they reach the children that inherit them.
@@ -58,13 +59,13 @@ def separate_checks(rows: TableRows, table: Row) -> Iterator[Draft]:
         yield constraint_draft(table, row, Phase.POST_DATA if late else Phase.PRE_DATA, only=False)
 
 
-def late_not_nulls(rows: TableRows, table: Row) -> Iterator[Draft]:
+def late_not_nulls(rows: TableRows, table: TableRow) -> Iterator[Draft]:
     for row in rows.constraints_of(table, NOT_NULL):
         if not row["valid"] and row["is_local"]:
             yield constraint_draft(table, row, Phase.POST_DATA, only=False)
 
 
-def validations(rows: TableRows, table: Row) -> Iterator[Draft]:
+def validations(rows: TableRows, table: TableRow) -> Iterator[Draft]:
     """A child may have checked its rows against a constraint that its parent has not.
 
     The constraint reaches the child from the parent, and so under the parent's name. A child that says it itself, or
@@ -87,7 +88,7 @@ def validations(rows: TableRows, table: Row) -> Iterator[Draft]:
         )
 
 
-def is_late_not_null(rows: TableRows, table: Row, column: Row) -> bool:
+def is_late_not_null(rows: TableRows, table: TableRow, column: ColumnRow) -> bool:
     """Whether a column's NOT NULL is made or checked by a statement of its own, after the rows have come."""
     return any(
         not row["valid"] or _unchecked_above(rows, table, row)
@@ -96,21 +97,20 @@ def is_late_not_null(rows: TableRows, table: Row, column: Row) -> bool:
     )
 
 
-def _unchecked_above(rows: TableRows, table: Row, constraint: Row) -> list[Row]:
+def _unchecked_above(rows: TableRows, table: TableRow, constraint: ConstraintRow) -> list[ConstraintRow]:
     """The constraints that a valid one of a child comes from, where no parent has checked its own; else nothing."""
     if is_own(table, constraint) or not constraint["valid"]:
         return []
-    same = "columns" if constraint["type"] == NOT_NULL else "name"
     above = [
         other
         for parent in table["parents"] or ()
         for other in rows.constraints.get(parent, ())
-        if other["type"] == constraint["type"] and other["enforced"] and other[same] == constraint[same]
+        if other["type"] == constraint["type"] and other["enforced"] and told_by(other) == told_by(constraint)
     ]
     return [] if any(other["valid"] for other in above) else above
 
 
-def keys(rows: TableRows, table: Row) -> Iterator[Draft]:
+def keys(rows: TableRows, table: TableRow) -> Iterator[Draft]:
     for kind in (PRIMARY_KEY, UNIQUE, EXCLUSION):
         for row in rows.constraints_of(table, kind):
             made = constraint_draft(table, row, Phase.KEYS, only=True)
@@ -119,14 +119,14 @@ def keys(rows: TableRows, table: Row) -> Iterator[Draft]:
             else:
                 made.parallel = _key_by_index(table, row)
             yield made
-            yield from marks(row, table, made)
+            yield from marks(row, table["quoted"], made)
             if row["parent_index_oid"]:
                 parent = row["parent_constraint"]
                 above = Address(PG_CONSTRAINT, parent) if parent else Address(PG_CLASS, row["parent_index_oid"])
                 yield attachment(row, made, above)
 
 
-def _not_nulls_not_passed_on(rows: TableRows, table: Row, key: Row) -> list[str]:
+def _not_nulls_not_passed_on(rows: TableRows, table: TableRow, key: ConstraintRow) -> list[str]:
     """The columns of a key whose NOT NULL is NO INHERIT."""
     return [
         row["columns"][0]
@@ -135,7 +135,7 @@ def _not_nulls_not_passed_on(rows: TableRows, table: Row, key: Row) -> list[str]
     ]
 
 
-def _key_over_nulls(rows: TableRows, table: Row, columns: Sequence[str], key: str) -> str:
+def _key_over_nulls(rows: TableRows, table: TableRow, columns: Sequence[str], key: str) -> str:
     """A primary key of a table whose children may hold NULL, in one transaction.
 
     From 18 on the server wants the children to be NOT NULL when the key is made, but not afterwards. So that is said
@@ -164,7 +164,7 @@ def _key_over_nulls(rows: TableRows, table: Row, columns: Sequence[str], key: st
     return ";\n".join([*say, key, *take_back])
 
 
-def _key_by_index(table: Row, key: Row) -> tuple[str, ...]:
+def _key_by_index(table: TableRow, key: ConstraintRow) -> tuple[str, ...]:
     """A key in two steps: while ADD CONSTRAINT builds an index, nobody else can build one on the table."""
     if key["index_definition"] is None:
         return ()
@@ -173,14 +173,14 @@ def _key_by_index(table: Row, key: Row) -> tuple[str, ...]:
     return key["index_definition"], f"ALTER TABLE ONLY {table['quoted']} ADD CONSTRAINT {quote(key['name'])} {adopted}"
 
 
-def foreign_keys(rows: TableRows, table: Row) -> Iterator[Draft]:
+def foreign_keys(rows: TableRows, table: TableRow) -> Iterator[Draft]:
     """A foreign key of a partitioned table reaches its partitions by itself; their copies have a parent constraint."""
     for row in rows.constraints_of(table, FOREIGN_KEY):
         if not row["parent"]:
             yield constraint_draft(table, row, Phase.FOREIGN_KEYS, only=table["kind"] == "r")
 
 
-def constraint_draft(table: Row, row: Row, phase: Phase, only: bool) -> Draft:
+def constraint_draft(table: TableRow, row: ConstraintRow, phase: Phase, only: bool) -> Draft:
     relation = f"ALTER TABLE {'ONLY ' if only else ''}{table['quoted']}"
     return Draft(
         address=Address(PG_CONSTRAINT, row["oid"]),

@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
-from pg_migration.postgres.catalog.catalog_session import Row, Rows
 from pg_migration.postgres.catalog.objects.not_nulls import NOT_NULL, NotNulls
+from pg_migration.postgres.catalog.rows import ColumnRow, ConstraintRow, Rows, TableRow
 
 NAMED_NOT_NULL_SINCE = 180000
 CHECK, FOREIGN_KEY, PRIMARY_KEY, UNIQUE, EXCLUSION = "c", "f", "p", "u", "x"
+
+OfTable = TypeVar("OfTable", ColumnRow, ConstraintRow)
 
 
 @dataclass(frozen=True)
@@ -24,15 +27,15 @@ class TableRows:
     target_version: int
 
     @cached_property
-    def tables(self) -> Mapping[int, Row]:
+    def tables(self) -> Mapping[int, TableRow]:
         return {row["oid"]: row for row in self.rows["tables"]}
 
     @cached_property
-    def columns(self) -> Mapping[int, Sequence[Row]]:
+    def columns(self) -> Mapping[int, Sequence[ColumnRow]]:
         return _grouped(self.rows["columns"])
 
     @cached_property
-    def constraints(self) -> Mapping[int, Sequence[Row]]:
+    def constraints(self) -> Mapping[int, Sequence[ConstraintRow]]:
         found = _grouped(self.rows["constraints"])
         if self.version < NAMED_NOT_NULL_SINCE <= self.target_version:
             not_nulls = NotNulls(self.tables, self.columns, found).rows()
@@ -59,7 +62,7 @@ class TableRows:
                     found.setdefault(parent, []).append(table["oid"])
         return found
 
-    def is_out_of_order(self, table: Row) -> bool:
+    def is_out_of_order(self, table: TableRow) -> bool:
         """Whether CREATE TABLE ... INHERITS, which puts the parents' columns first, would give another column order.
 
         So it is when a parent got a column later, or the table was put under a parent (ALTER TABLE ... INHERIT).
@@ -71,13 +74,13 @@ class TableRows:
         own = [column["name"] for column in self.columns_of(table) if column["is_local"]]
         return list(dict.fromkeys(inherited + own)) != [column["name"] for column in self.columns_of(table)]
 
-    def columns_of(self, table: Row) -> Sequence[Row]:
+    def columns_of(self, table: TableRow) -> Sequence[ColumnRow]:
         return self.columns.get(table["oid"], ())
 
-    def constraints_of(self, table: Row, kind: str) -> list[Row]:
+    def constraints_of(self, table: TableRow, kind: str) -> list[ConstraintRow]:
         return [row for row in self.constraints.get(table["oid"], ()) if row["type"] == kind]
 
-    def inherited_columns(self, table: Row, name: str) -> list[Row]:
+    def inherited_columns(self, table: TableRow, name: str) -> list[ColumnRow]:
         """The parents' columns of that name."""
         return [
             column
@@ -86,28 +89,33 @@ class TableRows:
             if column["name"] == name
         ]
 
-    def names_not_null(self, table: Row) -> bool:
+    def names_not_null(self, table: TableRow) -> bool:
         """Whether the table's NOT NULL constraints have names, and the target can keep them."""
         return self.target_version >= NAMED_NOT_NULL_SINCE and bool(self.constraints_of(table, NOT_NULL))
 
-    def not_null_constraint(self, table: Row, column: Row) -> Row | None:
+    def not_null_constraint(self, table: TableRow, column: ColumnRow) -> ConstraintRow | None:
         """The NOT NULL constraint of its own that a table has on a column, where such constraints have names."""
         named = self.constraints_of(table, NOT_NULL) if self.names_not_null(table) else []
         return next((row for row in named if row["columns"] == [column["name"]] and is_own(table, row)), None)
 
 
-def _grouped(rows: Sequence[Row]) -> Mapping[int, Sequence[Row]]:
-    groups: dict[int, list[Row]] = {}
+def _grouped(rows: Sequence[OfTable]) -> Mapping[int, Sequence[OfTable]]:
+    groups: dict[int, list[OfTable]] = {}
     for row in rows:
         groups.setdefault(row["relation"], []).append(row)
     return groups
 
 
-def is_written_out(table: Row, column: Row) -> bool:
+def is_written_out(table: TableRow, column: ColumnRow) -> bool:
     """Whether CREATE TABLE lists the column: inherited ones come with the parent, but a partition is made by itself."""
     return bool(table["is_partition"] or column["is_local"])
 
 
-def is_own(table: Row, constraint: Row) -> bool:
+def is_own(table: TableRow, constraint: ConstraintRow) -> bool:
     """Whether a constraint is the table's to declare; the same distinction as for columns."""
     return bool(table["is_partition"] or constraint["is_local"])
+
+
+def told_by(constraint: ConstraintRow) -> list[str] | str:
+    """What a parent's constraint and the one that a child has of it have in common."""
+    return constraint["columns"] if constraint["type"] == NOT_NULL else constraint["name"]

@@ -6,7 +6,6 @@ There is no server function that writes a table. The rules of what can be said w
 
 from collections.abc import Iterator, Sequence
 
-from pg_migration.postgres.catalog.catalog_session import Row
 from pg_migration.postgres.catalog.draft import PG_ATTRDEF, PG_CLASS, PG_CONSTRAINT, Draft
 from pg_migration.postgres.catalog.model import Address, Phase
 from pg_migration.postgres.catalog.objects.not_nulls import NOT_NULL, usual_constraint_name
@@ -28,13 +27,15 @@ from pg_migration.postgres.catalog.objects.table_rows import (
     TableRows,
     is_own,
     is_written_out,
+    told_by,
 )
+from pg_migration.postgres.catalog.rows import ColumnRow, ConstraintRow, TableRow
 from pg_migration.postgres.catalog.schema_renaming import quote
 
 REPLICA_IDENTITIES = {"f": "FULL", "n": "NOTHING"}
 
 
-def not_null_declaration(constraint: Row) -> str:
+def not_null_declaration(constraint: ConstraintRow) -> str:
     """``CONSTRAINT name NOT NULL column``, as ALTER TABLE takes it."""
     return declaration(constraint)
 
@@ -56,7 +57,7 @@ def table_drafts(rows: TableRows) -> Iterator[Draft]:
             yield _partition(rows, table, made)
 
 
-def _table(rows: TableRows, table: Row) -> Draft:
+def _table(rows: TableRows, table: TableRow) -> Draft:
     checks = [row for row in rows.constraints_of(table, CHECK) if check_is_inline(table, row)]
     generated = [row for row in rows.columns_of(table) if row["generated"] and row["default_oid"]]
     defaults = [
@@ -83,7 +84,7 @@ def _table(rows: TableRows, table: Row) -> Draft:
     )
 
 
-def _create(rows: TableRows, table: Row) -> str:
+def _create(rows: TableRows, table: TableRow) -> str:
     typed = table["of_type"] is not None
     modelled = rows.is_out_of_order(table)
     lines = [
@@ -125,11 +126,11 @@ def _body(lines: Sequence[str]) -> str:
     return "(\n    " + ",\n    ".join(lines) + "\n)" if lines else "()"
 
 
-def _model_name(table: Row) -> str:
+def _model_name(table: TableRow) -> str:
     return f'{quote(table["schema"])}."_pg_migration_model"'
 
 
-def _model(rows: TableRows, table: Row) -> list[str]:
+def _model(rows: TableRows, table: TableRow) -> list[str]:
     """The columns and constraints of a parent for the time of CREATE TABLE, which has all columns in their order.
 
     The real parents are put over the table before this one goes. What nothing inherits from then on becomes the table's
@@ -154,31 +155,31 @@ def _model(rows: TableRows, table: Row) -> list[str]:
     ]
 
 
-def _is_made_above(rows: TableRows, table: Row, constraint: Row) -> bool:
+def _is_made_above(rows: TableRows, table: TableRow, constraint: ConstraintRow) -> bool:
     """Whether a parent has an inherited constraint when it is made; one that comes later reaches the children then."""
-    told_by = "columns" if constraint["type"] == NOT_NULL else "name"
+
     return any(
         _is_made_above(rows, rows.tables[parent], row) if not row["is_local"] else _is_made_at_once(rows, parent, row)
         for parent in table["parents"] or ()
         for row in rows.constraints.get(parent, ())
-        if row["type"] == constraint["type"] and row[told_by] == constraint[told_by] and not row["no_inherit"]
+        if row["type"] == constraint["type"] and told_by(row) == told_by(constraint) and not row["no_inherit"]
     )
 
 
-def _is_made_at_once(rows: TableRows, oid: int, constraint: Row) -> bool:
+def _is_made_at_once(rows: TableRows, oid: int, constraint: ConstraintRow) -> bool:
     return bool(
         constraint["valid"] if constraint["type"] == NOT_NULL else check_is_inline(rows.tables[oid], constraint)
     )
 
 
-def _not_null_above(rows: TableRows, table: Row, column: Row) -> bool:
+def _not_null_above(rows: TableRows, table: TableRow, column: ColumnRow) -> bool:
     """Whether a parent hands NOT NULL down although it has no name for it, as every one does before 18."""
     return rows.target_version < NAMED_NOT_NULL_SINCE and any(
         parent["not_null"] for parent in rows.inherited_columns(table, column["name"])
     )
 
 
-def _inline_constraints(rows: TableRows, table: Row) -> list[str]:
+def _inline_constraints(rows: TableRows, table: TableRow) -> list[str]:
     named = rows.constraints_of(table, NOT_NULL) if rows.names_not_null(table) else []
     written_out = {column["name"] for column in rows.columns_of(table) if is_written_out(table, column)}
     with_columns = [row for row in named if row["columns"][0] in written_out and _has_usual_name(rows, table, row)]
@@ -187,7 +188,7 @@ def _inline_constraints(rows: TableRows, table: Row) -> list[str]:
     ]
 
 
-def _column(rows: TableRows, table: Row, column: Row, typed: bool, modelled: bool) -> str:
+def _column(rows: TableRows, table: TableRow, column: ColumnRow, typed: bool, modelled: bool) -> str:
     clauses = []
     if column["collation"] and not typed:
         clauses.append(f"COLLATE {column['collation']}")
@@ -202,12 +203,12 @@ def _column(rows: TableRows, table: Row, column: Row, typed: bool, modelled: boo
     return " ".join([column["quoted"], column["quoted_type"], *clauses])
 
 
-def _generation(column: Row) -> str:
+def _generation(column: ColumnRow) -> str:
     kept = "STORED" if column["generated"] == "s" else "VIRTUAL"
     return f"GENERATED ALWAYS AS ({column['default']}) {kept}"
 
 
-def _says_not_null(rows: TableRows, table: Row, column: Row) -> bool:
+def _says_not_null(rows: TableRows, table: TableRow, column: ColumnRow) -> bool:
     """Whether NOT NULL is part of the column's definition: it has no name worth keeping, and no parent brings it."""
     if rows.names_not_null(table):
         return any(
@@ -218,7 +219,7 @@ def _says_not_null(rows: TableRows, table: Row, column: Row) -> bool:
     return bool(column["not_null"]) and not inherited
 
 
-def _has_usual_name(rows: TableRows, table: Row, not_null: Row) -> bool:
+def _has_usual_name(rows: TableRows, table: TableRow, not_null: ConstraintRow) -> bool:
     """Whether a NOT NULL constraint has the name that the server would give it, and nothing else to say.
 
     The server passes over a name that another table of the schema has given away.
@@ -228,7 +229,7 @@ def _has_usual_name(rows: TableRows, table: Row, not_null: Row) -> bool:
     return bool(not_null["name"] == usual and free and not_null["valid"] and not not_null["no_inherit"])
 
 
-def _generation_is_inherited(rows: TableRows, table: Row, column: Row) -> bool:
+def _generation_is_inherited(rows: TableRows, table: TableRow, column: ColumnRow) -> bool:
     """Before 16 a child may not repeat its parent's expression; what is made alone and joined later has to."""
     return not table["is_partition"] and any(
         parent["generated"] and parent["default"] == column["default"]
@@ -236,7 +237,7 @@ def _generation_is_inherited(rows: TableRows, table: Row, column: Row) -> bool:
     )
 
 
-def _default_is_inline(rows: TableRows, table: Row, column: Row) -> bool:
+def _default_is_inline(rows: TableRows, table: TableRow, column: ColumnRow) -> bool:
     """Not where it leans on another object, which may make a circle, nor where children would inherit it."""
     if column["generated"]:
         return True
@@ -245,7 +246,7 @@ def _default_is_inline(rows: TableRows, table: Row, column: Row) -> bool:
     )
 
 
-def _separate_defaults(rows: TableRows, table: Row) -> Iterator[Draft]:
+def _separate_defaults(rows: TableRows, table: TableRow) -> Iterator[Draft]:
     for column in rows.columns_of(table):
         if column["default"] is not None and not _default_is_inline(rows, table, column):
             made = _default(table, column)
@@ -253,7 +254,7 @@ def _separate_defaults(rows: TableRows, table: Row) -> Iterator[Draft]:
             yield made
 
 
-def _default(table: Row, column: Row) -> Draft:
+def _default(table: TableRow, column: ColumnRow) -> Draft:
     alter = f"ALTER TABLE ONLY {table['quoted']} ALTER COLUMN {column['quoted']}"
     return Draft(
         address=Address(PG_ATTRDEF, column["default_oid"]),
@@ -268,7 +269,7 @@ def _default(table: Row, column: Row) -> Draft:
     )
 
 
-def _column_alterations(rows: TableRows, table: Row) -> Iterator[str]:
+def _column_alterations(rows: TableRows, table: TableRow) -> Iterator[str]:
     for column in rows.columns_of(table):
         alter = f"ALTER TABLE ONLY {table['quoted']} ALTER COLUMN {column['quoted']} SET"
         if _is_not_null_beyond_its_parents(rows, table, column):
@@ -283,13 +284,13 @@ def _column_alterations(rows: TableRows, table: Row) -> Iterator[str]:
             yield f"{alter} ({column['options']})"
 
 
-def _is_stored_otherwise_above(rows: TableRows, table: Row, column: Row) -> bool:
+def _is_stored_otherwise_above(rows: TableRows, table: TableRow, column: ColumnRow) -> bool:
     """CREATE TABLE ... INHERITS takes the storage of a parent's column over."""
     above = () if table["is_partition"] else rows.inherited_columns(table, column["name"])
     return any(parent["storage"] != column["storage"] for parent in above)
 
 
-def _is_not_null_beyond_its_parents(rows: TableRows, table: Row, column: Row) -> bool:
+def _is_not_null_beyond_its_parents(rows: TableRows, table: TableRow, column: ColumnRow) -> bool:
     return (
         column["not_null"]
         and not is_written_out(table, column)
@@ -298,17 +299,17 @@ def _is_not_null_beyond_its_parents(rows: TableRows, table: Row, column: Row) ->
     )
 
 
-def _is_null_below_its_parents(rows: TableRows, table: Row, column: Row) -> bool:
+def _is_null_below_its_parents(rows: TableRows, table: TableRow, column: ColumnRow) -> bool:
     """Before 18 a child is made with its parents' NOT NULL, but need not keep it."""
     return not column["not_null"] and not table["is_partition"] and _not_null_above(rows, table, column)
 
 
-def _table_alterations(table: Row) -> Iterator[str]:
+def _table_alterations(table: TableRow) -> Iterator[str]:
     if table["replica_identity"] in REPLICA_IDENTITIES:
         yield f"ALTER TABLE ONLY {table['quoted']} REPLICA IDENTITY {REPLICA_IDENTITIES[table['replica_identity']]}"
 
 
-def _compression(table: Row, column: Row) -> Draft:
+def _compression(table: TableRow, column: ColumnRow) -> Draft:
     """SET COMPRESSION, by itself: not every server is built with every method."""
     alter = f"ALTER TABLE ONLY {table['quoted']} ALTER COLUMN {column['quoted']} SET COMPRESSION"
     return Draft(
@@ -324,7 +325,7 @@ def _compression(table: Row, column: Row) -> Draft:
     )
 
 
-def _partition(rows: TableRows, table: Row, made: Draft) -> Draft:
+def _partition(rows: TableRows, table: TableRow, made: Draft) -> Draft:
     """A partition is made alone, so that its columns keep their order, then attached; checks have to match by then."""
     (parent,) = table["parents"]
     attach = f"ALTER TABLE ONLY {table['quoted_parents'][0]} ATTACH PARTITION {table['quoted']}"

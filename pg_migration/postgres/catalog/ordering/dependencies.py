@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pg_migration.postgres.catalog.catalog_session import Row
 from pg_migration.postgres.catalog.draft import PG_CLASS, PG_EXTENSION, PG_NAMESPACE, PG_REWRITE, Draft
 from pg_migration.postgres.catalog.model import Address, Lookup, Phase
 from pg_migration.postgres.catalog.ordering.graph import cycles, reachable, topological_order
 from pg_migration.postgres.catalog.ordering.ranks import RANKS
+from pg_migration.postgres.catalog.rows import DependencyRow, ExtensionMemberRow
 
 AUTO, INTERNAL, NORMAL = "a", "i", "n"
 PARTITION = ("P", "S")
@@ -49,8 +49,8 @@ class Assembly:
 
 def assemble(
     drafts: Sequence[Draft],
-    dependencies: Sequence[Row],
-    members: Sequence[Row],
+    dependencies: Sequence[DependencyRow],
+    members: Sequence[ExtensionMemberRow],
     lookups: Mapping[Address, frozenset[Lookup]],
 ) -> Assembly:
     """Connect drafts as pg_depend does.
@@ -156,7 +156,12 @@ def drop_unused(assembly: Assembly) -> list[Draft]:
 class _Resolver:
     """From any catalog address to the draft that makes it."""
 
-    def __init__(self, drafts: Mapping[Address, Draft], dependencies: Sequence[Row], members: Sequence[Row]) -> None:
+    def __init__(
+        self,
+        drafts: Mapping[Address, Draft],
+        dependencies: Sequence[DependencyRow],
+        members: Sequence[ExtensionMemberRow],
+    ) -> None:
         self._drafts = drafts
         self._carriers = {
             row: address

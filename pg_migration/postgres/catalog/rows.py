@@ -1,0 +1,810 @@
+"""What the rows of the catalog queries are like: a type for each file in ``queries``, by the names of its columns.
+
+A query has the same columns on every version of the server. To change one, change both. Where a column is NULL in rows
+that it is never asked of (the columns of a check, the parents of a table without any), its type is that of the others.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+
+class _Forgone(TypedDict, total=False):
+    """What is put into a row after it was read: why the target can't have all of it."""
+
+    forgone: list[str]
+
+
+class AccessMethodRow(TypedDict):
+    """A row of ``queries/access_methods.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+    only_if_used: bool
+
+
+class AggregateRow(TypedDict):
+    """A row of ``queries/aggregates.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+
+
+class BaseTypeRow(TypedDict):
+    """A row of ``queries/base_types.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+    shell: str | None
+
+
+class BroughtRow(TypedDict):
+    """A row of ``queries/brought.sql``."""
+
+    identity: str
+    source_schema: str
+
+
+class CastRow(TypedDict):
+    """A row of ``queries/casts.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+
+
+class CollationRow(TypedDict):
+    """A row of ``queries/collations.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+
+
+class ColumnRow(TypedDict):
+    """A row of ``queries/columns.sql``."""
+
+    relation: int
+    number: int
+    name: str
+    quoted: str
+    type_oid: int
+    type_modifier: int
+    quoted_type: str
+    collation: str | None
+    not_null: bool
+    default_oid: int
+    default: str | None
+    identity: str
+    generated: str
+    is_local: bool
+    storage: str
+    stored_as_usual: bool
+    compression: str | None
+    statistics: int | None
+    options: str | None
+    default_leans_on_objects: bool
+
+
+class CommentRow(TypedDict):
+    """A row of ``queries/comments.sql``."""
+
+    classid: int
+    objid: int
+    objsubid: int
+    name: str
+    command: str
+    comment: str
+
+
+class CompositeRow(TypedDict):
+    """A row of ``queries/composites.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+    head: str
+    elements: list[str]
+
+
+class ConstraintRow(TypedDict):
+    """A row of ``queries/constraints.sql``."""
+
+    oid: int
+    relation: int
+    name: str
+    type: str
+    definition: str
+    index_definition: str | None
+    valid: bool
+    enforced: bool
+    is_local: bool
+    parent: int
+    no_inherit: bool
+    index: int
+    index_name: str
+    quoted_index: str
+    index_options: list[str] | None
+    clustered: bool | None
+    replica_identity: bool | None
+    index_valid: bool | None
+    parent_index: str | None
+    parent_constraint: int | None
+    parent_index_oid: int | None
+    columns: list[str]
+    referenced: int
+    referenced_columns: list[str]
+    referenced_schema: str
+    referenced_name: str
+    leans_on_objects: bool
+
+
+class ConversionRow(TypedDict):
+    """A row of ``queries/conversions.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+
+
+class SaidOfDatabaseRow(TypedDict):
+    """A row of ``queries/database.sql``."""
+
+    what: str
+    statement: str
+
+
+class DatabaseSettingRow(TypedDict):
+    """A row of ``queries/database_settings.sql``."""
+
+    name: str
+    value: str
+
+
+class DefaultPrivilegesRow(_Forgone):
+    """A row of ``queries/default_privileges.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    target_schema: str | None
+    owner: str
+    word: str
+    held: list[list[str | None]]
+    by_default: list[list[str | None]]
+    only_if_used: bool
+
+
+class DependencyRow(TypedDict):
+    """A row of ``queries/dependencies.sql``."""
+
+    classid: int
+    objid: int
+    objsubid: int
+    refclassid: int
+    refobjid: int
+    refobjsubid: int
+    deptype: str
+
+
+class DomainConstraintRow(TypedDict):
+    """A row of ``queries/domain_constraints.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+    after_data: bool
+
+
+class DomainRow(TypedDict):
+    """A row of ``queries/domains.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+    head: str
+    elements: list[str]
+    constraints: list[int]
+
+
+class EnumRow(TypedDict):
+    """A row of ``queries/enums.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+    head: str
+    elements: list[str]
+
+
+class ExtensionConfigurationRow(TypedDict):
+    """A row of ``queries/extension_configurations.sql``."""
+
+    extension: int
+    extension_name: str
+    relation: int
+    schema: str
+    name: str
+    kind: str
+    condition: str
+    columns: list[str]
+    key: list[str]
+    referenced: list[int]
+    triggers: list[list[str]]
+
+
+class ExtensionConstraintRow(TypedDict):
+    """A row of ``queries/extension_constraints.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    type: str
+    relation: int
+    drop_statement: str
+    statements: list[str]
+
+
+class ExtensionDependencyRow(TypedDict):
+    """A row of ``queries/extension_dependencies.sql``."""
+
+    classid: int
+    objid: int
+    extension: int
+    name: str
+    command: str
+    drop_statement: str
+
+
+class ExtensionMemberRow(TypedDict):
+    """A row of ``queries/extension_members.sql``."""
+
+    classid: int
+    objid: int
+    extension: int
+    extension_name: str
+    extension_schema: str
+    schema: str
+    name: str | None
+
+
+class ExtensionRow(TypedDict):
+    """A row of ``queries/extensions.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+    only_if_used: bool
+
+
+class ForeignTableRow(TypedDict):
+    """A row of ``queries/foreign_tables.sql``."""
+
+    oid: int
+    schema: str
+    name: str
+    row_types: list[int]
+
+
+class FunctionRow(TypedDict):
+    """A row of ``queries/functions.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+    search_path_setting: str | None
+    body: str | None
+
+
+class IdentityRow(TypedDict):
+    """A row of ``queries/identities.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    relation: int
+    column_name: str
+    drop_statement: str
+    statements: list[str]
+
+
+class IdleQueryRow(TypedDict):
+    """A row of ``queries/idle_queries.sql``."""
+
+    query: str
+
+
+class IndexRow(TypedDict):
+    """A row of ``queries/indexes.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    relation: int
+    drop_statement: str
+    statements: list[str]
+    valid: bool
+    relation_kind: str
+    clustered: bool
+    replica_identity: bool
+    index_name: str
+    quoted_relation: str
+    quoted_index: str
+    parent_index_oid: int
+    parent_index: str | None
+
+
+class LanguageRow(TypedDict):
+    """A row of ``queries/languages.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+    only_if_used: bool
+
+
+class LookupsRow(TypedDict):
+    """A row of ``queries/lookups.sql``."""
+
+    classid: int
+    objid: int
+    objsubid: int
+    operators: dict[str, Any]
+    functions: list[str]
+    trees: list[str]
+
+
+class MaterializedViewRow(TypedDict):
+    """A row of ``queries/materialized_views.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    definition: str
+    alterations: list[str]
+    compressions: list[list[str]]
+    refresh: str | None
+
+
+class NamingTableRow(TypedDict):
+    """A row of ``queries/naming_tables.sql``."""
+
+    relation: int
+
+
+class OperatorClassRow(TypedDict):
+    """A row of ``queries/operator_classes.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+
+
+class OperatorFamilyRow(TypedDict):
+    """A row of ``queries/operator_families.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+
+
+class OperatorFamilyMemberRow(TypedDict):
+    """A row of ``queries/operator_family_members.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+
+
+class OperatorRow(TypedDict):
+    """A row of ``queries/operators.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+
+
+class OutsideRow(TypedDict):
+    """A row of ``queries/outside.sql``."""
+
+    kind: str
+    name: str
+    reason: str
+
+
+class OwnerRow(_Forgone):
+    """A row of ``queries/owners.sql``."""
+
+    classid: int
+    objid: int
+    name: str
+    role: str
+    command: str
+
+
+class PolicyRow(TypedDict):
+    """A row of ``queries/policies.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    relation: int
+    drop_statement: str
+    statements: list[str]
+    roles: list[str]
+
+
+class PrivilegesRow(_Forgone):
+    """A row of ``queries/privileges.sql``."""
+
+    classid: int
+    objid: int
+    objsubid: int
+    word: str
+    quoted_column: str | None
+    quoted: str
+    name: str
+    owner: str
+    options_on_relation: list[list[str]] | None
+    held: list[list[str | None]]
+    by_default: list[list[str | None]]
+
+
+class RangeRow(TypedDict):
+    """A row of ``queries/ranges.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+    shell: str | None
+
+
+class RememberedRow(TypedDict):
+    """A row of ``queries/remembered.sql``."""
+
+    identity: str
+    source_digest: str
+    target_digest: str
+
+
+class RowSecurityRow(TypedDict):
+    """A row of ``queries/row_security.sql``."""
+
+    classid: int
+    objid: int
+    aspect: str
+    schema: str
+    name: str
+    relation: int
+    drop_statement: str
+    statements: list[str]
+
+
+class RuleRow(TypedDict):
+    """A row of ``queries/rules.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    relation: int
+    drop_statement: str
+    statements: list[str]
+
+
+class SchemaRow(TypedDict):
+    """A row of ``queries/schemas.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    statements: list[str]
+
+
+class SequenceOwnerRow(TypedDict):
+    """A row of ``queries/sequence_owners.sql``."""
+
+    classid: int
+    objid: int
+    aspect: str
+    schema: str
+    name: str
+    relation: int
+    drop_statement: str
+    statements: list[str]
+    column_name: str
+
+
+class SequenceRow(TypedDict):
+    """A row of ``queries/sequences.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+
+
+class ServerRow(TypedDict):
+    """A row of ``queries/server.sql``."""
+
+    compression_methods: list[str]
+    remembers: bool
+    knows_origins: bool
+    role: str
+
+
+class StatisticsRow(TypedDict):
+    """A row of ``queries/statistics.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    relation: int
+    after_data: bool
+    drop_statement: str
+    statements: list[str]
+
+
+class ListedTableRow(TypedDict):
+    """A row of ``queries/table_listing.sql``."""
+
+    schema: str
+    name: str
+    kind: str
+    comment: str | None
+    columns: list[list[str]]
+    references: list[list[str]]
+
+
+class TableRow(TypedDict):
+    """A row of ``queries/tables.sql``."""
+
+    oid: int
+    schema: str
+    name: str
+    quoted: str
+    kind: str
+    persistence: str
+    is_partition: bool
+    reltuples: float
+    pages: int
+    bytes: int
+    comment: str | None
+    replica_identity: str
+    options: list[str] | None
+    toast_options: list[str] | None
+    access_method: str | None
+    of_type: str | None
+    partition_key: str | None
+    partition_bound: str | None
+    parents: list[int]
+    quoted_parents: list[str]
+    leaves: list[list[str]] | None
+    hashes_differ: bool
+    readable: bool
+
+
+class TextSearchConfigurationRow(TypedDict):
+    """A row of ``queries/text_search_configurations.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+
+
+class TextSearchDictionaryRow(TypedDict):
+    """A row of ``queries/text_search_dictionaries.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+
+
+class TextSearchParserRow(TypedDict):
+    """A row of ``queries/text_search_parsers.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+
+
+class TextSearchTemplateRow(TypedDict):
+    """A row of ``queries/text_search_templates.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+
+
+class TransformRow(TypedDict):
+    """A row of ``queries/transforms.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+    only_if_used: bool
+
+
+class TriggerRow(TypedDict):
+    """A row of ``queries/triggers.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    relation: int
+    drop_statement: str
+    statements: list[str]
+
+
+class TypeNameRow(TypedDict):
+    """A row of ``queries/type_names.sql``."""
+
+    type_oid: int
+    type_modifier: int
+    name: str
+
+
+class ViewDefaultRow(TypedDict):
+    """A row of ``queries/view_defaults.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    relation: int
+    drop_statement: str
+    statements: list[str]
+
+
+class ViewRow(TypedDict):
+    """A row of ``queries/views.sql``."""
+
+    classid: int
+    objid: int
+    schema: str
+    name: str
+    drop_statement: str
+    statements: list[str]
+    shell: str
+
+
+class Rows(TypedDict):
+    """The rows of the queries that discovery reads, by the names of their files."""
+
+    access_methods: Sequence[AccessMethodRow]
+    aggregates: Sequence[AggregateRow]
+    base_types: Sequence[BaseTypeRow]
+    brought: Sequence[BroughtRow]
+    casts: Sequence[CastRow]
+    collations: Sequence[CollationRow]
+    columns: Sequence[ColumnRow]
+    comments: Sequence[CommentRow]
+    composites: Sequence[CompositeRow]
+    constraints: Sequence[ConstraintRow]
+    conversions: Sequence[ConversionRow]
+    database_settings: Sequence[DatabaseSettingRow]
+    default_privileges: Sequence[DefaultPrivilegesRow]
+    dependencies: Sequence[DependencyRow]
+    domain_constraints: Sequence[DomainConstraintRow]
+    domains: Sequence[DomainRow]
+    enums: Sequence[EnumRow]
+    extension_configurations: Sequence[ExtensionConfigurationRow]
+    extension_constraints: Sequence[ExtensionConstraintRow]
+    extension_dependencies: Sequence[ExtensionDependencyRow]
+    extension_members: Sequence[ExtensionMemberRow]
+    extensions: Sequence[ExtensionRow]
+    foreign_tables: Sequence[ForeignTableRow]
+    functions: Sequence[FunctionRow]
+    identities: Sequence[IdentityRow]
+    indexes: Sequence[IndexRow]
+    languages: Sequence[LanguageRow]
+    materialized_views: Sequence[MaterializedViewRow]
+    naming_tables: Sequence[NamingTableRow]
+    operator_classes: Sequence[OperatorClassRow]
+    operator_families: Sequence[OperatorFamilyRow]
+    operator_family_members: Sequence[OperatorFamilyMemberRow]
+    operators: Sequence[OperatorRow]
+    outside: Sequence[OutsideRow]
+    owners: Sequence[OwnerRow]
+    policies: Sequence[PolicyRow]
+    privileges: Sequence[PrivilegesRow]
+    ranges: Sequence[RangeRow]
+    remembered: Sequence[RememberedRow]
+    row_security: Sequence[RowSecurityRow]
+    rules: Sequence[RuleRow]
+    schemas: Sequence[SchemaRow]
+    sequence_owners: Sequence[SequenceOwnerRow]
+    sequences: Sequence[SequenceRow]
+    server: Sequence[ServerRow]
+    statistics: Sequence[StatisticsRow]
+    tables: Sequence[TableRow]
+    text_search_configurations: Sequence[TextSearchConfigurationRow]
+    text_search_dictionaries: Sequence[TextSearchDictionaryRow]
+    text_search_parsers: Sequence[TextSearchParserRow]
+    text_search_templates: Sequence[TextSearchTemplateRow]
+    transforms: Sequence[TransformRow]
+    triggers: Sequence[TriggerRow]
+    view_defaults: Sequence[ViewDefaultRow]
+    views: Sequence[ViewRow]
