@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -38,6 +39,8 @@ REPORTED_VALUES = {
     ("pg_migration.postgres.preflight", "Finding"),
     ("pg_migration.postgres.preflight", "Severity"),
 }
+# Modules; more than that nobody finds their way in.
+MOST_IN_A_FOLDER = 12
 DAGSTERS_INTERNALS = "pg_migration.orchestration.dagster_internals"
 
 
@@ -137,6 +140,12 @@ def test_the_library_reads_no_environment_but_libpqs() -> None:
 def test_every_room_of_the_library_has_its_floor() -> None:
     rooms = [name for floor in FLOORS_OF_THE_LIBRARY for name in floor]
     assert sorted(rooms) == sorted({name for module in modules() if (name := room(module))})
+
+
+def test_no_folder_of_the_library_is_crowded() -> None:
+    files = (path for name, path in modules().items() if is_in(name, "pg_migration.postgres"))
+    folders = Counter(str(path.parent.relative_to(ROOT)) for path in files if path.name != "__init__.py")
+    assert {folder: number for folder, number in folders.items() if number > MOST_IN_A_FOLDER} == {}
 
 
 def test_rooms_of_the_library_import_from_lower_floors_alone() -> None:

@@ -23,7 +23,7 @@ def compare(context: click.Context, owners: bool, privileges: bool, as_json: boo
     """Compare, print, end."""
     # Not for a page of help: they take half a second to import.
     from pg_migration.orchestration import environment
-    from pg_migration.postgres.migration.comparison import structural_differences
+    from pg_migration.postgres.migration.comparison.databases import structural_differences
     from pg_migration.postgres.migration.options import Options
 
     with misuse_told():

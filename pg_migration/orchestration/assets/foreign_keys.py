@@ -8,8 +8,8 @@ from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import Figure, sql_block
 from pg_migration.orchestration.runs.begin import begin
 from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
-from pg_migration.postgres.migration.foreign_keys import ForeignKeysMade, create_foreign_keys
 from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.migration.steps.foreign_keys import ForeignKeysMade, create_foreign_keys
 
 
 def build_foreign_keys(relations: Relations) -> dg.AssetsDefinition | None:

@@ -8,7 +8,7 @@ from pg_migration.orchestration.metadata import sql_block
 from pg_migration.orchestration.runs.begin import begin
 from pg_migration.orchestration.runs.failures import as_step_failure
 from pg_migration.postgres.migration.run import MigrationRun
-from pg_migration.postgres.migration.structure import make_post_data
+from pg_migration.postgres.migration.steps.structure import make_post_data
 
 
 def build_post_data(relations: Relations) -> dg.AssetsDefinition:

@@ -17,7 +17,7 @@ from pg_migration.postgres.ddl import missing
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.ledger.chunks import LoadedRange
 from pg_migration.postgres.migration.run import MigrationRun
-from pg_migration.postgres.migration.structure import return_everything
+from pg_migration.postgres.migration.steps.structure import return_everything
 
 # Taken from the ready steps last: in the job `migrate` it runs whatever became of the others.
 LAST = {"dagster/priority": "-100"}

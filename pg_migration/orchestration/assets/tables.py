@@ -17,9 +17,9 @@ from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
 from pg_migration.orchestration.runs.fan_out import Spread, runs_at_once
 from pg_migration.postgres.catalog import SchemaObject, Table, TableName
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.migration.copy_tables import continue_tables, follow, make_room, problem_of, restore
 from pg_migration.postgres.migration.run import MigrationRun
-from pg_migration.postgres.migration.sequences import set_sequences
+from pg_migration.postgres.migration.steps.copy_tables import continue_tables, follow, make_room, problem_of, restore
+from pg_migration.postgres.migration.steps.sequences import set_sequences
 from pg_migration.postgres.planning.key_ranges import ALL
 from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration.postgres.transfer.events import (

@@ -17,7 +17,7 @@ from pg_migration.orchestration.runs.concurrency import source_pool
 from pg_migration.orchestration.runs.failures import fail_if
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.figures import listed
-from pg_migration.postgres.migration.compare_tables import CONTENT, ROW_COUNT, Verdict, compare_tables
+from pg_migration.postgres.migration.comparison.compare_tables import CONTENT, ROW_COUNT, Verdict, compare_tables
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.verification.both_sides import Answers
 from pg_migration.postgres.verification.digests import Digest, Hashing

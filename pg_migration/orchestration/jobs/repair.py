@@ -9,8 +9,8 @@ from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import load_metadata, range_metadata
 from pg_migration.orchestration.runs.concurrency import run_tags
 from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
-from pg_migration.postgres.migration.damage import repair_tables
 from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.migration.steps.damage import repair_tables
 from pg_migration.postgres.transfer.events import TableLoaded
 
 REPAIR = "repair"

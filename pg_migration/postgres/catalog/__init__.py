@@ -1,7 +1,6 @@
 """Discovery: what is in a database, read from the system catalogs, with the DDL that makes it again."""
 
 from pg_migration.postgres.catalog.discover import configurations, discover, installed_extensions
-from pg_migration.postgres.catalog.listing import ListedColumn, TableListing, list_tables
 from pg_migration.postgres.catalog.model import (
     MATERIALIZED_ROWS,
     Address,
@@ -18,7 +17,8 @@ from pg_migration.postgres.catalog.model import (
     TableName,
 )
 from pg_migration.postgres.catalog.patterns import matches
-from pg_migration.postgres.catalog.surroundings import Surroundings, read_surroundings
+from pg_migration.postgres.catalog.reading.listing import ListedColumn, TableListing, list_tables
+from pg_migration.postgres.catalog.reading.surroundings import Surroundings, read_surroundings
 
 __all__ = [
     "MATERIALIZED_ROWS",

@@ -25,7 +25,7 @@ from pg_migration.postgres.catalog.objects.tables import not_null_declaration
 from pg_migration.postgres.catalog.ordering.dependencies import Assembly, assign_phases, in_order
 from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.catalog.patterns import is_excluded
-from pg_migration.postgres.catalog.rows import ColumnRow, ExtensionConfigurationRow, Rows, TableRow
+from pg_migration.postgres.catalog.reading.rows import ColumnRow, ExtensionConfigurationRow, Rows, TableRow
 from pg_migration.postgres.catalog.schema_renaming import Renaming, search_path_clause
 
 

@@ -6,7 +6,6 @@ from typing import cast
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog.builder import Finisher, configuration_table
-from pg_migration.postgres.catalog.catalog_session import Row, catalog_session, read, read_relative, set_locally
 from pg_migration.postgres.catalog.draft import PG_CLASS, PG_TYPE, Draft
 from pg_migration.postgres.catalog.model import Address, Catalog, ConfigurationTable, Notice, Phase, TableName
 from pg_migration.postgres.catalog.notices import bodies_with_old_names, display, leaning_outside, unused_notices
@@ -25,15 +24,16 @@ from pg_migration.postgres.catalog.ordering.dependencies import (
 )
 from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.catalog.patterns import is_excluded, unmatched
-from pg_migration.postgres.catalog.rows import (
+from pg_migration.postgres.catalog.reading.catalog_session import Row, catalog_session, read, read_relative, set_locally
+from pg_migration.postgres.catalog.reading.rows import (
     ExtensionConfigurationRow,
     ExtensionMemberRow,
     Rows,
     TableRow,
     TypeNameRow,
 )
+from pg_migration.postgres.catalog.reading.surroundings import Surroundings, database_notices
 from pg_migration.postgres.catalog.schema_renaming import Renaming, may_hold_alias, search_path_clause, table_aliases
-from pg_migration.postgres.catalog.surroundings import Surroundings, database_notices
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import ConfigurationError, NotPermitted
 from pg_migration.postgres.roles.reach import Reach

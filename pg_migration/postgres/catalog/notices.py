@@ -9,7 +9,7 @@ from pg_migration.postgres.catalog.draft import Draft
 from pg_migration.postgres.catalog.model import Address, Notice
 from pg_migration.postgres.catalog.objects.table_rows import TableRows
 from pg_migration.postgres.catalog.ordering.dependencies import Assembly
-from pg_migration.postgres.catalog.rows import ExtensionConfigurationRow
+from pg_migration.postgres.catalog.reading.rows import ExtensionConfigurationRow
 from pg_migration.postgres.connection.statements import fetch
 
 _UNUSED = {"default privileges": "they hold for every schema of the database, and not every one is migrated"}

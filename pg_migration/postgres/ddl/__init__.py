@@ -1,14 +1,14 @@
 """Bring a target's structure in line with a source's: decide what to do, then do it."""
 
-from pg_migration.postgres.ddl.alter import half_altered
-from pg_migration.postgres.ddl.apply import Outcome, apply
-from pg_migration.postgres.ddl.diff import Difference, differences
-from pg_migration.postgres.ddl.permissions import Judge, Obstacle, what_can_be_said, within_reach
-from pg_migration.postgres.ddl.reconcile import Reconciliation, missing, reconcile
-from pg_migration.postgres.ddl.restore import bring_back
-from pg_migration.postgres.ddl.roles import acted_for, create_roles, missing_roles
-from pg_migration.postgres.ddl.surplus import Surplus, Verdict
-from pg_migration.postgres.ddl.version_features import unsupported
+from pg_migration.postgres.ddl.changes.apply import Outcome, apply
+from pg_migration.postgres.ddl.changes.restore import bring_back
+from pg_migration.postgres.ddl.changes.roles import acted_for, create_roles, missing_roles
+from pg_migration.postgres.ddl.reconciliation.alter import half_altered
+from pg_migration.postgres.ddl.reconciliation.diff import Difference, differences
+from pg_migration.postgres.ddl.reconciliation.permissions import Judge, Obstacle, what_can_be_said, within_reach
+from pg_migration.postgres.ddl.reconciliation.reconcile import Reconciliation, missing, reconcile
+from pg_migration.postgres.ddl.reconciliation.surplus import Surplus, Verdict
+from pg_migration.postgres.ddl.reconciliation.version_features import unsupported
 from pg_migration.postgres.ledger.brought_objects import brought_tables, note_all_brought, note_brought
 from pg_migration.postgres.ledger.equivalences import remember
 

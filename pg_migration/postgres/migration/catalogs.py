@@ -8,7 +8,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog, Phase, SchemaObject, TableName
-from pg_migration.postgres.catalog.catalog_state import CatalogState, catalog_state
+from pg_migration.postgres.catalog.reading.catalog_state import CatalogState, catalog_state
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.ddl import Outcome, half_altered, note_all_brought, remember
 from pg_migration.postgres.errors import MigrationError

@@ -14,7 +14,7 @@ from pg_migration.postgres.ddl import reconcile
 from pg_migration.postgres.errors import ConfigurationError, MigrationError
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.run import MigrationRun
-from pg_migration.postgres.migration.structure import lost_with
+from pg_migration.postgres.migration.steps.structure import lost_with
 from pg_migration.postgres.preflight import (
     Finding,
     Severity,

@@ -10,18 +10,23 @@ from dataclasses import dataclass
 
 from pg_migration.postgres.ddl import Difference
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.migration.compare_state import STATE_CHECKS, compare_structure, examine, grave_differences
-from pg_migration.postgres.migration.compare_tables import CONTENT, ROW_COUNT, compare_tables
-from pg_migration.postgres.migration.comparison import structural_differences
-from pg_migration.postgres.migration.copy_tables import copy_tables
-from pg_migration.postgres.migration.damage import repair_tables
+from pg_migration.postgres.migration.comparison.compare_state import (
+    STATE_CHECKS,
+    compare_structure,
+    examine,
+    grave_differences,
+)
+from pg_migration.postgres.migration.comparison.compare_tables import CONTENT, ROW_COUNT, compare_tables
+from pg_migration.postgres.migration.comparison.databases import structural_differences
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.forecast import look_ahead
-from pg_migration.postgres.migration.foreign_keys import create_foreign_keys
 from pg_migration.postgres.migration.outcomes import Outcomes
 from pg_migration.postgres.migration.prerequisites import look
 from pg_migration.postgres.migration.run import Log, MigrationRun
-from pg_migration.postgres.migration.structure import make_post_data, make_target, return_everything
+from pg_migration.postgres.migration.steps.copy_tables import copy_tables
+from pg_migration.postgres.migration.steps.damage import repair_tables
+from pg_migration.postgres.migration.steps.foreign_keys import create_foreign_keys
+from pg_migration.postgres.migration.steps.structure import make_post_data, make_target, return_everything
 from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.preflight import Finding
 

@@ -9,7 +9,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.ddl import Judge, Obstacle, acted_for, missing_roles
-from pg_migration.postgres.ddl.permissions import SAID_KINDS
+from pg_migration.postgres.ddl.reconciliation.permissions import SAID_KINDS
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger.schema import LATEST, version
 from pg_migration.postgres.ledger.schema import SCHEMA as BOOKKEEPING

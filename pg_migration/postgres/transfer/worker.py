@@ -13,7 +13,7 @@ from pg_migration.postgres.catalog import SchemaObject, Table
 from pg_migration.postgres.catalog.values_path import ValuesPath, fetch_rows, leave, run
 from pg_migration.postgres.connection.session_settings import pin, relied_on, set_configs, take_over, written_with
 from pg_migration.postgres.connection.statements import execute, fetch, transaction
-from pg_migration.postgres.ddl.make import NAME_NOT_FOUND, make, on_path, usual_path
+from pg_migration.postgres.ddl.changes.make import NAME_NOT_FOUND, make, on_path, usual_path
 from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.ledger.chunks import ChunkEntry
 from pg_migration.postgres.planning.plan import Chunk, RangePlan, TablePlan

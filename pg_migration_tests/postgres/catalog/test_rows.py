@@ -8,15 +8,15 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import pytest
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import catalog_session as sessions
-from pg_migration.postgres.catalog import rows
-from pg_migration.postgres.catalog.catalog_session import catalog_session, query_text, set_locally
+from pg_migration.postgres import catalog
+from pg_migration.postgres.catalog.reading import rows
+from pg_migration.postgres.catalog.reading.catalog_session import catalog_session, query_text, set_locally
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.ledger import schema
 from pg_migration_tests.conftest import PostgresServer
 
-QUERIES = sorted(path.stem for path in (Path(sessions.__file__).parent / "queries").glob("*.sql"))
+QUERIES = sorted(path.stem for path in (Path(catalog.__file__).parent / "queries").glob("*.sql"))
 TYPES = {
     **{name: get_args(sequence)[0] for name, sequence in get_type_hints(rows.Rows).items()},
     "database": rows.SaidOfDatabaseRow,

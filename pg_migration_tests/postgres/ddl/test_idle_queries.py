@@ -2,7 +2,7 @@
 
 import pytest
 
-from pg_migration.postgres.catalog.catalog_session import catalog_session, read, set_locally
+from pg_migration.postgres.catalog.reading.catalog_session import catalog_session, read, set_locally
 from pg_migration_tests.postgres.ddl.round_trip import PUBLIC, Pair, session
 
 EVERYTHING = """

@@ -24,12 +24,13 @@ from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.session_settings import pin
 from pg_migration.postgres.connection.statements import execute, fetch
-from pg_migration.postgres.ddl import Outcome, apply, missing, reconcile, suspend
+from pg_migration.postgres.ddl import Outcome, apply, missing, reconcile
+from pg_migration.postgres.ddl.changes import suspend
 from pg_migration.postgres.ledger import runs
 from pg_migration.postgres.ledger import schema as schema_
 from pg_migration.postgres.ledger.lock import TargetLock
 from pg_migration.postgres.migration import Migration, Options, Result, use_cases
-from pg_migration.postgres.migration.compare_tables import CONTENT, Verdict, compare_tables
+from pg_migration.postgres.migration.comparison.compare_tables import CONTENT, Verdict, compare_tables
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.planning.plan import TablePlan

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pg_migration.postgres.ddl import suspend
+from pg_migration.postgres.ddl.changes import suspend
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration_tests.postgres.transfer.harness import Pair
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pg_migration.postgres.catalog.draft import Draft
 from pg_migration.postgres.catalog.model import Address
-from pg_migration.postgres.catalog.rows import ConstraintRow, IndexRow
+from pg_migration.postgres.catalog.reading.rows import ConstraintRow, IndexRow
 from pg_migration.postgres.catalog.schema_renaming import quote
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pg_migration.postgres.catalog.catalog_session import Row
 from pg_migration.postgres.catalog.draft import CONSTRAINT_KINDS, PG_CLASS, PG_CONSTRAINT, PG_EXTENSION, Draft
 from pg_migration.postgres.catalog.model import MATERIALIZED_ROWS, Address, Phase
 from pg_migration.postgres.catalog.objects.index_marks import attachment, marks
@@ -19,7 +18,8 @@ from pg_migration.postgres.catalog.objects.privileges import (
     revocation,
     roles_of,
 )
-from pg_migration.postgres.catalog.rows import (
+from pg_migration.postgres.catalog.reading.catalog_session import Row
+from pg_migration.postgres.catalog.reading.rows import (
     CommentRow,
     DefaultPrivilegesRow,
     DomainRow,

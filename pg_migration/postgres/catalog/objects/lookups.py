@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog.catalog_session import DEPARSING, read, set_locally
 from pg_migration.postgres.catalog.draft import PG_OPERATOR
 from pg_migration.postgres.catalog.model import Address, Lookup
 from pg_migration.postgres.catalog.objects.node_trees import WRITTEN_OUT, lookups
-from pg_migration.postgres.catalog.rows import DependencyRow, LookupsRow
+from pg_migration.postgres.catalog.reading.catalog_session import DEPARSING, read, set_locally
+from pg_migration.postgres.catalog.reading.rows import DependencyRow, LookupsRow
 
 
 def read_lookups(connection: Connection, dependencies: Sequence[DependencyRow]) -> Mapping[Address, frozenset[Lookup]]:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from pg_migration.postgres.catalog.ordering.graph import reachable
-from pg_migration.postgres.catalog.rows import ColumnRow, ConstraintRow, TableRow
+from pg_migration.postgres.catalog.reading.rows import ColumnRow, ConstraintRow, TableRow
 
 NOT_NULL = "n"
 

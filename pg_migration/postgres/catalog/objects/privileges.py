@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from pg_migration.postgres.catalog.rows import DefaultPrivilegesRow, OwnerRow, PrivilegesRow
+from pg_migration.postgres.catalog.reading.rows import DefaultPrivilegesRow, OwnerRow, PrivilegesRow
 from pg_migration.postgres.catalog.schema_renaming import quote
 from pg_migration.postgres.roles.reach import Reach
 

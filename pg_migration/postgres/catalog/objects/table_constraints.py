@@ -17,7 +17,7 @@ from pg_migration.postgres.catalog.objects.table_rows import (
     told_by,
 )
 from pg_migration.postgres.catalog.ordering.graph import reachable, topological_order
-from pg_migration.postgres.catalog.rows import ColumnRow, ConstraintRow, TableRow
+from pg_migration.postgres.catalog.reading.rows import ColumnRow, ConstraintRow, TableRow
 from pg_migration.postgres.catalog.schema_renaming import quote
 
 

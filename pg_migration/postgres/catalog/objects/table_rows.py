@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from pg_migration.postgres.catalog.objects.not_nulls import NOT_NULL, NotNulls
-from pg_migration.postgres.catalog.rows import ColumnRow, ConstraintRow, Rows, TableRow
+from pg_migration.postgres.catalog.reading.rows import ColumnRow, ConstraintRow, Rows, TableRow
 
 NAMED_NOT_NULL_SINCE = 180000
 CHECK, FOREIGN_KEY, PRIMARY_KEY, UNIQUE, EXCLUSION = "c", "f", "p", "u", "x"

@@ -29,7 +29,7 @@ from pg_migration.postgres.catalog.objects.table_rows import (
     is_written_out,
     told_by,
 )
-from pg_migration.postgres.catalog.rows import ColumnRow, ConstraintRow, TableRow
+from pg_migration.postgres.catalog.reading.rows import ColumnRow, ConstraintRow, TableRow
 from pg_migration.postgres.catalog.schema_renaming import quote
 
 REPLICA_IDENTITIES = {"f": "FULL", "n": "NOTHING"}

@@ -7,7 +7,7 @@ from pg_migration.postgres.catalog.draft import PG_CLASS, PG_EXTENSION, PG_NAMES
 from pg_migration.postgres.catalog.model import Address, Lookup, Phase
 from pg_migration.postgres.catalog.ordering.graph import cycles, reachable, topological_order
 from pg_migration.postgres.catalog.ordering.ranks import RANKS
-from pg_migration.postgres.catalog.rows import DependencyRow, ExtensionMemberRow
+from pg_migration.postgres.catalog.reading.rows import DependencyRow, ExtensionMemberRow
 
 AUTO, INTERNAL, NORMAL = "a", "i", "n"
 PARTITION = ("P", "S")

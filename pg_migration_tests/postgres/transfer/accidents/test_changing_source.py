@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pg_migration.postgres.connection.statements import execute, fetch
-from pg_migration.postgres.migration.compare_tables import Comparison
+from pg_migration.postgres.migration.comparison.compare_tables import Comparison
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.snapshot import readers, snapshot

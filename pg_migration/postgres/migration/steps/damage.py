@@ -8,14 +8,14 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Phase, Table, TableName, matches
 from pg_migration.postgres.connection.literals import readable
-from pg_migration.postgres.ddl import suspend
+from pg_migration.postgres.ddl.changes import suspend
 from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.ledger.chunks import LoadedRange
-from pg_migration.postgres.migration.comparison import both_sides
-from pg_migration.postgres.migration.copy_tables import follow
+from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.run import MigrationRun, Scope
-from pg_migration.postgres.migration.sequences import set_sequences
-from pg_migration.postgres.migration.structure import make, missing_objects, refreshes
+from pg_migration.postgres.migration.steps.copy_tables import follow
+from pg_migration.postgres.migration.steps.sequences import set_sequences
+from pg_migration.postgres.migration.steps.structure import make, missing_objects, refreshes
 from pg_migration.postgres.planning.key_ranges import ALL, parse
 from pg_migration.postgres.planning.planner import Planner
 from pg_migration.postgres.transfer.events import Event, is_complete

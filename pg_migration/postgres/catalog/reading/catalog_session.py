@@ -15,7 +15,7 @@ from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.sql_files import sql_file
 
 Row = Mapping[str, Any]
-"""A row of whatever query; those of each by itself are in `catalog.rows`."""
+"""A row of whatever query; those of each by itself are in `rows`."""
 
 # A search_path without users' schemas has the server qualify every name outside pg_catalog, and quoting every
 # identifier keeps names readable by a newer server for which they have become keywords. Compiling catalog queries to
@@ -67,7 +67,7 @@ def set_locally(connection: Connection, settings: Mapping[str, str]) -> None:
 
 
 def read(connection: Connection, name: str) -> Sequence[Any]:
-    """The rows of ``queries/<name>.sql``, by column name; `catalog.rows` has their types."""
+    """The rows of ``queries/<name>.sql``, by column name; `rows` has their types."""
     return _rows(connection, query_text(name))
 
 

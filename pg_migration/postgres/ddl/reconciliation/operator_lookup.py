@@ -13,8 +13,8 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Lookup, SchemaObject
-from pg_migration.postgres.catalog.catalog_session import set_locally
 from pg_migration.postgres.catalog.objects.lookups import lookups_made_here
+from pg_migration.postgres.catalog.reading.catalog_session import set_locally
 from pg_migration.postgres.connection.statements import execute, transaction
 from pg_migration.postgres.errors import MigrationError
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pg_migration.postgres.catalog import Phase, SchemaObject, Table
 from pg_migration.postgres.connection.literals import readable
-from pg_migration.postgres.ddl import suspend
+from pg_migration.postgres.ddl.changes import suspend
 from pg_migration.postgres.migration.run import MigrationRun
-from pg_migration.postgres.migration.sequences import set_sequences
-from pg_migration.postgres.migration.structure import missing_objects
+from pg_migration.postgres.migration.steps.sequences import set_sequences
+from pg_migration.postgres.migration.steps.structure import missing_objects
 from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration.postgres.transfer.events import (
     Event,

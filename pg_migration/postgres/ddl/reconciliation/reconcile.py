@@ -25,9 +25,9 @@ from pg_migration.postgres.catalog.identity import (
 )
 from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.catalog.schema_renaming import quote
-from pg_migration.postgres.ddl.alter import alterations, can_be_altered, leave_parents
-from pg_migration.postgres.ddl.operator_lookup import describe_lookups
-from pg_migration.postgres.ddl.surplus import KEYS, NEVER_DROPPED, Surplus
+from pg_migration.postgres.ddl.reconciliation.alter import alterations, can_be_altered, leave_parents
+from pg_migration.postgres.ddl.reconciliation.operator_lookup import describe_lookups
+from pg_migration.postgres.ddl.reconciliation.surplus import KEYS, NEVER_DROPPED, Surplus
 from pg_migration.postgres.errors import StructureConflict
 
 # Rows are stored as what these say: a difference can't be mended under the rows.

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from pg_migration.postgres.catalog import Catalog, SchemaObject
 from pg_migration.postgres.catalog.identity import by_identity, is_same, there
-from pg_migration.postgres.ddl.alter import setting_differences
-from pg_migration.postgres.ddl.operator_lookup import describe_lookups
-from pg_migration.postgres.ddl.reconcile import can_be_made, table_differences
-from pg_migration.postgres.ddl.surplus import Surplus, Verdict
+from pg_migration.postgres.ddl.reconciliation.alter import setting_differences
+from pg_migration.postgres.ddl.reconciliation.operator_lookup import describe_lookups
+from pg_migration.postgres.ddl.reconciliation.reconcile import can_be_made, table_differences
+from pg_migration.postgres.ddl.reconciliation.surplus import Surplus, Verdict
 
 
 @dataclass(frozen=True)

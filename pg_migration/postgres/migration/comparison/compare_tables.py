@@ -6,7 +6,7 @@ from typing import Any
 
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.migration.comparison import both_sides
+from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.source_changes.drift import describe_drift
 from pg_migration.postgres.verification.both_sides import Answers, BothSides, Unanswered

@@ -9,7 +9,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.ddl import Difference, differences
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.migration.comparison import both_sides
+from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.verification.constraints import compare_constraints
 from pg_migration.postgres.verification.leftovers import find_leftovers

@@ -73,7 +73,7 @@ def suspend(connection: Connection, tables: Iterable[TableName], keys: bool, unc
         What stayed, for people.
     """
     oids = [row[0] for row in fetch(connection, _EXISTING, ([t[0] for t in tables], [t[1] for t in tables]))]
-    statement = sql_file("ddl/suspend.sql")
+    statement = sql_file("ddl/changes/suspend.sql")
     stayed = []
     for row in fetch(connection, statement, {"tables": oids, "keys": keys, "unchecked": unchecked}):
         schema, table, kind, name, _, remove, restore, *referenced = row

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pg_migration.postgres.catalog import ForeignKey, Phase, SchemaObject, TableName
 from pg_migration.postgres.ddl import Outcome
 from pg_migration.postgres.migration.run import MigrationRun
-from pg_migration.postgres.migration.structure import make, missing_objects
+from pg_migration.postgres.migration.steps.structure import make, missing_objects
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog.catalog_session import catalog_session, read, set_locally
 from pg_migration.postgres.catalog.model import Notice, TableName
-from pg_migration.postgres.catalog.rows import SaidOfDatabaseRow
+from pg_migration.postgres.catalog.reading.catalog_session import catalog_session, read, set_locally
+from pg_migration.postgres.catalog.reading.rows import SaidOfDatabaseRow
 from pg_migration.postgres.connection.statements import fetch
 
 

@@ -15,8 +15,8 @@ from pg_migration.postgres.catalog.values_path import application_path
 from pg_migration.postgres.connection.retry import Retry
 from pg_migration.postgres.connection.session_settings import SEARCH_PATH, relied_on, set_configs, written_with
 from pg_migration.postgres.connection.statements import execute, fetch
-from pg_migration.postgres.ddl.make import make
-from pg_migration.postgres.ddl.operator_lookup import MeaningChanged
+from pg_migration.postgres.ddl.changes.make import make
+from pg_migration.postgres.ddl.reconciliation.operator_lookup import MeaningChanged
 from pg_migration.postgres.errors import collided
 from pg_migration.postgres.roles.reach import lent
 

@@ -6,8 +6,8 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog, SchemaObject
 from pg_migration.postgres.catalog.identity import identity_of, there
-from pg_migration.postgres.ddl.apply import Outcome, apply
-from pg_migration.postgres.ddl.surplus import SAID_OF
+from pg_migration.postgres.ddl.changes.apply import Outcome, apply
+from pg_migration.postgres.ddl.reconciliation.surplus import SAID_OF
 
 
 def bring_back(

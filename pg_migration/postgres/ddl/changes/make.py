@@ -8,11 +8,16 @@ from psycopg2 import errorcodes
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import SchemaObject, installed_extensions
-from pg_migration.postgres.catalog.catalog_session import set_locally
+from pg_migration.postgres.catalog.reading.catalog_session import set_locally
 from pg_migration.postgres.catalog.schema_renaming import quote
 from pg_migration.postgres.catalog.values_path import SYSTEM
 from pg_migration.postgres.connection.statements import execute, fetch, transaction
-from pg_migration.postgres.ddl.operator_lookup import MeaningChanged, check_same_meaning, make_as_meant, needs_a_path
+from pg_migration.postgres.ddl.reconciliation.operator_lookup import (
+    MeaningChanged,
+    check_same_meaning,
+    make_as_meant,
+    needs_a_path,
+)
 
 SAFE_MAINTENANCE_SINCE = 170000
 ALTERING_FUNCTIONS = 0x70675F6D69677261

@@ -19,8 +19,8 @@ from pg_migration.postgres.ddl import (
     missing,
     note_brought,
     reconcile,
-    suspend,
 )
+from pg_migration.postgres.ddl.changes import suspend
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.transfer.extension_rows import ExtensionFailed, ExtensionRows, copy_extension_rows

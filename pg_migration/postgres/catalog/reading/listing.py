@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog.catalog_session import catalog_session, read_relative, set_locally
 from pg_migration.postgres.catalog.model import TableName
 from pg_migration.postgres.catalog.patterns import is_excluded
-from pg_migration.postgres.catalog.rows import ListedTableRow
+from pg_migration.postgres.catalog.reading.catalog_session import catalog_session, read_relative, set_locally
+from pg_migration.postgres.catalog.reading.rows import ListedTableRow
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Questions to the system catalogs, and what the answers are like."""

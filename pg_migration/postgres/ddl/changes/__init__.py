@@ -1,0 +1,1 @@
+"""Change the target: make, set aside, bring back."""

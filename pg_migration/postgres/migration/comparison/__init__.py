@@ -1,0 +1,1 @@
+"""Compare the two databases: tables, structure, and what else there is."""

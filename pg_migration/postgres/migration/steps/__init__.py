@@ -1,0 +1,1 @@
+"""The steps of a run, from the structure to the repair of rows."""
