@@ -27,7 +27,7 @@ def test_when_the_referenced_table_was_not_copied(shop: Platform) -> None:
 
 
 def test_a_table_made_anew_by_somebody_is_not_the_one_that_was_loaded(shop: Platform) -> None:
-    assert shop.migrate().success
+    assert shop.migrate_directly().succeeded
     shop.target.psql("DROP TABLE orders; CREATE TABLE orders (id bigint PRIMARY KEY, customer integer, placed date)")
     done = shop.materialize("public/foreign_keys")
     assert not done.success
@@ -35,7 +35,7 @@ def test_a_table_made_anew_by_somebody_is_not_the_one_that_was_loaded(shop: Plat
 
 
 def test_again_when_they_are_there(shop: Platform) -> None:
-    assert shop.migrate().success
+    assert shop.migrate_directly().succeeded
     before = shop.target.dump("--exclude-schema", BOOKKEEPING)
     assert shop.materialize("public/foreign_keys").success
     assert shop.target.dump("--exclude-schema", BOOKKEEPING) == before

@@ -63,7 +63,7 @@ def test_ranges_and_repair_do_not_replace_unknown_rows(shop: Platform) -> None:
     ):
         assert "public.orders (2 rows)" in refusal(shop, run)
     shop.target.psql("DROP TABLE orders")
-    assert shop.migrate(exclude_tables=["customers"]).success
+    assert shop.migrate_directly(exclude_tables=["customers"]).succeeded
     shop.target.psql("UPDATE orders SET placed = NULL WHERE id = 7")
     assert shop.repair("orders").success, "what we loaded may be repaired"
 
@@ -77,7 +77,7 @@ def test_what_does_not_empty_a_table_is_not_refused(shop: Platform) -> None:
 
 
 def test_our_own_rows_may_go_and_who_wrote_is_told(shop: Platform) -> None:
-    assert shop.migrate().success
+    assert shop.migrate_directly().succeeded
     again = shop.migrate()
     assert again.success
     assert "written to" not in "\n".join(again.log)
@@ -91,7 +91,7 @@ def test_our_own_rows_may_go_and_who_wrote_is_told(shop: Platform) -> None:
 
 
 def test_statistics_that_were_reset_accuse_nobody(shop: Platform) -> None:
-    assert shop.migrate().success
+    assert shop.migrate_directly().succeeded
     shop.target.psql("SELECT pg_stat_reset()")
     assert "written to" not in "\n".join(shop.migrate().log)
 
@@ -102,7 +102,7 @@ def test_a_table_made_anew_by_others_is_not_ours(migrated: Platform) -> None:
 
 
 def test_a_table_that_was_never_loaded_is_not_ours(shop: Platform) -> None:
-    assert shop.migrate(exclude_tables=["orders"]).success
+    assert shop.migrate_directly(exclude_tables=["orders"]).succeeded
     shop.target.psql(f"{ALIEN}; {ROWS}")
     assert "public.orders" in refusal(shop, shop.migrate)
 
@@ -146,7 +146,7 @@ def test_a_ledger_of_an_earlier_version(migrated: Platform) -> None:
         "DROP TABLE _pg_migration.target_state, _pg_migration.version"
     )
     migrated.target.psql("UPDATE _pg_migration.run SET source_server = 'before a restart'")
-    assert migrated.migrate().success
+    assert migrated.migrate_directly().succeeded
     migrated.target.psql("UPDATE _pg_migration.run SET identities = NULL, source = 'postgresql://u@elsewhere:5432/db'")
     migrated.target.psql("UPDATE _pg_migration.run SET source_server = 'before a restart'")
     assert "loaded from another source, at postgresql://u@elsewhere:5432/db" in refusal(migrated, migrated.migrate)
@@ -157,7 +157,7 @@ def test_what_a_killed_run_left_is_ours(migrated: Platform) -> None:
         DELETE FROM _pg_migration.chunk WHERE table_name = 'orders' AND chunk > 1;
         UPDATE _pg_migration.run SET finished_at = NULL, succeeded = NULL
     """)
-    assert migrated.migrate().success
+    assert migrated.migrate_directly().succeeded
 
 
 def test_dropping_takes_nothing_that_inherits(shop: Platform) -> None:

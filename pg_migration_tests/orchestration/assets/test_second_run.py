@@ -103,7 +103,7 @@ def test_what_was_set_aside_does_not_come_back_when_the_source_dropped_it(shop: 
 def test_a_statement_that_fails_costs_nothing_that_was_there(shop: Platform) -> None:
     shop.source.psql(BEFORE)
     shop.reload()
-    assert shop.migrate().success
+    assert shop.migrate_directly().succeeded
     before = shop.target.dump(*WITHOUT_BOOKKEEPING)
     shop.source.psql(
         "CREATE SCHEMA elsewhere; CREATE FUNCTION elsewhere.g() RETURNS text LANGUAGE sql AS 'SELECT ''x''';"
@@ -120,7 +120,7 @@ def test_a_statement_that_fails_costs_nothing_that_was_there(shop: Platform) -> 
 def test_a_setting_that_fails_keeps_nobody_from_the_table(shop: Platform) -> None:
     shop.source.psql(BEFORE)
     shop.reload()
-    assert shop.migrate().success
+    assert shop.migrate_directly().succeeded
     shop.source.psql("ALTER TABLE things SET (fillfactor = 70); INSERT INTO things VALUES (3, 5, '{6}', '(7,8)', 'a')")
     shop.target.psql(
         "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN"

@@ -17,7 +17,7 @@ TABLES = "SELECT string_agg(relname, ' ' ORDER BY 1) FROM pg_class WHERE relname
 
 @pytest.fixture
 def migrated(shop: Platform) -> Platform:
-    assert shop.migrate().success
+    assert shop.migrate_directly().succeeded
     return shop
 
 

@@ -123,7 +123,7 @@ def test_rows_that_violate_a_constraint_that_is_not_validated_come_again(shop: P
         "ALTER TABLE below ADD CONSTRAINT positive CHECK (a > 0) NOT VALID;"
         "ALTER TABLE above ADD CONSTRAINT positive CHECK (a > 0) NOT VALID;"
     )
-    assert shop.migrate().success
+    assert shop.migrate_directly().succeeded
     once = shop.target.dump(*WITHOUT_BOOKKEEPING)
     assert shop.migrate().success
     assert shop.target.dump(*WITHOUT_BOOKKEEPING) == once
@@ -133,7 +133,7 @@ def test_rows_that_violate_a_constraint_that_is_not_validated_come_again(shop: P
 
 
 def test_a_second_run_brings_what_changed_in_the_source(shop: Platform) -> None:
-    assert shop.migrate().success
+    assert shop.migrate_directly().succeeded
     shop.source.psql("DELETE FROM orders WHERE id < 100; UPDATE customers SET name = 'same'; ")
     shop.source.psql("INSERT INTO orders SELECT n, 1, NULL FROM generate_series(9000, 9010) AS n")
     assert shop.migrate().success
@@ -180,7 +180,7 @@ def test_drop_existing_tables_replaces_them_and_leaves_the_rest(shop: Platform) 
 
 
 def test_foreign_keys_and_views_in_the_target_do_not_stop_a_reload(shop: Platform) -> None:
-    assert shop.migrate().success
+    assert shop.migrate_directly().succeeded
     shop.target.psql(
         "CREATE TABLE invoices (id integer, order_id bigint REFERENCES orders);"
         "INSERT INTO invoices VALUES (1, 3);"
@@ -203,7 +203,7 @@ def test_rows_written_to_the_source_during_the_run_are_no_difference(shop: Platf
 
 
 def test_unlogged_tables_are_logged_in_the_end(shop: Platform) -> None:
-    assert shop.migrate(use_unlogged_tables=True).success
+    assert shop.migrate_directly(use_unlogged_tables=True).succeeded
     persistence = "SELECT DISTINCT relpersistence FROM pg_class WHERE relnamespace = 'public'::regnamespace"
     assert shop.target.psql(persistence) == "p"
     assert shop.target.psql(ORDERS) == shop.source.psql(ORDERS)

@@ -54,7 +54,7 @@ def run_until_told(monkeypatch: pytest.MonkeyPatch, start: Callable[[], Run], en
 
 @pytest.mark.parametrize(("side", "table"), [("target", "orders"), ("source", "orders"), ("source", "customers")])
 def test_a_session_that_has_a_lock(shop: Platform, monkeypatch: pytest.MonkeyPatch, side: str, table: str) -> None:
-    assert shop.migrate().success
+    assert shop.migrate_directly().succeeded
     with blocking(getattr(shop, side).url, f"LOCK TABLE {table} /* 'secret' */", "ROLLBACK") as end:
         run = run_until_told(monkeypatch, shop.migrate, end)
     assert run.success, run.failures
@@ -67,7 +67,7 @@ def test_a_session_that_has_a_lock(shop: Platform, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_a_prepared_transaction(shop: Platform, monkeypatch: pytest.MonkeyPatch, side: str) -> None:
-    assert shop.migrate().success
+    assert shop.migrate_directly().succeeded
     end: Database = getattr(shop, side)
     end.psql("BEGIN; LOCK TABLE orders; PREPARE TRANSACTION 'it''s forgotten'")
 
@@ -93,7 +93,7 @@ def test_a_prepared_transaction(shop: Platform, monkeypatch: pytest.MonkeyPatch,
 
 def test_another_migration(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that was started for some tables waits for the target; it says for which run."""
-    assert shop.migrate().success
+    assert shop.migrate_directly().succeeded
     with blocking(shop.target.url, f"SELECT pg_advisory_xact_lock({LOCK_KEY})", "ROLLBACK") as end:
         run = run_until_told(monkeypatch, lambda: shop.materialize("public/orders"), end)
     assert run.success, run.failures
