@@ -94,6 +94,16 @@ class Surplus:
         """The objects with a verdict, without what only belongs to others or is said of them."""
         return [item for a, item in self._surplus.items() if self.verdicts[a] is verdict and self._base(item) is None]
 
+    @property
+    def wholes(self) -> list[SchemaObject]:
+        """What came from the source, which does not have it any more, and is never dropped."""
+        known = there(self.source)
+        return [
+            item
+            for key, item in self._theirs.items()
+            if item.kind in NEVER_DROPPED and key not in known and self._own_verdict(item) is Verdict.TAKEN_BACK
+        ]
+
     def unknown_until_now(self) -> list[SchemaObject]:
         """What goes as part of an object that the source has, although nobody brought it."""
         return [

@@ -1,5 +1,6 @@
 """Make the structure of the source in the target."""
 
+from ast import literal_eval
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Address, Catalog, Phase, SchemaObject, Table
 from pg_migration.postgres.catalog.identity import by_identity, identity_of, memory_key
 from pg_migration.postgres.catalog.ordering.graph import reachable
-from pg_migration.postgres.connection.statements import execute, transaction
+from pg_migration.postgres.connection.statements import execute, fetch, transaction
 from pg_migration.postgres.ddl import (
     Outcome,
     Reconciliation,
@@ -107,7 +108,8 @@ def make_target(run: MigrationRun) -> TargetMade:
     wanted = [item for item in plan.create if item.phase is Phase.PRE_DATA]
     statements = [*plan.drop, *run.call(lambda: make(run, wanted))]
     of_extensions = run.call(lambda: list(_extension_rows(run)))
-    run.outcomes.notes += [*lost, *_left_alone(plan.surplus)]
+    dropped_schemas = run.call(lambda: _dropped_schemas(run, target))
+    run.outcomes.notes += [*lost, *_left_alone(plan.surplus, dropped_schemas)]
     run.outcomes.notes += [f"{notice.kind} {notice.name}: {notice.reason}" for notice in plan.notices]
     copied = [done for done in of_extensions if isinstance(done, ExtensionRows)]
     run.outcomes.notes += map(str, copied)
@@ -244,14 +246,31 @@ def _with_refreshes(catalog: Catalog, wanted: Sequence[SchemaObject]) -> list[Sc
     return [*(item for item in wanted if item.address not in known), *ordered]
 
 
-def _left_alone(surplus: Surplus) -> list[str]:
+def _left_alone(surplus: Surplus, dropped_schemas: Sequence[str]) -> list[str]:
     """What stays in the target although the source does not have it, in a line for each reason."""
-    staying = {v: [item.identity for item in surplus.staying(v)] for v in (Verdict.OWN, Verdict.NEEDED)}
+    staying = {
+        verdict.value: [item.identity for item in surplus.staying(verdict)] for verdict in (Verdict.OWN, Verdict.NEEDED)
+    }
+    staying[_NOT_FOR_US] = [*(f"schema {name}" for name in dropped_schemas), *(i.identity for i in surplus.wholes)]
     return [
-        f"left alone in the target, since {verdict.value}: {listed(names, MAX_NAMED)}"
-        for verdict, names in staying.items()
+        f"left alone in the target, since {reason}: {listed(names, MAX_NAMED)}"
+        for reason, names in staying.items()
         if names
     ]
+
+
+_NOT_FOR_US = "the source does not have it any more, but others may use it, so that only you can drop it"
+
+
+def _dropped_schemas(run: MigrationRun, target: Catalog) -> list[str]:
+    """The schemas of the target that hold what was brought from schemas which the source has dropped since."""
+    others = set(target.brought.values()) - {*run.schemas, ""}
+    if not others:
+        return []
+    query = "SELECT nspname FROM pg_catalog.pg_namespace"
+    gone = others - {name for (name,) in fetch(run.source_connection, query)}
+    held = {literal_eval(key)[1] for key, schema in target.brought.items() if schema in gone}
+    return sorted(held & {name for (name,) in fetch(run.target_connection, query)})
 
 
 def _return_other_objects(run: MigrationRun) -> list[str]:
