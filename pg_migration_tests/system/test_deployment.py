@@ -423,6 +423,23 @@ def test_storage_is_postgresql(deployment: Deployment, monkeypatch: pytest.Monke
     assert deployment.postgres.psql(url, "SELECT partition FROM event_logs") == "..10\n"
 
 
+def test_records_of_the_helm_chart_are_reached_by_the_driver_of_the_image(deployment: Deployment) -> None:
+    """The chart writes such a dagster.yaml of its values; its SQLAlchemy chooses a driver when they name none."""
+    scheme = settings_of("deploy/kubernetes/values.yaml")["postgresql"]["postgresqlScheme"]
+    assert scheme == "postgresql+psycopg2"
+    database = {
+        "username": deployment.variables["DAGSTER_POSTGRES_USER"],
+        "password": deployment.variables["DAGSTER_POSTGRES_PASSWORD"],
+        "hostname": HOST,
+        "db_name": deployment.variables["DAGSTER_POSTGRES_DB"],
+        "port": int(deployment.variables["DAGSTER_POSTGRES_PORT"]),
+        "scheme": scheme,
+    }
+    (deployment.home / "dagster.yaml").write_text(yaml.safe_dump({"storage": {"postgres": {"postgres_db": database}}}))
+    with dg.DagsterInstance.from_config(str(deployment.home)) as instance:
+        assert instance.get_runs_count() == 0
+
+
 LAUNCH = """
 mutation ($selector: JobOrPipelineSelector!) {
   launchRun(executionParams: {selector: $selector, runConfigData: {}}) {
