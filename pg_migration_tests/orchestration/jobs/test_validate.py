@@ -47,6 +47,8 @@ def test_a_table_missing_in_the_target(migrated: Platform) -> None:
     description = done.checks["public/orders"].description or ""
     assert "public.orders can't be read on the target" in description
     assert "does not exist" in description
+    content = done.every_check["public/orders", "content"]
+    assert (content.passed, content.description) == (False, description)
 
 
 def test_a_table_missing_in_the_source(shop: Platform) -> None:
