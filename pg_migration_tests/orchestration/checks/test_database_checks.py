@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import dagster as dg
 import pytest
 
 from pg_migration_tests.orchestration.harness import Migrated, Platform
@@ -36,6 +37,20 @@ def test_a_right_copy_passes_and_a_spoilt_one_fails(migrated: Platform) -> None:
     assert "orders_placed on public.orders: not valid" in told["no_leftovers"]
     assert not done.every_check["post_data", "structure"].passed
     assert done.passed == {"public/customers": True, "public/orders": True}
+
+
+def test_an_object_that_is_missing_is_a_failure_and_one_that_is_otherwise_a_warning(migrated: Platform) -> None:
+    migrated.target.psql("DROP INDEX orders_placed")
+    done = migrated.validate()
+    assert not done.success
+    assert "index orders_placed on public.orders: missing in the target" in done.failures["database_checks"]
+    assert done.every_check["post_data", "structure"].severity is dg.AssetCheckSeverity.ERROR
+
+    migrated.target.psql("CREATE INDEX orders_placed ON orders (placed DESC)")
+    done = migrated.validate()
+    assert done.success
+    found = done.every_check["post_data", "structure"]
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
 
 
 def test_what_is_wrong_at_the_end_fails_the_whole_run(shop: Platform) -> None:

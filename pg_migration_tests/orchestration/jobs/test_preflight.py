@@ -290,6 +290,31 @@ def test_extensions_and_library_versions(
     assert 'ALTER COLLATION pg_catalog."de-x-icu" REFRESH VERSION;' in outdated[1]
 
 
+def test_extensions_that_somebody_has_to_see_to(
+    postgres15: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that only a superuser may make (bloom), and one of an older version."""
+    source, target = (Database(postgres15, postgres15.create_database()) for _ in range(2))
+    source.psql("""
+        CREATE EXTENSION bloom; CREATE EXTENSION hstore; CREATE TABLE t (h hstore, n int);
+        CREATE INDEX ON t USING bloom (n)
+    """)
+    clerk = Role("clerk", "sesame")
+    target.psql(f"""
+        CREATE EXTENSION hstore VERSION '1.4'; CREATE ROLE {clerk.name} LOGIN PASSWORD '{clerk.password}'
+    """)
+    for platform in serve(source, target, monkeypatch, tmp_path):
+        platform.set(TARGET_URL=clerk.url(target))
+        told = sorted(str(found) for found in findings() if found.check == "extensions")
+    target.psql(f"DROP ROLE {clerk.name}")
+    for end in (source, target):
+        postgres15.drop_database(end.url)
+    assert len(told) == 2
+    assert told[0].startswith("extension hstore is 1.8 in the source and 1.4 in the target.")
+    assert 'ALTER EXTENSION "hstore" UPDATE;' in told[0]
+    assert told[1].startswith("only a superuser may create extension bloom in the target.")
+
+
 @pytest.mark.parametrize(
     ("source", "target", "severity"),
     [

@@ -59,6 +59,15 @@ def test_a_table_that_came_later_is_copied_and_checked(platform: Platform) -> No
     assert platform.target.psql("SELECT count(*) FROM keyless") == "1000"
 
 
+def test_a_table_that_has_no_check(shop: Platform) -> None:
+    known = shop.definitions
+    shop.source.psql(WITH_KEY)
+    done = shop.run(known.resolve_job_def("validate"), {})
+    assert not done.success
+    check = done.every_check["source_schema", "known_tables"]
+    assert (check.passed, check.description) == (False, "no asset stands for public.keyed: reload the code location")
+
+
 def test_the_first_foreign_key_came_later(platform: Platform) -> None:
     platform.source.psql(WITH_KEY)
     stale = platform.reload()
