@@ -193,3 +193,8 @@ def test_addresses_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError) as refusal:
         Endpoint.parse(Side.SOURCE, "user=ann", "URL")
     assert "9xQ7" not in str(refusal.value)
+
+
+def test_a_message_that_repeats_a_password_as_it_is_or_as_it_was_written() -> None:
+    end = Endpoint.parse(Side.SOURCE, "postgresql://ann:s%2Fe%20same@localhost/shop", "URL")
+    assert end.scrub("neither s/e same nor s%2Fe%20same, of ann") == "neither *** nor ***, of ann"

@@ -5,12 +5,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import psycopg2
 import pytest
+from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection import retry
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import LockLost, SnapshotLost
 from pg_migration.postgres.planning.options import LoadSettings
+from pg_migration.postgres.transfer import worker
 from pg_migration_tests.postgres.transfer.harness import Database, Pair
 
 ROWS = 50_000
@@ -72,6 +75,27 @@ def test_goes_on_from_the_last_committed_chunk(pair: Pair, side: str, chunk_size
     assert not loaded.problems
     pair.check_equal()
     assert pair.target.rows("SELECT sum(row_count)::bigint FROM _pg_migration.chunk") == [(ROWS,)]
+
+
+def test_a_commit_whose_answer_is_lost(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair.source.psql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 1000); ANALYZE t")
+    committing, lost = worker.transaction, []
+
+    @contextmanager
+    def losing(connection: Connection) -> Iterator[None]:
+        with committing(connection):
+            yield
+        if not lost:
+            lost.append(connection)
+            connection.close()
+            raise psycopg2.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(worker, "transaction", losing)
+    loaded = pair.load(LoadSettings(chunk_size=300))
+    assert lost
+    assert not loaded.failed
+    pair.check_equal()
+    assert pair.target.rows("SELECT sum(row_count)::bigint FROM _pg_migration.chunk") == [(1000,)]
 
 
 def test_gives_up_after_a_bounded_number(pair: Pair) -> None:
