@@ -14,7 +14,15 @@ from pg_migration_tests.orchestration.harness import Platform
 
 @pytest.mark.parametrize(
     ("number", "told"),
-    [(0, "0 B"), (999, "999 B"), (1024, "1.0 KiB"), (120_021, "117 KiB"), (5 * 2**30, "5.0 GiB"), (None, "")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1023, "1,023 B"),
+        (1024, "1.0 KiB"),
+        (120_021, "117 KiB"),
+        (5 * 2**30, "5.0 GiB"),
+        (None, ""),
+    ],
 )
 def test_sizes_are_in_one_set_of_units(number: int | None, told: str) -> None:
     assert figures.size(number) == formats.size(number) == told
