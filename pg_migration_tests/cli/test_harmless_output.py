@@ -23,7 +23,7 @@ from pg_migration_tests.cli.conftest import Ended, Terminal
 
 ROWS = "SELECT * FROM orders ORDER BY id"
 NAME = '"日本 é \U0001f600"'
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 600
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 
 

@@ -15,7 +15,7 @@ from pg_migration.devtools.servers import HOST, free_port
 from pg_migration_tests.cli.conftest import Terminal
 from pg_migration_tests.programs import SCRIPTS
 
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 600
 TABLES = """
 CREATE TABLE keyed (id integer PRIMARY KEY); INSERT INTO keyed SELECT generate_series(1, 1000);
 CREATE TABLE keyless (n integer); INSERT INTO keyless SELECT generate_series(1, 1000)

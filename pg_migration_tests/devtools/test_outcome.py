@@ -77,7 +77,7 @@ def test_table() -> None:
     }
     shown = outcome.table({"empty": 0, "orders": 2000, "lost": 7}, {"empty": 0, "orders": 1999}, run)
     assert [line.split() for line in shown.to_string().splitlines()] == [
-        ["relation", "rows", "in", "source", "rows", "in", "target", "partitions", "seconds", "rows/s", "checks"],
+        ["relation", "rows", "in", "source", "rows", "in", "target", "partitions", "copy", "rows/s", "checks"],
         ["orders", "2,000", "1,999", "2", "0.50", "s", "3,998", "1", "passed;", "FAILED:", "content"],
         ["lost", "7", "missing", "0", "none", "ran"],
         ["empty", "0", "0", "1", "0.00", "s", "2", "passed"],

@@ -42,7 +42,7 @@ BROWSER_OPTIONS = [
     *("--disable-component-update", "--disable-sync"),
 ]
 
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 600
 POLL_SECONDS = 0.5
 
 LOCATIONS = """

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parent.parent.parent
 ROWS = {"flights": 336_776, "weather": 26_115, "planes": 3_322, "airports": 1_458, "airlines": 16}
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 600
 
 
 def table(output: str) -> dict[str, list[str]]:
@@ -38,14 +38,14 @@ def table(output: str) -> dict[str, list[str]]:
 def assert_everything_arrived(output: str) -> None:
     shown = table(output)
     assert set(shown) == set(ROWS)
-    for relation, (source, target, partitions, seconds, rate, *checks) in shown.items():
+    for relation, (source, target, partitions, *copy, rate, passed, verdict) in shown.items():
         assert source == target == f"{ROWS[relation]:,}"
         assert (int(partitions) > 1) == (relation == "flights")
-        assert float(seconds) >= 0
+        assert float(copy[0]) >= 0
+        assert copy[-1] == "s"
         assert int(rate.replace(",", "")) > 0
-        assert checks[1:] == ["passed"]
-        assert int(checks[0]) >= 1
-    assert "make ui" in output
+        assert verdict == "passed"
+        assert int(passed) >= 1
 
 
 @pytest.fixture

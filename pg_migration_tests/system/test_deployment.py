@@ -42,7 +42,7 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 PASSWORDS = {"SOURCE_PASSWORD": "s", "TARGET_PASSWORD": "t", "DAGSTER_POSTGRES_PASSWORD": "d"}
 DATABASES = ("postgres-source", "postgres-target", "postgres-dagster")
 DAGSTER = ("code-location", "webserver", "daemon")
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 600
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str:

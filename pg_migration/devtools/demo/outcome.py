@@ -109,7 +109,7 @@ def table(source: dict[str, int], target: dict[str, int], run: dict[str, TableOu
                 "rows in source": count(source[name]),
                 "rows in target": "missing" if rows is None else count(rows),
                 "partitions": outcome.partitions,
-                "seconds": duration(outcome.seconds),
+                "copy": duration(outcome.seconds),
                 "rows/s": count(rows / outcome.seconds) if rows and outcome.seconds else "",
                 "checks": outcome.checks,
             }

@@ -19,7 +19,7 @@ from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.transfer.events import NotAnalyzed
 from pg_migration_tests.postgres.transfer.harness import Database, Pair
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 600
 OURS_WAITS = "application_name LIKE 'pg_migration%' AND datname = current_database() AND wait_event_type = 'Lock'"
 
 

@@ -13,7 +13,7 @@ import pytest
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration_tests.postgres.transfer.harness import Pair
 
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 600
 SHOP = """
 CREATE TABLE region (id int PRIMARY KEY, name text NOT NULL);
 CREATE TABLE customer (id serial PRIMARY KEY, region int REFERENCES region, email text UNIQUE,
