@@ -70,7 +70,7 @@ def report(context: click.Context, run: str, as_json: bool) -> None:
         with misuse_told():
             folder = environment.reports_folder()
         if folder is None:
-            raise Misused(f"reports are switched off: {environment.REPORTS} is '{environment.NO_REPORTS}'")
+            raise Misused(f"reports are switched off: PG_MIGRATION_REPORTS is '{environment.NO_REPORTS}'")
         if run == LAST:
             wanted = _last(instance, folder) or store.newest(folder)
             if wanted is None:

@@ -1,4 +1,4 @@
-"""The environment variables that say what is migrated where, and where our own files are."""
+"""What the environment says of the databases, the runs and the places of our own files, ready to be used."""
 
 import os
 from contextlib import suppress
@@ -10,27 +10,16 @@ from typing import Any
 import yaml
 
 from pg_migration.orchestration.env_file import read_env_file
+from pg_migration.orchestration.settings import Settings, listed
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConfigurationError
-from pg_migration.postgres.migration.definition import DEFAULT_SCHEMA, Migration
+from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.options import Options
 
 SOURCE_URL = "PG_MIGRATION_SOURCE_URL"
 TARGET_URL = "PG_MIGRATION_TARGET_URL"
-SOURCE_SCHEMA = "PG_MIGRATION_SOURCE_SCHEMA"
-TARGET_SCHEMA = "PG_MIGRATION_TARGET_SCHEMA"
-MIGRATE_CRON = "PG_MIGRATION_MIGRATE_CRON"
-VALIDATE_CRON = "PG_MIGRATION_VALIDATE_CRON"
-PRUNE_CRON = "PG_MIGRATION_PRUNE_CRON"
-RUN_CONFIG = "PG_MIGRATION_RUN_CONFIG"
-TIMEZONE = "PG_MIGRATION_TIMEZONE"
-OWNERS = "PG_MIGRATION_OWNERS"
-FRESH_WITHIN_HOURS = "PG_MIGRATION_FRESH_WITHIN_HOURS"
-REPORTS = "PG_MIGRATION_REPORTS"
 PAIR_TAG = "pg_migration/pair"
 NO_REPORTS = "off"
-
-_URLS = {Side.SOURCE: SOURCE_URL, Side.TARGET: TARGET_URL}
 
 
 def endpoint(side: Side) -> Endpoint:
@@ -42,7 +31,10 @@ def endpoint(side: Side) -> Endpoint:
     """
     with suppress(FileNotFoundError):
         read_env_file(Path.cwd())
-    return Endpoint.parse(side, os.environ.get(_URLS[side]), _URLS[side])
+    settings = Settings()
+    if side is Side.SOURCE:
+        return Endpoint.parse(side, settings.source_url, SOURCE_URL)
+    return Endpoint.parse(side, settings.target_url, TARGET_URL)
 
 
 def place(side: Side) -> str:
@@ -66,11 +58,12 @@ def migration(options: Options) -> Migration:
     """
     source, target = (_endpoint_or_error(side) for side in Side)
     if isinstance(source, Endpoint) and isinstance(target, Endpoint):
+        settings = Settings()
         return Migration(
             source=source,
             target=target,
-            source_schemas=source_schemas(),
-            target_schemas=target_schemas(),
+            source_schemas=settings.source_schema,
+            target_schemas=settings.target_schema,
             options=options,
         )
     raise ConfigurationError("\n".join(str(end) for end in (source, target) if isinstance(end, ConfigurationError)))
@@ -83,48 +76,23 @@ def _endpoint_or_error(side: Side) -> Endpoint | ConfigurationError:
         return error
 
 
-def source_schemas() -> str:
-    """The configured list of source schemas, or ``*``."""
-    return os.environ.get(SOURCE_SCHEMA, "").strip() or DEFAULT_SCHEMA
-
-
-def target_schemas() -> str | None:
-    """The configured list of target schemas; None where they keep the source's names."""
-    return os.environ.get(TARGET_SCHEMA, "").strip() or None
-
-
-def migrate_cron() -> str:
-    """When the nightly migration runs, as a cron expression in `timezone`."""
-    return os.environ.get(MIGRATE_CRON, "").strip() or "0 2 * * *"
-
-
-def validate_cron() -> str:
-    """When the validation runs, as a cron expression in `timezone`."""
-    return os.environ.get(VALIDATE_CRON, "").strip() or "30 * * * *"
-
-
-def timezone() -> str:
-    """The time zone of the schedules."""
-    return os.environ.get(TIMEZONE, "").strip() or "UTC"
-
-
 def run_config() -> dict[str, Any]:
     """The run configuration that schedules and sensors start with: that of a file, as `-c` takes it, or none.
 
     Raises:
         ConfigurationError: when the file can't be read or holds something else.
     """
-    path = os.environ.get(RUN_CONFIG, "").strip()
+    path = Settings().run_config
     if not path:
         return {}
     try:
         found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(
-            f"{RUN_CONFIG} names {path}, which can't be read: {' '.join(str(error).split())}"
+            f"PG_MIGRATION_RUN_CONFIG names {path}, which can't be read: {' '.join(str(error).split())}"
         ) from None
     if not isinstance(found, dict):
-        raise ConfigurationError(f"{RUN_CONFIG} names {path}, which is not a run configuration")
+        raise ConfigurationError(f"PG_MIGRATION_RUN_CONFIG names {path}, which is not a run configuration")
     return found
 
 
@@ -140,14 +108,9 @@ def excluded_tables() -> list[str]:
     return [str(pattern) for pattern in found] if isinstance(found, list) else []
 
 
-def prune_cron() -> str:
-    """When old runs are deleted, as a cron expression in `timezone`."""
-    return os.environ.get(PRUNE_CRON, "").strip() or "0 5 * * 0"
-
-
 def owners() -> list[str]:
     """Who is responsible for the assets: e-mail addresses, or team:name."""
-    return [name.strip() for name in os.environ.get(OWNERS, "").split(",") if name.strip()]
+    return list(listed(Settings().owners))
 
 
 def fresh_within() -> timedelta | None:
@@ -156,7 +119,7 @@ def fresh_within() -> timedelta | None:
     Raises:
         ConfigurationError: when it is no number of hours above 0.
     """
-    text = os.environ.get(FRESH_WITHIN_HOURS, "").strip()
+    text = Settings().fresh_within_hours
     if not text:
         return None
     try:
@@ -164,7 +127,7 @@ def fresh_within() -> timedelta | None:
     except ValueError:
         hours = 0
     if not 0 < hours < inf:
-        raise ConfigurationError(f"{FRESH_WITHIN_HOURS} is {text!r}, but must be a number of hours above 0")
+        raise ConfigurationError(f"PG_MIGRATION_FRESH_WITHIN_HOURS is {text!r}, but must be a number of hours above 0")
     return timedelta(hours=hours)
 
 
@@ -191,7 +154,7 @@ def reports_folder() -> Path | None:
     Raises:
         ConfigurationError: as `own_folder`.
     """
-    chosen = os.environ.get(REPORTS, "").strip()
+    chosen = Settings().reports
     if chosen.lower() == NO_REPORTS:
         return None
     return Path(chosen) if chosen else own_folder() / "reports"

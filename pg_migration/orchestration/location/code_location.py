@@ -17,6 +17,7 @@ from typing import Any
 import psycopg2
 
 from pg_migration.orchestration import environment
+from pg_migration.orchestration.settings import Settings
 from pg_migration.postgres.catalog import ListedColumn, TableListing, list_tables
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
@@ -43,10 +44,10 @@ class Location:
 def load() -> Location:
     """Ask the source what there is. Never raises: what is wrong is in ``problem``, and in every run that is started."""
     try:
-        source = environment.endpoint(Side.SOURCE)
+        settings, source = Settings(), environment.endpoint(Side.SOURCE)
         with Connections("pg_migration code location") as connections:
             connection = connections.open(source)
-            schemas = map_schemas(environment.source_schemas(), environment.target_schemas(), connection)
+            schemas = map_schemas(settings.source_schema, settings.target_schema, connection)
             found = Location(schemas, list_tables(connection, schemas))
     except (MigrationError, psycopg2.Error) as error:
         problem = str(error) if isinstance(error, MigrationError) else server_message(error)
@@ -92,5 +93,6 @@ def _listing(known: Mapping[str, Any]) -> TableListing:
 
 def _path() -> Path:
     """One file for each source, whoever reads it, and choice of schemas."""
-    choice = (environment.place(Side.SOURCE), environment.source_schemas(), environment.target_schemas())
+    settings = Settings()
+    choice = (environment.place(Side.SOURCE), settings.source_schema, settings.target_schema)
     return environment.own_folder() / f"catalog-{hashlib.sha256(repr(choice).encode()).hexdigest()[:16]}.json"

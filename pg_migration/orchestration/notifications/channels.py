@@ -4,22 +4,22 @@ dagster-slack posts with a bot's token and Dagster's e-mail sensor sends nothing
 of incoming webhooks and the standard library's SMTP client do it here.
 """
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from pg_migration.orchestration.notifications.mail import SMTP_HOST, mail_channel
+from pg_migration.orchestration.notifications.mail import mail_channel
 from pg_migration.orchestration.notifications.message import Channel
-from pg_migration.orchestration.notifications.slack import SLACK_WEBHOOK_URL, Slack
+from pg_migration.orchestration.notifications.slack import Slack
+from pg_migration.orchestration.settings import Settings
 from pg_migration.postgres.errors import ConfigurationError
 
 
-def channels(environment: Mapping[str, str] = os.environ) -> Iterator[Channel | ConfigurationError]:
+def channels() -> Iterator[Channel | ConfigurationError]:
     """The channels that are configured; in the place of one that can't be used, what is wrong with it."""
-    known = {name: value.strip() for name, value in environment.items()}
-    if url := known.get(SLACK_WEBHOOK_URL):
-        yield Slack(url)
-    if known.get(SMTP_HOST):
+    settings = Settings()
+    if settings.slack_webhook_url:
+        yield Slack(settings.slack_webhook_url)
+    if settings.smtp_host:
         try:
-            yield mail_channel(known)
+            yield mail_channel(settings)
         except ConfigurationError as error:
             yield error

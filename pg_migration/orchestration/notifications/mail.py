@@ -2,21 +2,13 @@
 
 import smtplib
 import ssl
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
 from pg_migration.orchestration.notifications.message import TIMEOUT_SECONDS, Message, NotSent, without
+from pg_migration.orchestration.settings import Settings, listed
 from pg_migration.postgres.errors import ConfigurationError
-
-SMTP_HOST = "PG_MIGRATION_SMTP_HOST"
-SMTP_PORT = "PG_MIGRATION_SMTP_PORT"
-SMTP_USER = "PG_MIGRATION_SMTP_USER"
-SMTP_PASSWORD = "PG_MIGRATION_SMTP_PASSWORD"
-SMTP_TLS = "PG_MIGRATION_SMTP_TLS"
-MAIL_FROM = "PG_MIGRATION_MAIL_FROM"
-MAIL_TO = "PG_MIGRATION_MAIL_TO"
 
 # Of each of the two ways of TLS, and of none, with the port that servers listen on for it.
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -66,18 +58,20 @@ class Mail:
         return letter
 
 
-def mail_channel(known: Mapping[str, str]) -> Mail:
-    tls = (known.get(SMTP_TLS) or "starttls").lower()
+def mail_channel(settings: Settings) -> Mail:
+    """The mail server that the settings name.
+
+    Raises:
+        ConfigurationError: when one of them can't be used, or one is missing.
+    """
+    tls = settings.smtp_tls.lower()
     if tls not in PORTS:
-        raise ConfigurationError(f"{SMTP_TLS} is {tls!r}, but must be one of {', '.join(PORTS)}")
-    port = known.get(SMTP_PORT) or str(PORTS[tls])
+        raise ConfigurationError(f"PG_MIGRATION_SMTP_TLS is {tls!r}, but must be one of {', '.join(PORTS)}")
+    port = settings.smtp_port or str(PORTS[tls])
     if not port.isdecimal():
-        raise ConfigurationError(f"{SMTP_PORT} is {port!r}, but must be a number")
-    sender = known.get(MAIL_FROM) or ""
-    recipients = tuple(name.strip() for name in known.get(MAIL_TO, "").split(",") if name.strip())
-    missing = [name for name, value in ((MAIL_FROM, sender), (MAIL_TO, recipients)) if not value]
-    if missing:
-        raise ConfigurationError(f"{SMTP_HOST} is set, but not {' and '.join(missing)}: no mail can be sent")
-    return Mail(
-        known[SMTP_HOST], int(port), tls, sender, recipients, known.get(SMTP_USER, ""), known.get(SMTP_PASSWORD, "")
-    )
+        raise ConfigurationError(f"PG_MIGRATION_SMTP_PORT is {port!r}, but must be a number")
+    sender, recipients = settings.mail_from, listed(settings.mail_to)
+    needed = {"PG_MIGRATION_MAIL_FROM": sender, "PG_MIGRATION_MAIL_TO": recipients}
+    if missing := [name for name, value in needed.items() if not value]:
+        raise ConfigurationError(f"PG_MIGRATION_SMTP_HOST is set, but not {' and '.join(missing)}: no mail can be sent")
+    return Mail(settings.smtp_host, int(port), tls, sender, recipients, settings.smtp_user, settings.smtp_password)

@@ -6,7 +6,6 @@ What a run can't tell (its process was killed, its configuration was refused, it
 """
 
 import html
-import os
 from collections.abc import Callable, Sequence
 
 import dagster as dg
@@ -15,11 +14,9 @@ from pg_migration.orchestration.notifications.channels import channels
 from pg_migration.orchestration.notifications.message import Channel, Message, NotSent
 from pg_migration.orchestration.notifications.run_report import report_of_run
 from pg_migration.orchestration.run_tags import NOTIFIED_TAG, SNAPSHOT_OF
+from pg_migration.orchestration.settings import Settings
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.migration.run import MigrationRun
-
-NOTIFY_ON = "PG_MIGRATION_NOTIFY_ON"
-
 
 ALWAYS, FAILURE = "always", "failure"
 
@@ -61,9 +58,9 @@ def failure_mark(run_id: str) -> str:
 
 
 def _is_wanted(job: str, failed: bool, log: Log) -> bool:
-    wish = os.environ.get(NOTIFY_ON, "").strip().lower() or ALWAYS
+    wish = Settings().notify_on.lower()
     if wish not in (ALWAYS, FAILURE):
-        log(f"{NOTIFY_ON} is {wish!r}, but must be {ALWAYS} or {FAILURE}: taken as {ALWAYS}")
+        log(f"PG_MIGRATION_NOTIFY_ON is {wish!r}, but must be {ALWAYS} or {FAILURE}: taken as {ALWAYS}")
     return failed or (job == TELLS_SUCCESS and wish != FAILURE)
 
 

@@ -1,7 +1,6 @@
 """What a message says of a run."""
 
 import html
-import os
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
@@ -10,15 +9,13 @@ from tabulate import tabulate
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.metadata import cell, markdown_text
 from pg_migration.orchestration.notifications.message import Message
+from pg_migration.orchestration.settings import Settings
 from pg_migration.orchestration.table_results import TableResult, table_result
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.figures import count
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.reporting.store import PAGE
-
-UI_URL = "PG_MIGRATION_UI_URL"
-
 
 MAX_ROWS = 50
 
@@ -87,7 +84,7 @@ def _html_table(rows: Sequence[Row]) -> str:
 
 
 def _link(run_id: str) -> str:
-    base = os.environ.get(UI_URL, "").strip().rstrip("/")
+    base = Settings().ui_url.rstrip("/")
     return f"{base}/runs/{run_id}" if base else run_id
 
 

@@ -6,9 +6,6 @@ from urllib.parse import urlsplit
 
 from pg_migration.orchestration.notifications.message import TIMEOUT_SECONDS, Message, NotSent, without
 
-SLACK_WEBHOOK_URL = "PG_MIGRATION_SLACK_WEBHOOK_URL"
-
-
 # Slack cuts messages off at 40,000 characters; nobody reads as many.
 MAX_SLACK_CHARACTERS = 3500
 

@@ -1,6 +1,7 @@
 """What people are told of a run that ended, by a real mail server and a real webhook."""
 
 import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -277,12 +278,21 @@ def test_encrypted_mail(tls: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [letter["Subject"] for letter in post.letters] == ["two"]
 
 
-SMTP = {"PG_MIGRATION_SMTP_HOST": "mail", "PG_MIGRATION_MAIL_FROM": "a@b", "PG_MIGRATION_MAIL_TO": "c@d"}
+@pytest.fixture
+def smtp(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that names a mail server, and nothing else of ours."""
+    for name in [name for name in os.environ if name.startswith("PG_MIGRATION_")]:
+        monkeypatch.delenv(name)
+    for name, value in {"SMTP_HOST": "mail", "MAIL_FROM": "a@b", "MAIL_TO": "c@d"}.items():
+        monkeypatch.setenv(f"PG_MIGRATION_{name}", value)
+    return monkeypatch
 
 
 @pytest.mark.parametrize(("tls", "port"), [(None, 587), ("TLS", 465), ("none", 25)])
-def test_ports(tls: str | None, port: int) -> None:
-    (mail,) = channels({**SMTP, **({"PG_MIGRATION_SMTP_TLS": tls} if tls else {})})
+def test_ports(smtp: pytest.MonkeyPatch, tls: str | None, port: int) -> None:
+    if tls:
+        smtp.setenv("PG_MIGRATION_SMTP_TLS", tls)
+    (mail,) = channels()
     assert isinstance(mail, Mail)
     assert (mail.port, mail.tls) == (port, (tls or "starttls").lower())
 
@@ -291,12 +301,14 @@ def test_ports(tls: str | None, port: int) -> None:
     ("name", "value", "said"),
     [("SMTP_TLS", "ssl", "must be one of starttls, tls, none"), ("SMTP_PORT", "smtp", "must be a number")],
 )
-def test_settings_that_can_not_be_used(name: str, value: str, said: str) -> None:
-    (problem,) = channels({**SMTP, f"PG_MIGRATION_{name}": value})
+def test_settings_that_can_not_be_used(smtp: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+    smtp.setenv(f"PG_MIGRATION_{name}", value)
+    (problem,) = channels()
     assert isinstance(problem, ConfigurationError)
     assert f"PG_MIGRATION_{name} is '{value}'" in str(problem)
     assert said in str(problem)
 
 
-def test_nothing_is_configured() -> None:
-    assert not list(channels({"PG_MIGRATION_SMTP_HOST": " ", "PG_MIGRATION_MAIL_TO": "c@d"}))
+def test_nothing_is_configured(smtp: pytest.MonkeyPatch) -> None:
+    smtp.setenv("PG_MIGRATION_SMTP_HOST", " ")
+    assert not list(channels())

@@ -17,7 +17,6 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from psycopg2 import sql
 
 from pg_migration.definitions import build
-from pg_migration.orchestration import environment as environment_
 from pg_migration.orchestration.location import code_location
 from pg_migration.postgres.catalog import Catalog, Phase, discover, read_surroundings
 from pg_migration.postgres.connection.connections import Connections
@@ -168,11 +167,11 @@ class Pair:
         """The variables that point a run at the two databases."""
         schemas = self.schema_lists or (_listed(self.source.schema), _listed(self.target.schema))
         return {
-            environment_.SOURCE_URL: self.source.url,
-            environment_.TARGET_URL: self.target.url,
-            environment_.SOURCE_SCHEMA: schemas[0],
-            environment_.TARGET_SCHEMA: schemas[1],
-            environment_.REPORTS: "off",
+            "PG_MIGRATION_SOURCE_URL": self.source.url,
+            "PG_MIGRATION_TARGET_URL": self.target.url,
+            "PG_MIGRATION_SOURCE_SCHEMA": schemas[0],
+            "PG_MIGRATION_TARGET_SCHEMA": schemas[1],
+            "PG_MIGRATION_REPORTS": "off",
         }
 
     def definitions(self) -> dg.Definitions:
@@ -187,7 +186,7 @@ class Pair:
 
     def migration(self, **options: Any) -> Migration:
         """What the library is told."""
-        schemas = (self.environment[name] for name in (environment_.SOURCE_SCHEMA, environment_.TARGET_SCHEMA))
+        schemas = (self.environment[name] for name in ("PG_MIGRATION_SOURCE_SCHEMA", "PG_MIGRATION_TARGET_SCHEMA"))
         return Migration.between(self.source.url, self.target.url, *schemas, Options.model_validate(options))
 
     def migrate(self, **options: Any) -> Result:
