@@ -15,8 +15,7 @@ from pg_migration.definitions import build
 from pg_migration.devtools import servers
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.location import code_location
-from pg_migration.postgres.connection.endpoint import Side
-from pg_migration.postgres.migration import Migration, Options, Result, migrate
+from pg_migration.postgres.migration import Options, Result, migrate
 from pg_migration_tests.conftest import DUMP_HEADER, PostgresServer, run
 
 BOOKKEEPING = "_pg_migration"
@@ -184,14 +183,7 @@ class Platform:
 
         Dagster takes several times as long.
         """
-        wanted = Migration(
-            source=environment.endpoint(Side.SOURCE),
-            target=environment.endpoint(Side.TARGET),
-            source_schemas=environment.source_schemas(),
-            target_schemas=environment.target_schemas(),
-            options=Options.model_validate(options),
-        )
-        return migrate(wanted)
+        return migrate(environment.migration(Options.model_validate(options)))
 
     def validate(self, **config: Any) -> Run:
         """Run the job `validate`."""
