@@ -5,6 +5,8 @@ in transaction or statement mode, and much that clouds offer in front of a serve
 statement. That is told from how it behaves, not from a name; and before anything is set, with two transactions at most.
 """
 
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +20,7 @@ from pg_migration.postgres.errors import ConfigurationError
 # A pool that has idle sessions may happen to give the same one again; it does not each time.
 ROUNDS = 5
 PATIENCE_SECONDS = 10.0
+NO_SESSION = "a second client waits for a session, which does not come"
 
 _WHO = "SELECT pg_catalog.pg_backend_pid()"
 
@@ -45,14 +48,15 @@ def check_own_session(first: Connection, end: Endpoint, connect: Callable[[], Co
     if own == first.info.backend_pid:
         return
     second = connect()
+    late = threading.Event()
     try:
-        with _in_time(second):
+        with _in_time(second, late):
             shared = any(_is_shared(first, second, own) for _ in range(ROUNDS))
     except psycopg2.Error as error:
         if first.closed:
             raise
         # A pool of statements refuses BEGIN, one that is too small has no session for it.
-        raise _refusal(end, " ".join(str(error).split())) from None
+        raise _refusal(end, NO_SESSION if late.is_set() else " ".join(str(error).split())) from None
     finally:
         with suppress(psycopg2.Error):
             second.close()
@@ -79,19 +83,21 @@ def _session_of(connection: Connection) -> int:
 
 
 @contextmanager
-def _in_time(connection: Connection) -> Iterator[None]:
-    """Cancel what takes too long: a pooler lets clients wait for minutes."""
+def _in_time(connection: Connection, late: threading.Event) -> Iterator[None]:
+    """Cut off a client that waits too long: a pooler lets it wait for minutes, and hears no cancel meanwhile."""
 
-    def cancel() -> None:
-        with suppress(psycopg2.Error):
-            connection.cancel()
+    def cut() -> None:
+        late.set()
+        with suppress(psycopg2.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as wire:
+            wire.shutdown(socket.SHUT_RDWR)
 
-    timer = threading.Timer(PATIENCE_SECONDS, cancel)
+    timer = threading.Timer(PATIENCE_SECONDS, cut)
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+        timer.join()
 
 
 def _refusal(end: Endpoint, sign: str) -> SessionsShared:

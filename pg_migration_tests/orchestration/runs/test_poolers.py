@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -15,6 +16,8 @@ from psycopg2.extensions import parse_dsn
 from pg_migration.devtools.servers import free_port, server_account
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
+from pg_migration_tests.conftest import SHOP, PostgresServer
+from pg_migration_tests.orchestration.conftest import serve
 from pg_migration_tests.orchestration.harness import Database, Platform
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -80,8 +83,22 @@ def pooler() -> Iterator[Pooler]:
         process.wait()
 
 
+@pytest.fixture(scope="module")
+def ends(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[tuple[Database, Database]]:
+    """The shop's tables and an empty target, for all tests here whose runs are refused."""
+    source, target = (Database(server, server.create_database()) for server in (postgres16, postgres18))
+    source.psql(SHOP)
+    yield source, target
+    for database in (source, target):
+        database.server.drop_database(database.url)
+
+
+@pytest.fixture
+def refused(ends: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Platform]:
+    yield from serve(*ends, monkeypatch, tmp_path)
+
+
 @pytest.mark.parametrize("side", ["source", "target"])
-@pytest.mark.parametrize("job", ["migrate", "preflight"])
 @pytest.mark.parametrize(
     ("mode", "options"),
     [
@@ -92,43 +109,48 @@ def pooler() -> Iterator[Pooler]:
     ],
 )
 def test_a_pool_of_transactions_is_refused(
-    shop: Platform, pooler: Pooler, side: str, job: str, mode: str, options: dict[str, object]
+    refused: Platform, pooler: Pooler, side: str, mode: str, options: dict[str, object]
 ) -> None:
-    end: Database = getattr(shop, side)
-    shop.definitions  # noqa: B018  (loaded while the source is reached)
+    end: Database = getattr(refused, side)
+    refused.definitions  # noqa: B018  (loaded while the source is reached)
     url = pooler(end, mode, **options)
     with closing(psycopg2.connect(url)) as application:
         application.autocommit = True
         with application.cursor() as cursor:
             cursor.execute(SETTINGS)
             was = cursor.fetchall()
-            shop.monkeypatch.setenv(f"PG_MIGRATION_{side.upper()}_URL", url)
-            run = shop.run(shop.definitions.resolve_job_def(job), {})
-            assert not run.success
-            assert any(REFUSAL in failure and side in failure for failure in run.failures.values()), run.failures
-            for _ in range(30):  # whichever session this is
-                cursor.execute(SETTINGS)
-                assert cursor.fetchall() == was
-    assert shop.target.psql("SELECT count(*) FROM pg_namespace WHERE nspname = '_pg_migration'") == "0"
+            refused.monkeypatch.setenv(f"PG_MIGRATION_{side.upper()}_URL", url)
+            for job in ("migrate", "preflight"):
+                run = refused.run(refused.definitions.resolve_job_def(job), {})
+                assert not run.success
+                assert any(REFUSAL in failure and side in failure for failure in run.failures.values()), run.failures
+                for _ in range(30):  # whichever session this is
+                    cursor.execute(SETTINGS)
+                    assert cursor.fetchall() == was
+    assert refused.target.psql("SELECT count(*) FROM pg_namespace WHERE nspname = '_pg_migration'") == "0"
     assert end.psql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0"
 
 
 def test_a_pool_of_sessions_is_as_good_as_the_server(shop: Platform, pooler: Pooler) -> None:
     options = {"default_pool_size": 40}
     shop.set(SOURCE_URL=pooler(shop.source, "session", **options), TARGET_URL=pooler(shop.target, "session", **options))
-    for run in (shop.migrate(), shop.validate(), shop.run(shop.definitions.resolve_job_def("preflight"), {})):
+    assert shop.migrate_directly().succeeded
+    for run in (shop.validate(), shop.run(shop.definitions.resolve_job_def("preflight"), {})):
         assert run.success, run.failures
 
 
 def test_a_pool_with_too_few_sessions_is_refused(
-    shop: Platform, pooler: Pooler, monkeypatch: pytest.MonkeyPatch
+    refused: Platform, pooler: Pooler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Instead of waiting for a session that never comes."""
+    """Instead of waiting for a session that never comes, as long as the pooler has patience."""
     monkeypatch.setattr("pg_migration.postgres.connection.poolers.PATIENCE_SECONDS", 1.0)
-    shop.monkeypatch.setenv("PG_MIGRATION_TARGET_URL", pooler(shop.target, "session", default_pool_size=1))
-    run = shop.migrate()
+    url = pooler(refused.target, "session", default_pool_size=1)
+    refused.monkeypatch.setenv("PG_MIGRATION_TARGET_URL", url)
+    run = refused.migrate()
     assert not run.success
-    assert any("session" in failure for failure in run.failures.values()), run.failures
+    told = [failure for failure in run.failures.values() if REFUSAL in failure]
+    assert told, run.failures
+    assert all("waits for a session, which does not come" in failure for failure in told)
 
 
 def test_a_server_itself_costs_no_second_connection(source_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
