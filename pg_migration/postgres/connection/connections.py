@@ -163,13 +163,20 @@ def connect(endpoint: Endpoint, application_name: str) -> Connection:
     except psycopg2.Error as error:
         reason = endpoint.scrub(" ".join(str(error).split()))
         raise ConnectionFailed(
-            f"can't connect to the {endpoint.side.value} database {endpoint.description}: {reason}. Check host, port, "
-            f"database, user and password in the {endpoint.side.value} URL, and that the server is up.",
+            f"can't connect to the {endpoint.side.value} database {endpoint.description}: {reason}. "
+            f"{_advice(endpoint.side, reason)}",
             transient=any(sign in reason for sign in TRANSIENT_REFUSALS),
             full=any(sign in reason for sign in FULL_REFUSALS),
         ) from None
     connection.autocommit = True
     return connection
+
+
+def _advice(side: Side, reason: str) -> str:
+    # libpq's words for what happens before anybody is asked for a password; it has no codes for them.
+    if "pg_hba.conf" not in reason and ("SSL" in reason or "certificate" in reason):
+        return f"Check sslmode, sslrootcert, sslcert and sslkey in the {side.value} URL."
+    return f"Check host, port, database, user and password in the {side.value} URL, and that the server is up."
 
 
 def lost_at_once(side: Side, error: psycopg2.Error) -> ConnectionFailed:
