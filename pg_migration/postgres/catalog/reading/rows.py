@@ -14,38 +14,35 @@ class _Forgone(TypedDict, total=False):
     forgone: list[str]
 
 
-class AccessMethodRow(TypedDict):
-    """A row of ``queries/access_methods.sql``."""
+class _Addressed(TypedDict):
+    """An object: its address as in pg_depend, and its name."""
 
     classid: int
     objid: int
     schema: str
     name: str
+
+
+class _Object(_Addressed):
+    """An object and the statements that make it, and drop it."""
+
     drop_statement: str
     statements: list[str]
+
+
+class AccessMethodRow(_Object):
+    """A row of ``queries/access_methods.sql``."""
+
     only_if_used: bool
 
 
-class AggregateRow(TypedDict):
+class AggregateRow(_Object):
     """A row of ``queries/aggregates.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
 
-
-class BaseTypeRow(TypedDict):
+class BaseTypeRow(_Object):
     """A row of ``queries/base_types.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
     shell: str | None
 
 
@@ -56,26 +53,12 @@ class BroughtRow(TypedDict):
     source_schema: str
 
 
-class CastRow(TypedDict):
+class CastRow(_Object):
     """A row of ``queries/casts.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
 
-
-class CollationRow(TypedDict):
+class CollationRow(_Object):
     """A row of ``queries/collations.sql``."""
-
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
 
 
 class ColumnRow(TypedDict):
@@ -114,15 +97,9 @@ class CommentRow(TypedDict):
     comment: str
 
 
-class CompositeRow(TypedDict):
+class CompositeRow(_Object):
     """A row of ``queries/composites.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
     head: str
     elements: list[str]
 
@@ -159,15 +136,8 @@ class ConstraintRow(TypedDict):
     leans_on_objects: bool
 
 
-class ConversionRow(TypedDict):
+class ConversionRow(_Object):
     """A row of ``queries/conversions.sql``."""
-
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
 
 
 class SaidOfDatabaseRow(TypedDict):
@@ -210,41 +180,23 @@ class DependencyRow(TypedDict):
     deptype: str
 
 
-class DomainConstraintRow(TypedDict):
+class DomainConstraintRow(_Object):
     """A row of ``queries/domain_constraints.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
     after_data: bool
 
 
-class DomainRow(TypedDict):
+class DomainRow(_Object):
     """A row of ``queries/domains.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
     head: str
     elements: list[str]
     constraints: list[int]
 
 
-class EnumRow(TypedDict):
+class EnumRow(_Object):
     """A row of ``queries/enums.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
     head: str
     elements: list[str]
 
@@ -265,17 +217,11 @@ class ExtensionConfigurationRow(TypedDict):
     triggers: list[list[str]]
 
 
-class ExtensionConstraintRow(TypedDict):
+class ExtensionConstraintRow(_Object):
     """A row of ``queries/extension_constraints.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
     type: str
     relation: int
-    drop_statement: str
-    statements: list[str]
 
 
 class ExtensionDependencyRow(TypedDict):
@@ -301,15 +247,9 @@ class ExtensionMemberRow(TypedDict):
     name: str | None
 
 
-class ExtensionRow(TypedDict):
+class ExtensionRow(_Object):
     """A row of ``queries/extensions.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
     only_if_used: bool
 
 
@@ -322,30 +262,18 @@ class ForeignTableRow(TypedDict):
     row_types: list[int]
 
 
-class FunctionRow(TypedDict):
+class FunctionRow(_Object):
     """A row of ``queries/functions.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
     search_path_setting: str | None
     body: str | None
 
 
-class IdentityRow(TypedDict):
+class IdentityRow(_Object):
     """A row of ``queries/identities.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
     relation: int
     column_name: str
-    drop_statement: str
-    statements: list[str]
 
 
 class IdleQueryRow(TypedDict):
@@ -354,16 +282,10 @@ class IdleQueryRow(TypedDict):
     query: str
 
 
-class IndexRow(TypedDict):
+class IndexRow(_Object):
     """A row of ``queries/indexes.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
     relation: int
-    drop_statement: str
-    statements: list[str]
     valid: bool
     relation_kind: str
     clustered: bool
@@ -375,15 +297,9 @@ class IndexRow(TypedDict):
     parent_index: str | None
 
 
-class LanguageRow(TypedDict):
+class LanguageRow(_Object):
     """A row of ``queries/languages.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
     only_if_used: bool
 
 
@@ -398,13 +314,9 @@ class LookupsRow(TypedDict):
     trees: list[str]
 
 
-class MaterializedViewRow(TypedDict):
+class MaterializedViewRow(_Addressed):
     """A row of ``queries/materialized_views.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
     drop_statement: str
     definition: str
     alterations: list[str]
@@ -418,48 +330,20 @@ class NamingTableRow(TypedDict):
     relation: int
 
 
-class OperatorClassRow(TypedDict):
+class OperatorClassRow(_Object):
     """A row of ``queries/operator_classes.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
 
-
-class OperatorFamilyRow(TypedDict):
+class OperatorFamilyRow(_Object):
     """A row of ``queries/operator_families.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
 
-
-class OperatorFamilyMemberRow(TypedDict):
+class OperatorFamilyMemberRow(_Object):
     """A row of ``queries/operator_family_members.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
 
-
-class OperatorRow(TypedDict):
+class OperatorRow(_Object):
     """A row of ``queries/operators.sql``."""
-
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
 
 
 class OutsideRow(TypedDict):
@@ -480,16 +364,10 @@ class OwnerRow(_Forgone):
     command: str
 
 
-class PolicyRow(TypedDict):
+class PolicyRow(_Object):
     """A row of ``queries/policies.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
     relation: int
-    drop_statement: str
-    statements: list[str]
     roles: list[str]
 
 
@@ -509,15 +387,9 @@ class PrivilegesRow(_Forgone):
     by_default: list[list[str | None]]
 
 
-class RangeRow(TypedDict):
+class RangeRow(_Object):
     """A row of ``queries/ranges.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
     shell: str | None
 
 
@@ -529,64 +401,35 @@ class RememberedRow(TypedDict):
     target_digest: str
 
 
-class RowSecurityRow(TypedDict):
+class RowSecurityRow(_Object):
     """A row of ``queries/row_security.sql``."""
 
-    classid: int
-    objid: int
     aspect: str
-    schema: str
-    name: str
     relation: int
-    drop_statement: str
-    statements: list[str]
 
 
-class RuleRow(TypedDict):
+class RuleRow(_Object):
     """A row of ``queries/rules.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
     relation: int
-    drop_statement: str
-    statements: list[str]
 
 
-class SchemaRow(TypedDict):
+class SchemaRow(_Addressed):
     """A row of ``queries/schemas.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
     statements: list[str]
 
 
-class SequenceOwnerRow(TypedDict):
+class SequenceOwnerRow(_Object):
     """A row of ``queries/sequence_owners.sql``."""
 
-    classid: int
-    objid: int
     aspect: str
-    schema: str
-    name: str
     relation: int
-    drop_statement: str
-    statements: list[str]
     column_name: str
 
 
-class SequenceRow(TypedDict):
+class SequenceRow(_Object):
     """A row of ``queries/sequences.sql``."""
-
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
 
 
 class ServerRow(TypedDict):
@@ -598,17 +441,11 @@ class ServerRow(TypedDict):
     role: str
 
 
-class StatisticsRow(TypedDict):
+class StatisticsRow(_Object):
     """A row of ``queries/statistics.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
     relation: int
     after_data: bool
-    drop_statement: str
-    statements: list[str]
 
 
 class ListedTableRow(TypedDict):
@@ -650,72 +487,32 @@ class TableRow(TypedDict):
     readable: bool
 
 
-class TextSearchConfigurationRow(TypedDict):
+class TextSearchConfigurationRow(_Object):
     """A row of ``queries/text_search_configurations.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
 
-
-class TextSearchDictionaryRow(TypedDict):
+class TextSearchDictionaryRow(_Object):
     """A row of ``queries/text_search_dictionaries.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
 
-
-class TextSearchParserRow(TypedDict):
+class TextSearchParserRow(_Object):
     """A row of ``queries/text_search_parsers.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
 
-
-class TextSearchTemplateRow(TypedDict):
+class TextSearchTemplateRow(_Object):
     """A row of ``queries/text_search_templates.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
 
-
-class TransformRow(TypedDict):
+class TransformRow(_Object):
     """A row of ``queries/transforms.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
     only_if_used: bool
 
 
-class TriggerRow(TypedDict):
+class TriggerRow(_Object):
     """A row of ``queries/triggers.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
     relation: int
-    drop_statement: str
-    statements: list[str]
 
 
 class TypeNameRow(TypedDict):
@@ -726,27 +523,15 @@ class TypeNameRow(TypedDict):
     name: str
 
 
-class ViewDefaultRow(TypedDict):
+class ViewDefaultRow(_Object):
     """A row of ``queries/view_defaults.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
     relation: int
-    drop_statement: str
-    statements: list[str]
 
 
-class ViewRow(TypedDict):
+class ViewRow(_Object):
     """A row of ``queries/views.sql``."""
 
-    classid: int
-    objid: int
-    schema: str
-    name: str
-    drop_statement: str
-    statements: list[str]
     shell: str
 
 
