@@ -22,6 +22,10 @@ STRUCTURE = """
         CONSTRAINT to_customers FOREIGN KEY (customer) REFERENCES customers,
         CONSTRAINT once UNIQUE (customer, placed));
     CREATE INDEX orders_placed ON orders (placed);
+    CREATE DOMAIN counted AS integer;
+    CREATE TABLE counters (c counted);
+    INSERT INTO counters VALUES (-1);
+    ALTER DOMAIN counted ADD CONSTRAINT positive CHECK (value > 0) NOT VALID;
     CREATE TABLE held (id integer);
     INSERT INTO customers SELECT n, 'customer ' || n FROM generate_series(1, 100) AS n;
     INSERT INTO orders SELECT n, n, date '2024-01-01' FROM generate_series(1, 100) AS n;
@@ -34,6 +38,7 @@ SINCE = {
         ALTER TABLE orders DROP CONSTRAINT once;
         ALTER TABLE customers DROP CONSTRAINT named;
         DROP INDEX orders_placed;
+        ALTER DOMAIN counted DROP CONSTRAINT positive;
     """,
     "changed": """
         ALTER TABLE orders DROP CONSTRAINT to_customers, DROP CONSTRAINT once;
@@ -42,6 +47,8 @@ SINCE = {
         ALTER TABLE customers DROP CONSTRAINT named, ADD CONSTRAINT named CHECK (name <> 'nobody') NOT VALID;
         DROP INDEX orders_placed;
         CREATE INDEX orders_placed ON orders (placed DESC);
+        ALTER DOMAIN counted DROP CONSTRAINT positive;
+        ALTER DOMAIN counted ADD CONSTRAINT positive CHECK (value > 1) NOT VALID;
     """,
 }
 
@@ -54,7 +61,7 @@ def test_what_was_set_aside(
     assert migrate(Migration.between(source_db, target_db)).succeeded
     postgres18.psql(target_db, "CREATE INDEX of_the_target ON orders (customer)")
     set_aside = kill_during_a_load(source_db, target_db)
-    assert {"to_customers", "once", "orders_placed", "named", "of_the_target"} <= set_aside
+    assert {"to_customers", "once", "orders_placed", "named", "positive", "of_the_target"} <= set_aside
     postgres16.psql(source_db, SINCE[since])
     done = migrate(Migration.between(source_db, target_db))
     assert done.failures == ()

@@ -17,11 +17,12 @@ from pg_migration.postgres.sql_files import sql_file
 
 WRITES = ("trigger", "rule", "row security")
 CONSTRAINTS = ("constraint", "constraint not validated", "foreign key")
+OF_DOMAINS = "domain constraint not validated"
 # In the order in which they come back: a foreign key may lean on a unique index that is no constraint.
 EVERYTHING = (
     "constraint",
     "constraint not validated",
-    "domain constraint not validated",
+    OF_DOMAINS,
     "index",
     "foreign key",
     *WRITES,

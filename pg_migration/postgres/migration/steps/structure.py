@@ -220,6 +220,9 @@ def _forget_of_source(connection: Connection, source: Catalog, target: Catalog) 
     made = by_identity(source)
 
     def is_of_source(item: suspend.Suspended) -> bool:
+        if item.kind == suspend.OF_DOMAINS:
+            schema, domain = item.table
+            return ("domain", schema, None, domain) in made
         if item.table not in tables or (item.table, item.name) in left_out:
             return False
         key = (item.kind, item.table[0], item.table, item.name)
