@@ -235,20 +235,20 @@ class Pair:
             chosen = {"tags": {ASSET_PARTITION_RANGE_START_TAG: keys[0], ASSET_PARTITION_RANGE_END_TAG: keys[-1]}}
         return implicit.execute_in_process(instance=instance, asset_selection=selected, raise_on_error=False, **chosen)
 
-    def start_job(self, home: Path, **config: Any) -> "subprocess.Popen[str]":
-        """Start the job ``migrate`` in a process of its own, as a user would."""
+    def start_job(self, dagster: Path, home: Path, **config: Any) -> "subprocess.Popen[str]":
+        """Start the job ``migrate`` in a process of its own, as a user would, by Dagster's program."""
         (home / "dagster.yaml").write_text("telemetry: {enabled: false}")
         (home / "run.yaml").write_text(json.dumps({"resources": {"migration": {"config": config}}}))
-        job = ("dagster", "job", "execute", "-m", "pg_migration.definitions", "-j", "migrate", "-c", home / "run.yaml")
-        return self._start(home, "-m", *job)
+        job = ("job", "execute", "-m", "pg_migration.definitions", "-j", "migrate", "-c", home / "run.yaml")
+        return self._start(home, dagster, *job)
 
     def start_library(self, home: Path, **options: Any) -> "subprocess.Popen[str]":
         """Start to migrate in a process of its own, without Dagster."""
-        return self._start(home, "-c", LIBRARY, self.source.url, self.target.url, json.dumps(options))
+        return self._start(home, sys.executable, "-c", LIBRARY, self.source.url, self.target.url, json.dumps(options))
 
     def _start(self, home: Path, *arguments: str | Path) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, *arguments],
+            arguments,
             cwd=ROOT,
             env={"PATH": "/usr/bin:/bin", "HOME": str(home), "DAGSTER_HOME": str(home), **self.environment},
             stdout=subprocess.PIPE,
