@@ -10,15 +10,15 @@ from psycopg2 import sql
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration_tests.postgres.transfer.harness import Pair
 
-CUT = LoadSettings(partition_threshold=500, max_partitions=4, chunk_size=100)
+CUT = LoadSettings(partition_threshold=200, max_partitions=4, chunk_size=100)
 
 FAMILY = """
 CREATE TABLE region (id int PRIMARY KEY, name text);
 CREATE TABLE customer (id int PRIMARY KEY, region int REFERENCES region, referrer int REFERENCES customer, v text);
 CREATE TABLE purchase (id int PRIMARY KEY, customer int REFERENCES customer ON DELETE CASCADE, v text);
 INSERT INTO region SELECT i, 'r' FROM generate_series(1, 10) i;
-INSERT INTO customer SELECT i, i % 10 + 1, nullif(i / 2, 0), 'v' || i FROM generate_series(1, 2000) i;
-INSERT INTO purchase SELECT i, i % 2000 + 1, 'v' || i FROM generate_series(1, 3000) i;
+INSERT INTO customer SELECT i, i % 10 + 1, nullif(i / 2, 0), 'v' || i FROM generate_series(1, 800) i;
+INSERT INTO purchase SELECT i, i % 800 + 1, 'v' || i FROM generate_series(1, 150) i;
 """
 
 # What only the target has, and what each of them would do to a load that did not set it aside.
@@ -30,7 +30,7 @@ CREATE TRIGGER changes BEFORE INSERT OR UPDATE ON customer FOR EACH ROW EXECUTE 
 CREATE TRIGGER always BEFORE INSERT ON customer FOR EACH ROW EXECUTE FUNCTION note();
 ALTER TABLE customer ENABLE ALWAYS TRIGGER always;
 CREATE TABLE target_only (customer int REFERENCES customer ON DELETE CASCADE);
-INSERT INTO target_only SELECT generate_series(1, 2000);
+INSERT INTO target_only SELECT generate_series(1, 800);
 CREATE VIEW seen AS SELECT * FROM customer;
 CREATE INDEX target_only_index ON customer (v);
 ALTER TABLE customer ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
@@ -141,20 +141,20 @@ def test_foreign_key_that_no_longer_holds(pair: Pair) -> None:
     assert pair.target.hashes()["customer"] == pair.source.hashes()["customer"]
 
 
-@pytest.mark.parametrize("keys", [("..500",), ("..500", "501..1000")], ids=["one key", "a key range"])
+@pytest.mark.parametrize("keys", [("..200",), ("..200", "201..400")], ids=["one key", "a key range"])
 def test_run_of_a_partition_key(pair: Pair, keys: Sequence[str]) -> None:
     """What the UI starts for one partition, or for several in a row."""
     pair.source.psql(FAMILY)
-    config = {"partition_threshold": 500, "max_partitions": 4, "chunk_size": 100}
+    config = {"partition_threshold": 200, "max_partitions": 4, "chunk_size": 100}
     with dg.DagsterInstance.ephemeral() as instance:
         assert pair.run_job(instance=instance, **config).success
-        assert instance.get_dynamic_partitions("pk_ranges/public.customer")[:2] == ["..500", "501..1000"]
+        assert instance.get_dynamic_partitions("pk_ranges/public.customer")[:2] == ["..200", "201..400"]
         pair.source.psql("UPDATE customer SET v = 'new'")
         pair.target.psql("UPDATE customer SET v = 'in target'")
         result = pair.materialize("public/customer", keys, instance)
         assert result.success
     counted = pair.target.rows("SELECT v, count(*), min(id), max(id) FROM customer GROUP BY 1 ORDER BY 1")
     last = int(keys[-1].split("..")[1])
-    assert counted == [("in target", 2000 - last, last + 1, 2000), ("new", last, 1, last)]
+    assert counted == [("in target", 800 - last, last + 1, 800), ("new", last, 1, last)]
     foreign_keys = "SELECT conname::text FROM pg_constraint WHERE contype = 'f' AND convalidated ORDER BY 1"
     assert pair.target.rows(foreign_keys) == pair.source.rows(foreign_keys)

@@ -5,56 +5,58 @@ from collections.abc import Mapping
 import pytest
 from psycopg2 import sql
 
+from pg_migration.postgres.catalog import discover
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.planning import planner as plan_module
 from pg_migration.postgres.planning.key_ranges import ALL
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.planning.plan import TablePlan
+from pg_migration.postgres.planning.planner import Planner
 from pg_migration_tests.postgres.transfer.harness import Database, Pair
 
 CUT = LoadSettings(partition_threshold=500, max_partitions=4, chunk_size=200)
 
 # Type of the key, and a query of its values.
 CUTTABLE = {
-    "serial": ("int", "SELECT generate_series(1, 3000)"),
-    "negative": ("int", "SELECT generate_series(-3000, -1)"),
-    "around_zero": ("int", "SELECT generate_series(-1500, 1500)"),
-    "sparse": ("bigint", "SELECT (i::bigint * i * i * 12345) FROM generate_series(-1000, 1000) i"),
+    "serial": ("int", "SELECT generate_series(1, 1000)"),
+    "negative": ("int", "SELECT generate_series(-1000, -1)"),
+    "around_zero": ("int", "SELECT generate_series(-500, 500)"),
+    "sparse": ("bigint", "SELECT (i::bigint * i * i * 12345) FROM generate_series(-500, 500) i"),
     "limits": (
         "bigint",
-        "SELECT unnest(ARRAY[-9223372036854775808, 9223372036854775807]) UNION SELECT generate_series(-1000, 1000)",
+        "SELECT unnest(ARRAY[-9223372036854775808, 9223372036854775807]) UNION SELECT generate_series(-500, 500)",
     ),
-    "most_at_the_limit": ("bigint", "SELECT 9223372036854775807 - i FROM generate_series(0, 2000) i"),
-    "least_at_the_limit": ("bigint", "SELECT -9223372036854775807 - 1 + i FROM generate_series(0, 2000) i"),
-    "smallints": ("smallint", "SELECT generate_series(-32768, 32767, 30) UNION SELECT 32767"),
-    "skewed": ("int", "SELECT generate_series(1, 2900) UNION SELECT 2000000000 + i FROM generate_series(1, 100) i"),
-    "gaps": ("bigint", "SELECT i % 2 * 1000000000000 + i FROM generate_series(1, 3000) i"),
-    "numerics": ("numeric", "SELECT i / 7.0 FROM generate_series(-1500, 1500) i"),
+    "most_at_the_limit": ("bigint", "SELECT 9223372036854775807 - i FROM generate_series(0, 1000) i"),
+    "least_at_the_limit": ("bigint", "SELECT -9223372036854775807 - 1 + i FROM generate_series(0, 1000) i"),
+    "smallints": ("smallint", "SELECT generate_series(-32768, 32767, 60) UNION SELECT 32767"),
+    "skewed": ("int", "SELECT generate_series(1, 900) UNION SELECT 2000000000 + i FROM generate_series(1, 100) i"),
+    "gaps": ("bigint", "SELECT i % 2 * 1000000000000 + i FROM generate_series(1, 1000) i"),
+    "numerics": ("numeric", "SELECT i / 7.0 FROM generate_series(-500, 500) i"),
     "numerics_odd": (
         "numeric",
-        "SELECT i * 1e100 FROM generate_series(1, 1500) i UNION SELECT unnest('{NaN,Infinity,-Infinity,0}'::numeric[])",
+        "SELECT i * 1e100 FROM generate_series(1, 1000) i UNION SELECT unnest('{NaN,Infinity,-Infinity,0}'::numeric[])",
     ),
-    "dates": ("date", "SELECT '2000-01-01'::date + i FROM generate_series(-1500, 1500) i UNION SELECT 'infinity'"),
-    "dates_bc": ("date", "SELECT '0001-06-01 BC'::date + i FROM generate_series(-1500, 1500) i"),
-    "dates_far": ("date", "SELECT '10000-01-01'::date + i FROM generate_series(-1500, 1500) i"),
+    "dates": ("date", "SELECT '2000-01-01'::date + i FROM generate_series(-500, 500) i UNION SELECT 'infinity'"),
+    "dates_bc": ("date", "SELECT '0001-06-01 BC'::date + i FROM generate_series(-500, 500) i"),
+    "dates_far": ("date", "SELECT '10000-01-01'::date + i FROM generate_series(-500, 500) i"),
     "timestamps": (
         "timestamp",
-        "SELECT '1999-12-31'::timestamp + i * interval '9.1 s' FROM generate_series(1, 3000) i UNION SELECT 'infinity'",
+        "SELECT '1999-12-31'::timestamp + i * interval '9.1 s' FROM generate_series(1, 1000) i UNION SELECT 'infinity'",
     ),
     "timestamptzs": (
         "timestamptz",
-        "SELECT '2024-10-27 00:00+02'::timestamptz + i * interval '1 minute' FROM generate_series(1, 3000) i",
+        "SELECT '2024-10-27 00:00+02'::timestamptz + i * interval '1 minute' FROM generate_series(1, 1000) i",
     ),
-    "uuids": ("uuid", "SELECT md5(i::text)::uuid FROM generate_series(1, 3000) i"),
-    "domains": ("odd", "SELECT generate_series(1, 6000, 2)"),
+    "uuids": ("uuid", "SELECT md5(i::text)::uuid FROM generate_series(1, 1000) i"),
+    "domains": ("odd", "SELECT generate_series(1, 2000, 2)"),
 }
 
 NOT_CUT = {
-    "texts": ("text", "SELECT 'k' || i FROM generate_series(1, 3000) i"),
-    "floats": ("float8", "SELECT i / 7.0 FROM generate_series(1, 3000) i"),
-    "bpchars": ("char(6)", "SELECT i::text FROM generate_series(1, 3000) i"),
-    "intervals": ("interval", "SELECT i * interval '1 day' FROM generate_series(1, 3000) i"),
-    "arrays": ("int[]", "SELECT ARRAY[i, 1] FROM generate_series(1, 3000) i"),
+    "texts": ("text", "SELECT 'k' || i FROM generate_series(1, 1000) i"),
+    "floats": ("float8", "SELECT i / 7.0 FROM generate_series(1, 1000) i"),
+    "bpchars": ("char(6)", "SELECT i::text FROM generate_series(1, 1000) i"),
+    "intervals": ("interval", "SELECT i * interval '1 day' FROM generate_series(1, 1000) i"),
+    "arrays": ("int[]", "SELECT ARRAY[i, 1] FROM generate_series(1, 1000) i"),
 }
 
 DOMAIN = "CREATE DOMAIN odd AS int CHECK (VALUE % 2 = 1);"
@@ -172,8 +174,12 @@ def test_every_key_of_a_plan_can_be_asked_for_again(pair: Pair) -> None:
     pair.check_equal()
 
 
-@pytest.mark.parametrize("key", ["", "..", "5", "7..5", "1..x", "..<5", "1..2..3", "01..5", "1_0..50", "1.5..", "all "])
-def test_key_that_is_none(pair: Pair, key: str) -> None:
+def test_key_that_is_none(pair: Pair) -> None:
     create(pair.source, {"serial": CUTTABLE["serial"]})
-    with pytest.raises(ConfigurationError, match=r"is not a key range of table public\.serial"):
-        pair.load(CUT, ranges={"serial": [key]})
+    with pair.source.connection() as connection:
+        (table,) = discover(connection, {"public": "public"}).tables
+        planner = Planner(connection, CUT, None)
+        assert planner.plan_ranges(table, ["..500"]).ranges
+        for key in ("", "..", "5", "7..5", "1..x", "..<5", "1..2..3", "01..5", "1_0..50", "1.5..", "all "):
+            with pytest.raises(ConfigurationError, match=r"is not a key range of table public\.serial"):
+                planner.plan_ranges(table, [key])

@@ -222,21 +222,21 @@ LARGE = "SELECT id, octet_length(b), md5(b), octet_length(t), md5(t) FROM large 
 
 @pytest.fixture(scope="module")
 def large(postgres16: PostgresServer) -> Iterator[tuple[str, Rows]]:
-    """A database with values of 100 megabytes, which the server does not compress, and what they are."""
+    """A database with values of 20 megabytes, which the server does not compress, and what they are."""
     url = postgres16.create_database()
     postgres16.psql(
         url,
         "CREATE TABLE large (id int PRIMARY KEY, b bytea, t text);"
         "ALTER TABLE large ALTER b SET STORAGE EXTERNAL, ALTER t SET STORAGE EXTERNAL;"
-        r"INSERT INTO large VALUES (1, decode(repeat('00ff5c0a', 25 * 1024 * 1024), 'hex'), 'x'),"
-        r"(2, NULL, repeat(E'\\.' || chr(10), 33 * 1024 * 1024));",
+        r"INSERT INTO large VALUES (1, decode(repeat('00ff5c0a', 5 * 1024 * 1024), 'hex'), 'x'),"
+        r"(2, NULL, repeat(E'\\.' || chr(10), 7 * 1024 * 1024));",
     )
     yield url, Database(postgres16, Side.SOURCE, url).rows(LARGE)
     postgres16.drop_database(url)
 
 
 @pytest.mark.parametrize("copy_format", ["auto", "text"])
-def test_values_of_100_megabytes(pair: Pair, large: tuple[str, Rows], copy_format: CopyFormat) -> None:
+def test_values_of_20_megabytes(pair: Pair, large: tuple[str, Rows], copy_format: CopyFormat) -> None:
     pair.source.url, rows = large
     assert [row[0] for row in rows] == [1, 2]
     pair.load(settings(copy_format))

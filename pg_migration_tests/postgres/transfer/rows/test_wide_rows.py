@@ -12,14 +12,14 @@ from pg_migration_tests.postgres.transfer.harness import Pair
 MEGABYTE = 2**20
 WIDE = """
 CREATE TABLE documents (id int PRIMARY KEY, body text, scan bytea, note varchar);
-INSERT INTO documents SELECT i, repeat('x', 8 * 1024 * 1024), NULL, 'n' FROM generate_series(1, 3) AS i;
-UPDATE documents SET scan = convert_to(repeat('y', 2 * 1024 * 1024), 'UTF8') WHERE id = 2;
+INSERT INTO documents SELECT i, repeat('x', 2 * 1024 * 1024), NULL, 'n' FROM generate_series(1, 3) AS i;
+UPDATE documents SET scan = convert_to(repeat('y', 1024 * 1024), 'UTF8') WHERE id = 2;
 CREATE TABLE narrow (id int PRIMARY KEY, body text);
 INSERT INTO narrow SELECT i, repeat('z', 50) FROM generate_series(1, 1000) AS i;
 """
 
 
-@pytest.mark.parametrize(("copy_format", "megabytes"), [("auto", 10), ("text", 12)])
+@pytest.mark.parametrize(("copy_format", "megabytes"), [("auto", 3), ("text", 4)])
 def test_planned_by_their_widest_row(pair: Pair, copy_format: CopyFormat, megabytes: int) -> None:
     pair.source.psql(WIDE)
     loaded = pair.load_all(LoadSettings(workers=2, copy_format=copy_format))
