@@ -41,13 +41,19 @@ BEGIN
                    FROM pg_proc p JOIN pg_type t ON t.oid = p.prorettype
                   WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname = ANY (words)
                     AND NOT 'internal'::regtype = ANY (p.proargtypes) LOOP
-        FOR variant IN SELECT * FROM (VALUES ('text'::regtype, 'text'::regtype), ('text', 'name'),
-                                             ('oid', 'regclass'), ('int8', 'int4'), ('"any"', 'text'),
-                                             ('anyelement', 'text'), ('anynonarray', 'text')) AS v (old, new) LOOP
-            SELECT coalesce(string_agg(format_type(CASE a.type WHEN variant.old THEN variant.new ELSE a.type END, NULL), ', '
-                                       ORDER BY a.number), '')
-              INTO arguments
-              FROM pg_proc p, unnest(p.proargtypes::oid[]) WITH ORDINALITY AS a (type, number) WHERE p.oid = found.oid;
+        -- The same arguments come of most variants.
+        FOR variant IN
+            SELECT DISTINCT ON (a.arguments) v.old, v.new, a.arguments
+              FROM (VALUES ('text'::regtype, 'text'::regtype), ('text', 'name'), ('oid', 'regclass'), ('int8', 'int4'),
+                           ('"any"', 'text'), ('anyelement', 'text'), ('anynonarray', 'text')) AS v (old, new)
+             CROSS JOIN LATERAL (
+                SELECT coalesce(string_agg(format_type(CASE a.type WHEN v.old THEN v.new ELSE a.type END, NULL), ', '
+                                           ORDER BY a.number), '') AS arguments
+                  FROM pg_proc p, unnest(p.proargtypes::oid[]) WITH ORDINALITY AS a (type, number)
+                 WHERE p.oid = found.oid) AS a
+             ORDER BY a.arguments, v.old = '"any"'::regtype DESC
+        LOOP
+            arguments := variant.arguments;
             CALL pg_temp.trap(found.proname, arguments, CASE WHEN found.proretset THEN 'SETOF ' ELSE '' END || found.result);
             IF variant.old = '"any"'::regtype AND (SELECT provariadic FROM pg_proc WHERE oid = found.oid) <> 0 THEN
                 FOR count IN 1 .. 4 LOOP

@@ -15,7 +15,7 @@ from pg_migration.definitions import build
 from pg_migration.devtools import servers
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.location import code_location
-from pg_migration.postgres.migration import Options, Result, migrate
+from pg_migration.postgres.migration import Migration, Options, Result, migrate
 from pg_migration_tests.conftest import DUMP_HEADER, PostgresServer, run
 
 BOOKKEEPING = "_pg_migration"
@@ -183,7 +183,11 @@ class Platform:
 
         Dagster takes several times as long.
         """
-        return migrate(environment.migration(Options.model_validate(options)))
+        return migrate(self.migration(**options))
+
+    def migration(self, **options: Any) -> Migration:
+        """What the library is told, whose other use cases are called with it."""
+        return environment.migration(Options.model_validate(options))
 
     def validate(self, **config: Any) -> Run:
         """Run the job `validate`."""

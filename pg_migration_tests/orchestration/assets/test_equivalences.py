@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pg_migration.orchestration import environment
 from pg_migration.postgres.catalog import Phase
-from pg_migration.postgres.migration import Options, Result, compare
+from pg_migration.postgres.migration import Result, compare
 from pg_migration_tests.conftest import PostgresServer, fresh_database
 from pg_migration_tests.orchestration.conftest import serve
 from pg_migration_tests.orchestration.harness import Database, Migrated, Platform
@@ -244,7 +243,7 @@ def altered(migration: Migrated, tmp_path_factory: pytest.TempPathFactory) -> Al
         arrived = platform.target.dump("--schema=public")
         platform.target.psql(";".join(change for change, _ in SOMEBODY_ELSES.values()))
         platform.materialize("post_data")
-        told = "\n".join(map(str, compare(environment.migration(Options()))))
+        told = "\n".join(map(str, compare(platform.migration())))
         done = platform.migrate_directly()
         again = platform.target.dump("--schema=public")
     migration.restore()

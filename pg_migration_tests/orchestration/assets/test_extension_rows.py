@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pg_migration_tests.orchestration.harness import Platform, Run
+from pg_migration_tests.orchestration.harness import Platform
 
 # An extension whose files are everywhere, made to have tables as others do: its own schema, rows that it ships, a
 # sequence, and conditions that tell users' rows.
@@ -55,21 +55,12 @@ def tool(platform: Platform) -> Platform:
     return platform
 
 
-def migrate(platform: Platform) -> Run:
-    return platform.migrate()
-
-
-def notes(run: Run) -> str:
-    return str(run.metadata("summary")["notes"])
-
-
 def check_equal(platform: Platform) -> None:
     assert platform.target.psql(CONTENTS) == platform.source.psql(CONTENTS)
 
 
 def test_users_rows_are_copied_and_follow_the_source(tool: Platform) -> None:
-    run = migrate(tool)
-    assert run.success, run.failures
+    assert tool.migrate_directly().failures == ()
     check_equal(tool)
     tool.source.psql(
         "UPDATE tool.settings SET value = 'otherwise' WHERE key = 'mine'; DELETE FROM tool.job WHERE id = 1;"
@@ -77,39 +68,29 @@ def test_users_rows_are_copied_and_follow_the_source(tool: Platform) -> None:
         # A row that the extension ships, made the user's own.
         "UPDATE tool.settings SET value = 'changed', builtin = false WHERE key = 'other';"
     )
-    run = migrate(tool)
-    assert run.success, run.failures
-    check_equal(tool)
-    assert tool.target.psql("SELECT value FROM tool.settings WHERE builtin") == "by the extension"
-
-
-def test_triggers_of_users_do_not_fire(tool: Platform) -> None:
-    run = migrate(tool)
-    assert run.success, run.failures
+    # Triggers of users do not fire.
     tool.target.psql(
         "CREATE FUNCTION double() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN new.command := ''x''; RETURN new; END';"
         "CREATE TRIGGER d BEFORE INSERT ON tool.job FOR EACH ROW EXECUTE FUNCTION double();"
         "ALTER TABLE tool.job ENABLE ALWAYS TRIGGER d;"
     )
-    tool.source.psql("INSERT INTO tool.job (command) VALUES ('new')")
-    run = migrate(tool)
-    assert run.success, run.failures
+    assert tool.migrate_directly().failures == ()
     check_equal(tool)
+    assert tool.target.psql("SELECT value FROM tool.settings WHERE builtin") == "by the extension"
     assert tool.target.psql("SELECT tgenabled FROM pg_trigger WHERE tgname = 'd'") == "A"
 
 
 def test_rows_that_no_migration_loaded_stay(tool: Platform) -> None:
     tool.target.psql("INSERT INTO tool.settings VALUES ('theirs', 'of the target', false)")
-    run = migrate(tool)
-    assert run.success
-    assert "extension vector: 1 rows of tool.settings are in the target; 1 further rows there" in notes(run)
+    done = tool.migrate_directly()
+    assert done.failures == ()
+    told = "extension vector: 1 rows of tool.settings are in the target; 1 further rows there"
+    assert told in "\n".join(done.notes)
     assert tool.target.psql("SELECT key FROM tool.settings WHERE NOT builtin ORDER BY 1") == "mine\ntheirs"
     tool.target.psql("UPDATE tool.settings SET value = 'of the target' WHERE key = 'mine'")
-    run = migrate(tool)
-    assert not run.success
-    assert "rows that users keep in tables of extension vector were not copied: duplicate key" in str(run.failures)
-    run = tool.migrate(overwrite_existing_rows=True)
-    assert run.success, run.failures
+    told = "rows that users keep in tables of extension vector were not copied: duplicate key"
+    assert told in str(tool.migrate_directly().failures)
+    assert tool.migrate_directly(overwrite_existing_rows=True).failures == ()
     check_equal(tool)
 
 
@@ -127,13 +108,11 @@ def drop_table(platform: Platform) -> None:
 )
 def test_another_version_in_the_target(tool: Platform, change: Callable[[Platform], None], told: str) -> None:
     change(tool)
-    run = migrate(tool)
-    assert not run.success
-    assert told in str(run.failures)
+    assert told in str(tool.migrate_directly().failures)
 
 
 def test_excluded(tool: Platform) -> None:
-    assert tool.migrate(exclude_tables=["tool.job"]).success
+    assert tool.migrate_directly(exclude_tables=["tool.job"]).succeeded
     assert tool.target.psql("SELECT count(*) FROM tool.job") == "0"
     assert tool.target.psql("SELECT key FROM tool.settings WHERE NOT builtin") == "mine"
 
@@ -141,6 +120,7 @@ def test_excluded(tool: Platform) -> None:
 def test_an_extension_that_is_not_migrated_is_named(tool: Platform) -> None:
     tool.source.psql("CREATE SCHEMA mine; CREATE TABLE mine.t (a int)")
     tool.set(SOURCE_SCHEMA="mine")
-    run = migrate(tool)
-    assert run.success
-    assert "so the users' rows in tool.job, tool.job_id_seq, tool.log, tool.settings are not copied" in notes(run)
+    done = tool.migrate_directly()
+    assert done.succeeded
+    told = "so the users' rows in tool.job, tool.job_id_seq, tool.log, tool.settings are not copied"
+    assert told in "\n".join(done.notes)

@@ -5,8 +5,8 @@ import re
 import psycopg2
 import pytest
 
-from pg_migration.orchestration import environment
-from pg_migration.postgres.migration import Options, compare
+from pg_migration.postgres.migration import compare, plan, preflight, repair
+from pg_migration.postgres.preflight import Severity
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.hostile import PACKAGE, lay_cast_traps, lay_traps
 from pg_migration_tests.orchestration.harness import Platform
@@ -92,11 +92,11 @@ def trapped(platform: Platform) -> Platform:
 
 
 def test_everything_goes_well_among_traps(trapped: Platform) -> None:
-    for job in ("preflight", "plan", "migrate"):
-        config = CUT if job != "preflight" else {}
-        done = trapped.run(trapped.definitions.resolve_job_def(job), config)
-        assert done.success, (job, done.failures)
-        assert all(check.passed for check in done.every_check.values())
+    assert not [found for found in preflight(trapped.migration()) if found.severity is Severity.ERROR]
+    assert plan(trapped.migration(**CUT)).tables
+    done = trapped.migrate(**CUT)
+    assert done.success, done.failures
+    assert all(check.passed for check in done.every_check.values())
     trapped.target.psql(
         "SET search_path = pg_catalog; DELETE FROM shop.text WHERE old_id = 7; UPDATE shop.name SET note = 'y' "
         "WHERE name = E'k\\\\7'''; DELETE FROM shop.oid WHERE \"date\" = '2024-02-01';"
@@ -105,13 +105,9 @@ def test_everything_goes_well_among_traps(trapped: Platform) -> None:
     failed = {asset for (asset, check), result in found.every_check.items() if check == "content" and not result.passed}
     assert failed == {"shop/text", "shop/name", "shop/oid"}
     assert "note" in str(found.every_check["shop/name", "content"].metadata["first_differences"].value)
-    repaired = trapped.repair(**CUT)
-    assert repaired.success, repaired.failures
-    again = trapped.migrate(**CUT)
-    assert again.success, again.failures
-    validated = trapped.validate(content_sample_percent=50.0, **CUT)
-    assert validated.success, validated.failures
-    different = compare(environment.migration(Options()))
+    assert repair(trapped.migration(**CUT)).failures == ()
+    assert trapped.migrate_directly(content_sample_percent=50.0, **CUT).failures == ()
+    different = compare(trapped.migration())
     assert [str(difference) for difference in different if not difference.surplus] == []
 
 
