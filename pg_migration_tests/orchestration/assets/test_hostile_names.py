@@ -5,7 +5,7 @@ import re
 import psycopg2
 import pytest
 
-from pg_migration.postgres.migration import compare, plan, preflight, repair
+from pg_migration.postgres.migration import plan, preflight, repair
 from pg_migration.postgres.preflight import Severity
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.hostile import PACKAGE, lay_cast_traps, lay_traps
@@ -106,9 +106,9 @@ def test_everything_goes_well_among_traps(trapped: Platform) -> None:
     assert failed == {"shop/text", "shop/name", "shop/oid"}
     assert "note" in str(found.every_check["shop/name", "content"].metadata["first_differences"].value)
     assert repair(trapped.migration(**CUT)).failures == ()
-    assert trapped.migrate_directly(content_sample_percent=50.0, **CUT).failures == ()
-    different = compare(trapped.migration())
-    assert [str(difference) for difference in different if not difference.surplus] == []
+    again = trapped.migrate_directly(content_sample_percent=50.0, **CUT)
+    assert again.failures == ()
+    assert not re.search("defined otherwise|means something else|missing in the", "\n".join(again.notes))
 
 
 def test_no_query_would_call_a_cast_of_users(postgres16: PostgresServer, source_db: str) -> None:
