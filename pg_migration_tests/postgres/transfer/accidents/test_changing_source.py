@@ -243,7 +243,7 @@ def test_a_reader_that_is_lost_behind_a_waiting_command(pair: Pair, monkeypatch:
     """A new one can't get past it. Another worker does its share; where there is none, it is told who waits."""
     pair.source.psql(BANK)
     change = Change(pair, "TRUNCATE account, movement /* by night */")
-    monkeypatch.setattr(readers, "LOCK_AGAIN_SECONDS", 1.0)
+    monkeypatch.setattr(readers, "LOCK_AGAIN_SECONDS", 0.3)
 
     def lose() -> None:
         change.begin()
