@@ -19,14 +19,15 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui check test lint coverage bench chaos clean
+.PHONY: help demo ui check test test-deployment lint coverage bench chaos clean
 
 help:
 	@echo "make demo      migrate a PostgreSQL 16 into a PostgreSQL 18, both started here"
 	@echo "make ui        open the Dagster UI on the databases of the demo"
 	@echo "make check     lint, check types, run the tests that need no server: seconds"
-	@echo "make test      lint, check types, run all tests; make test AREA=transfer runs the tests of that folder alone"
-	@echo "make coverage  run all tests and demand that they reach 85 % of the branches, which takes half as long again"
+	@echo "make test      lint, check types, run the tests; make test AREA=transfer runs the tests of that folder alone"
+	@echo "make test-deployment  the longer proofs: a deployment's programs, the UI, the demo in a clean folder"
+	@echo "make coverage  run all tests, the longer proofs too, and demand that they reach 85 % of the branches"
 	@echo "make bench     time migrations by this project and by other tools: make bench ARGUMENTS='--scale 0.1 --jobs 4'"
 	@echo "make chaos     let accidents happen to migrations and see that the next run is whole"
 	@echo "make clean     stop the demo's servers; delete its data, the virtual environment and caches"
@@ -47,7 +48,10 @@ check: lint
 	$(BIN)/pytest --without-servers --quiet
 
 test: $(if $(AREA),$(VENV)/installed-dev,lint)
-	$(PYTEST) $(if $(AREA),$$(find pg_migration_tests -type d -name '$(AREA)'))
+	$(PYTEST) -m 'not deployment' $(if $(AREA),$$(find pg_migration_tests -type d -name '$(AREA)'))
+
+test-deployment: $(VENV)/installed-dev
+	$(PYTEST) -m deployment
 
 coverage: $(VENV)/installed-dev
 	$(PYTEST) --cov

@@ -15,6 +15,8 @@ from pg_migration.devtools.servers import HOST, free_port
 from pg_migration_tests.cli.conftest import Terminal
 from pg_migration_tests.programs import SCRIPTS
 
+pytestmark = [pytest.mark.system, pytest.mark.deployment]
+
 PATIENCE_SECONDS = 600
 TABLES = """
 CREATE TABLE keyed (id integer PRIMARY KEY); INSERT INTO keyed SELECT generate_series(1, 1000);

@@ -7,18 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from pg_migration.devtools.benchmark.datasets import DATASETS
 from pg_migration.devtools.benchmark.measuring import Cost, Failed, measure
-from pg_migration.devtools.benchmark.methods import METHODS
-from pg_migration.devtools.benchmark.report import Result, draw_scaling, markdown, scaling_markdown
+from pg_migration.devtools.benchmark.methods import METHODS, Setting
+from pg_migration.devtools.benchmark.report import OURS, Result, draw_scaling, markdown, scaling_markdown
 from pg_migration.devtools.servers import embedded
-from pg_migration_tests.conftest import TEMPORARY
+from pg_migration_tests.conftest import TEMPORARY, PostgresServer
 
 pytestmark = pytest.mark.system
 
-WITHOUT_EXTRAS = [name for name in METHODS if name != "pgcopydb"]
+OTHERS = [name for name in METHODS if not name.startswith("pg_migration") and name != "pgcopydb"]
+DATASET = "indexed"
 
 
-def test_a_little_by_every_method(tmp_path: Path) -> None:
+def test_a_little_by_every_other_method(tmp_path: Path) -> None:
     """With programs in a folder that only its owner can enter: root's servers then run a copy, which goes with them."""
     pytest.importorskip("matplotlib")
     bindir = embedded(16).bindir
@@ -26,12 +28,10 @@ def test_a_little_by_every_method(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
         (tmp_path / part.name).symlink_to(part)
-    methods = ["pg_migration", *(name for name in WITHOUT_EXTRAS if not name.startswith("pg_migration"))]
-    chosen = ["indexed"]  # each more takes ten seconds
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pg_migration.devtools.benchmark", "--scale", "0.0005", "--output", str(tmp_path)),
-            *("--datasets", *chosen, "--methods", *methods),
+            *("--datasets", DATASET, "--methods", *OTHERS),
             *("--bindir", str(tmp_path / bindir.relative_to(wheel.parent))),
         ],
         env={**os.environ, "TMPDIR": str(TEMPORARY)},
@@ -43,9 +43,18 @@ def test_a_little_by_every_method(tmp_path: Path) -> None:
     table = (tmp_path / "benchmark.md").read_text()
     assert table in done.stdout
     assert "PostgreSQL 16, source" in table
-    for name in chosen:
-        assert table.count(f"| {name} |") == len(methods)
+    assert table.count(f"| {DATASET} |") == len(OTHERS)
     assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_little_by_ours(postgres18: PostgresServer, source_db: str, target_db: str, tmp_path: Path) -> None:
+    """Once: the program starts it several times, each of which takes seconds."""
+    postgres18.psql(source_db, DATASETS[DATASET].sql(100))
+    setting = Setting(source_db, target_db, (DATASET,), 2, postgres18.bindir, tmp_path)
+    cost = measure(METHODS[OURS](setting), setting.environment, tmp_path / "log", [postgres18.server.pid])
+    assert cost.servers > 0
+    rows = f"SELECT * FROM {DATASET} ORDER BY id"
+    assert postgres18.psql(target_db, rows) == postgres18.psql(source_db, rows) != ""
 
 
 def test_cost_of_a_program(tmp_path: Path) -> None:

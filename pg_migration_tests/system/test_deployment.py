@@ -15,7 +15,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,8 @@ def authority(folder: Path, name: str) -> Path:
 
 
 def openssl(command: str, *arguments: str | Path) -> None:
-    run(["openssl", command, *(["-newkey", "rsa:2048", "-nodes"] if command == "req" else []), *arguments])
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]  # quicker to make than RSA's
+    run(["openssl", command, *(key if command == "req" else []), *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +258,39 @@ def build_wheel(*_):
 """
 
 
-@pytest.mark.parametrize("extras", ["", "docker", "kubernetes", "docker,kubernetes"])
+EXTRAS = ["", "docker", "kubernetes", "docker,kubernetes"]
+
+
+def pip_lines() -> list[str]:
+    """The shell commands in the Dockerfile that call pip."""
+    lines = re.findall(r"^RUN (.*\bpip install\b.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert len(lines) == 2
+    return lines
+
+
+def build(line: str, pip: Path, script: str, folder: Path, extras: str) -> "subprocess.CompletedProcess[str]":
+    """Run one of them as a build would, with another pip."""
+    pip.parent.mkdir(exist_ok=True)
+    pip.write_text(f"#!/bin/sh\n{script}\n")
+    pip.chmod(0o755)
+    variables = {"PATH": f"{pip.parent}:{os.environ['PATH']}", "EXTRAS": extras}
+    return subprocess.run(
+        ["/bin/sh", "-c", line], cwd=folder, env=variables, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("extras", EXTRAS)
+def test_the_dockerfile_names_the_extras(tmp_path: Path, extras: str) -> None:
+    """To the first pip, which installs the dependencies: in brackets, and no brackets around nothing."""
+    for line, named in zip(pip_lines(), (extras, ""), strict=True):
+        done = build(line, tmp_path / "bin" / "pip", """printf '%s\\n' "$@\"""", tmp_path, extras)
+        assert done.returncode == 0, done.stderr
+        (wanted,) = (word for word in done.stdout.split() if word.startswith("."))
+        assert wanted == (f".[{named}]" if named else ".")
+
+
+@pytest.mark.deployment
+@pytest.mark.parametrize("extras", EXTRAS)
 def test_pip_understands_the_dockerfile(tmp_path: Path, extras: str) -> None:
     """Every command of pip's in it, run by a shell as a build would, up to where pip would download something."""
     (tmp_path / "pyproject.toml").write_text(
@@ -267,17 +300,9 @@ def test_pip_understands_the_dockerfile(tmp_path: Path, extras: str) -> None:
         r"^(\w+) = \[$", (ROOT / "pyproject.toml").read_text().partition("optional-dep")[2], re.MULTILINE
     )
     (tmp_path / "backend.py").write_text(f"EXTRAS = {known!r}\n{BACKEND}")
-    pip = tmp_path / "bin" / "pip"
-    pip.parent.mkdir()
-    pip.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m pip "$@" --dry-run --no-deps --no-index\n')
-    pip.chmod(0o755)
-    lines = re.findall(r"^RUN (.*\bpip install\b.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert len(lines) == 2
-    for line in lines:
-        variables = {"PATH": f"{pip.parent}:{os.environ['PATH']}", "EXTRAS": extras}
-        done = subprocess.run(
-            ["/bin/sh", "-c", line], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
-        )
+    pip = f'exec {shlex.quote(sys.executable)} -m pip "$@" --dry-run --no-deps --no-index'
+    for line in pip_lines():
+        done = build(line, tmp_path / "bin" / "pip", pip, tmp_path, extras)
         assert done.returncode == 0, done.stderr
         assert "Would install pg_migration-0" in done.stdout.replace("pg-migration", "pg_migration")
         assert "does not provide the extra" not in done.stderr
@@ -334,9 +359,9 @@ def wait_for(what: str, condition: Callable[[], object], log: Path) -> None:
 class Deployment:
     """The services of docker-compose.yml on ports of this machine."""
 
-    def __init__(self, folder: Path, postgres: PostgresServer, programs: Path, *urls: str) -> None:
+    def __init__(self, folder: Path, postgres: PostgresServer, *urls: str) -> None:
         source, target, storage = urls
-        self.folder, self.programs = folder, programs
+        self.folder = folder
         self.home = folder / "dagster_home"
         self.home.mkdir()
         shutil.copy(ROOT / "dagster.yaml", self.home)
@@ -371,17 +396,18 @@ class Deployment:
         return [word.replace(":3000/", f":{self.ports['3000']}/") for word in words]
 
     @contextmanager
-    def service(self, name: str) -> Iterator[None]:
+    def service(self, name: str, programs: Path) -> Iterator[None]:
+        """A service, healthy; ``programs`` are those that look whether it is."""
         command = self.here(shlex.split(SERVICES[name]["command"]))
         log = self.folder / f"{name}.log"
         with process(command, self.variables_of(name), log) as child:
-            wait_for(f"health of {name}", lambda: child.poll() is not None or self.is_healthy(name), log)
+            wait_for(f"health of {name}", lambda: child.poll() is not None or self.is_healthy(name, programs), log)
             yield
 
-    def is_healthy(self, name: str) -> bool:
+    def is_healthy(self, name: str, programs: Path) -> bool:
         kind, program, *arguments = self.here(SERVICES[name]["healthcheck"]["test"])
         assert kind == "CMD"
-        command = [(self.programs if (self.programs / program).exists() else SCRIPTS) / program, *arguments]
+        command = [(programs if (programs / program).exists() else SCRIPTS) / program, *arguments]
         variables = {**os.environ, **self.variables_of(name)}
         return subprocess.run(command, env=variables, capture_output=True, check=False).returncode == 0
 
@@ -400,7 +426,6 @@ class Deployment:
 @pytest.fixture
 def deployment(
     tmp_path: Path,
-    programs: Path,
     postgres16: PostgresServer,
     postgres18: PostgresServer,
     source_db: str,
@@ -408,7 +433,7 @@ def deployment(
 ) -> Iterator[Deployment]:
     storage = postgres18.create_database()
     postgres16.psql(source_db, "CREATE TABLE answers (id int PRIMARY KEY); INSERT INTO answers VALUES (42), (43)")
-    yield Deployment(tmp_path, postgres18, programs, source_db, target_db, storage)
+    yield Deployment(tmp_path, postgres18, source_db, target_db, storage)
     postgres18.drop_database(storage)
 
 
@@ -451,9 +476,14 @@ mutation ($selector: JobOrPipelineSelector!) {
 OUTCOME = "query ($id: ID!) {runOrError(runId: $id) {... on Run {status startTime endTime}}}"
 
 
-def test_runs_go_through_webserver_daemon_and_code_location(deployment: Deployment, target_db: str) -> None:
+@pytest.mark.deployment
+def test_runs_go_through_webserver_daemon_and_code_location(
+    deployment: Deployment, programs: Path, target_db: str
+) -> None:
     """Two that are started together come one after the other: the second would be refused while the first writes."""
-    with deployment.service("code-location"), deployment.service("webserver"), deployment.service("daemon"):
+    with ExitStack() as stack:
+        for name in DAGSTER:
+            stack.enter_context(deployment.service(name, programs))
         locations = "{repositoriesOrError {... on RepositoryConnection {nodes {name location {name} jobs {name}}}}}"
         (repository,) = deployment.ask(locations)["repositoriesOrError"]["nodes"]
         assert repository["location"]["name"] == "pg_migration"

@@ -55,6 +55,7 @@ def main() -> int:
         "--only", action="append", default=[], help="only accidents whose name holds this text; may be repeated"
     )
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="to repeat the same random moments")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the rows, for example 0.1")
     options = parser.parse_args()
     random.seed(options.seed)
     # A shell that starts this in the background has it ignore Ctrl-C, and every run would inherit that.
@@ -66,7 +67,7 @@ def main() -> int:
         Server(usable(embedded(version), account, folder), folder / side, account, SETTINGS)
         for side, version in (("source", 16), ("target", 18))
     )
-    world = World(source, target, folder)
+    world = World(source, target, folder, options.scale)
     try:
         for server in (source, target):
             server.start()

@@ -39,9 +39,10 @@ CREATE INDEX ON purchase (customer, total);
 INSERT INTO region SELECT i, 'r' FROM generate_series(1, 50) i;
 INSERT INTO customer SELECT i, i % 50 + 1, nullif(i / 2, 0), i || '@example.org' FROM generate_series(1, 20000) i;
 INSERT INTO account SELECT i, 0 FROM generate_series(1, 20000) i;
-INSERT INTO movement (account, amount) SELECT i % 20000 + 1, 0 FROM generate_series(1, 100000) i;
-INSERT INTO purchase SELECT i, i % 20000 + 1, i / 7.0, md5(i::text) FROM generate_series(1, 400000) i;
-INSERT INTO visit SELECT '2024-01-01'::timestamptz + i * interval '1 s', 'p' || i % 9 FROM generate_series(1, 300000) i;
+INSERT INTO movement (account, amount) SELECT i % 20000 + 1, 0 FROM generate_series(1, ({scale} * 100000)::int) i;
+INSERT INTO purchase SELECT i, i % 20000 + 1, i / 7.0, md5(i::text) FROM generate_series(1, ({scale} * 400000)::int) i;
+INSERT INTO visit SELECT '2024-01-01'::timestamptz + i * interval '1 s', 'p' || i % 9
+    FROM generate_series(1, ({scale} * 300000)::int) i;
 """
 # Every transaction keeps this empty, so it is in every snapshot, and in no mix of two.
 UNBALANCED = """
@@ -72,11 +73,15 @@ class Impossible(Exception):
 
 @dataclass
 class World:
-    """Both servers run; the source is filled, the target is empty."""
+    """Both servers run; the source is filled, the target is empty.
+
+    ``scale`` is the share of the rows of the tables that are large.
+    """
 
     source: Server
     target: Server
     folder: Path
+    scale: float = 1.0
 
     def connect(self, server: Server, database: str = DATABASE) -> Connection:
         """A session of somebody else than the migration."""
@@ -94,7 +99,7 @@ class World:
                     execute(connection, sql.SQL(command).format(sql.Identifier(DATABASE)))
         if not filled:
             with closing(self.connect(self.source)) as connection:
-                execute(connection, DATA)
+                execute(connection, sql.SQL(DATA).format(scale=sql.Literal(self.scale)))
                 execute(connection, "ANALYZE")
 
     def start(self, name: str = "run") -> "subprocess.Popen[bytes]":
