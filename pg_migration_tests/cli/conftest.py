@@ -2,7 +2,8 @@
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.conftest import PostgresServer, fresh_database
 from pg_migration_tests.orchestration.harness import Database
 from pg_migration_tests.programs import SCRIPTS
 
@@ -71,11 +72,14 @@ class Terminal:
         return Ended(done.returncode, done.stdout)
 
     def command(self, *arguments: str | Path, **variables: str) -> Ended:
-        """Run `pg_migration`, whose reports are in Dagster's home, with its two streams apart."""
+        """Run `pg_migration`, whose reports are in Dagster's home, with its two streams apart.
+
+        The pictures of a run's report take most of a second: where they don't matter, reports are switched off.
+        """
         done = subprocess.run(
             [self.programs / "pg_migration", *arguments],
             cwd=self.home,
-            env=self.environment(PG_MIGRATION_REPORTS="", **variables),
+            env=self.environment(**{"PG_MIGRATION_REPORTS": "", **variables}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -92,6 +96,12 @@ class Terminal:
             assert not any(password.encode() in content for content in stored)
 
 
+def prepare(source: Database, target: Database, home: Path, programs: Path) -> Terminal:
+    """A terminal whose Dagster home is set up."""
+    (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
+    return Terminal(source, target, home, programs)
+
+
 @pytest.fixture
 def terminal(
     programs: Path,
@@ -102,6 +112,21 @@ def terminal(
     tmp_path: Path,
 ) -> Terminal:
     """From two small tables on PostgreSQL 16 to an empty database on PostgreSQL 18."""
-    made = Terminal(Database(postgres16, shop_db), Database(postgres18, target_db), tmp_path, programs)
-    (tmp_path / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
-    return made
+    return prepare(Database(postgres16, shop_db), Database(postgres18, target_db), tmp_path, programs)
+
+
+@pytest.fixture(scope="module")
+def shared_terminal(
+    programs: Path,
+    postgres16: PostgresServer,
+    postgres18: PostgresServer,
+    shop_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Terminal]:
+    """As `terminal`, for several tests of a file."""
+    with ExitStack() as stack:
+        source, target = (
+            Database(server, stack.enter_context(contextmanager(fresh_database)(server, template)))
+            for server, template in ((postgres16, shop_template), (postgres18, "template0"))
+        )
+        yield prepare(source, target, tmp_path_factory.mktemp("home"), programs)
