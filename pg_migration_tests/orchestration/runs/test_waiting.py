@@ -127,6 +127,7 @@ def test_the_target_is_locked_by_a_role_of_which_nothing_is_known(shop: Platform
         f"GRANT ALL ON SCHEMA public TO {clerk.name}"
     )
     shop.monkeypatch.setenv("PG_MIGRATION_TARGET_URL", clerk.url(shop.target))
+    shop.monkeypatch.setattr("pg_migration.postgres.ledger.lock.LEAVING_SECONDS", 0.0)
     with blocking(shop.target.url, f"SELECT pg_advisory_lock({LOCK_KEY})", "ROLLBACK"):
         run = shop.migrate(owners=False, privileges=False)
     assert "the target database is being written by their report. Wait until it has ended" in "".join(
