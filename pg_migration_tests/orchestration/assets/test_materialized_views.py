@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pg_migration.postgres.migration import repair
 from pg_migration_tests.orchestration.harness import Platform
 
 OWNER = "view_owner"
@@ -56,22 +57,21 @@ def tenants(platform: Platform) -> Iterator[Platform]:
 
 
 def test_they_are_filled_as_their_owners_every_time(tenants: Platform) -> None:
-    assert tenants.migrate().failures == {}
+    assert tenants.migrate_directly().failures == ()
     assert tenants.target.psql(ROWS) == tenants.source.psql(ROWS)
     assert "mine|1" in tenants.target.psql(ROWS)
     tenants.source.psql(
         f"""INSERT INTO t VALUES (3, '{OWNER}'), (4, 'somebody else'); INSERT INTO forced VALUES (3, '{OWNER}');
         REFRESH MATERIALIZED VIEW mine; REFRESH MATERIALIZED VIEW of_forced; REFRESH MATERIALIZED VIEW a_nested;"""
     )
-    assert tenants.migrate().failures == {}
+    assert tenants.migrate_directly().failures == ()
     assert tenants.target.psql(ROWS) == tenants.source.psql(ROWS)
     assert "nested|3" in tenants.target.psql(ROWS)
 
 
 def test_an_owner_that_may_no_longer_read_is_told(tenants: Platform) -> None:
     tenants.source.psql(f"REVOKE SELECT ON t FROM {OWNER}")
-    done = tenants.migrate()
-    told = "\n".join(done.failures.values())
+    told = "\n".join(tenants.migrate_directly().failures)
     assert "materialized view rows public.mine could not be made on the target: permission denied for table t" in told
     assert "filled with the rights of its owner" in told
     assert tenants.target.psql("SELECT name FROM who") == OWNER
@@ -113,8 +113,7 @@ def owner(platform: Platform) -> Iterator[Platform]:
 
 def test_a_repair_fills_those_over_what_it_reloaded(owner: Platform) -> None:
     owner.source.psql(OVER_TABLES)
-    owner.reload()
-    assert owner.migrate().failures == {}
+    assert owner.migrate_directly().failures == ()
     as_in_source = owner.source.psql(CONTENTS)
     kept = owner.target.psql(OF_OTHER)
     owner.target.psql(
@@ -122,12 +121,10 @@ def test_a_repair_fills_those_over_what_it_reloaded(owner: Platform) -> None:
         "REFRESH MATERIALIZED VIEW a_nested; REFRESH MATERIALIZED VIEW of_root; REFRESH MATERIALIZED VIEW called;"
     )
     assert owner.target.psql(CONTENTS) != as_in_source
-    done = owner.repair()
-    assert done.failures == {}
+    assert repair(owner.migration()).failures == ()
     assert owner.target.psql(CONTENTS) == as_in_source
     assert owner.target.psql(OF_OTHER) == kept
     # What somebody dropped is no matter of a repair.
     owner.target.psql("DELETE FROM a WHERE id = 2; DROP MATERIALIZED VIEW direct CASCADE")
-    done = owner.repair()
-    assert done.failures == {}
+    assert repair(owner.migration()).failures == ()
     assert owner.target.psql("SELECT * FROM called") == "2"

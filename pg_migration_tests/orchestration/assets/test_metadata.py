@@ -123,9 +123,9 @@ def test_the_log_ends_with_the_summary(shown: Shown) -> None:
 
 
 def test_a_long_copy_tells_how_far_it_is(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pg_migration.postgres.transfer.load.PROGRESS_SECONDS", 0.05)
-    shop.source.psql("INSERT INTO customers (name) SELECT repeat('x', 40) FROM generate_series(1, 400000); ANALYZE")
-    done = shop.migrate(chunk_size=20_000, workers=1)
+    monkeypatch.setattr("pg_migration.postgres.transfer.load.PROGRESS_SECONDS", 0.01)
+    shop.source.psql("INSERT INTO customers (name) SELECT repeat('x', 40) FROM generate_series(1, 100000); ANALYZE")
+    done = shop.migrate(chunk_size=5_000, workers=1)
     told = [line for line in done.log if line.startswith("public.customers: ")]
     assert told
     assert any("%" in line and "rows/s" in line for line in told)
