@@ -4,7 +4,7 @@ Each is written to the ledger in the transaction that takes it away, together wi
 run that is killed in between leaves nothing behind that the next one does not restore.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import psycopg2
@@ -73,7 +73,7 @@ def suspend(connection: Connection, tables: Iterable[TableName], keys: bool, unc
     Returns:
         What stayed, for people.
     """
-    oids = [row[0] for row in fetch(connection, _EXISTING, ([t[0] for t in tables], [t[1] for t in tables]))]
+    oids = list(existing(connection, tables).values())
     statement = sql_file("ddl/changes/suspend.sql")
     stayed = []
     for row in fetch(connection, statement, {"tables": oids, "keys": keys, "unchecked": unchecked}):
@@ -93,8 +93,15 @@ def suspend(connection: Connection, tables: Iterable[TableName], keys: bool, unc
     return tuple(stayed)
 
 
+def existing(connection: Connection, tables: Iterable[TableName]) -> Mapping[TableName, int]:
+    """Which of some tables of the target are there, with their OIDs."""
+    named = list(tables)
+    rows = fetch(connection, _EXISTING, ([schema for schema, _ in named], [name for _, name in named]))
+    return {(schema, name): oid for schema, name, oid in rows}
+
+
 _EXISTING = (
-    "SELECT to_regclass(format('%%I.%%I', s, t))::oid FROM unnest(%s::text[], %s::text[]) AS wanted (s, t) "
+    "SELECT s, t, to_regclass(format('%%I.%%I', s, t))::oid FROM unnest(%s::text[], %s::text[]) AS wanted (s, t) "
     "WHERE to_regclass(format('%%I.%%I', s, t)) IS NOT NULL"
 )
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pg_migration.postgres.catalog import Phase, SchemaObject, Table
+from pg_migration.postgres.catalog import Phase, SchemaObject, Table, TableName
 from pg_migration.postgres.connection.literals import readable
 from pg_migration.postgres.ddl.changes import suspend
+from pg_migration.postgres.errors import StructureConflict
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps.sequences import set_sequences
 from pg_migration.postgres.migration.steps.structure import missing_objects
@@ -54,7 +56,11 @@ def make_room(run: MigrationRun, found: Resumption, mode: Mode) -> Sequence[Sche
     """Set aside what stands in the way on the target; the keys and indexes to build after the rows.
 
     A table whose rows are all there keeps what it has.
+
+    Raises:
+        StructureConflict: the target lacks a table, and this run has not tried to make it.
     """
+    _check_present(run, [run.target_name(plan.table) for plan in found.plans])
     filled = {name for name, continued in found.continued.items() if continued.is_complete}
     names = [run.target_name(plan.table) for plan in found.plans if plan.name not in filled]
     stayed = suspend.suspend(run.target_connection, names, keys=mode is Mode.RELOAD)
@@ -62,6 +68,15 @@ def make_room(run: MigrationRun, found: Resumption, mode: Mode) -> Sequence[Sche
     run.outcomes.notes.extend(f"kept in place during the load: {what}" for what in stayed)
     wanted = {plan.name for plan in found.plans}
     return [item for item in missing_objects(run, Phase.KEYS) if item.table in wanted]
+
+
+def _check_present(run: MigrationRun, names: Sequence[TableName]) -> None:
+    present = set(suspend.existing(run.target_connection, names))
+    if missing := sorted(".".join(name) for name in names if name not in present):
+        raise StructureConflict(
+            f"the target does not have {listed(missing)}. Materialize target_ddl in the same run, which makes what is "
+            "missing, or start the job migrate. No row was copied."
+        )
 
 
 def restore(run: MigrationRun, tables: Sequence[Table]) -> list[str]:
