@@ -1,12 +1,11 @@
 """Pairs of servers that structure is taken between."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
 
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.ddl.round_trip import Pair, pair_of
-from pg_migration_tests.postgres.ddl.together import verdicts
 
 
 def ends(request: pytest.FixtureRequest) -> list[PostgresServer]:
@@ -21,13 +20,6 @@ ENDS = ["16 to 16", "18 to 18", "16 to 18"]
 def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     """An older server, a newer one, and an upgrade."""
     yield from pair_of(*ends(request))
-
-
-@pytest.fixture(scope="module", params=ENDS)
-def together(request: pytest.FixtureRequest) -> Mapping[str, str]:
-    """As `pair`, for all CASES of a module at once: what is wrong with each."""
-    source, target = ends(request)
-    return verdicts(source, target, {name: [ddl] for name, ddl in request.module.CASES.items()})
 
 
 @pytest.fixture(params=[16, 18])

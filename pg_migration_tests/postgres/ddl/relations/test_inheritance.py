@@ -8,42 +8,6 @@ from pg_migration_tests.postgres.ddl.conftest import ENDS, ends
 from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_arrived, assert_identical
 from pg_migration_tests.postgres.ddl.together import verdicts
 
-CASES = {
-    "two parents": """
-        CREATE TABLE a (x int DEFAULT 1, y text);
-        CREATE TABLE b (y text, z int);
-        CREATE TABLE c (own int, x int DEFAULT 2) INHERITS (a, b);
-    """,
-    "constraints": """
-        CREATE TABLE a (x int NOT NULL CHECK (x > 0), y int CHECK (y > 0) NO INHERIT);
-        CREATE TABLE b (z int CHECK (z > 1)) INHERITS (a);
-        CREATE TABLE c (x int CONSTRAINT a_x_check CHECK (x > 0)) INHERITS (a);
-    """,
-    "default of the parent not taken": """
-        CREATE TABLE a (x int DEFAULT 1);
-        CREATE TABLE b () INHERITS (a);
-        ALTER TABLE b ALTER x DROP DEFAULT;
-        CREATE TABLE c () INHERITS (a);
-        ALTER TABLE c ALTER x SET DEFAULT 3;
-    """,
-    "storage of the parent not taken": """
-        CREATE TABLE a (x text);
-        ALTER TABLE a ALTER x SET STORAGE EXTERNAL;
-        CREATE TABLE b () INHERITS (a);
-        ALTER TABLE b ALTER x SET STORAGE EXTENDED;
-    """,
-    "generated": """
-        CREATE TABLE a (x int, y int GENERATED ALWAYS AS (x * 2) STORED);
-        CREATE TABLE b () INHERITS (a);
-        CREATE TABLE c (x int, y int GENERATED ALWAYS AS (x * 3) STORED) INHERITS (a);
-    """,
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]
-
 
 def test_not_null_that_only_the_child_has(alike: Pair) -> None:
     # 18 says this by a constraint, older servers by ALTER COLUMN: the dump of one can't be that of the other.

@@ -1,9 +1,5 @@
 """Text search dictionaries, configurations, templates and parsers."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "configuration": """
         CREATE TEXT SEARCH DICTIONARY plain (TEMPLATE = simple, ACCEPT = false, STOPWORDS = english);
@@ -21,8 +17,3 @@ CASES = {
         COMMENT ON TEXT SEARCH PARSER tp IS 'ours';
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]

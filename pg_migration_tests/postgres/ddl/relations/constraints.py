@@ -1,9 +1,5 @@
 """Primary key, unique, check and exclusion constraints."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "keys": """
         CREATE TABLE t (a int, b int, c int, CONSTRAINT "the key" PRIMARY KEY (b, a) INCLUDE (c), UNIQUE (c)
@@ -25,8 +21,3 @@ CASES = {
         ALTER TABLE u REPLICA IDENTITY USING INDEX u_a_key;
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]

@@ -1,9 +1,5 @@
 """Comments on everything that can have one."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "many kinds": """
         CREATE TYPE e AS ENUM ('a');
@@ -32,8 +28,3 @@ CASES = {
         COMMENT ON SCHEMA public IS 'ours';
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]

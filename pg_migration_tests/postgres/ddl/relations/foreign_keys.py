@@ -1,9 +1,5 @@
 """Foreign keys."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "actions": """
         CREATE TABLE r (a int, b int, PRIMARY KEY (a, b));
@@ -26,8 +22,3 @@ CASES = {
         CREATE TABLE t (a int REFERENCES r (a));
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]

@@ -1,9 +1,5 @@
 """Composite types."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "plain": """
         CREATE TYPE address AS (street text, "zip %" varchar(10) COLLATE "C", at numeric(9, 6)[]);
@@ -25,8 +21,3 @@ CASES = {
         CREATE TYPE pair AS (x t, y t);
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]

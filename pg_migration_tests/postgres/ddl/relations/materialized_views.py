@@ -1,9 +1,5 @@
 """Materialized views, filled or not."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "filled and empty": """
         CREATE TABLE t (a int, b text);
@@ -25,8 +21,3 @@ CASES = {
         REFRESH MATERIALIZED VIEW a WITH NO DATA;
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]

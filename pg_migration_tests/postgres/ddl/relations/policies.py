@@ -1,9 +1,5 @@
 """Row-level security."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "policies and flags": """
         CREATE TABLE t (a int, owner text);
@@ -15,8 +11,3 @@ CASES = {
         COMMENT ON POLICY p ON t IS 'own';
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]

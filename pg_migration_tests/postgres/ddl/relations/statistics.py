@@ -1,9 +1,5 @@
 """Extended statistics."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "kinds and expressions": """
         CREATE TABLE t (a int, b int, c text);
@@ -13,8 +9,3 @@ CASES = {
         COMMENT ON STATISTICS s IS 'both';
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]

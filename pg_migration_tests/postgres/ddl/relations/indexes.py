@@ -1,9 +1,5 @@
 """Indexes."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "expressions, predicates and orders": """
         CREATE FUNCTION f(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';
@@ -25,8 +21,3 @@ CASES = {
         ALTER TABLE t CLUSTER ON i;
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]

@@ -1,9 +1,5 @@
 """Tables and what belongs to their columns."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "no columns": """
         CREATE TABLE nothing ();
@@ -68,8 +64,3 @@ break" int, CONSTRAINT "c%k" CHECK ("co%l" > 0));
         ALTER TABLE t ADD CHECK (f(t) > 0);
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]

@@ -1,9 +1,5 @@
 """Triggers."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "every form": """
         CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
@@ -35,8 +31,3 @@ CASES = {
         ALTER TABLE t1_1 ENABLE REPLICA TRIGGER two;
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]

@@ -1,9 +1,5 @@
 """Casts from and to types of ours."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "every method": """
         CREATE TYPE a AS ENUM ('x');
@@ -16,8 +12,3 @@ CASES = {
         CREATE CAST (r AS q) WITH INOUT;
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]

@@ -1,9 +1,5 @@
 """Sequences: every property, ownership, identity columns."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "properties": """
         CREATE SEQUENCE s AS smallint INCREMENT -2 MINVALUE -100 MAXVALUE 50 START 10 CACHE 5 CYCLE;
@@ -32,8 +28,3 @@ CASES = {
         ALTER SEQUENCE t_id_seq SET LOGGED;
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]

@@ -1,9 +1,5 @@
 """Aggregates, for which the server writes no DDL."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "plain": """
         CREATE FUNCTION add(int, int) RETURNS int LANGUAGE sql AS 'SELECT $1 + $2';
@@ -32,8 +28,3 @@ CASES = {
         COMMENT ON AGGREGATE n(*) IS 'counts';
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]

@@ -1,9 +1,5 @@
 """Collations."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "libc": """
         CREATE COLLATION c (LOCALE = 'C');
@@ -12,8 +8,3 @@ CASES = {
         CREATE INDEX ON t (a COLLATE mixed);
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]

@@ -1,9 +1,5 @@
 """Operators, their classes and families."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "commutator and negator": """
         CREATE FUNCTION same(int, text) RETURNS bool LANGUAGE sql AS 'SELECT true';
@@ -39,8 +35,3 @@ CASES = {
             anyarray, int4, internal, internal, internal, internal), STORAGE int4;
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]

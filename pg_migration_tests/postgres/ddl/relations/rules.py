@@ -1,9 +1,5 @@
 """Rewrite rules."""
 
-from collections.abc import Mapping
-
-import pytest
-
 CASES = {
     "on a table and on a view": """
         CREATE TABLE t (a int);
@@ -17,8 +13,3 @@ CASES = {
         COMMENT ON RULE del ON t IS 'never';
     """,
 }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_dumps_alike(together: Mapping[str, str], case: str) -> None:
-    assert not together[case], together[case]
