@@ -3,25 +3,20 @@
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
-from types import ModuleType
 
 import pytest
 
-from pg_migration_tests.postgres.ddl import relations, routines, types
+from pg_migration_tests.postgres.ddl import kinds
 from pg_migration_tests.postgres.ddl.conftest import ENDS, ends
 from pg_migration_tests.postgres.ddl.together import verdicts
 
 
 def cases() -> Iterator[tuple[str, str]]:
     """The DDL of each case, by kind and name."""
-    for folder in (relations, routines, types):
-        for kind in _kinds(folder):
-            for name, ddl in import_module(f"{folder.__name__}.{kind}").CASES.items():
-                yield f"{kind}: {name}", ddl
-
-
-def _kinds(folder: ModuleType) -> list[str]:
-    return [module.name for module in iter_modules(folder.__path__) if not module.name.startswith("test_")]
+    for kind in iter_modules(kinds.__path__):
+        if not kind.name.startswith("test_"):
+            for name, ddl in import_module(f"{kinds.__name__}.{kind.name}").CASES.items():
+                yield f"{kind.name}: {name}", ddl
 
 
 CASES = dict(cases())
