@@ -1,7 +1,7 @@
 """Whatever is wrong with the settings or the servers: one clear message, a failed run, the target as it was."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,14 +23,14 @@ class Guarded:
     """A platform whose target has to stay as it is."""
 
     platform: Platform
+    before: str = field(repr=False)
 
     def run(self, **config: Any) -> Run:
         """Migrate, which must fail without touching anything or telling a password."""
         target = self.platform.target
-        before = target.dump()
         done = self.platform.migrate(**config)
         assert not done.success
-        assert target.dump() == before
+        assert target.dump() == self.before
         assert PASSWORD not in done.stored
         assert ENCODED not in done.stored
         for url in (self.platform.source.url, target.url):
@@ -68,9 +68,15 @@ def platform(
     yield from serve(*databases, monkeypatch, tmp_path)
 
 
+@pytest.fixture(scope="module")
+def before(databases: tuple[Database, Database]) -> str:
+    """The target, as every test here leaves it."""
+    return databases[1].dump()
+
+
 @pytest.fixture
-def guarded(platform: Platform) -> Guarded:
-    return Guarded(platform)
+def guarded(platform: Platform, before: str) -> Guarded:
+    return Guarded(platform, before)
 
 
 def variable(side: str) -> str:
@@ -235,7 +241,7 @@ def test_a_role_that_may_not_create_the_bookkeeping(guarded: Guarded, clerk: Rol
     platform = guarded.platform
     platform.target.psql(f"GRANT USAGE, CREATE ON SCHEMA public TO {clerk.name}")
     platform.set(TARGET_URL=clerk.url(platform.target))
-    message = guarded.message()
+    message = replace(guarded, before=platform.target.dump()).message()
     assert "bookkeeping schema _pg_migration" in message
     assert "GRANT CREATE ON DATABASE" in message
 
@@ -270,7 +276,6 @@ def test_configuration_out_of_range(guarded: Guarded, config: dict[str, int], sa
 
 @pytest.mark.parametrize("config", [{"chunk_sise": 5}, {"chunk_size": "many"}, {"exclude_tables": "orders"}])
 def test_configuration_that_dagster_refuses(guarded: Guarded, config: dict[str, Any]) -> None:
-    before = guarded.platform.target.dump()
     with pytest.raises(dg.DagsterInvalidConfigError, match=next(iter(config))):
         guarded.platform.migrate(**config)
-    assert guarded.platform.target.dump() == before
+    assert guarded.platform.target.dump() == guarded.before
