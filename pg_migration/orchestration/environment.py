@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from pg_migration.orchestration.env_file import read_env_file
-from pg_migration.orchestration.settings import Settings, listed
+from pg_migration.orchestration.settings import current, listed
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.migration.definition import Migration
@@ -31,7 +31,7 @@ def endpoint(side: Side) -> Endpoint:
     """
     with suppress(FileNotFoundError):
         read_env_file(Path.cwd())
-    settings = Settings()
+    settings = current()
     if side is Side.SOURCE:
         return Endpoint.parse(side, settings.source_url, SOURCE_URL)
     return Endpoint.parse(side, settings.target_url, TARGET_URL)
@@ -58,7 +58,7 @@ def migration(options: Options) -> Migration:
     """
     source, target = (_endpoint_or_error(side) for side in Side)
     if isinstance(source, Endpoint) and isinstance(target, Endpoint):
-        settings = Settings()
+        settings = current()
         return Migration(
             source=source,
             target=target,
@@ -82,7 +82,7 @@ def run_config() -> dict[str, Any]:
     Raises:
         ConfigurationError: when the file can't be read or holds something else.
     """
-    path = Settings().run_config
+    path = current().run_config
     if not path:
         return {}
     try:
@@ -110,7 +110,7 @@ def excluded_tables() -> list[str]:
 
 def owners() -> list[str]:
     """Who is responsible for the assets: e-mail addresses, or team:name."""
-    return list(listed(Settings().owners))
+    return list(listed(current().owners))
 
 
 def fresh_within() -> timedelta | None:
@@ -119,7 +119,7 @@ def fresh_within() -> timedelta | None:
     Raises:
         ConfigurationError: when it is no number of hours above 0.
     """
-    text = Settings().fresh_within_hours
+    text = current().fresh_within_hours
     if not text:
         return None
     try:
@@ -154,7 +154,7 @@ def reports_folder() -> Path | None:
     Raises:
         ConfigurationError: as `own_folder`.
     """
-    chosen = Settings().reports
+    chosen = current().reports
     if chosen.lower() == NO_REPORTS:
         return None
     return Path(chosen) if chosen else own_folder() / "reports"

@@ -1,6 +1,8 @@
 """Every environment variable that is ours, with its default. docs/parameters.md says what each of them means."""
 
+import os
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -12,7 +14,7 @@ PREFIX = "PG_MIGRATION_"
 
 
 class Settings(BaseSettings):
-    """What the environment says now: `Settings()` reads it. A blank variable counts as one that is not set.
+    """What the environment says: `current` reads it. A blank variable counts as one that is not set.
 
     These are texts, as they were given less the blanks around them. Who uses one says what is wrong with it: a model
     is made as a whole or not at all, and a wrong port of the mail server must not keep anybody from the databases.
@@ -56,6 +58,16 @@ class Settings(BaseSettings):
     @classmethod
     def _without_blanks(cls, given: Mapping[str, str]) -> Mapping[str, Any]:
         return {name: text for name, value in given.items() if (text := value.strip())}
+
+
+def current() -> Settings:
+    """What the environment says now. The model is made anew only when that has changed, as it takes a millisecond."""
+    return _made_of(tuple((name, value) for name, value in os.environ.items() if name.startswith(PREFIX)))
+
+
+@lru_cache(maxsize=1)
+def _made_of(_: tuple[tuple[str, str], ...]) -> Settings:
+    return Settings()
 
 
 def listed(text: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pg_migration.orchestration import environment
 from pg_migration.orchestration.jobs.migrate import MIGRATE
 from pg_migration.orchestration.jobs.prune import PRUNE
 from pg_migration.orchestration.jobs.validate import VALIDATE
-from pg_migration.orchestration.settings import Settings
+from pg_migration.orchestration.settings import current
 
 
 def _run_config(_context: dg.ScheduleEvaluationContext) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def _run_config(_context: dg.ScheduleEvaluationContext) -> dict[str, Any]:
 
 def build_schedules() -> list[dg.ScheduleDefinition]:
     """All of them off until somebody switches them on."""
-    settings = Settings()
+    settings = current()
     return [
         dg.ScheduleDefinition(
             name="nightly_migrate",

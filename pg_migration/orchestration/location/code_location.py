@@ -17,7 +17,7 @@ from typing import Any
 import psycopg2
 
 from pg_migration.orchestration import environment
-from pg_migration.orchestration.settings import Settings
+from pg_migration.orchestration.settings import current
 from pg_migration.postgres.catalog import ListedColumn, TableListing, list_tables
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
@@ -44,7 +44,7 @@ class Location:
 def load() -> Location:
     """Ask the source what there is. Never raises: what is wrong is in ``problem``, and in every run that is started."""
     try:
-        settings, source = Settings(), environment.endpoint(Side.SOURCE)
+        settings, source = current(), environment.endpoint(Side.SOURCE)
         with Connections("pg_migration code location") as connections:
             connection = connections.open(source)
             schemas = map_schemas(settings.source_schema, settings.target_schema, connection)
@@ -93,6 +93,6 @@ def _listing(known: Mapping[str, Any]) -> TableListing:
 
 def _path() -> Path:
     """One file for each source, whoever reads it, and choice of schemas."""
-    settings = Settings()
+    settings = current()
     choice = (environment.place(Side.SOURCE), settings.source_schema, settings.target_schema)
     return environment.own_folder() / f"catalog-{hashlib.sha256(repr(choice).encode()).hexdigest()[:16]}.json"

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pg_migration.orchestration.notifications.mail import mail_channel
 from pg_migration.orchestration.notifications.message import Channel
 from pg_migration.orchestration.notifications.slack import Slack
-from pg_migration.orchestration.settings import Settings
+from pg_migration.orchestration.settings import current
 from pg_migration.postgres.errors import ConfigurationError
 
 
 def channels() -> Iterator[Channel | ConfigurationError]:
     """The channels that are configured; in the place of one that can't be used, what is wrong with it."""
-    settings = Settings()
+    settings = current()
     if settings.slack_webhook_url:
         yield Slack(settings.slack_webhook_url)
     if settings.smtp_host:

@@ -14,7 +14,7 @@ from pg_migration.orchestration.notifications.channels import channels
 from pg_migration.orchestration.notifications.message import Channel, Message, NotSent
 from pg_migration.orchestration.notifications.run_report import report_of_run
 from pg_migration.orchestration.run_tags import NOTIFIED_TAG, SNAPSHOT_OF
-from pg_migration.orchestration.settings import Settings
+from pg_migration.orchestration.settings import current
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.migration.run import MigrationRun
 
@@ -58,7 +58,7 @@ def failure_mark(run_id: str) -> str:
 
 
 def _is_wanted(job: str, failed: bool, log: Log) -> bool:
-    wish = Settings().notify_on.lower()
+    wish = current().notify_on.lower()
     if wish not in (ALWAYS, FAILURE):
         log(f"PG_MIGRATION_NOTIFY_ON is {wish!r}, but must be {ALWAYS} or {FAILURE}: taken as {ALWAYS}")
     return failed or (job == TELLS_SUCCESS and wish != FAILURE)

@@ -9,7 +9,7 @@ from tabulate import tabulate
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.metadata import cell, markdown_text
 from pg_migration.orchestration.notifications.message import Message
-from pg_migration.orchestration.settings import Settings
+from pg_migration.orchestration.settings import current
 from pg_migration.orchestration.table_results import TableResult, table_result
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConfigurationError
@@ -84,7 +84,7 @@ def _html_table(rows: Sequence[Row]) -> str:
 
 
 def _link(run_id: str) -> str:
-    base = Settings().ui_url.rstrip("/")
+    base = current().ui_url.rstrip("/")
     return f"{base}/runs/{run_id}" if base else run_id
 
 
