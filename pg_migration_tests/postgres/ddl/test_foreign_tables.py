@@ -1,14 +1,17 @@
 """Foreign tables are not copied: what leans on them is left out and named, unless the target has them."""
 
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
 import pytest
 
-from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_same_dump, migrate
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.postgres.ddl.round_trip import Migrated, Pair, assert_same_dump, migrate, pair_of
 
-FAR = """
-    CREATE FOREIGN DATA WRAPPER w;
-    CREATE SERVER elsewhere FOREIGN DATA WRAPPER w;
-    CREATE FOREIGN TABLE far (a int, b text) SERVER elsewhere;
-"""
+ELSEWHERE = "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER elsewhere FOREIGN DATA WRAPPER w;"
+TABLE = "CREATE FOREIGN TABLE far (a int, b text) SERVER elsewhere;"
+FAR = ELSEWHERE + TABLE
 KEPT = "CREATE TABLE kept (a int DEFAULT 1); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';"
 # What leans on it, and what of it is told.
 DEPENDENTS = {
@@ -67,15 +70,42 @@ DEPENDENTS = {
 OURS = ("cast", "default", "function", "inheritance", "materialized view", "rule", "sequence owner", "table", "view")
 
 
-@pytest.mark.parametrize(("ddl", "named"), DEPENDENTS.values(), ids=DEPENDENTS.keys())
-def test_what_leans_on_it_is_named(upgrade: Pair, ddl: str, named: list[tuple[str, str]]) -> None:
-    upgrade.load(FAR + KEPT + ddl)
-    done = migrate(upgrade)
-    assert done.failures == []
-    assert sorted((n.kind, n.name) for n in done.source.notices if n.kind in OURS) == named
-    assert upgrade.query("SELECT to_regclass('kept') IS NOT NULL, to_regprocedure('f()') IS NOT NULL") == "t|t"
-    again = migrate(upgrade)
-    assert (again.failures, again.plan.create, again.plan.drop) == ([], (), ())
+SCHEMAS = {f"case_{number}": case for number, case in enumerate(DEPENDENTS)}
+
+
+@dataclass(frozen=True)
+class Twice:
+    """All cases, each in a schema of its own, and what the first migration did; a second one has nothing to do."""
+
+    pair: Pair
+    done: Migrated
+
+
+@pytest.fixture(scope="module")
+def twice(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[Twice]:
+    with closing(pair_of(postgres16, postgres18)) as pairs:
+        pair, names = next(pairs), {schema: schema for schema in SCHEMAS}
+        pair.load(ELSEWHERE)
+        for schema, case in SCHEMAS.items():
+            pair.load(f"CREATE SCHEMA {schema}; SET search_path = {schema}; {TABLE} {KEPT} {DEPENDENTS[case][0]}")
+        done, again = migrate(pair, names), migrate(pair, names)
+        assert done.failures == []
+        assert (again.failures, again.plan.create, again.plan.drop) == ([], (), ())
+        yield Twice(pair, done)
+
+
+@pytest.mark.parametrize(("schema", "case"), SCHEMAS.items(), ids=DEPENDENTS)
+def test_what_leans_on_it_is_named(twice: Twice, schema: str, case: str) -> None:
+    told = [(n.kind, n.name) for n in twice.done.source.notices if n.kind in OURS]
+    own = sorted((kind, name) for kind, name in told if f"{schema}." in name.replace('"', ""))
+    assert own == [(kind, name.replace("public", schema)) for kind, name in DEPENDENTS[case][1]]
+    found = f"SELECT to_regclass('{schema}.kept') IS NOT NULL, to_regprocedure('{schema}.f()') IS NOT NULL"
+    assert twice.pair.query(found) == "t|t"
+
+
+def test_nothing_else_is_named(twice: Twice) -> None:
+    told = [notice for notice in twice.done.source.notices if notice.kind in OURS]
+    assert len(told) == sum(len(named) for _, named in DEPENDENTS.values())
 
 
 def test_a_child_of_a_foreign_table_is_a_table_of_its_own(upgrade: Pair) -> None:

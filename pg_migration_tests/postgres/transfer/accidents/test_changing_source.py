@@ -69,8 +69,8 @@ def test_concurrent_writer(pair: Pair) -> None:
 class Change:
     """A command of somebody else on the source, which waits for a lock from some moment of a run on."""
 
-    def __init__(self, pair: Pair, command: str) -> None:
-        self._pair = pair
+    def __init__(self, pair: Pair, command: str, table: str | None = None) -> None:
+        self._pair, self._table = pair, table
         self._thread = threading.Thread(target=lambda: pair.source.psql(command))
 
     def begin(self) -> None:
@@ -80,7 +80,8 @@ class Change:
             self.check_waiting()
 
     def check_waiting(self) -> None:
-        wait_until(self._pair, "SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted")
+        of_it = "" if self._table is None else f" AND relation = '{self._table}'::regclass"
+        wait_until(self._pair, f"SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted{of_it}")
 
     def end(self) -> None:
         """It went through."""
@@ -97,7 +98,7 @@ def wait_until(pair: Pair, query: str) -> None:
             time.sleep(0.01)
 
 
-def before(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, reaction: Callable[[], None]) -> None:
+def before(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, reaction: Callable[[], object]) -> None:
     """Do something each time before a method begins."""
     method = getattr(owner, name)
 
@@ -143,24 +144,32 @@ def test_a_run_never_waits_for_who_waits_for_it(
     assert pair.source.hashes() != was
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "ALTER TABLE account ALTER balance TYPE numeric",
-        "VACUUM FULL movement",
-        "DROP TABLE movement",
-        "CLUSTER movement USING movement_pkey",
-        "LOCK TABLE account IN ACCESS EXCLUSIVE MODE",
-    ],
+# Each on a table of its own.
+EMPTYING = (
+    "ALTER TABLE {} ALTER v TYPE numeric",
+    "VACUUM FULL {}",
+    "DROP TABLE {}",
+    "CLUSTER {0} USING {0}_pkey",
+    "BEGIN; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE; COMMIT",
 )
-def test_commands_that_would_empty_the_snapshot_wait(pair: Pair, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
-    pair.source.psql(BANK)
+
+
+def test_commands_that_would_empty_the_snapshot_wait(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = [f"t{number}" for number in range(len(EMPTYING))]
+    pair.source.psql(
+        "".join(
+            f"CREATE TABLE {table} (id int PRIMARY KEY, v int); INSERT INTO {table} SELECT i, i FROM "
+            "generate_series(1, 1000) i;"
+            for table in tables
+        )
+    )
     was = pair.source.hashes()
-    change = Change(pair, f"BEGIN; {command}; COMMIT" if command.startswith("LOCK") else command)
-    before(monkeypatch, Load, "events", change.begin)
+    changes = [Change(pair, ddl.format(table), table) for ddl, table in zip(EMPTYING, tables, strict=True)]
+    before(monkeypatch, Load, "events", lambda: [change.begin() for change in changes])
     loaded = pair.load(LoadSettings(chunk_size=500, workers=2))
     assert not loaded.failed
-    change.end()
+    for change in changes:
+        change.end()
     assert pair.target.hashes() == was
 
 
