@@ -4,6 +4,7 @@
 own, with contrib, where there is one.
 """
 
+import gc
 import inspect
 import itertools
 import os
@@ -96,6 +97,12 @@ def needs_server(item: pytest.Item) -> bool:
     ours = [fixture for fixture in fixtures if fixture.func.__module__.startswith("pg_migration_tests")]
     asking = [inspect.signature(item.function).parameters, *(fixture.argnames for fixture in ours)]
     return not SERVERS.isdisjoint(item.fixturenames) or any("request" in names for names in asking)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported by now, Dagster above all, to no later garbage collection: a tenth of the tests' time."""
+    gc.collect()
+    gc.freeze()
 
 
 def memory() -> Path | None:
