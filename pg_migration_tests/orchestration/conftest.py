@@ -1,6 +1,6 @@
 """A Dagster instance over two fresh databases."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,30 @@ def shop(
     yield from serve(Database(postgres16, shop_db), Database(postgres18, target_db), monkeypatch, tmp_path)
 
 
+def open_shop(stack: ExitStack, servers: Sequence[PostgresServer], more: str) -> tuple[Database, Database]:
+    """Databases for as long as the stack lives, the first one with two small tables and what more DDL makes."""
+    source, target = (
+        Database(server, stack.enter_context(contextmanager(fresh_database)(server))) for server in servers
+    )
+    source.psql(SHOP + more)
+    return source, target
+
+
+@pytest.fixture(scope="module")
+def shop_once(
+    postgres16: PostgresServer, postgres18: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Platform]]:
+    """Makes platforms as `shop`, and what more DDL adds, for runs that several tests of a file look at."""
+    with ExitStack() as stack:
+
+        def make(more: str = "") -> Platform:
+            source, target = open_shop(stack, (postgres16, postgres18), more)
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            return stack.enter_context(contextmanager(serve)(source, target, patch, tmp_path_factory.mktemp("home")))
+
+        yield make
+
+
 @pytest.fixture(scope="module")
 def migrate_once(
     postgres16: PostgresServer, postgres18: PostgresServer, tmp_path_factory: pytest.TempPathFactory
@@ -61,11 +85,7 @@ def migrate_once(
     with ExitStack() as stack:
 
         def migrate(more: str = "", **config: Any) -> Migrated:
-            source, target = (
-                Database(server, stack.enter_context(contextmanager(fresh_database)(server)))
-                for server in (postgres16, postgres18)
-            )
-            source.psql(SHOP + more)
+            source, target = open_shop(stack, (postgres16, postgres18), more)
             with pytest.MonkeyPatch.context() as patch:
                 home = tmp_path_factory.mktemp("home")
                 with contextmanager(serve)(source, target, patch, home) as platform:

@@ -1,14 +1,11 @@
 """What the UI shows of each stage after a run."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
 from pg_migration.postgres import figures
-from pg_migration_tests.conftest import SHOP, PostgresServer, fresh_database
-from pg_migration_tests.orchestration.conftest import serve
 from pg_migration_tests.orchestration.harness import Database, Platform, Run
 
 MORE = """
@@ -27,21 +24,11 @@ class Shown:
 
 
 @pytest.fixture(scope="module")
-def shown(
-    postgres16: PostgresServer, postgres18: PostgresServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Shown]:
+def shown(shop_once: Callable[..., Platform]) -> Shown:
     """What all tests here look at: orders in four ranges, one table left out."""
-    databases = (contextmanager(fresh_database)(server) for server in (postgres16, postgres18))
-    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
-        source, target = (
-            Database(server, stack.enter_context(database))
-            for server, database in zip((postgres16, postgres18), databases, strict=True)
-        )
-        source.psql(SHOP + MORE)
-        config = {"partition_threshold": 1000, "max_partitions": 4, "exclude_tables": ["debris"]}
-        home = tmp_path_factory.mktemp("home")
-        platform = stack.enter_context(contextmanager(serve)(source, target, patch, home))
-        yield Shown(source, platform.migrate(**config), platform.migrate(**config))
+    platform = shop_once(MORE)
+    config = {"partition_threshold": 1000, "max_partitions": 4, "exclude_tables": ["debris"]}
+    return Shown(platform.source, platform.migrate(**config), platform.migrate(**config))
 
 
 def test_source_schema_counts_kinds_and_lists_tables(shown: Shown) -> None:

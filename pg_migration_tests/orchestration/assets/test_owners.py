@@ -85,23 +85,14 @@ def cloud(
             end.server.psql(end.server.url(), f"DROP OWNED BY {every} CASCADE; DROP ROLE {every}")
 
 
-# What is in the source (after the tables), and what somebody prepared in the target.
+# What is in the source (after the tables), and what somebody prepared in the target. The owner may not create anything
+# in the schema where nothing says so.
 RIGHT = {
     "the owner may create in the schema": ("GRANT CREATE ON SCHEMA public TO app;", ""),
-    "the owner may not create in the schema": ("", ""),
     "everybody may": ("GRANT CREATE ON SCHEMA public TO PUBLIC;", ""),
     "the target's owner let the owner create": ("", "GRANT CREATE, USAGE ON SCHEMA public TO app;"),
     "the schema is its owner's": ("ALTER SCHEMA public OWNER TO app;", ""),
-    "grants, and what others make of them": (
-        """
-        GRANT SELECT ON t TO analyst WITH GRANT OPTION; GRANT UPDATE (a) ON t TO analyst;
-        GRANT USAGE ON SCHEMA public TO boss; REVOKE USAGE ON SCHEMA public FROM PUBLIC;
-        GRANT SELECT ON u TO app; ALTER TABLE u OWNER TO app; REVOKE DELETE ON u FROM app;
-        SET ROLE app; ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO analyst; RESET ROLE;
-        """,
-        "",
-    ),
-    "every kind of object": (
+    "every kind of object, grants, and what others make of them": (
         """
         CREATE TYPE e AS ENUM ('a'); CREATE DOMAIN d AS int; CREATE SEQUENCE s; CREATE VIEW v AS SELECT * FROM t;
         CREATE MATERIALIZED VIEW m AS SELECT id, current_user::text AS who FROM t;
@@ -114,6 +105,10 @@ RIGHT = {
         GRANT SELECT ON v, m TO analyst; GRANT EXECUTE ON FUNCTION f() TO analyst; GRANT USAGE ON TYPE e TO analyst;
         ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t TO analyst USING (true);
         COMMENT ON SCHEMA public IS 'ours'; COMMENT ON TABLE t IS 'tea';
+        GRANT SELECT ON t TO analyst WITH GRANT OPTION; GRANT UPDATE (a) ON t TO analyst;
+        GRANT USAGE ON SCHEMA public TO boss; REVOKE USAGE ON SCHEMA public FROM PUBLIC;
+        GRANT SELECT ON u TO app; ALTER TABLE u OWNER TO app; REVOKE DELETE ON u FROM app;
+        SET ROLE app; ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO analyst; RESET ROLE;
         """,
         "",
     ),

@@ -84,7 +84,7 @@ def test_tables_that_were_written_to_are_copied(shop: Platform, rows: Watcher) -
 def test_what_statistics_do_not_count(shop: Platform, rows: Watcher) -> None:
     """TRUNCATE counts no row; after a reset all counts are lost."""
     rows.tick()
-    assert shop.migrate().success
+    assert shop.migrate_directly().succeeded
     assert rows.tick()[1] == []
     shop.source.psql("TRUNCATE orders")
     assert selected(rows.tick()[1]) == ["public/orders"]
@@ -145,7 +145,7 @@ def test_tables_that_the_configuration_leaves_out(shop: Platform, rows: Watcher,
     config.write_text("resources: {migration: {config: {exclude_tables: ['orders']}}}")
     shop.set(RUN_CONFIG=str(config))
     assert rows.tick() == ("1 tables; they are watched from now on", [])
-    assert shop.migrate(exclude_tables=["orders"]).success
+    assert shop.migrate_directly(exclude_tables=["orders"]).succeeded
     assert rows.tick()[1] == []
     shop.source.psql("INSERT INTO orders VALUES (0, 1); DELETE FROM orders WHERE id > 3000")
     assert rows.tick()[1] == []

@@ -3,12 +3,15 @@
 A new version of Dagster that builds that job in another way fails here first.
 """
 
+from collections.abc import Callable
+
 import dagster as dg
+import pytest
 
 from pg_migration.definitions import build
 from pg_migration.orchestration.location.code_location import Location
 from pg_migration.postgres.catalog import ListedColumn, TableListing
-from pg_migration_tests.orchestration.harness import Platform
+from pg_migration_tests.orchestration.harness import Platform, Run
 
 JOBS = {"migrate", "repair", "plan", "validate", "preflight", "prune_old_runs"}
 STEPS = [
@@ -24,8 +27,23 @@ STEPS = [
 ]
 
 
-def test_one_run_covers_the_whole_graph(shop: Platform) -> None:
-    done = shop.migrate()
+@pytest.fixture(scope="module")
+def whole(shop_once: Callable[..., Platform]) -> tuple[Platform, Run]:
+    """A run that went well."""
+    shop = shop_once()
+    return shop, shop.migrate()
+
+
+@pytest.fixture(scope="module")
+def failed(shop_once: Callable[..., Platform]) -> tuple[Platform, Run]:
+    """A run that loses a row before it is counted."""
+    shop = shop_once()
+    shop.after("tables", lambda: shop.target.psql("DELETE FROM orders WHERE id = 7"))
+    return shop, shop.migrate()
+
+
+def test_one_run_covers_the_whole_graph(whole: tuple[Platform, Run]) -> None:
+    shop, done = whole
     assert done.success
     assert sorted(done.succeeded) == sorted(STEPS)
     assert done.succeeded[:5] == STEPS[:5]
@@ -38,8 +56,8 @@ def test_one_run_covers_the_whole_graph(shop: Platform) -> None:
     )
 
 
-def test_the_foreign_keys_wait_for_the_checks(shop: Platform) -> None:
-    done = shop.migrate()
+def test_the_foreign_keys_wait_for_the_checks(whole: tuple[Platform, Run]) -> None:
+    _, done = whole
     assert done.succeeded.index("table_checks") < done.succeeded.index("foreign_keys")
     assert done.succeeded.index("table_checks") < done.succeeded.index("post_data")
 
@@ -54,18 +72,16 @@ def test_a_table_left_out_skips_nothing_downstream(shop: Platform) -> None:
     assert shop.target.psql("SELECT to_regclass('debris') IS NULL") == "t"
 
 
-def test_a_failed_check_stops_the_foreign_keys(shop: Platform) -> None:
-    shop.after("tables", lambda: shop.target.psql("DELETE FROM orders WHERE id = 7"))
-    done = shop.migrate()
+def test_a_failed_check_stops_the_foreign_keys(failed: tuple[Platform, Run]) -> None:
+    shop, done = failed
     assert not done.success
     assert done.passed == {"public/customers": True, "public/orders": False}
     assert done.started == set(STEPS) - {"foreign_keys", "post_data", "database_checks"}
     assert shop.target.psql("SELECT count(*) FROM pg_constraint WHERE contype = 'f'") == "0"
 
 
-def test_the_summary_runs_and_fails_after_a_failure(shop: Platform) -> None:
-    shop.after("tables", lambda: shop.target.psql("DELETE FROM orders WHERE id = 7"))
-    done = shop.migrate()
+def test_the_summary_runs_and_fails_after_a_failure(failed: tuple[Platform, Run]) -> None:
+    _, done = failed
     assert "summary" in done.failures
     assert "public.orders" in done.failures["summary"]
     assert "4,000 rows in the source, 3,999 in the target" in done.failures["summary"]
@@ -106,7 +122,7 @@ def test_the_summary_fails_when_nothing_was_copied(shop: Platform) -> None:
 
 
 def test_validate_runs_the_checks_and_nothing_else(shop: Platform) -> None:
-    assert shop.migrate().success
+    assert shop.migrate_directly().succeeded
     before = shop.target.dump()
     done = shop.validate()
     assert done.success

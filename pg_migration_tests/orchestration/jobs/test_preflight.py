@@ -11,6 +11,7 @@ import pytest
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.jobs.preflight import look_at_notifications
 from pg_migration.orchestration.runs.resource import MigrationResource
+from pg_migration.postgres.connection import lock_waits
 from pg_migration.postgres.migration import prerequisites
 from pg_migration.postgres.migration.prerequisites import look
 from pg_migration.postgres.migration.run import MigrationRun
@@ -136,7 +137,7 @@ def test_a_migration_stops_with_all_errors_and_notes_the_warnings(shop: Platform
     try:
         shop.set(TARGET_URL=clerk.url(shop.target))
         shop.target.psql(f'GRANT CREATE ON DATABASE "{shop.target.psql("SELECT current_database()")}" TO {clerk.name}')
-        message = shop.migrate(create_roles=True).failures["source_schema"]
+        (message,) = shop.migrate_directly(create_roles=True).failures
         assert "2 things stand in the way; nothing was changed" in message
         assert "role clerk of the target may not create roles, as create_roles asks for: boss" in message
         assert "role clerk of the target may not act for postgres, as it has to for owner of table" in message
@@ -159,8 +160,7 @@ def test_large_tables_without_a_primary_key(shop: Platform) -> None:
 
 def test_what_the_target_would_lose(shop: Platform) -> None:
     shop.source.psql("CREATE VIEW once AS SELECT 1 AS a")
-    shop.reload()
-    assert shop.migrate().success
+    assert shop.migrate_directly().succeeded
     shop.target.psql("CREATE INDEX mine ON orders (customer)")
     shop.source.psql("DROP VIEW once")
     assert "would be dropped in the target: view public.once, which" in the(findings(), Severity.WARNING).verdict
@@ -367,7 +367,8 @@ def test_a_role_that_may_nothing_is_told_so_in_every_line(
 
 
 def test_a_look_at_a_table_that_somebody_locks_comes_to_an_end(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prerequisites, "LOCK_TIMEOUT", "4s")
+    monkeypatch.setattr(prerequisites, "LOCK_TIMEOUT", "2s")
+    monkeypatch.setattr(lock_waits, "LOOK_SECONDS", 0.05)
     with session(shop.source.url, "LOCK TABLE orders"):
         told = "\n".join(str(finding) for finding in findings() if finding.severity is Severity.ERROR)
     assert "lock timeout" in told
