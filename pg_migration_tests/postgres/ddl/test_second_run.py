@@ -42,12 +42,20 @@ PIECES = {
     "sq": "CREATE SEQUENCE sq;",
 }
 BASE = "".join(PIECES.values())
+# Where nothing is said of the types and views around the table.
+LEAN = """
+    CREATE TABLE t (id int PRIMARY KEY, r int, b text, n int DEFAULT 1, j int);
+    CREATE INDEX t_b ON t (b);
+    CREATE UNIQUE INDEX t_n ON t (id, n);
+"""
 
 
 def base_of(*statements: str) -> str:
     """The pieces that some statements speak of."""
     words = set(re.findall(r"\w+", " ".join(statements)))
-    return "".join(ddl for names, ddl in PIECES.items() if not words.isdisjoint(names.split()))
+    lean = words.isdisjoint(("mood", "point2", "small", "v", "w", "mv"))
+    found = {names: ddl for names, ddl in PIECES.items() if not words.isdisjoint(names.split())}
+    return "".join(LEAN if lean and "CREATE TABLE t (" in ddl else ddl for ddl in found.values())
 
 
 @dataclass(frozen=True)
