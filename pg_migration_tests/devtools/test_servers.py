@@ -5,6 +5,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg2
@@ -29,31 +30,38 @@ def query(url: str, statement: str) -> object:
         connection.close()
 
 
-@pytest.fixture(autouse=True)
-def temporary(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where folders that root's servers can reach are made."""
-    monkeypatch.setattr(tempfile, "tempdir", str(TEMPORARY))
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """An empty folder that nobody but its owner can enter, as root's home is."""
+@contextmanager
+def closed_folder(patch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder that nobody but its owner can enter, as root's home is, where temporary files are made."""
+    patch.setattr(tempfile, "tempdir", str(TEMPORARY))  # what root's servers can reach
     path = Path(tempfile.mkdtemp(prefix="pg_migration_tests-"))
     yield path
     shutil.rmtree(path)
 
 
 @pytest.fixture
-def server(folder: Path) -> Iterator[servers.Server]:
-    account = servers.server_account()
-    place = servers.workshop(folder / "servers", account)
-    server = servers.Server(
-        servers.usable(servers.embedded(18), account, place), place / "one", account, {"fsync": "off"}
-    )
-    yield server
-    server.stop("immediate")
-    servers.demolish(folder / "servers")
-    assert not place.exists()
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    with closed_folder(monkeypatch) as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[servers.Server]:
+    """One for several tests, as it takes a second to make."""
+    with pytest.MonkeyPatch.context() as patch, closed_folder(patch) as folder:
+        account = servers.server_account()
+        place = servers.workshop(folder / "servers", account)
+        programs = servers.usable(servers.embedded(18), account, place)
+        yield servers.Server(programs, place / "one", account, {"fsync": "off"})
+        servers.demolish(folder / "servers")
+        assert not place.exists()
+
+
+@pytest.fixture
+def server(cluster: servers.Server) -> Iterator[servers.Server]:
+    """It does not run; before the first test it has no data either."""
+    yield cluster
+    cluster.stop("immediate")
 
 
 def test_both_versions(postgres16: PostgresServer, postgres18: PostgresServer) -> None:
@@ -147,7 +155,7 @@ def test_root_copies_programs_that_others_cannot_reach(folder: Path) -> None:
     account = servers.server_account()
     wheel = servers.embedded(18).bindir.parents[1]
     for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
-        shutil.copytree(part, folder / part.name, symlinks=True)
+        (folder / part.name).symlink_to(part)
     hidden = servers.Installation(folder / servers.embedded(18).bindir.relative_to(wheel.parent))
     place = servers.workshop(folder / "servers", account)
     found = servers.usable(hidden, account, place)
