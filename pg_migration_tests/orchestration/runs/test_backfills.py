@@ -71,9 +71,7 @@ def test_no_ranges_were_registered(shop: Platform, selected: tuple[str, ...]) ->
 
 
 def test_what_an_earlier_run_copied_is_no_success_of_a_backfill_without_ranges(shop: Platform) -> None:
-    assert shop.migrate().success
-    for table in TABLES:
-        shop.instance.delete_dynamic_partition(f"pk_ranges/{table.replace('/', '.')}", "all")
+    assert shop.migrate_directly().succeeded
     shop.source.psql("UPDATE orders SET placed = NULL")
     before = shop.target.dump("--exclude-schema", BOOKKEEPING)
     done = shop.materialize(*FIRST, *LAST, tags=launch(shop, *FIRST, *TABLES, *LAST))
