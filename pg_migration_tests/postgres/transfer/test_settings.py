@@ -1,9 +1,15 @@
 """What databases set for their sessions: values are not read by it, and what checks and functions rely on is there."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+
 import pytest
 
 from pg_migration.postgres.planning.options import CopyFormat, LoadSettings
-from pg_migration_tests.postgres.transfer.harness import Database, Pair
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.postgres.transfer.conftest import between
+from pg_migration_tests.postgres.transfer.harness import Database, Loaded, Pair
 
 CUT = LoadSettings(partition_threshold=500, max_partitions=3, chunk_size=100, copy_format="text")
 
@@ -20,7 +26,7 @@ def test_strings_in_which_backslashes_escape(pair: Pair, sides: tuple[str, ...])
         r"""
         SET standard_conforming_strings = on; SET escape_string_warning = off;
         CREATE TABLE "C:\new" ("n\t" int PRIMARY KEY, v text DEFAULT 'a\nb' CHECK (v <> 'it''s \ not'));
-        INSERT INTO "C:\new" SELECT n FROM generate_series(1, 3000) n;
+        INSERT INTO "C:\new" SELECT n FROM generate_series(1, 600) n;
         CREATE TABLE keyed (k text PRIMARY KEY, v text);
         INSERT INTO keyed SELECT 'C:\' || n || '''\', n FROM generate_series(1, 300) n;
         CREATE TYPE e AS ENUM ('\', 'x\''y'); CREATE TABLE labels (e e); INSERT INTO labels VALUES ('\'), ('x\''y');
@@ -80,16 +86,37 @@ RELIED_ON: dict[str, tuple[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("copy_format", ["auto", "text"])
+SCHEMAS = {setting: f"relies_{number}" for number, setting in enumerate(RELIED_ON)}
+FORMATS: tuple[CopyFormat, ...] = ("auto", "text")
+
+
+@pytest.fixture(scope="module")
+def relying(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[tuple[Pair, Sequence[Loaded]]]:
+    """A source that has all of the settings, loaded in each format; a schema relies on each of them."""
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        closing(between(postgres16, postgres18, monkeypatch)) as pairs,
+    ):
+        pair = next(pairs)
+        for setting in RELIED_ON:
+            alter(pair.source, setting.replace("'", "''"))
+        for setting, (made, _) in RELIED_ON.items():
+            schema = SCHEMAS[setting]
+            pair.source.psql(f"CREATE SCHEMA {schema}; SET search_path = {schema}; {made}")
+        pair.further_schemas = {schema: schema for schema in SCHEMAS.values()}
+        yield pair, [pair.load_all(LoadSettings(copy_format=copy_format)) for copy_format in FORMATS]
+
+
 @pytest.mark.parametrize("setting", RELIED_ON)
-def test_setting_of_the_source(pair: Pair, setting: str, copy_format: CopyFormat) -> None:
-    made, refused = RELIED_ON[setting]
-    alter(pair.source, setting.replace("'", "''"))
-    pair.source.psql(made)
-    pair.load_all(LoadSettings(copy_format=copy_format))
-    assert pair.target.hashes() == pair.source.hashes()
+def test_setting_of_the_source(relying: tuple[Pair, Sequence[Loaded]], setting: str) -> None:
+    pair, loads = relying
+    for loaded in loads:
+        assert not loaded.failed
+    source, target = (replace(end, schema=SCHEMAS[setting]) for end in (pair.source, pair.target))
+    assert [*source.hashes()] == ["t"]
+    assert target.hashes() == source.hashes()
     with pytest.raises(AssertionError, match=r"violates|duplicate"):
-        pair.source.psql(refused)
+        source.psql(f"SET search_path = {SCHEMAS[setting]}; {RELIED_ON[setting][1]}")
 
 
 def test_setting_of_the_target_changes_no_value(pair: Pair) -> None:
