@@ -2,17 +2,21 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from psycopg2.extensions import connection as Connection
 
+from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.migration.comparison.compare_tables import Comparison
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.snapshot import readers, snapshot
+from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
+from pg_migration.postgres.snapshot.snapshot import SharedSnapshot, Snapshot
 from pg_migration.postgres.transfer.events import WorkerLeft
 from pg_migration.postgres.transfer.load import Load
 from pg_migration_tests.postgres.transfer.harness import Pair
@@ -64,6 +68,23 @@ def test_concurrent_writer(pair: Pair) -> None:
     assert pair.target.rows(BALANCED) == [(0,)]
     assert pair.target.rows("SELECT count(*) FROM movement") <= pair.source.rows("SELECT count(*) FROM movement")
     assert pair.target.rows("SELECT convalidated FROM pg_constraint WHERE contype = 'f'") == [(True,)]
+
+
+def test_who_plans_sees_the_snapshot(pair: Pair) -> None:
+    """In the run that takes it, and in one that borrows it."""
+    pair.source.psql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 10)")
+    end = pair.source.endpoint
+
+    def listed(connection: Connection) -> Sequence[Lockable]:
+        return lockable_tables(connection, ["public"], ())
+
+    with Connections() as links:
+        planner, borrower = links.open(end), links.open(end)
+        taken = Snapshot.protect(links, end, planner, listed, readers=1)
+        pair.source.psql("INSERT INTO t SELECT generate_series(11, 20)")
+        Snapshot.borrow(links, end, SharedSnapshot(taken.name, taken.taken_at), borrower, listed, readers=1)
+        for connection in (planner, borrower, taken.holder):
+            assert fetch(connection, "SELECT count(*), max(id) FROM public.t") == [(10, 10)]
 
 
 class Change:
