@@ -8,6 +8,7 @@ import pytest
 
 from pg_migration_tests.postgres.ddl import kinds
 from pg_migration_tests.postgres.ddl.conftest import ENDS, ends
+from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_arrived
 from pg_migration_tests.postgres.ddl.together import verdicts
 
 
@@ -20,12 +21,26 @@ def cases() -> Iterator[tuple[str, str]]:
 
 
 CASES = dict(cases())
+COLUMNS = """
+    SELECT format('%s.%s.%s.%s', attrelid::regclass, attname, attislocal, attinhcount)
+      FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
+     WHERE relnamespace = ANY ('{{{schemas}}}'::regnamespace[]) AND relkind IN ('r', 'p') AND attnum > 0
+       AND NOT attisdropped
+     ORDER BY attrelid::regclass::text, attnum
+"""
+
+
+def assert_arrived_in_order(pair: Pair, schemas: Mapping[str, str]) -> None:
+    """Dumps don't tell the order of all columns, nor which of them a table has from its parents."""
+    assert_arrived(pair, schemas)
+    columns = COLUMNS.format(schemas=",".join(schemas))
+    assert pair.query(columns) == pair.source.psql(pair.source_url, columns).strip()
 
 
 @pytest.fixture(scope="module", params=ENDS)
 def together(request: pytest.FixtureRequest) -> Mapping[str, str]:
     """What is wrong with each case between an older server, a newer one, and in an upgrade."""
-    return verdicts(*ends(request), {name: [ddl] for name, ddl in CASES.items()})
+    return verdicts(*ends(request), {name: [ddl] for name, ddl in CASES.items()}, assert_arrived_in_order)
 
 
 @pytest.mark.parametrize("case", CASES)
