@@ -8,7 +8,7 @@ import pytest
 from pg_migration.postgres.migration import plan, preflight, repair
 from pg_migration.postgres.preflight import Severity
 from pg_migration_tests.conftest import PostgresServer
-from pg_migration_tests.hostile import PACKAGE, lay_cast_traps, lay_traps
+from pg_migration_tests.hostile import PACKAGE, lay_cast_traps, lay_traps, words
 from pg_migration_tests.orchestration.harness import Platform
 
 # Tables called like types and catalogs, keys of every kind, a type whose casts are traps, and a check that leaves
@@ -71,6 +71,8 @@ CREATE CAST (shop.mood AS text) WITH FUNCTION shop.caught_mood(shop.mood) AS IMP
 CREATE CAST (shop.mood AS int) WITH FUNCTION shop.caught_mood_number(shop.mood) AS IMPLICIT;
 CREATE CAST (shop.pair AS text) WITH FUNCTION shop.caught_pair(shop.pair) AS IMPLICIT;
 """
+# Whose statements run with the schema on the path.
+OVER_ROWS = [PACKAGE / "postgres" / part for part in ("planning", "transfer", "verification", "ddl/changes")]
 CUT = {"partition_threshold": 1000, "max_partitions": 3, "chunk_size": 200, "workers": 2}
 
 
@@ -78,7 +80,7 @@ CUT = {"partition_threshold": 1000, "max_partitions": 3, "chunk_size": 200, "wor
 def trapped(platform: Platform) -> Platform:
     """An application among traps; the schemas that sessions of both databases look in first are traps, and casts."""
     platform.source.psql(APPLICATION)
-    lay_traps(platform.source.server, platform.source.url, "shop")
+    lay_traps(platform.source.server, platform.source.url, "shop", words(*OVER_ROWS))
     for end in (platform.source, platform.target):
         lay_traps(end.server, end.url, "public")
         lay_traps(end.server, end.url, "postgres")  # as the role is called

@@ -68,6 +68,8 @@ def test_a_server_that_can_not_be_reached(migrated: Platform, side: str) -> None
     done = migrated.run(definitions.resolve_job_def("validate"), {})
     assert not done.success
     assert done.passed == {"public/customers": False, "public/orders": False}
+    assert len(done.every_check) == 9
+    assert not any(found.passed for found in done.every_check.values())
     for found in done.checks.values():
         assert f"can't connect to the {side.lower()} database postgresql://ann@127.0.0.1:1/shop" in (
             found.description or ""

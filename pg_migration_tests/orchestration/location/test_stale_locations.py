@@ -38,7 +38,11 @@ def test_no_table_was_known(platform: Platform, job: str, tables: str) -> None:
     if job == "migrate":
         assert "missing in the target" not in told
         assert platform.target.dump() == before
-        assert launch(platform, platform.definitions, job)[0]
+
+
+def test_the_same_run_after_a_reload(platform: Platform) -> None:
+    platform.source.psql(f"{WITH_KEY}; {WITHOUT_KEY}")
+    assert launch(platform, platform.reload(), "migrate") == (True, "")
 
 
 def test_the_source_was_out_of_reach(shop: Platform) -> None:
