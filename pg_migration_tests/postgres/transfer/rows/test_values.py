@@ -3,14 +3,16 @@
 Most cases are values that a program which decodes rows is known to change without noticing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 
 import pytest
 
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.planning.options import CopyFormat, LoadSettings
 from pg_migration_tests.conftest import PostgresServer
-from pg_migration_tests.postgres.transfer.harness import Database, Pair, Rows
+from pg_migration_tests.postgres.transfer.conftest import between
+from pg_migration_tests.postgres.transfer.harness import Database, Loaded, Pair, Rows
 
 # Column type and values, as SQL expressions; each case is a table.
 BUILT_IN: dict[str, tuple[str, Sequence[str]]] = {
@@ -176,45 +178,64 @@ INSERT INTO rows_of_tables SELECT enums FROM enums;
 """
 
 
+FORMATS: tuple[CopyFormat, ...] = ("auto", "text")
+
+
 def settings(copy_format: CopyFormat) -> LoadSettings:
     return LoadSettings(copy_format=copy_format)
 
 
-@pytest.mark.parametrize("copy_format", ["auto", "text"])
-def test_built_in_types(pair: Pair, copy_format: CopyFormat) -> None:
+Loads = Mapping[CopyFormat, Loaded]
+
+
+def load_in_each_format(pair: Pair, ddl: str) -> Loads:
+    """Load the same tables in one format after the other, and everything is equal each time."""
+    pair.source.psql(ddl)
+    return {copy_format: pair.load_all(settings(copy_format)) for copy_format in FORMATS}
+
+
+@pytest.fixture(scope="module")
+def loads(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[Loads]:
+    """Of a database with all types of values."""
     statements = [PREPARATION]
     for name, (column, values) in BUILT_IN.items():
         listed = ", ".join(f"({number}, {value})" for number, value in enumerate(values))
         statements.append(f"CREATE TABLE {name} (number int, v {column}); INSERT INTO {name} VALUES {listed};")
-    pair.source.psql("\n".join(statements))
-    loaded = pair.load_all(settings(copy_format))
-    binary = {name for name, plan in loaded.plans.items() if plan.binary}
-    if copy_format == "text":
-        assert not binary
-    else:
-        assert {"numerics", "byteas", "jsonbs", "timestamps", "integer_arrays", "money", "uuids"} <= binary
-        assert not binary & {"regtypes", "oids", "regnamespaces"}
+    end_of_data = r"CREATE TABLE end_of_data (v text); INSERT INTO end_of_data VALUES ('a'), ('\.'), ('b'), ('\.');"
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        closing(between(postgres16, postgres18, monkeypatch)) as pairs,
+    ):
+        yield load_in_each_format(next(pairs), "\n".join([*statements, USER_TYPES, end_of_data]))
 
 
-@pytest.mark.parametrize("copy_format", ["auto", "text"])
-def test_user_types(pair: Pair, copy_format: CopyFormat) -> None:
-    pair.source.psql(USER_TYPES)
-    loaded = pair.load_all(settings(copy_format))
+def binary(loaded: Loaded) -> set[str]:
+    return {name for name, plan in loaded.plans.items() if plan.binary}
+
+
+def test_every_table_is_loaded_in_each_format(loads: Loads) -> None:
+    for loaded in loads.values():
+        assert loaded.loaded.keys() == loaded.plans.keys() > BUILT_IN.keys()
+        assert loaded.loaded["end_of_data"].rows == 4
+        assert loaded.loaded["texts"].rows == len(BUILT_IN["texts"][1])
+
+
+def test_built_in_types(loads: Loads) -> None:
+    there = binary(loads["auto"])
+    assert {"numerics", "byteas", "jsonbs", "timestamps", "integer_arrays", "money", "uuids"} <= there
+    assert not there & {"regtypes", "oids", "regnamespaces"}
+    assert not binary(loads["text"])
+
+
+def test_user_types(loads: Loads) -> None:
     # Arrays and composites of user types hold the types' OIDs in their binary form, which differ between databases.
-    binary = {name for name, plan in loaded.plans.items() if plan.binary}
-    assert binary == ({"enums", "domains_over_arrays"} if copy_format == "auto" else set())
+    assert binary(loads["auto"]) - BUILT_IN.keys() - {"end_of_data"} == {"enums", "domains_over_arrays"}
 
 
 def test_user_types_in_another_schema(pair: Pair) -> None:
     pair.source.psql(USER_TYPES)
     pair.target.schema = "elsewhere"
     pair.load_all()
-
-
-def test_text_row_that_looks_like_the_end_of_data(pair: Pair) -> None:
-    pair.source.psql(r"CREATE TABLE t (v text); INSERT INTO t VALUES ('a'), ('\.'), ('b'), ('\.');")
-    pair.load_all(settings("text"))
-    assert pair.target.rows("SELECT count(*) FROM t") == [(4,)]
 
 
 LARGE = "SELECT id, octet_length(b), md5(b), octet_length(t), md5(t) FROM large ORDER BY id"
@@ -243,25 +264,18 @@ def test_values_of_20_megabytes(pair: Pair, large: tuple[str, Rows], copy_format
     assert pair.target.rows(LARGE) == rows
 
 
-def test_xml(pair15: Pair) -> None:
-    pair15.source.psql(
-        """CREATE TABLE documents (v xml);
+def test_types_of_a_complete_installation(pair15: Pair) -> None:
+    """XML, and types of extensions."""
+    ddl = """
+        CREATE TABLE documents (v xml);
         INSERT INTO documents VALUES ('<a b="1">&amp;<!-- x --></a>'), ('text<b/>'), (''), (NULL),
             ('<?xml version="1.0"?><!DOCTYPE a><a/>');
-        """
-    )
-    pair15.load_all()
-
-
-@pytest.mark.parametrize("copy_format", ["auto", "text"])
-def test_types_of_extensions(pair15: Pair, copy_format: CopyFormat) -> None:
-    pair15.source.psql(
-        """CREATE EXTENSION hstore; CREATE EXTENSION citext; CREATE EXTENSION ltree; CREATE EXTENSION cube;
+        CREATE EXTENSION hstore; CREATE EXTENSION citext; CREATE EXTENSION ltree; CREATE EXTENSION cube;
         CREATE TABLE t (h hstore, c citext, l ltree, d cube, hs hstore[]);
         INSERT INTO t VALUES ('a=>NULL, "b c"=>"\\"x,"', 'MiXed', 'a.b.c', '(1,2),(3,4.5)', ARRAY['x=>1'::hstore]);
-        """
-    )
-    pair15.load_all(settings(copy_format))
+    """
+    for loaded in load_in_each_format(pair15, ddl).values():
+        assert {name: found.rows for name, found in loaded.loaded.items()} == {"documents": 5, "t": 1}
 
 
 NAMING = """
