@@ -5,7 +5,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 
 from pg_migration.orchestration.location import code_location
@@ -20,8 +19,8 @@ def serve(source: Database, target: Database, monkeypatch: pytest.MonkeyPatch, h
     """Dagster over two databases, for as long as the fixture that yields from this lives."""
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     monkeypatch.setenv("PG_MIGRATION_REPORTS", "off")  # pictures take half a second: only tests of reports make them
-    with dg.DagsterInstance.ephemeral() as instance:
-        made = Platform(source, target, instance, monkeypatch)
+    with ExitStack() as resources:
+        made = Platform(source, target, monkeypatch, resources)
         made.set(SOURCE_URL=source.url, TARGET_URL=target.url, SOURCE_SCHEMA=None, TARGET_SCHEMA=None)
         yield made
     code_location.load.cache_clear()

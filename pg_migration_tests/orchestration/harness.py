@@ -1,6 +1,7 @@
 """Dagster over two real databases, used as people use it, and what they would see of a run."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from logging import WARNING
@@ -145,10 +146,15 @@ class Platform:
 
     source: Database
     target: Database
-    instance: dg.DagsterInstance
     monkeypatch: pytest.MonkeyPatch
+    _resources: ExitStack
     _definitions: dg.Definitions | None = None
     _reactions: dict[str, Callable[[], object]] = field(default_factory=dict)
+
+    @cached_property
+    def instance(self) -> dg.DagsterInstance:
+        """Made when first asked for: where the library migrates, it would take as long as a third of that."""
+        return self._resources.enter_context(dg.DagsterInstance.ephemeral())
 
     def set(self, **variables: str | None) -> None:
         """Set variables by their names less ``PG_MIGRATION_``, or unset them; then load the code location anew."""
@@ -254,15 +260,16 @@ class Migrated:
 
         The job that makes a table's ranges known as partitions runs only where a configuration cuts tables.
         """
-        assert platform.migrate(**config).success if config else platform.migrate_directly().succeeded
-        ranges = {
-            name: platform.instance.get_dynamic_partitions(name)
-            for asset in platform.definitions.resolve_asset_graph().materializable_asset_keys
-            if (name := f"pk_ranges/{'.'.join(asset.path)}")
-        }
-        made = cls(
-            platform.source, platform.target, {n: keys for n, keys in ranges.items() if keys}, platform.source.dump()
-        )
+        ranges: dict[str, Sequence[str]] = {}
+        if config:
+            assert platform.migrate(**config).success
+            for asset in platform.definitions.resolve_asset_graph().materializable_asset_keys:
+                name = f"pk_ranges/{'.'.join(asset.path)}"
+                ranges[name] = platform.instance.get_dynamic_partitions(name)
+        else:
+            assert platform.migrate_directly().succeeded
+        kept = {name: keys for name, keys in ranges.items() if keys}
+        made = cls(platform.source, platform.target, kept, platform.source.dump())
         made.target.server.create_database(made._kept, template=made._name)
         return made
 
