@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from weakref import WeakKeyDictionary
 
 from pg_migration.postgres.catalog import Catalog, SchemaObject, Table
 
@@ -11,6 +12,9 @@ _MULTIRANGE = re.compile(r', MULTIRANGE_TYPE_NAME = ("(?:[^"]|"")*"\.?)+')
 
 Identity = tuple[str, str, tuple[str, str] | None, str]
 """Kind, schema, table and name, as the target calls them."""
+
+# A plan asks for them again and again. They live as long as their catalog.
+_KNOWN: WeakKeyDictionary[Catalog, Mapping[Identity, SchemaObject]] = WeakKeyDictionary()
 
 # Kinds whose names hold the names of types, as DDL writes them.
 _NAMED_WITH_TYPES = frozenset(
@@ -43,7 +47,9 @@ def identity_of(catalog: Catalog, item: SchemaObject) -> Identity:
 
 def by_identity(catalog: Catalog) -> Mapping[Identity, SchemaObject]:
     """All objects of a catalog, and what statements of tables make on the side."""
-    return {identity_of(catalog, item): item for item in (*catalog.parts, *catalog.objects)}
+    if (known := _KNOWN.get(catalog)) is None:
+        _KNOWN[catalog] = known = {identity_of(catalog, item): item for item in (*catalog.parts, *catalog.objects)}
+    return known
 
 
 def there(target: Catalog) -> Mapping[Identity, SchemaObject]:

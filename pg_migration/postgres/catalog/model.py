@@ -252,9 +252,9 @@ class Notice:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalog:
-    """Everything in the chosen schemas of one database.
+    """Everything in the chosen schemas of one database. Each is a reading of its own: equal to itself alone.
 
     ``version`` is server_version_num. ``schemas`` maps each schema to its name in the target. ``objects`` is in one
     order in which every object comes after all that it depends on, phase by phase. ``parts`` are what statements of
