@@ -1,5 +1,6 @@
 """What the code location offers, for one small schema: a change here is a change of what users see and call."""
 
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
@@ -40,10 +41,9 @@ GRAPH = {
 TABLES = {asset for asset in GRAPH if asset.startswith("public/") and asset != "public/foreign_keys"}
 
 
-@pytest.fixture
-def definitions(shop: Platform) -> dg.Definitions:
-    shop.source.psql(MORE)
-    return shop.definitions
+@pytest.fixture(scope="module")
+def definitions(shop_once: Callable[..., Platform]) -> dg.Definitions:
+    return shop_once(MORE).definitions
 
 
 def test_assets_groups_and_dependencies(definitions: dg.Definitions) -> None:
