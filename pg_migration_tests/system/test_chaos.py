@@ -19,7 +19,7 @@ def test_an_accident() -> None:
             *(sys.executable, "-m", "pg_migration.devtools.chaos", "--kills", "0", "--seed", "1"),
             *("--scale", "0.1", "--only", ACCIDENT),
         ],
-        env={**os.environ, "TMPDIR": str(TEMPORARY)},
+        env={**os.environ, "TMPDIR": str(TEMPORARY), "PG_MIGRATION_REPORTS": "off"},
         capture_output=True,
         text=True,
         check=False,

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from typing import TypeVar
 
 import psycopg2
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from pg_migration.postgres.connection import lock_waits
 from pg_migration.postgres.connection.lock_waits import Blocker, Watch, shown_statement
 from pg_migration.postgres.ledger.lock import LOCK_KEY
+from pg_migration.postgres.migration import Result
 from pg_migration_tests.orchestration.harness import Database, Platform, Role, Run
 
 End = Callable[[], None]
+Ended = TypeVar("Ended", Run, Result)
 
 
 @contextmanager
@@ -27,7 +30,7 @@ def blocking(url: str, statements: str, end: str) -> Iterator[End]:
         yield lambda: cursor.execute(end)
 
 
-def run_until_told(monkeypatch: pytest.MonkeyPatch, start: Callable[[], Run], end: End) -> Run:
+def run_until_told(monkeypatch: pytest.MonkeyPatch, start: Callable[[], Ended], end: End) -> Ended:
     """Start a run, and end what it waits for when it has said so."""
     told = threading.Event()
     consider = Watch._consider
@@ -37,6 +40,7 @@ def run_until_told(monkeypatch: pytest.MonkeyPatch, start: Callable[[], Run], en
         told.set()
 
     monkeypatch.setattr(lock_waits, "TELL_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(lock_waits, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(Watch, "_consider", consider_and_tell)
 
     def end_it() -> None:
@@ -52,13 +56,20 @@ def run_until_told(monkeypatch: pytest.MonkeyPatch, start: Callable[[], Run], en
         thread.join()
 
 
+def first_wait(caplog: pytest.LogCaptureFixture) -> str:
+    """What the library said first of what it waits for."""
+    return next(line for line in caplog.messages if line.startswith("waiting on"))
+
+
 @pytest.mark.parametrize(("side", "table"), [("target", "orders"), ("source", "orders"), ("source", "customers")])
-def test_a_session_that_has_a_lock(shop: Platform, monkeypatch: pytest.MonkeyPatch, side: str, table: str) -> None:
+def test_a_session_that_has_a_lock(
+    shop: Platform, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, side: str, table: str
+) -> None:
     assert shop.migrate_directly().succeeded
     with blocking(getattr(shop, side).url, f"LOCK TABLE {table} /* 'secret' */", "ROLLBACK") as end:
-        run = run_until_told(monkeypatch, shop.migrate, end)
-    assert run.success, run.failures
-    (said, *_) = [line for line in run.warnings if line.startswith("waiting on")]
+        run = run_until_told(monkeypatch, shop.migrate_directly, end)
+    assert run.succeeded, run.failures
+    said = first_wait(caplog)
     assert said.startswith(f"waiting on the {side}, for a lock (Access")
     assert f" on public.{table}: pid " in said
     assert "role postgres, their report, idle in transaction, since 2" in said
@@ -66,7 +77,9 @@ def test_a_session_that_has_a_lock(shop: Platform, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
-def test_a_prepared_transaction(shop: Platform, monkeypatch: pytest.MonkeyPatch, side: str) -> None:
+def test_a_prepared_transaction(
+    shop: Platform, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, side: str
+) -> None:
     assert shop.migrate_directly().succeeded
     end: Database = getattr(shop, side)
     end.psql("BEGIN; LOCK TABLE orders; PREPARE TRANSACTION 'it''s forgotten'")
@@ -76,12 +89,12 @@ def test_a_prepared_transaction(shop: Platform, monkeypatch: pytest.MonkeyPatch,
 
     try:
         found = shop.run(shop.definitions.resolve_job_def("preflight"), {}) if side == "target" else None
-        run = run_until_told(monkeypatch, shop.migrate, finish)
+        run = run_until_told(monkeypatch, shop.migrate_directly, finish)
     except BaseException:
         finish()
         raise
-    assert run.success, run.failures
-    (said, *_) = [line for line in run.warnings if line.startswith("waiting on")]
+    assert run.succeeded, run.failures
+    said = first_wait(caplog)
     assert said.startswith(f"waiting on the {side}, for a lock (Access")
     assert "on public.orders: prepared transaction 'it's forgotten', of 2" in said
     assert "End it: ROLLBACK PREPARED 'it''s forgotten' or COMMIT PREPARED 'it''s forgotten'" in said
