@@ -82,6 +82,7 @@ def test_a_prepared_transaction(
 ) -> None:
     assert shop.migrate_directly().succeeded
     end: Database = getattr(shop, side)
+    monkeypatch.setattr("pg_migration.postgres.migration.prerequisites.LOCK_TIMEOUT", "100ms")
     end.psql("BEGIN; LOCK TABLE orders; PREPARE TRANSACTION 'it''s forgotten'")
 
     def finish() -> None:
