@@ -249,7 +249,7 @@ def _tell_aliases_from_schemas(connection: Connection, schemas: Mapping[str, str
         doubtful = {
             draft.address: draft
             for draft in drafts
-            if old != new and any(may_hold_alias(statement, old) for statement in draft.statements)
+            if old != new and any(may_hold_alias(statement, old, draft.kind) for statement in draft.statements)
         }
         if not doubtful:
             continue

@@ -29,6 +29,10 @@ _TEXT_OF_OBJECT = re.compile(r'::(?:"?pg_catalog"?\.)?"?text"?\)::(?:"?pg_catalo
 _TYPED_NAME = re.compile(r"""'(?P<schema>"(?:[^"']|"")+"|[^\W\d][\w$]*)\.(?P<rest>"(?:[^"']|"")+"|[^\W\d][\w$]*)'""")
 _NEEDLESS = re.compile(r'^"([a-z_][a-z0-9_]*)"$')
 _OBJECT_LITERAL = re.compile(r'::(?:"?pg_catalog"?\.)?"?reg[a-z]+"?')
+# Rows that are spoken of without an alias that is written anywhere, and the kinds of objects in which they are: besides
+# triggers and rules ON CONFLICT and RETURNING, which functions in standard SQL may have.
+_UNDECLARED = frozenset({"old", "new", "excluded"})
+_SPEAK_OF_ROWS = frozenset({"trigger", "rule", "function"})
 
 
 def quote(name: str) -> str:
@@ -41,11 +45,16 @@ def without_quoted_text(ddl: str) -> str:
     return _TOKEN.sub("", ddl)
 
 
-def may_hold_alias(ddl: str, schema: str) -> bool:
-    """Whether something besides the schema has its name, so that ``"schema".`` may not be the schema."""
+def may_hold_alias(ddl: str, schema: str, kind: str) -> bool:
+    """Whether something besides the schema has its name, so that ``"schema".`` may not be the schema.
+
+    Args:
+        kind: of the object that ``ddl`` makes.
+    """
     name = quote(schema)
-    return name in ddl and any(
-        token.group() == name and ddl[token.end() : token.end() + 1] != "." for token in _TOKEN.finditer(ddl)
+    return name in ddl and (
+        (schema in _UNDECLARED and kind in _SPEAK_OF_ROWS)
+        or any(token.group() == name and ddl[token.end() : token.end() + 1] != "." for token in _TOKEN.finditer(ddl))
     )
 
 

@@ -138,6 +138,33 @@ def test_text_that_is_cast_to_an_object_follows(upgrade: Pair) -> None:
         assert migrate(upgrade, {"old": name}).plan.create == ()
 
 
+@pytest.mark.parametrize("schema", ["old", "new", "excluded"])
+def test_a_schema_with_the_name_of_rows_in_triggers_and_rules(upgrade: Pair, schema: str) -> None:
+    path = f"SET search_path = {schema};"
+    upgrade.load(
+        f"""
+        CREATE SCHEMA {schema}; {path} CREATE TABLE t (id int PRIMARY KEY, c text);
+        CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+        CREATE TRIGGER tr BEFORE UPDATE ON t FOR EACH ROW WHEN (old.c IS DISTINCT FROM new.c) EXECUTE FUNCTION tf();
+        CREATE RULE r AS ON UPDATE TO t WHERE old.id > 5 DO ALSO
+            INSERT INTO t AS u VALUES (new.id + 1, old.c) ON CONFLICT (id) DO UPDATE SET c = excluded.c || u.c;
+        CREATE TABLE s (LIKE t INCLUDING ALL);
+        CREATE FUNCTION f(s) RETURNS SETOF s LANGUAGE sql BEGIN ATOMIC
+            INSERT INTO s VALUES (($1).id, 'x') ON CONFLICT (id) DO UPDATE SET c = excluded.c RETURNING s.*; END;
+        """
+    )
+    assert migrate(upgrade, {schema: "renamed"}).failures == []
+    definitions = (
+        "SELECT pg_get_triggerdef(oid, true) FROM pg_trigger WHERE tgname = 'tr';"
+        "SELECT pg_get_ruledef(oid, true) FROM pg_rewrite WHERE rulename = 'r';"
+        "SELECT pg_get_function_sqlbody(oid) FROM pg_proc WHERE proname = 'f'"
+    )
+    ours = upgrade.source.psql(upgrade.source_url, path + definitions)
+    assert "old.c IS DISTINCT FROM new.c" in ours
+    assert "excluded.c" in ours
+    assert upgrade.query("SET search_path = renamed;" + definitions) == ours.strip()
+
+
 @pytest.mark.parametrize(
     ("ddl", "renamed"),
     [
