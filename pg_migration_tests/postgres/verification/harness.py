@@ -1,5 +1,7 @@
 """Two databases with the same table ``t``, and the comparison of it."""
 
+from psycopg2.extensions import connection as Connection
+
 from pg_migration.postgres.catalog import Table, discover
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
@@ -28,6 +30,7 @@ class Pair:
         self.hashing = Hashing()
         self.schemas = {"public": "public"}
         self.ends = {side: Endpoint.parse(side, url, "URL") for side, url in zip(Side, urls, strict=True)}
+        self._sessions: dict[Side, Connection] = {}
 
     def both(self, text: str) -> None:
         for server, url in zip(self._servers, self._urls, strict=True):
@@ -39,9 +42,16 @@ class Pair:
     def target(self, text: str) -> str:
         return self._servers[1].psql(self._urls[1], text)
 
+    def session(self, side: Side) -> Connection:
+        """The session that looks at the structure of one side: a server's first look takes twice as long as others."""
+        found = self._sessions.get(side)
+        if found is None or found.closed:
+            found = self._sessions[side] = self.links.open(self.ends[side])
+        return found
+
     @property
     def table(self) -> Table:
-        return discover(self.links.open(self.ends[Side.SOURCE]), self.schemas).tables_by_name["public", "t"]
+        return discover(self.session(Side.SOURCE), self.schemas).tables_by_name["public", "t"]
 
     @property
     def sides(self) -> BothSides:
@@ -70,7 +80,7 @@ class Pair:
 
     def _answers(self, sides: BothSides) -> Answers[Digest]:
         table = self.table
-        planner = Planner(self.links.open(self.ends[Side.SOURCE]), self.settings)
-        slicings = slice_tables(planner, self.links.open(self.ends[Side.TARGET]), {table: table.key})
+        planner = Planner(self.session(Side.SOURCE), self.settings)
+        slicings = slice_tables(planner, self.session(Side.TARGET), {table: table.key})
         (answers,) = sides.ask(self.hashing, slicings, 2)
         return answers
