@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from pg_migration.postgres.migration import Result, validate
+from pg_migration.postgres.migration import Result, compare, validate
 from pg_migration_tests.orchestration.conftest import serve
 from pg_migration_tests.orchestration.harness import Database, Platform, Role
 
@@ -85,46 +85,51 @@ def cloud(
             end.server.psql(end.server.url(), f"DROP OWNED BY {every} CASCADE; DROP ROLE {every}")
 
 
-# What is in the source (after the tables), and what somebody prepared in the target. The owner may not create anything
-# in the schema where nothing says so.
+USABLE = "ALTER SCHEMA public OWNER TO pg_database_owner; GRANT USAGE ON SCHEMA public TO app;"
+
+# Of every kind an object of somebody who may not create anything in the schema, grants, and what others make of them.
+EVERYTHING = """
+CREATE TYPE e AS ENUM ('a'); CREATE DOMAIN d AS int; CREATE SEQUENCE s; CREATE VIEW v AS SELECT * FROM t;
+CREATE MATERIALIZED VIEW m AS SELECT id, current_user::text AS who FROM t;
+CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE STATISTICS st ON id, a FROM t;
+CREATE PROCEDURE p() LANGUAGE sql AS 'SELECT 1';
+CREATE AGGREGATE n(*) (SFUNC = int8inc, STYPE = int8, INITCOND = '0');
+ALTER TYPE e OWNER TO app; ALTER DOMAIN d OWNER TO app; ALTER SEQUENCE s OWNER TO app;
+ALTER VIEW v OWNER TO app; ALTER FUNCTION f() OWNER TO app; ALTER PROCEDURE p() OWNER TO app;
+ALTER AGGREGATE n(*) OWNER TO app; ALTER STATISTICS st OWNER TO app; ALTER MATERIALIZED VIEW m OWNER TO app;
+GRANT SELECT ON v, m TO analyst; GRANT EXECUTE ON FUNCTION f() TO analyst; GRANT USAGE ON TYPE e TO analyst;
+ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t TO analyst USING (true);
+COMMENT ON SCHEMA public IS 'ours'; COMMENT ON TABLE t IS 'tea';
+GRANT SELECT ON t TO analyst WITH GRANT OPTION; GRANT UPDATE (a) ON t TO analyst;
+GRANT USAGE ON SCHEMA public TO boss; REVOKE USAGE ON SCHEMA public FROM PUBLIC;
+GRANT SELECT ON u TO app; ALTER TABLE u OWNER TO app; REVOKE DELETE ON u FROM app;
+SET ROLE app; ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO analyst; RESET ROLE;
+"""
+
+# What is in the source (after the tables), and what somebody prepared in the target.
 RIGHT = {
     "the owner may create in the schema": ("GRANT CREATE ON SCHEMA public TO app;", ""),
     "everybody may": ("GRANT CREATE ON SCHEMA public TO PUBLIC;", ""),
     "the target's owner let the owner create": ("", "GRANT CREATE, USAGE ON SCHEMA public TO app;"),
     "the schema is its owner's": ("ALTER SCHEMA public OWNER TO app;", ""),
-    "every kind of object, grants, and what others make of them": (
-        """
-        CREATE TYPE e AS ENUM ('a'); CREATE DOMAIN d AS int; CREATE SEQUENCE s; CREATE VIEW v AS SELECT * FROM t;
-        CREATE MATERIALIZED VIEW m AS SELECT id, current_user::text AS who FROM t;
-        CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE STATISTICS st ON id, a FROM t;
-        CREATE PROCEDURE p() LANGUAGE sql AS 'SELECT 1';
-        CREATE AGGREGATE n(*) (SFUNC = int8inc, STYPE = int8, INITCOND = '0');
-        ALTER TYPE e OWNER TO app; ALTER DOMAIN d OWNER TO app; ALTER SEQUENCE s OWNER TO app;
-        ALTER VIEW v OWNER TO app; ALTER FUNCTION f() OWNER TO app; ALTER PROCEDURE p() OWNER TO app;
-        ALTER AGGREGATE n(*) OWNER TO app; ALTER STATISTICS st OWNER TO app; ALTER MATERIALIZED VIEW m OWNER TO app;
-        GRANT SELECT ON v, m TO analyst; GRANT EXECUTE ON FUNCTION f() TO analyst; GRANT USAGE ON TYPE e TO analyst;
-        ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t TO analyst USING (true);
-        COMMENT ON SCHEMA public IS 'ours'; COMMENT ON TABLE t IS 'tea';
-        GRANT SELECT ON t TO analyst WITH GRANT OPTION; GRANT UPDATE (a) ON t TO analyst;
-        GRANT USAGE ON SCHEMA public TO boss; REVOKE USAGE ON SCHEMA public FROM PUBLIC;
-        GRANT SELECT ON u TO app; ALTER TABLE u OWNER TO app; REVOKE DELETE ON u FROM app;
-        SET ROLE app; ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO analyst; RESET ROLE;
-        """,
-        "",
-    ),
 }
 
 
 @pytest.mark.parametrize(("more", "prepared"), RIGHT.values(), ids=RIGHT.keys())
 def test_everything_is_as_in_the_source_in_the_first_run(cloud: Cloud, more: str, prepared: str) -> None:
-    public = "ALTER SCHEMA public OWNER TO pg_database_owner; GRANT USAGE ON SCHEMA public TO app;"
-    cloud.platform.source.psql(public + OF_APP + more)
+    cloud.platform.source.psql(USABLE + OF_APP + more)
     if prepared:
         cloud.platform.target.psql(prepared)
     assert cloud.migrate().failures == ()
     assert cloud.differences == []
-    assert cloud.migrate().failures == ()
-    assert cloud.differences == []
+    assert compare(cloud.platform.migration()) == []
+
+
+def test_a_second_run_leaves_it_so(cloud: Cloud) -> None:
+    cloud.platform.source.psql(USABLE + OF_APP + EVERYTHING)
+    for _ in range(2):
+        assert cloud.migrate().failures == ()
+        assert cloud.differences == []
 
 
 @dataclass(frozen=True)
