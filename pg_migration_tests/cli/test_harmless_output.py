@@ -89,7 +89,7 @@ def test_a_terminal_that_has_not_all_letters(copied: Copied) -> None:
 )
 def test_a_stream_that_can_not_be_written(copied: Copied, redirection: str, told: str) -> None:
     terminal = copied.terminal
-    terminal.target.psql("DROP TABLE customers, orders; DROP SCHEMA _pg_migration CASCADE")
+    terminal.target.psql("DROP TABLE IF EXISTS customers, orders; DROP SCHEMA IF EXISTS _pg_migration CASCADE")
     # Files of a report may get the numbers of streams that are closed.
     reports = "" if redirection.startswith("<") else "off"
     done = shell(terminal, f"pg_migration run --overwrite {redirection}", PG_MIGRATION_REPORTS=reports)
