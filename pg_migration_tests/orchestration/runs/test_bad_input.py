@@ -266,12 +266,17 @@ def test_a_target_that_is_read_only(guarded: Guarded) -> None:
         ({"max_partitions": 0}, "max_partitions is 0, but must be at least 1"),
         ({"workers": 0}, "workers is 0, but must be at least 1"),
         ({"partition_threshold": -1}, "partition_threshold is -1, but must be at least 0"),
-        ({"chunk_size": -5, "workers": -1}, "chunk_size is -5, but must be at least 1; workers is -1"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_configuration_out_of_range(guarded: Guarded, config: dict[str, int], said: str) -> None:
-    assert said in guarded.message(**config)
+    assert said in "\n".join(guarded.platform.migrate_directly(**config).failures)
+    assert guarded.platform.target.dump() == guarded.before
+
+
+def test_all_that_is_out_of_range_is_told_at_once(guarded: Guarded) -> None:
+    said = "chunk_size is -5, but must be at least 1; workers is -1"
+    assert said in guarded.message(chunk_size=-5, workers=-1)
 
 
 @pytest.mark.parametrize("config", [{"chunk_sise": 5}, {"chunk_size": "many"}, {"exclude_tables": "orders"}])
