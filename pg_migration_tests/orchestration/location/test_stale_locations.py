@@ -40,11 +40,6 @@ def test_no_table_was_known(platform: Platform, job: str, tables: str) -> None:
         assert platform.target.dump() == before
 
 
-def test_the_same_run_after_a_reload(platform: Platform) -> None:
-    platform.source.psql(f"{WITH_KEY}; {WITHOUT_KEY}")
-    assert launch(platform, platform.reload(), "migrate") == (True, "")
-
-
 def test_the_source_was_out_of_reach(shop: Platform) -> None:
     shop.set(SOURCE_URL="postgresql://nobody@127.0.0.1:1/nothing")
     stale = shop.reload()
