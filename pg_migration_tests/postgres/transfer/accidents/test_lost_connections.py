@@ -16,12 +16,12 @@ from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.transfer import worker
 from pg_migration_tests.postgres.transfer.harness import Database, Pair
 
-ROWS = 20_000
+ROWS = 50_000
 BIG = f"""
 CREATE TABLE big (id int PRIMARY KEY, v text);
 INSERT INTO big SELECT i, repeat('x', 800) FROM generate_series(1, {ROWS}) i;
 """
-CHUNKED = LoadSettings(chunk_size=2_000, partition_threshold=1000, max_partitions=4)
+CHUNKED = LoadSettings(chunk_size=5_000, partition_threshold=1000, max_partitions=4)
 
 COPIES = "state = 'active' AND query ~ '^COPY .*\"big\"' AND query_start < clock_timestamp() - interval '10 ms'"
 READER = "query ~ '^COPY .*\"big\"'"  # copying, or between two chunks
@@ -65,7 +65,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
-@pytest.mark.parametrize("chunk_size", [2_000, 10**9], ids=["many chunks", "one chunk"])
+@pytest.mark.parametrize("chunk_size", [5_000, 10**9], ids=["many chunks", "one chunk"])
 def test_goes_on_from_the_last_committed_chunk(pair: Pair, side: str, chunk_size: int) -> None:
     pair.source.psql(BIG)
     with terminating(getattr(pair, side), COPIES, times=3) as killed:
@@ -126,7 +126,7 @@ def test_without_the_snapshot_no_new_reader(pair: Pair) -> None:
         terminating(pair.source, SNAPSHOT_HOLDER, times=1, once_copying=True) as holder,
         terminating(pair.source, READER, times=2, after=holder),
     ):
-        pair.load(LoadSettings(chunk_size=5_000, workers=1))
+        pair.load(LoadSettings(chunk_size=12_500, workers=1))
     pair.load_all(CHUNKED)
 
 
