@@ -127,6 +127,6 @@ def shared_terminal(
     with ExitStack() as stack:
         source, target = (
             Database(server, stack.enter_context(contextmanager(fresh_database)(server, template)))
-            for server, template in ((postgres16, shop_template), (postgres18, "template0"))
+            for server, template in ((postgres16, shop_template), (postgres18, None))
         )
         yield prepare(source, target, tmp_path_factory.mktemp("home"), programs)
