@@ -49,13 +49,24 @@ class Terminal:
         return {**kept, **ours, **urls, **variables}
 
     def execute(self, job: str, config: object = None, **variables: str) -> Ended:
-        """`dagster job execute` of one job, with the configuration of the resource `migration`."""
+        """`dagster job execute` of one job, with the configuration of the resource `migration`.
+
+        What Dagster has captured of the steps follows what it has shown: it shows that by way of `tail`, which it ends
+        before all was shown when the machine is busy.
+        """
         options: list[str | Path] = []
         if config is not None:
             file = self.home / "run.yaml"
             file.write_text(yaml.safe_dump({"resources": {"migration": {"config": config}}}))
             options = ["-c", file]
-        return self.run("dagster", "job", "execute", "-m", "pg_migration.definitions", "-j", job, *options, **variables)
+        earlier = self._captured
+        done = self.run("dagster", "job", "execute", "-m", "pg_migration.definitions", "-j", job, *options, **variables)
+        captured = (file.read_text(encoding="utf-8") for file in sorted(self._captured - earlier))
+        return replace(done, output="\n".join([done.output, *captured]))
+
+    @property
+    def _captured(self) -> set[Path]:
+        return set(self.home.rglob("compute_logs/*"))
 
     def run(self, program: str, *arguments: str | Path, **variables: str) -> Ended:
         """Run one program in the project's folder; both of its streams together."""
