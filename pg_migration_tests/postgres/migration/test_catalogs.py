@@ -164,8 +164,6 @@ BY_HAND = [
 
 SCHEMAS = [f"case_{number}" for number in range(len(BY_HAND))]
 CASES = dict(zip(SCHEMAS, BY_HAND, strict=True))
-# Where this is altered something can't be made, and the run ends in another way.
-FAILING = "case_2"
 
 
 @dataclass(frozen=True)
@@ -178,14 +176,11 @@ class Told:
 
 @pytest.fixture(scope="module", params=[False, True], ids=["first", "second"])
 def told(request: pytest.FixtureRequest, postgres16: PostgresServer, postgres18: PostgresServer) -> Mapping[str, Told]:
-    """By case, each in a schema of its own: of a run during which others alter the target after several steps."""
-    failing = {FAILING: CASES[FAILING]}
-    others = {schema: case for schema, case in CASES.items() if schema != FAILING}
-    return {
-        schema: found
-        for cases in (failing, others)
-        for schema, found in alter_meanwhile(postgres16, postgres18, cases, request.param).items()
-    }
+    """By case, each in a schema of its own: of a run during which others alter the target after several steps.
+
+    Where `case_2` is altered a foreign key can't be made: what follows is told of in a run that has failed already.
+    """
+    return alter_meanwhile(postgres16, postgres18, CASES, request.param)
 
 
 def alter_meanwhile(

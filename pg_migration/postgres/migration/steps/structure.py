@@ -129,7 +129,9 @@ def make_post_data(run: MigrationRun) -> TargetMade:
     lacking = [i for i in run.call(lambda: missing_objects(run, Phase.POST_DATA)) if i.address not in (back or ())]
     wanted = _with_refreshes(run.catalog, lacking)
     statements = run.call(lambda: make(run, wanted))
-    if not run.outcomes.failures:
+    if run.outcomes.failures:
+        run.call(run.target_catalogs.note_the_rest)
+    else:
         run.call(run.target_catalogs.note_all_brought)
     if run.dropped and not run.options.drop_existing_tables:
         run.outcomes.notes += run.call(lambda: _return_other_objects(run))
