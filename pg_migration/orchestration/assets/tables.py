@@ -18,7 +18,14 @@ from pg_migration.orchestration.runs.fan_out import Spread, runs_at_once
 from pg_migration.postgres.catalog import SchemaObject, Table, TableName
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.migration.run import MigrationRun
-from pg_migration.postgres.migration.steps.copy_tables import continue_tables, follow, make_room, problem_of, restore
+from pg_migration.postgres.migration.steps.copy_tables import (
+    check_present,
+    continue_tables,
+    follow,
+    make_room,
+    problem_of,
+    restore,
+)
 from pg_migration.postgres.migration.steps.sequences import set_sequences
 from pg_migration.postgres.planning.key_ranges import ALL
 from pg_migration.postgres.planning.plan import TablePlan
@@ -83,6 +90,8 @@ class TablesStep:
             begin(self._context, self._migration)
             names = self._relations.names(self._context.selected_asset_keys)
             tables = self._migration.loadable(names)
+            if not self._whole:  # else this run has made them; one that is lost since stops no other
+                self._migration.call(lambda: check_present(self._migration, tables))
             plans = self._migration.call(lambda: self._plan(tables))
             if self._migration.owner is not None:
                 problems = yield from self._copy_share(plans)

@@ -26,3 +26,12 @@ def test_the_run_says_what_makes_them(platform: Platform) -> None:
     assert part.failures == {"tables": SAID.format("public.plain")}
     assert platform.materialize("target_ddl", *tables).success
     assert platform.target.psql("SELECT count(*) FROM plain, parted_1") == "100"
+
+
+def test_one_that_is_lost_in_a_whole_run_stops_no_other(platform: Platform) -> None:
+    platform.source.psql(DDL)
+    platform.after("target_ddl", lambda: platform.target.psql("DROP TABLE plain"))
+    done = platform.migrate()
+    assert 'public.plain: relation "public.plain" does not exist' in done.failures["tables"]
+    assert "parted" not in done.failures["tables"]
+    assert platform.target.psql("SELECT count(*) FROM parted_1") == "10"

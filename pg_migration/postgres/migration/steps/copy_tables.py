@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pg_migration.postgres.catalog import Phase, SchemaObject, Table, TableName
+from pg_migration.postgres.catalog import Phase, SchemaObject, Table
 from pg_migration.postgres.connection.literals import readable
 from pg_migration.postgres.ddl.changes import suspend
 from pg_migration.postgres.errors import StructureConflict
@@ -56,11 +56,7 @@ def make_room(run: MigrationRun, found: Resumption, mode: Mode) -> Sequence[Sche
     """Set aside what stands in the way on the target; the keys and indexes to build after the rows.
 
     A table whose rows are all there keeps what it has.
-
-    Raises:
-        StructureConflict: the target lacks a table, and this run has not tried to make it.
     """
-    _check_present(run, [run.target_name(plan.table) for plan in found.plans])
     filled = {name for name, continued in found.continued.items() if continued.is_complete}
     names = [run.target_name(plan.table) for plan in found.plans if plan.name not in filled]
     stayed = suspend.suspend(run.target_connection, names, keys=mode is Mode.RELOAD)
@@ -70,8 +66,14 @@ def make_room(run: MigrationRun, found: Resumption, mode: Mode) -> Sequence[Sche
     return [item for item in missing_objects(run, Phase.KEYS) if item.table in wanted]
 
 
-def _check_present(run: MigrationRun, names: Sequence[TableName]) -> None:
-    present = set(suspend.existing(run.target_connection, names))
+def check_present(run: MigrationRun, tables: Sequence[Table]) -> None:
+    """Before some tables are copied without the rest of a migration: look whether the target has them.
+
+    Raises:
+        StructureConflict: it lacks one.
+    """
+    names = [run.target_name(table) for table in tables]
+    present = suspend.existing(run.target_connection, names)
     if missing := sorted(".".join(name) for name in names if name not in present):
         raise StructureConflict(
             f"the target does not have {listed(missing)}. Materialize target_ddl in the same run, which makes what is "
