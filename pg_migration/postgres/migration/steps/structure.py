@@ -280,7 +280,7 @@ def _dropped_schemas(run: MigrationRun, target: Catalog) -> list[str]:
 
 def _return_other_objects(run: MigrationRun) -> list[str]:
     """Bring back what never was the source's and was built on something that was replaced; what did not come."""
-    known = {identity_of(run.catalog, item) for item in (*run.catalog.objects, *run.catalog.parts)}
+    known = by_identity(run.catalog)
     now = run.target_catalogs.now()
     own = [item for item in run.dropped if identity_of(now, item) not in known]
     done = bring_back(run.target_connection, now, own, run.catalog.settings)
