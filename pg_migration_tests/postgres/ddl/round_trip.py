@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
@@ -27,6 +27,7 @@ class Pair:
     target: PostgresServer
     source_url: str
     target_url: str
+    _sessions: dict[str, Connection] = field(default_factory=dict, repr=False, compare=False)
 
     def load(self, ddl: str) -> None:
         """Run DDL in the source."""
@@ -40,6 +41,19 @@ class Pair:
         """What the target answers."""
         return self.target.psql(self.target_url, statement).strip()
 
+    @property
+    def sessions(self) -> tuple[Connection, Connection]:
+        """A session in each database, as long as there are the databases: the first look of a session takes longer."""
+        for url in (self.source_url, self.target_url):
+            if url not in self._sessions:
+                self._sessions[url] = open_session(url)
+        return self._sessions[self.source_url], self._sessions[self.target_url]
+
+    def close(self) -> None:
+        """End the sessions."""
+        for connection in self._sessions.values():
+            connection.close()
+
 
 def pair_of(source: PostgresServer, target: PostgresServer) -> Generator[Pair, None, None]:
     """A pair of fresh databases, dropped afterwards."""
@@ -47,6 +61,7 @@ def pair_of(source: PostgresServer, target: PostgresServer) -> Generator[Pair, N
     try:
         yield pair
     finally:
+        pair.close()
         source.drop_database(pair.source_url)
         target.drop_database(pair.target_url)
 
@@ -69,12 +84,17 @@ class Migrated:
         ]
 
 
+def open_session(url: str) -> Connection:
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    pin(connection)
+    return connection
+
+
 @contextmanager
 def session(url: str) -> Iterator[Connection]:
-    connection = psycopg2.connect(url)
+    connection = open_session(url)
     try:
-        connection.autocommit = True
-        pin(connection)
         yield connection
     finally:
         connection.close()
@@ -90,37 +110,38 @@ def migrate(
     pair: Pair, schemas: Mapping[str, str] = PUBLIC, exclude: Sequence[str] = (), drop_existing: bool = False
 ) -> Migrated:
     """Discover the source, reconcile with the target, and make everything there, without rows."""
-    with session(pair.source_url) as source, session(pair.target_url) as target:
-        ours = discover(
-            source,
-            schemas,
-            exclude,
-            target_version=target.server_version,
-            target_extensions=installed_extensions(target),
-            surroundings=read_surroundings(target),
-        )
-        for name in schemas.values():
-            execute(target, 'CREATE SCHEMA IF NOT EXISTS "' + name.replace('"', '""') + '"')
-        ledger.create(target)
-        names = {name: name for name in schemas.values()}
-        there = discover(target, names, brought_from=pair.source_url)
-        plan = reconcile(ours, there, drop_existing)
-        for statement in plan.drop:
-            execute(target, statement)
-        first = [item for item in plan.create if item.phase is Phase.PRE_DATA]
-        made = apply(target, first, settings=ours.settings)
-        # As a run does it: what the server has made on its own is there by now.
-        failed = {outcome.object.address for outcome in made if not outcome.made}
-        later = [
-            item
-            for item in missing(ours, discover(target, names))
-            if item.phase is not Phase.PRE_DATA and (item.kind != "settings" or item.address not in failed)
-        ]
-        done = Migrated(ours, plan, [*made, *apply(target, later, made, ours.settings)])
-        if not done.failures:
-            changed = plan.drop or done.outcomes
-            note_all_brought(target, pair.source_url, ours, discover(target, names) if changed else there)
-        return done
+    source, target = pair.sessions
+    ours = discover(
+        source,
+        schemas,
+        exclude,
+        target_version=target.server_version,
+        target_extensions=installed_extensions(target),
+        surroundings=read_surroundings(target),
+    )
+    for name in schemas.values():
+        execute(target, 'CREATE SCHEMA IF NOT EXISTS "' + name.replace('"', '""') + '"')
+    ledger.create(target)
+    names = {name: name for name in schemas.values()}
+    there = discover(target, names, brought_from=pair.source_url)
+    plan = reconcile(ours, there, drop_existing)
+    for statement in plan.drop:
+        execute(target, statement)
+    first = [item for item in plan.create if item.phase is Phase.PRE_DATA]
+    made = apply(target, first, settings=ours.settings)
+    # As a run does it: what the server has made on its own is there by now.
+    there = discover(target, names) if plan.drop or made else there
+    failed = {outcome.object.address for outcome in made if not outcome.made}
+    later = [
+        item
+        for item in missing(ours, there)
+        if item.phase is not Phase.PRE_DATA and (item.kind != "settings" or item.address not in failed)
+    ]
+    made_later = apply(target, later, made, ours.settings)
+    done = Migrated(ours, plan, [*made, *made_later])
+    if not done.failures:
+        note_all_brought(target, pair.source_url, ours, discover(target, names) if made_later else there)
+    return done
 
 
 def assert_same_dump(pair: Pair, schemas: Iterable[str] = ("public",), *options: str) -> None:
@@ -146,8 +167,8 @@ def assert_arrived(pair: Pair, schemas: Mapping[str, str] = PUBLIC) -> Migrated:
 def assert_nothing_to_do(pair: Pair, source: Catalog) -> None:
     """The target as it is now has all of a source's catalog, and nothing else."""
     names = {name: name for name in source.schemas.values()}
-    with session(pair.target_url) as target:
-        there = discover(target, names, brought_from=pair.source_url)
+    _, target = pair.sessions
+    there = discover(target, names, brought_from=pair.source_url)
     again = reconcile(source, there)
     assert not again.create, [item.identity for item in again.create]
     assert not again.drop, again.drop
