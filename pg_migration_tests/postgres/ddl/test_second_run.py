@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
@@ -11,7 +12,7 @@ from pg_migration.postgres.errors import StructureConflict
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.ddl.conftest import ends
 from pg_migration_tests.postgres.ddl.round_trip import Pair, migrate, pair_of
-from pg_migration_tests.postgres.ddl.together import InTarget, verdicts
+from pg_migration_tests.postgres.ddl.together import Before, InTarget, Steps, verdicts
 
 # By the names of what is in it: objects that have nothing to do with those of another piece.
 PIECES = {
@@ -440,31 +441,43 @@ ALTERATIONS = {
     ),
 }
 
+CHANGED_IN_THE_TARGET = {
+    "storage parameters": "ALTER TABLE t SET (fillfactor = 33); ALTER TABLE r RESET (fillfactor)",
+    "storage": "ALTER TABLE t ALTER b SET STORAGE MAIN, ALTER n SET STATISTICS 7",
+    "row security": "ALTER TABLE t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+    "not null": "ALTER TABLE t ALTER n SET NOT NULL",
+    "identity": "ALTER TABLE t ALTER id ADD GENERATED ALWAYS AS IDENTITY",
+    "comment": "COMMENT ON TABLE t IS 'x'; COMMENT ON FUNCTION f(int) IS 'x'",
+    "privileges": "GRANT SELECT ON t, v TO pg_monitor; GRANT USAGE ON SEQUENCE sq TO pg_monitor",
+    "owner": "ALTER VIEW v OWNER TO pg_monitor",
+    "mark": "ALTER TABLE t CLUSTER ON t_pkey; ALTER TABLE r REPLICA IDENTITY USING INDEX r_pkey",
+    "domain": "ALTER DOMAIN small SET DEFAULT 7; ALTER DOMAIN small ADD CONSTRAINT c CHECK (VALUE > 0) NOT VALID",
+    "partition": "ALTER TABLE parts DETACH PARTITION parts_1",
+    "sequence": "ALTER SEQUENCE sq OWNED BY t.n; ALTER SEQUENCE sq CACHE 70",
+}
 
+# The oldest target that there is, and an upgrade to the newest.
 PAIRS = ["15 to 15", "16 to 18"]
 
 
-@pytest.fixture(params=PAIRS)
-def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
-    """The oldest target that there is, and an upgrade to the newest."""
-    yield from pair_of(*ends(request))
-
-
-def altered(source: PostgresServer, target: PostgresServer, alterations: Mapping[str, Alteration]) -> Mapping[str, str]:
-    """What is wrong with each of some alterations."""
-    steps = {name: (one.set, one.change, one.take_back) for name, one in alterations.items()}
-    return verdicts(source, target, {name: (base_of(*some), *some) for name, some in steps.items()})
+def steps(alteration: Alteration) -> Steps:
+    some = (alteration.set, alteration.change, alteration.take_back)
+    return (Before(base_of(*some)), *some)
 
 
 @pytest.fixture(scope="module", params=PAIRS)
 def of_every_version(request: pytest.FixtureRequest) -> Mapping[str, str]:
-    source, target = ends(request)
-    return altered(source, target, OF_EVERY_VERSION)
+    """What is wrong with each alteration of the source, and of the target alone."""
+    cases = {name: steps(one) for name, one in OF_EVERY_VERSION.items()}
+    before = "ALTER TABLE r SET (fillfactor = 50)"
+    for name, change in CHANGED_IN_THE_TARGET.items():
+        cases[f"target: {name}"] = (Before(base_of(before, change) + before), InTarget(change), "", "")
+    return verdicts(*ends(request), cases)
 
 
 @pytest.fixture(scope="module")
 def of_the_newest(postgres18: PostgresServer) -> Mapping[str, str]:
-    return altered(postgres18, postgres18, OF_THE_NEWEST)
+    return verdicts(postgres18, postgres18, {name: steps(one) for name, one in OF_THE_NEWEST.items()})
 
 
 OF_EVERY_VERSION = {name: found for name, found in ALTERATIONS.items() if not found.since}
@@ -481,6 +494,11 @@ def test_set_change_take_back_on_the_newest(of_the_newest: Mapping[str, str], al
     assert not of_the_newest[alteration], of_the_newest[alteration]
 
 
+@pytest.mark.parametrize("case", CHANGED_IN_THE_TARGET)
+def test_what_was_changed_in_the_target_alone_is_put_right(of_every_version: Mapping[str, str], case: str) -> None:
+    assert not of_every_version[f"target: {case}"], of_every_version[f"target: {case}"]
+
+
 STRANGERS = """
     CREATE TABLE theirs (m mood, t_id int);
     CREATE VIEW their_view AS SELECT f(id) AS a FROM v;
@@ -494,10 +512,30 @@ STRANGERS = """
 """
 
 
-def test_what_never_came_from_the_source_stays(pair: Pair) -> None:
-    pair.load(BASE)
+def test_what_is_not_from_the_source_stays(upgrade: Pair) -> None:
+    upgrade.load(BASE)
+    assert migrate(upgrade).failures == []
+    other = Pair(upgrade.source, upgrade.target, upgrade.source.create_database(), upgrade.target_url)
+    try:
+        check_what_another_source_brings(upgrade, other)
+    finally:
+        other.close()
+        other.source.drop_database(other.source_url)
+    upgrade.prepare(STRANGERS)
+    check_what_never_came(upgrade)
+    check_what_something_else_is_built_on(upgrade)
+
+
+def check_what_another_source_brings(pair: Pair, other: Pair) -> None:
+    other.load("CREATE TABLE another (id int)")
+    done = migrate(other)
+    assert (done.failures, done.plan.drop) == ([], ())
+    pair.load("DROP TABLE alone")
     assert migrate(pair).failures == []
-    pair.prepare(STRANGERS)
+    assert pair.query("SELECT to_regclass('alone') IS NULL AND to_regclass('another') IS NOT NULL") == "t"
+
+
+def check_what_never_came(pair: Pair) -> None:
     # The target may also have been made by a release that noted nothing.
     for forget in ("", "DROP TABLE _pg_migration.brought, _pg_migration.version"):
         pair.prepare(forget)
@@ -505,6 +543,7 @@ def test_what_never_came_from_the_source_stays(pair: Pair) -> None:
         assert (plan.drop, plan.create) == ((), ())
         told = {item.identity for item in plan.surplus.staying(Verdict.OWN)}
         assert told == {
+            "table public.another",
             "table public.theirs",
             "view public.their_view",
             'function public.their_function("public"."mood")',
@@ -514,17 +553,13 @@ def test_what_never_came_from_the_source_stays(pair: Pair) -> None:
         }
 
 
-def test_what_something_else_is_built_on_stays(pair: Pair) -> None:
-    pair.load(BASE)
-    assert migrate(pair).failures == []
-    pair.prepare(STRANGERS)
-    pair.load("DROP VIEW w; DROP VIEW v; DROP FUNCTION f; DROP TABLE r, alone; DROP MATERIALIZED VIEW mv")
+def check_what_something_else_is_built_on(pair: Pair) -> None:
+    pair.load("DROP VIEW w; DROP VIEW v; DROP FUNCTION f; DROP TABLE r; DROP MATERIALIZED VIEW mv")
     done = migrate(pair)
     assert done.failures == []
     needed = {item.identity for item in done.plan.surplus.staying(Verdict.NEEDED)}
     assert needed == {"view public.v", "view public.w", "function public.f(integer)"}
-    gone = "SELECT to_regclass('r') IS NULL AND to_regclass('alone') IS NULL AND to_regclass('mv') IS NULL"
-    assert pair.query(gone) == "t"
+    assert pair.query("SELECT to_regclass('r') IS NULL AND to_regclass('mv') IS NULL") == "t"
     assert pair.query("SELECT count(*) FROM theirs") == "1"
     assert migrate(pair).plan.drop == ()
 
@@ -541,61 +576,27 @@ def test_what_is_excluded_is_not_taken_back(upgrade: Pair) -> None:
     assert upgrade.query("SELECT to_regclass('t') IS NOT NULL AND to_regclass('v') IS NOT NULL") == "t"
 
 
-def test_what_came_from_another_source_stays(pair: Pair) -> None:
-    pair.load(BASE)
-    assert migrate(pair).failures == []
-    other = Pair(pair.source, pair.target, pair.source.create_database(), pair.target_url)
-    other.load("CREATE TABLE another (id int)")
-    done = migrate(other)
-    assert (done.failures, done.plan.drop) == ([], ())
-    pair.load("DROP VIEW w")
-    assert migrate(pair).failures == []
-    assert pair.query("SELECT to_regclass('w') IS NULL AND to_regclass('another') IS NOT NULL") == "t"
-    pair.source.drop_database(other.source_url)
-
-
-CHANGED_IN_THE_TARGET = {
-    "storage parameters": "ALTER TABLE t SET (fillfactor = 33); ALTER TABLE r RESET (fillfactor)",
-    "storage": "ALTER TABLE t ALTER b SET STORAGE MAIN, ALTER n SET STATISTICS 7",
-    "row security": "ALTER TABLE t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
-    "not null": "ALTER TABLE t ALTER n SET NOT NULL",
-    "identity": "ALTER TABLE t ALTER id ADD GENERATED ALWAYS AS IDENTITY",
-    "comment": "COMMENT ON TABLE t IS 'x'; COMMENT ON FUNCTION f(int) IS 'x'",
-    "privileges": "GRANT SELECT ON t, v TO pg_monitor; GRANT USAGE ON SEQUENCE sq TO pg_monitor",
-    "owner": "ALTER VIEW v OWNER TO pg_monitor",
-    "mark": "ALTER TABLE t CLUSTER ON t_pkey; ALTER TABLE r REPLICA IDENTITY USING INDEX r_pkey",
-    "domain": "ALTER DOMAIN small SET DEFAULT 7; ALTER DOMAIN small ADD CONSTRAINT c CHECK (VALUE > 0) NOT VALID",
-    "partition": "ALTER TABLE parts DETACH PARTITION parts_1",
-    "sequence": "ALTER SEQUENCE sq OWNED BY t.n; ALTER SEQUENCE sq CACHE 70",
-}
-
-
-@pytest.fixture(scope="module")
-def changed_in_the_target(postgres16: PostgresServer, postgres18: PostgresServer) -> Mapping[str, str]:
-    before = "ALTER TABLE r SET (fillfactor = 50)"
-    cases = {
-        case: [base_of(before, change) + before, InTarget(change)] for case, change in CHANGED_IN_THE_TARGET.items()
-    }
-    return verdicts(postgres16, postgres18, cases)
-
-
-@pytest.mark.parametrize("case", CHANGED_IN_THE_TARGET)
-def test_what_was_changed_in_the_target_alone_is_put_right(changed_in_the_target: Mapping[str, str], case: str) -> None:
-    assert not changed_in_the_target[case], changed_in_the_target[case]
-
-
 REFUSED = {
-    "label gone": "DELETE FROM pg_enum WHERE enumlabel = 'c'",
+    "label gone": "DELETE FROM pg_enum WHERE enumlabel = 'c' AND enumtypid = 'mood'::regtype",
     "attribute gone": "ALTER TYPE point2 DROP ATTRIBUTE y",
     "attribute of another type": "ALTER TYPE mood RENAME TO old; CREATE TYPE mood AS ENUM ('c', 'a', 'x');"
     "DROP VIEW v CASCADE; ALTER TABLE t ALTER m TYPE mood USING m::text::mood; DROP TYPE old",
 }
 
 
-@pytest.mark.parametrize("change", REFUSED.values(), ids=REFUSED.keys())
-def test_what_can_not_be_altered_is_refused(upgrade: Pair, change: str) -> None:
-    upgrade.load(BASE)
-    assert migrate(upgrade).failures == []
-    upgrade.load(change)
+@pytest.fixture(scope="module")
+def refusing(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[Pair]:
+    """A pair that was migrated, and a schema for each of REFUSED, which is done in the source afterwards."""
+    schemas = {case: case for case in REFUSED}
+    with closing(pair_of(postgres16, postgres18)) as pairs:
+        pair = next(pairs)
+        pair.load("".join(f'CREATE SCHEMA "{case}"; SET search_path = "{case}"; {BASE}' for case in REFUSED))
+        assert migrate(pair, schemas).failures == []
+        pair.load("".join(f'SET search_path = "{case}"; {change};' for case, change in REFUSED.items()))
+        yield pair
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_can_not_be_altered_is_refused(refusing: Pair, case: str) -> None:
     with pytest.raises(StructureConflict, match="drop_existing_tables: true"):
-        migrate(upgrade)
+        migrate(refusing, {case: case})

@@ -7,11 +7,17 @@ from contextlib import closing
 from typing import TypeVar
 
 from pg_migration_tests.conftest import PostgresServer
-from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_arrived, pair_of
+from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_arrived, migrate, pair_of
 
 Case = TypeVar("Case")
 Steps = Sequence[str]
 """DDL that the source gets piece by piece, with a migration after each; the word ``public`` in it is the schema."""
+
+
+class Before(str):
+    """A first step that is migrated so that there is something for the others to change: nothing is judged after it."""
+
+    __slots__ = ()
 
 
 class InTarget(str):
@@ -30,8 +36,8 @@ def verdicts(
     """Migrate all cases at once, each in a schema of its own, and say of each what is wrong.
 
     Args:
-        cases: all with the same number of steps.
-        check: called after every step.
+        cases: all with the same number of steps, of which one may be empty.
+        check: called after every step, unless it is `Before` for all of them.
 
     Returns:
         As `judge_together`.
@@ -76,9 +82,16 @@ def _migrate_together(pair: Pair, cases: Mapping[str, Steps], check: Check) -> N
     names = {schema: schema for schema in schemas}
     pair.load("".join(f"CREATE SCHEMA {schema};\n" for schema in schemas))
     for step in zip(*cases.values(), strict=True):
-        load = pair.prepare if isinstance(step[0], InTarget) else pair.load
-        load("".join(map(_in_schema, schemas, step)))
-        check(pair, names)
+        for load, in_target in ((pair.load, False), (pair.prepare, True)):
+            some = [
+                (name, ddl) for name, ddl in zip(schemas, step, strict=True) if isinstance(ddl, InTarget) is in_target
+            ]
+            if some:
+                load("".join(_in_schema(name, ddl) for name, ddl in some))
+        if isinstance(step[0], Before):
+            assert (told := migrate(pair, names).failures) == [], told
+        else:
+            check(pair, names)
 
 
 def _in_schema(schema: str, ddl: str) -> str:
