@@ -1,6 +1,6 @@
 """What the target remembers of how servers write objects: of those that a run has made, and of no others."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from pg_migration.postgres.catalog import Phase
 from pg_migration.postgres.migration import Result, compare
 from pg_migration_tests.conftest import PostgresServer, fresh_database
 from pg_migration_tests.orchestration.conftest import serve
-from pg_migration_tests.orchestration.harness import Database, Migrated, Platform
+from pg_migration_tests.orchestration.harness import Database, Platform
 
 # A server writes EXTRACT(YEAR ...), reads that, and from then on writes it in lower case.
 WRITTEN_OTHERWISE = """
@@ -48,9 +48,14 @@ WRITTEN_OTHERWISE = """
 """
 
 
-@pytest.fixture(scope="module")
-def migration(migrate_once: Callable[..., Migrated]) -> Migrated:
-    return migrate_once(WRITTEN_OTHERWISE)
+KEYLESS = "CREATE TABLE u (at timestamp, year numeric GENERATED ALWAYS AS (extract('YEAR' FROM at)) STORED);"
+CHANGES_OF_TABLES = """
+    ALTER TABLE g ALTER at SET DEFAULT now(); ALTER TABLE by_year ADD CHECK (n > 0); ALTER TABLE u ADD UNIQUE (at);
+"""
+RELATIONS = """
+    SELECT relname, oid FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm') ORDER BY relname
+"""
 
 
 @pytest.fixture
@@ -70,8 +75,7 @@ def test_each_step_notes_what_it_has_made(written: Platform) -> None:
     for step in (("target_ddl",), tables, ("public/foreign_keys",), ("post_data",)):
         done = written.materialize(*step)
         assert done.success, done.failures
-    structure = written.validate().every_check["post_data", "structure"]
-    assert structure.passed, structure.metadata
+    assert compare(written.migration()) == []
     oids = "SELECT 'f'::regproc::oid, 'i'::regclass::oid, 'v'::regclass::oid, 't'::regclass::oid"
     before = written.target.psql(oids)
     done = written.materialize("target_ddl")
@@ -80,56 +84,14 @@ def test_each_step_notes_what_it_has_made(written: Platform) -> None:
     assert done.metadata("target_ddl")["created"] == 0
 
 
-@pytest.fixture(params=["16 to 16", "16 to 18"])
-def either(
-    request: pytest.FixtureRequest, postgres16: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Platform]:
-    """Migrated once, between servers of one version too."""
-    if request.param == "16 to 18":
-        yield request.getfixturevalue("migrated")
-        return
-    databases = [fresh_database(postgres16) for _ in range(2)]
-    source, target = (Database(postgres16, next(urls)) for urls in databases)
-    source.psql(WRITTEN_OTHERWISE)
-    for platform in serve(source, target, monkeypatch, tmp_path):
-        assert platform.migrate_directly().failures == ()
-        yield platform
-    for urls in databases:
-        next(urls, None)
-
-
-RELATIONS = """
-    SELECT relname, oid FROM pg_class
-    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm') ORDER BY relname
-"""
-
-
-def test_a_whole_run_notes_everything(either: Platform) -> None:
-    made = either.target.psql(RELATIONS)
-    for _ in range(2):
-        done = either.migrate_directly()
-        assert done.failures == ()  # the comparison of the structure found nothing either
-        assert either.target.psql(RELATIONS) == made
-        assert made_before_rows(done) == []
-    assert either.target.psql("SELECT count(*) FROM by_year_2000_1") == "10"
-
-
 def test_a_run_that_fails_notes_what_it_has_made(written: Platform) -> None:
     written.source.psql("CREATE FUNCTION lost() RETURNS int LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_call_handler'")
     written.source.psql("UPDATE pg_proc SET prosrc = 'gone' WHERE proname = 'lost'")
-    for _ in range(2):
-        done = written.migrate_directly()
-        assert len(done.failures) == 4, "the function and its owner: neither is made, nor there"
-        assert all("lost" in failure for failure in done.failures), done.failures
+    done = written.migrate_directly()
+    assert len(done.failures) == 4, "the function and its owner: neither is made, nor there"
+    assert all("lost" in failure for failure in done.failures), done.failures
     written.source.psql("DROP FUNCTION lost()")
     assert written.migrate_directly().failures == ()
-
-
-def test_what_an_earlier_version_has_noted_still_counts(migrated: Platform) -> None:
-    noted = "DELETE FROM _pg_migration.structure WHERE identity ~ $$^.'(partition key|generated column)'$$ RETURNING 1"
-    assert migrated.target.psql(noted)
-    for _ in range(2):
-        assert migrated.migrate_directly().failures == ()
 
 
 HALF = """
@@ -158,37 +120,6 @@ def test_what_is_altered_in_half_is_not_noted(platform: Platform) -> None:
         assert again.failures == ()
         assert platform.target.psql(constraints).split() == ["late", "later"]
     assert made_before_rows(again) == []
-
-
-def test_expressions_are_known_when_something_else_of_their_table_changes(written: Platform) -> None:
-    written.source.psql(
-        "CREATE TABLE u (at timestamp, year numeric GENERATED ALWAYS AS (extract('YEAR' FROM at)) STORED)"
-    )
-    assert written.migrate_directly().succeeded
-    written.source.psql(
-        "ALTER TABLE g ALTER at SET DEFAULT now(); ALTER TABLE by_year ADD CHECK (n > 0); ALTER TABLE u ADD UNIQUE (at)"
-    )
-    assert written.migrate_directly().failures == ()
-    again = written.migrate_directly()
-    assert again.failures == ()
-    assert made_before_rows(again) == []
-
-
-OTHER_TABLES = {
-    "ALTER TABLE g ALTER year SET EXPRESSION AS (extract('DAY' FROM at))": (
-        'public.g: column year: expression is EXTRACT(YEAR FROM "at") in the source and EXTRACT(DAY FROM "at") in'
-    ),
-    "DROP TABLE by_year; CREATE TABLE by_year (at timestamp, n int) PARTITION BY RANGE (extract('DAY' FROM at))": (
-        'public.by_year: is partitioned by RANGE (EXTRACT(YEAR FROM "at")) in the source and by RANGE (EXTRACT('
-    ),
-}
-
-
-def test_tables_that_somebody_made_otherwise_are_not_taken_for_the_same(migrated: Platform) -> None:
-    migrated.target.psql(";".join(OTHER_TABLES))
-    (told,) = migrated.migrate_directly().failures
-    for said in OTHER_TABLES.values():
-        assert said in told
 
 
 # What somebody does to an object of each kind, and how a comparison calls the object.
@@ -224,37 +155,146 @@ SOMEBODY_ELSES = {
 }
 
 
-@dataclass(frozen=True)
-class Altered:
-    """A target in which somebody altered an object of each kind: what is told of it, and its dumps."""
+# What an earlier version did not note yet, and afterwards again.
+FORGET = """
+    CREATE SCHEMA apart;
+    CREATE TABLE apart.noted AS SELECT * FROM _pg_migration.structure
+     WHERE identity ~ $$^.'(partition key|generated column)'$$;
+    SELECT 1 / count(*) FROM apart.noted;
+    DELETE FROM _pg_migration.structure WHERE identity IN (SELECT identity FROM apart.noted)
+"""
+REMEMBER = """
+    INSERT INTO _pg_migration.structure SELECT * FROM apart.noted
+    ON CONFLICT DO NOTHING
+"""
 
+OTHER_TABLES = {
+    "ALTER TABLE g ALTER year SET EXPRESSION AS (extract('DAY' FROM at))": (
+        'public.g: column year: expression is EXTRACT(YEAR FROM "at") in the source and EXTRACT(DAY FROM "at") in'
+    ),
+    "DROP TABLE by_year; CREATE TABLE by_year (at timestamp, n int) PARTITION BY RANGE (extract('DAY' FROM at))": (
+        'public.by_year: is partitioned by RANGE (EXTRACT(YEAR FROM "at")) in the source and by RANGE (EXTRACT('
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """A run over what the one before it has made: what it made itself, and what there was before and after it."""
+
+    run: Result
+    before: str
+    after: str
+
+
+def again(platform: Platform) -> Known:
+    before = platform.target.psql(RELATIONS)
+    return Known(platform.migrate_directly(), before, platform.target.psql(RELATIONS))
+
+
+@dataclass(frozen=True)
+class History:
+    """One target over time, in the order of the fields."""
+
+    first: Result
+    second: Known
+    after_an_earlier_version: Known
+    rows_of_a_partition: str
+    # Somebody altered an object of each kind; what is told of it, and the dumps before that and after the next run.
     told: str
     arrived: str
-    failures: tuple[str, ...]
-    again: str
+    mended: Result
+    mended_to: str
+    # The source changed.
+    changed: Result
+    after_changes: Known
+    # Somebody made tables that can't be altered to what the source has.
+    refused: Result
 
 
 @pytest.fixture(scope="module")
-def altered(migration: Migrated, tmp_path_factory: pytest.TempPathFactory) -> Altered:
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextmanager(serve)(migration.source, migration.target, patch, tmp_path_factory.mktemp("home")) as platform,
-    ):
-        arrived = platform.target.dump("--schema=public")
-        platform.target.psql(";".join(change for change, _ in SOMEBODY_ELSES.values()))
-        platform.materialize("post_data")
-        told = "\n".join(map(str, compare(platform.migration())))
-        done = platform.migrate_directly()
-        again = platform.target.dump("--schema=public")
-    migration.restore()
-    return Altered(told, arrived, tuple(done.failures), again)
+def history(shop_once: Callable[..., Platform]) -> History:
+    platform = shop_once(WRITTEN_OTHERWISE + KEYLESS)
+    source, target = platform.source, platform.target
+    first = platform.migrate_directly()
+    second = again(platform)
+    target.psql(FORGET)
+    after_an_earlier_version = again(platform)
+    target.psql(REMEMBER)
+    rows_of_a_partition = target.psql("SELECT count(*) FROM by_year_2000_1")
+
+    arrived = target.dump("--schema=public")
+    target.psql(";".join(change for change, _ in SOMEBODY_ELSES.values()))
+    platform.materialize("post_data")
+    told = "\n".join(map(str, compare(platform.migration())))
+    mended = platform.migrate_directly()
+    mended_to = target.dump("--schema=public")
+
+    source.psql(CHANGES_OF_TABLES)
+    changed = platform.migrate_directly()
+    after_changes = again(platform)
+
+    target.psql(";".join(OTHER_TABLES))
+    refused = platform.migrate_directly()
+    return History(
+        first,
+        second,
+        after_an_earlier_version,
+        rows_of_a_partition,
+        told,
+        arrived,
+        mended,
+        mended_to,
+        changed,
+        after_changes,
+        refused,
+    )
+
+
+def assert_known(found: Known) -> None:
+    assert found.run.failures == ()  # the comparison of the structure found nothing either
+    assert found.after == found.before
+    assert made_before_rows(found.run) == []
+
+
+def test_a_whole_run_notes_everything(history: History) -> None:
+    assert history.first.failures == ()
+    assert_known(history.second)
+    assert history.rows_of_a_partition == "10"
+
+
+def test_a_whole_run_notes_everything_between_servers_of_one_version(
+    postgres16: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fresh = contextmanager(fresh_database)
+    with fresh(postgres16) as source_url, fresh(postgres16) as target_url:
+        source, target = (Database(postgres16, url) for url in (source_url, target_url))
+        source.psql(WRITTEN_OTHERWISE)
+        for platform in serve(source, target, monkeypatch, tmp_path):
+            assert platform.migrate_directly().failures == ()
+            assert_known(again(platform))
+
+
+def test_what_an_earlier_version_has_noted_still_counts(history: History) -> None:
+    assert_known(history.after_an_earlier_version)
 
 
 @pytest.mark.parametrize("name", [name for _, name in SOMEBODY_ELSES.values()], ids=SOMEBODY_ELSES.keys())
-def test_a_step_does_not_answer_for_what_others_made(altered: Altered, name: str) -> None:
-    assert f"{name}: defined otherwise" in altered.told
+def test_a_step_does_not_answer_for_what_others_made(history: History, name: str) -> None:
+    assert f"{name}: defined otherwise" in history.told
 
 
-def test_the_next_run_makes_what_others_made_as_the_source_has_it(altered: Altered) -> None:
-    assert altered.failures == ()
-    assert altered.again == altered.arrived
+def test_the_next_run_makes_what_others_made_as_the_source_has_it(history: History) -> None:
+    assert history.mended.failures == ()
+    assert history.mended_to == history.arrived
+
+
+def test_expressions_are_known_when_something_else_of_their_table_changes(history: History) -> None:
+    assert history.changed.failures == ()
+    assert_known(history.after_changes)
+
+
+def test_tables_that_somebody_made_otherwise_are_not_taken_for_the_same(history: History) -> None:
+    (told,) = history.refused.failures
+    for said in OTHER_TABLES.values():
+        assert said in told
