@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import dagster as dg
 import pytest
 
+from pg_migration.postgres.errors import ConfigurationError
 from pg_migration_tests.conftest import SHOP, PostgresServer
 from pg_migration_tests.orchestration.conftest import serve
-from pg_migration_tests.orchestration.harness import Database, Platform, Role, Run
+from pg_migration_tests.orchestration.harness import Database, Platform, Role
 
 PASSWORD = "s3same!öpen"
 ENCODED = "s3same%21%C3%B6pen"
@@ -25,27 +26,32 @@ class Guarded:
     platform: Platform
     before: str = field(repr=False)
 
-    def run(self, **config: Any) -> Run:
-        """Migrate, which must fail without touching anything or telling a password."""
-        target = self.platform.target
+    def message(self, **config: Any) -> str:
+        """What the library refuses to migrate for, without touching anything or telling a password."""
+        try:
+            (message,) = self.platform.migrate_directly(**config).failures
+        except ConfigurationError as error:
+            message = str(error)
+        self._assert_nothing_happened(message)
+        return message
+
+    def message_of_a_run(self, **config: Any) -> str:
+        """What the first step of a run of Dagster's says; the summary repeats it and no other step ran."""
         done = self.platform.migrate(**config)
         assert not done.success
-        assert target.dump() == self.before
-        assert PASSWORD not in done.stored
-        assert ENCODED not in done.stored
-        for url in (self.platform.source.url, target.url):
-            assert str(urlsplit(url).password) not in done.stored
-        return done
-
-    def message(self, **config: Any) -> str:
-        """What the first step says; the summary repeats it and no other step ran."""
-        done = self.run(**config)
         assert done.started <= {"source_schema", "summary"}
         message = done.failures["source_schema"]
         assert message in done.failures["summary"]
+        self._assert_nothing_happened(message, done.stored)
+        return message
+
+    def _assert_nothing_happened(self, message: str, stored: str = "") -> None:
+        assert self.platform.target.dump() == self.before
         assert "Traceback" not in message
         assert "psycopg2" not in message
-        return message
+        passwords = [urlsplit(end.url).password for end in (self.platform.source, self.platform.target)]
+        for password in (PASSWORD, ENCODED, *passwords):
+            assert str(password) not in message + stored
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +107,24 @@ def url_of(guarded: Guarded, side: str) -> str:
     return guarded.platform.source.url if side == "source" else guarded.platform.target.url
 
 
-@pytest.mark.parametrize(("side", "value"), [("source", None), ("source", "  "), ("target", "")])
+NOT_SET = [("source", None), ("source", "  "), ("target", "")]
+MALFORMED = {
+    "bracket": ("source", f"postgresql://ann:{PASSWORD}@[::1/shop"),
+    "parameter": ("target", f"postgresql://ann:{PASSWORD}@localhost/shop?colour=red"),
+    "scheme": ("source", f"mysql://ann:{PASSWORD}@localhost/shop"),
+    "key=value": ("target", f"password={PASSWORD} host"),
+    "percent": ("source", "postgresql://ann:100%@localhost/shop"),
+}
+WRONG = [
+    ("host", "nowhere.invalid", "nowhere.invalid"),
+    ("port", "1", "refused"),
+    ("database", "no_such_database", 'database "no_such_database" does not exist'),
+    ("user", "nobody_known", "nobody_known"),
+    ("password", ENCODED, "password authentication failed"),
+]
+
+
+@pytest.mark.parametrize(("side", "value"), NOT_SET)
 def test_url_not_set(guarded: Guarded, side: str, value: str | None) -> None:
     guarded.platform.set(**{variable(side): value})
     message = guarded.message()
@@ -109,33 +132,14 @@ def test_url_not_set(guarded: Guarded, side: str, value: str | None) -> None:
     assert "postgresql://user:password@host:5432/database" in message
 
 
-@pytest.mark.parametrize(
-    ("side", "value"),
-    [
-        ("source", f"postgresql://ann:{PASSWORD}@[::1/shop"),
-        ("target", f"postgresql://ann:{PASSWORD}@localhost/shop?colour=red"),
-        ("source", f"mysql://ann:{PASSWORD}@localhost/shop"),
-        ("target", f"password={PASSWORD} host"),
-        ("source", "postgresql://ann:100%@localhost/shop"),
-    ],
-    ids=["bracket", "parameter", "scheme", "key=value", "percent"],
-)
+@pytest.mark.parametrize(("side", "value"), MALFORMED.values(), ids=MALFORMED.keys())
 def test_malformed_url(guarded: Guarded, side: str, value: str) -> None:
     guarded.platform.set(**{variable(side): value})
     assert f"PG_MIGRATION_{variable(side)} is not a connection string" in guarded.message()
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize(
-    ("part", "value", "said"),
-    [
-        ("host", "nowhere.invalid", "nowhere.invalid"),
-        ("port", "1", "refused"),
-        ("database", "no_such_database", 'database "no_such_database" does not exist'),
-        ("user", "nobody_known", "nobody_known"),
-        ("password", ENCODED, "password authentication failed"),
-    ],
-)
+@pytest.mark.parametrize(("part", "value", "said"), WRONG)
 def test_wrong_address_or_credentials(guarded: Guarded, side: str, part: str, value: str, said: str) -> None:
     url = changed(url_of(guarded, side), **{"password": ENCODED, part: value})
     if part == "database":
@@ -145,6 +149,24 @@ def test_wrong_address_or_credentials(guarded: Guarded, side: str, part: str, va
     assert f"can't connect to the {side} database postgresql://" in message
     assert said in message
     assert "Check host, port, database, user and password" in message
+
+
+@pytest.mark.parametrize(
+    ("side", "value", "said"),
+    [
+        ("source", None, "PG_MIGRATION_SOURCE_URL is not set"),
+        ("target", MALFORMED["parameter"][1], "PG_MIGRATION_TARGET_URL is not a connection string"),
+        ("source", "a wrong password", "password authentication failed"),
+        ("target", "a wrong password", "password authentication failed"),
+    ],
+)
+def test_the_first_step_of_a_run_says_so_and_the_summary_too(
+    guarded: Guarded, side: str, value: str | None, said: str
+) -> None:
+    if value == "a wrong password":
+        value = changed(url_of(guarded, side), password=ENCODED)
+    guarded.platform.set(**{variable(side): value})
+    assert said in guarded.message_of_a_run()
 
 
 def test_schema_missing_in_the_source(guarded: Guarded) -> None:
@@ -276,7 +298,7 @@ def test_configuration_out_of_range(guarded: Guarded, config: dict[str, int], sa
 
 def test_all_that_is_out_of_range_is_told_at_once(guarded: Guarded) -> None:
     said = "chunk_size is -5, but must be at least 1; workers is -1"
-    assert said in guarded.message(chunk_size=-5, workers=-1)
+    assert said in guarded.message_of_a_run(chunk_size=-5, workers=-1)
 
 
 @pytest.mark.parametrize("config", [{"chunk_sise": 5}, {"chunk_size": "many"}, {"exclude_tables": "orders"}])
