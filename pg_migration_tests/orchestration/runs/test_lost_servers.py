@@ -1,9 +1,12 @@
 """Servers that are down when the code location loads, or go away during a run."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
 import dagster as dg
 import pytest
 
-from pg_migration_tests.orchestration.harness import Database, Platform
+from pg_migration_tests.orchestration.harness import Platform, Run
 
 DOWN = "postgresql://ann:sesame@127.0.0.1:1/shop"
 TERMINATE = (
@@ -63,22 +66,37 @@ def test_a_table_that_went_since_the_location_loaded(shop: Platform) -> None:
     assert "public.orders" in str(done.failures)
 
 
-@pytest.fixture(params=["source", "target"])
-def end(request: pytest.FixtureRequest, shop: Platform) -> Database:
-    return {"source": shop.source, "target": shop.target}[request.param]
+CUTS = [(side, step) for step in ("source_schema", "target_ddl", "tables") for side in ("source", "target")]
 
 
-@pytest.mark.parametrize("step", ["source_schema", "target_ddl", "tables"])
-def test_connections_cut_between_steps_fail_the_run_and_its_summary(shop: Platform, end: Database, step: str) -> None:
-    shop.after(step, lambda: end.psql(TERMINATE))
-    done = shop.migrate()
+@pytest.fixture(scope="module")
+def cut(shop_once: Callable[..., Platform]) -> tuple[Platform, Mapping[tuple[str, str], Run]]:
+    """One run after another into one target; each loses its connections to a side after a step, later ones later."""
+    shop = shop_once()
+    runs = {}
+    for side, step in CUTS:
+        end = shop.source if side == "source" else shop.target
+        shop.after(step, partial(end.psql, TERMINATE))
+        runs[side, step] = shop.migrate()
+        shop.after(step, lambda: None)
+    return shop, runs
+
+
+@pytest.mark.parametrize(("side", "step"), CUTS)
+def test_connections_cut_between_steps_fail_the_run_and_its_summary(
+    cut: tuple[Platform, Mapping[tuple[str, str], Run]], side: str, step: str
+) -> None:
+    done = cut[1][side, step]
     if done.success:  # what is left to do may need no connection that is gone
         assert done.passed == {"public/customers": True, "public/orders": True}
     else:
         assert "summary" in done.failures
-        side = "source" if end is shop.source else "target"
         assert f"the connection to the {side} database" in done.failures["summary"]
-        assert shop.migrate_directly().succeeded
+
+
+def test_the_next_run_is_whole(cut: tuple[Platform, Mapping[tuple[str, str], Run]]) -> None:
+    shop, _ = cut
+    assert shop.migrate_directly().failures == ()
     rows = "SELECT * FROM orders ORDER BY id"
     assert shop.target.psql(rows) == shop.source.psql(rows)
     assert shop.target.psql("SELECT conname FROM pg_constraint WHERE contype = 'f'") == "orders_customer_fkey"

@@ -12,10 +12,15 @@ from pg_migration.postgres.connection import lock_waits
 from pg_migration.postgres.connection.lock_waits import Blocker, Watch, shown_statement
 from pg_migration.postgres.ledger.lock import LOCK_KEY
 from pg_migration.postgres.migration import Result
-from pg_migration_tests.orchestration.harness import Database, Platform, Role, Run
+from pg_migration_tests.orchestration.harness import Database, Migrated, Platform, Role, Run
 
 End = Callable[[], None]
 Ended = TypeVar("Ended", Run, Result)
+
+
+@pytest.fixture(scope="module")
+def migration(migrate_once: Callable[..., Migrated]) -> Migrated:
+    return migrate_once()
 
 
 @contextmanager
@@ -63,11 +68,10 @@ def first_wait(caplog: pytest.LogCaptureFixture) -> str:
 
 @pytest.mark.parametrize(("side", "table"), [("target", "orders"), ("source", "orders"), ("source", "customers")])
 def test_a_session_that_has_a_lock(
-    shop: Platform, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, side: str, table: str
+    migrated: Platform, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, side: str, table: str
 ) -> None:
-    assert shop.migrate_directly().succeeded
-    with blocking(getattr(shop, side).url, f"LOCK TABLE {table} /* 'secret' */", "ROLLBACK") as end:
-        run = run_until_told(monkeypatch, shop.migrate_directly, end)
+    with blocking(getattr(migrated, side).url, f"LOCK TABLE {table} /* 'secret' */", "ROLLBACK") as end:
+        run = run_until_told(monkeypatch, migrated.migrate_directly, end)
     assert run.succeeded, run.failures
     said = first_wait(caplog)
     assert said.startswith(f"waiting on the {side}, for a lock (Access")
@@ -78,10 +82,9 @@ def test_a_session_that_has_a_lock(
 
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_a_prepared_transaction(
-    shop: Platform, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, side: str
+    migrated: Platform, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, side: str
 ) -> None:
-    assert shop.migrate_directly().succeeded
-    end: Database = getattr(shop, side)
+    end: Database = getattr(migrated, side)
     monkeypatch.setattr("pg_migration.postgres.migration.prerequisites.LOCK_TIMEOUT", "100ms")
     end.psql("BEGIN; LOCK TABLE orders; PREPARE TRANSACTION 'it''s forgotten'")
 
@@ -89,8 +92,8 @@ def test_a_prepared_transaction(
         end.psql("ROLLBACK PREPARED 'it''s forgotten'")
 
     try:
-        found = shop.run(shop.definitions.resolve_job_def("preflight"), {}) if side == "target" else None
-        run = run_until_told(monkeypatch, shop.migrate_directly, finish)
+        found = migrated.run(migrated.definitions.resolve_job_def("preflight"), {}) if side == "target" else None
+        run = run_until_told(monkeypatch, migrated.migrate_directly, finish)
     except BaseException:
         finish()
         raise
@@ -105,11 +108,10 @@ def test_a_prepared_transaction(
         assert any("ROLLBACK PREPARED 'it''s forgotten';" in line for line in listed)
 
 
-def test_another_migration(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_migration(migrated: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that was started for some tables waits for the target; it says for which run."""
-    assert shop.migrate_directly().succeeded
-    with blocking(shop.target.url, f"SELECT pg_advisory_xact_lock({LOCK_KEY})", "ROLLBACK") as end:
-        run = run_until_told(monkeypatch, lambda: shop.materialize("public/orders"), end)
+    with blocking(migrated.target.url, f"SELECT pg_advisory_xact_lock({LOCK_KEY})", "ROLLBACK") as end:
+        run = run_until_told(monkeypatch, lambda: migrated.materialize("public/orders"), end)
     assert run.success, run.failures
     assert any(
         line.startswith("waiting on the target, for the lock that only one migration into a database has: pid ")
@@ -117,36 +119,34 @@ def test_another_migration(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> N
     )
 
 
-def test_what_is_hidden_from_a_role(shop: Platform, clerk: Role, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_hidden_from_a_role(
+    migrated: Platform, clerk: Role, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Without pg_read_all_stats: the pid at least, and nothing that is None."""
-    shop.source.psql(
+    migrated.source.psql(
         f"GRANT USAGE ON SCHEMA public TO {clerk.name}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {clerk.name};"
         f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {clerk.name}"
     )
-    shop.definitions  # noqa: B018
-    shop.monkeypatch.setenv("PG_MIGRATION_SOURCE_URL", clerk.url(shop.source))
-    with blocking(shop.source.url, "LOCK TABLE orders", "ROLLBACK") as end:
-        run = run_until_told(monkeypatch, shop.migrate, end)
-    assert run.success, run.failures
-    (said, *_) = [line for line in run.warnings if line.startswith("waiting on")]
+    migrated.set(SOURCE_URL=clerk.url(migrated.source))
+    with blocking(migrated.source.url, "LOCK TABLE orders", "ROLLBACK") as end:
+        run = run_until_told(monkeypatch, migrated.migrate_directly, end)
+    assert run.succeeded, run.failures
+    said = first_wait(caplog)
     assert "on public.orders: pid " in said
     assert "(role postgres, their report) is ahead" in said
     assert "None" not in said
 
 
 def test_the_target_is_locked_by_a_role_of_which_nothing_is_known(shop: Platform, clerk: Role) -> None:
-    shop.definitions  # noqa: B018
     shop.target.psql(
         f"SELECT format('GRANT ALL ON DATABASE %I TO {clerk.name}', current_database()) \\gexec\n"
         f"GRANT ALL ON SCHEMA public TO {clerk.name}"
     )
-    shop.monkeypatch.setenv("PG_MIGRATION_TARGET_URL", clerk.url(shop.target))
+    shop.set(TARGET_URL=clerk.url(shop.target))
     shop.monkeypatch.setattr("pg_migration.postgres.ledger.lock.LEAVING_SECONDS", 0.0)
     with blocking(shop.target.url, f"SELECT pg_advisory_lock({LOCK_KEY})", "ROLLBACK"):
-        run = shop.migrate(owners=False, privileges=False)
-    assert "the target database is being written by their report. Wait until it has ended" in "".join(
-        run.failures.values()
-    )
+        (told,) = shop.migrate_directly(owners=False, privileges=False).failures
+    assert "the target database is being written by their report. Wait until it has ended" in told
 
 
 @pytest.mark.parametrize(
