@@ -252,6 +252,7 @@ class Migrated:
     source: Database
     target: Database
     ranges: Mapping[str, Sequence[str]]
+    run: Run | None
     dumped: str = field(repr=False)
 
     @classmethod
@@ -261,15 +262,17 @@ class Migrated:
         The job that makes a table's ranges known as partitions runs only where a configuration cuts tables.
         """
         ranges: dict[str, Sequence[str]] = {}
+        run = None
         if config:
-            assert platform.migrate(**config).success
+            run = platform.migrate(**config)
+            assert run.success, run.failures
             for asset in platform.definitions.resolve_asset_graph().materializable_asset_keys:
                 name = f"pk_ranges/{'.'.join(asset.path)}"
                 ranges[name] = platform.instance.get_dynamic_partitions(name)
         else:
             assert platform.migrate_directly().succeeded
         kept = {name: keys for name, keys in ranges.items() if keys}
-        made = cls(platform.source, platform.target, kept, platform.source.dump())
+        made = cls(platform.source, platform.target, kept, run, platform.source.dump())
         made.target.server.create_database(made._kept, template=made._name)
         return made
 
