@@ -83,7 +83,8 @@ def discover(
         reach: leave out, and name in ``notices``, what the role that this describes can't give; by default nothing.
         own_grants: whether what the role that connects was granted on the schemas counts: in a target that may be what
             lets it work there.
-        brought_from: the source whose objects in this database are of interest (`ddl.origin`).
+        brought_from: the source whose objects in this database are of interest (`ddl.origin`). What is in no schema
+            is not named then: nothing is to be copied from a target.
 
     Returns:
         The catalog. Objects that depend on an excluded table are left out and named in ``notices``.
@@ -181,6 +182,8 @@ def _moved_members(
 def _read_all(connection: Connection, brought_from: str | None) -> Rows:
     queries = dict.fromkeys((*SHARED_QUERIES, *(kind.query for kind in kinds.KINDS)))
     idle = {row["query"] for row in read(connection, "idle_queries")}
+    if brought_from is not None:
+        idle |= {"outside"}
     rows = cast(Rows, {name: [] if name in idle else read(connection, name) for name in queries})
     rows["remembered"] = read(connection, "remembered") if rows["server"][0]["remembers"] else []
     rows["brought"] = []

@@ -16,7 +16,7 @@ from psycopg2 import sql
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import TableName
+from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.catalog.schema_renaming import quote
 from pg_migration.postgres.connection.session_settings import SEARCH_PATH, set_configs
 from pg_migration.postgres.connection.statements import execute, fetch
@@ -53,7 +53,7 @@ class ValuesPath:
     Args:
         schemas: those that the relations are in.
         application: as `application_path`.
-        relation: the one relation.
+        relation: the one relation, if its rows name objects.
         written: rows are written, not read.
     """
 
@@ -63,9 +63,9 @@ class ValuesPath:
     written: bool = False
 
     @classmethod
-    def of(cls, relation: TableName, application: Sequence[str], written: bool = False) -> "ValuesPath":
-        """The path for one relation."""
-        return cls((relation[0],), tuple(application), relation, written)
+    def of(cls, table: Table, name: TableName, application: Sequence[str], written: bool = False) -> "ValuesPath":
+        """The path for one table, or what holds its rows on one side, by its name there."""
+        return cls((name[0],), tuple(application), name if table.names_objects else None, written)
 
     def setting(self) -> sql.Composable:
         """The statement that sets it for the rest of the transaction."""

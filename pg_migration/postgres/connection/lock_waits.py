@@ -18,7 +18,9 @@ from pg_migration.postgres.sql_files import sql_file
 
 MAX_STATEMENT_CHARACTERS = 100
 
-# A look at who waits costs the server less than a millisecond.
+# A look at who waits costs the server less than a millisecond, but the first one of a session ten, and its connection as
+# much again: a run that is over before is spared them.
+FIRST_LOOK_SECONDS = 2.0
 LOOK_SECONDS = 1.0
 # A wait is told of when it has lasted this long, and again each time that it has lasted so many times longer.
 TELL_AFTER_SECONDS = 3.0
@@ -92,9 +94,11 @@ class Watch:
         return told if told and time.monotonic() - at <= seconds else None
 
     def _look_on(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
+        pause = FIRST_LOOK_SECONDS
+        while not self._stopping.wait(pause):
             for end in self._ends():
                 self._look(end)
+            pause = LOOK_SECONDS
 
     def _look(self, end: Endpoint) -> None:
         now = time.monotonic()

@@ -198,7 +198,7 @@ class Planner:
 
     def _fetch_rows(self, table: Table, statement: sql.Composable) -> list[tuple[Any, ...]]:
         """All rows of a query over one of the tables, in which every name is qualified."""
-        return fetch_rows(self.connection, ValuesPath.of(table.key, self.application), statement)
+        return fetch_rows(self.connection, ValuesPath.of(table, table.key, self.application), statement)
 
     def key_column(self, table: Table) -> KeyColumn | None:
         """The leading primary key column, when ranges can be cut on its type."""

@@ -192,7 +192,7 @@ class Worker:
 
     def read(self, table: Table, query: sql.Composable) -> list[tuple[Any, ...]]:
         """All rows of a query over a table of the source, in which every name is qualified."""
-        rows = fetch_rows(self.source(table), ValuesPath.of(table.key, self._context.application({})), query)
+        rows = fetch_rows(self.source(table), ValuesPath.of(table, table.key, self._context.application({})), query)
         self.leave_source(bloated=False)
         return rows
 
@@ -202,7 +202,7 @@ class Worker:
 
     def _target_path(self, table: Table) -> ValuesPath:
         context = self._context
-        return ValuesPath.of(context.destination(table), context.application(context.schemas), written=True)
+        return ValuesPath.of(table, context.destination(table), context.application(context.schemas), written=True)
 
     def _delete(self, plan: TablePlan, piece: RangePlan) -> None:
         name = self._context.target_name(plan.table)
@@ -227,7 +227,7 @@ class Worker:
         copy_out = sql.SQL("COPY (SELECT {} FROM ONLY {} WHERE {}) TO STDOUT ({})")
         copy_in = sql.SQL("COPY {} ({}) FROM STDIN ({}{})")
         source = self.source(table)
-        execute(source, ValuesPath.of(table.key, self._context.application({})).setting())
+        execute(source, ValuesPath.of(table, table.key, self._context.application({})).setting())
         copied = stream(
             source,
             copy_out.format(columns, origin, chunk.predicate, options),

@@ -62,7 +62,7 @@ class Part:
 
     def fetch(self, connection: Connection, statement: sql.Composable) -> list[tuple[Any, ...]]:
         """All rows of a query over the relation, in which every name is qualified."""
-        return fetch_rows(connection, ValuesPath.of(self.name, self.application), statement)
+        return fetch_rows(connection, ValuesPath.of(self.table, self.name, self.application), statement)
 
 
 Question = Callable[[Connection, Part], Answer]

@@ -5,20 +5,30 @@ SELECT kind.query
   FROM (VALUES
       ('access_methods', EXISTS (SELECT FROM pg_am WHERE oid >= 16384)),
       ('aggregates', EXISTS (SELECT FROM pg_proc WHERE oid >= 16384 AND prokind = 'a')),
+      ('base_types', EXISTS (
+          SELECT FROM pg_type WHERE oid >= 16384 AND (typtype = 'b' AND typarray <> 0 OR typtype = 'p'))),
       ('casts', EXISTS (SELECT FROM pg_cast WHERE oid >= 16384)),
       ('collations', EXISTS (SELECT FROM pg_collation WHERE oid >= 16384)),
       ('composites', EXISTS (SELECT FROM pg_class WHERE oid >= 16384 AND relkind = 'c')),
+      ('constraints', EXISTS (SELECT FROM pg_constraint WHERE oid >= 16384 AND conrelid <> 0)),
       ('conversions', EXISTS (SELECT FROM pg_conversion WHERE oid >= 16384)),
       ('default_privileges', EXISTS (SELECT FROM pg_default_acl)),
       ('domain_constraints', EXISTS (SELECT FROM pg_type WHERE oid >= 16384 AND typtype = 'd')),
       ('domains', EXISTS (SELECT FROM pg_type WHERE oid >= 16384 AND typtype = 'd')),
       ('enums', EXISTS (SELECT FROM pg_type WHERE oid >= 16384 AND typtype = 'e')),
       ('extension_configurations', EXISTS (SELECT FROM pg_extension WHERE extconfig IS NOT NULL)),
+      ('extension_dependencies', EXISTS (SELECT FROM pg_depend WHERE deptype = 'x')),
       ('foreign_tables', EXISTS (SELECT FROM pg_foreign_table)),
       ('functions', EXISTS (SELECT FROM pg_proc WHERE oid >= 16384 AND prokind <> 'a')),
       ('identities', EXISTS (SELECT FROM pg_sequence)),
+      -- Those of primary keys are constraints; the same is said of those of TOAST tables.
+      ('indexes', EXISTS (SELECT FROM pg_index WHERE indexrelid >= 16384 AND NOT indisprimary)),
       ('languages', EXISTS (SELECT FROM pg_language WHERE oid >= 16384)),
       ('materialized_views', EXISTS (SELECT FROM pg_class WHERE oid >= 16384 AND relkind = 'm')),
+      ('naming_tables', EXISTS (
+          SELECT FROM pg_attribute
+           WHERE attrelid >= 16384 AND attnum > 0
+             AND (atttypid >= 16384 OR atttypid IN (SELECT oid FROM pg_type WHERE typname ~ '^_?reg')))),
       ('operator_classes', EXISTS (SELECT FROM pg_opclass WHERE oid >= 16384)),
       ('operator_families', EXISTS (SELECT FROM pg_opfamily WHERE oid >= 16384)),
       ('operator_family_members', EXISTS (SELECT FROM pg_opfamily WHERE oid >= 16384)),

@@ -27,5 +27,4 @@ SELECT DISTINCT a.attrelid AS relation
  WHERE c.relkind IN ('r', 'p')
    AND a.attnum > 0
    AND NOT a.attisdropped
-   AND a.attgenerated = ''
    AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))

@@ -74,6 +74,8 @@ def suspend(connection: Connection, tables: Iterable[TableName], keys: bool, unc
         What stayed, for people.
     """
     oids = list(existing(connection, tables).values())
+    if not fetch(connection, _MAY_BE_IN_THE_WAY, (oids,)):
+        return ()
     statement = sql_file("ddl/changes/suspend.sql")
     stayed = []
     for row in fetch(connection, statement, {"tables": oids, "keys": keys, "unchecked": unchecked}):
@@ -104,6 +106,15 @@ _EXISTING = (
     "SELECT s, t, to_regclass(format('%%I.%%I', s, t))::oid FROM unnest(%s::text[], %s::text[]) AS wanted (s, t) "
     "WHERE to_regclass(format('%%I.%%I', s, t)) IS NOT NULL"
 )
+
+# Tables that were made just now have nothing of all this, and to ask for it costs the server more than to copy them.
+_MAY_BE_IN_THE_WAY = """
+SELECT FROM pg_class
+ WHERE oid = ANY (%s::oid[]) AND (relhasindex OR relhastriggers OR relhasrules OR relforcerowsecurity)
+ UNION ALL
+SELECT FROM pg_constraint WHERE contype = 'f' OR NOT convalidated
+ LIMIT 1
+"""
 
 # A trigger or rule is never taken away, only disabled: when it or its table is gone, somebody dropped it, and it stays
 # gone.
