@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 
-from pg_migration.orchestration.dagster_internals import commands, running, storing
+from pg_migration.orchestration.dagster_internals import commands, launching, running, storing
 
 
 def has(owner: object, *names: str) -> bool:
@@ -156,6 +156,11 @@ STORING = {
         ),
     ),
     "ConfigurableClassData": Use("how it was configured, handed on", "as ConfigurableClass"),
+    "EventLogStorage": Use(
+        "the process that stores the first event of a run holds the run's lock",
+        _AS_DAGSTERS,
+        lambda: takes(storing.EventLogStorage.store_event, "event") and has(storing.EventLogStorage, "has_instance"),
+    ),
     "DagsterSqliteStorage": Use(
         "Dagster's records in SQLite, with our event log in the place of its own",
         _AS_DAGSTERS,
@@ -205,7 +210,21 @@ def _telemetry_is_off() -> bool:
         return bool(instance.get_settings("telemetry") == {"enabled": False} and not instance.telemetry_enabled)
 
 
-PLACES = {running: RUNNING, storing: STORING, commands: COMMANDS}
+_AS_LAUNCHERS = "see what Dagster's monitoring of runs asks of a launcher"
+
+LAUNCHING = {
+    "CheckRunHealthResult": Use(
+        "our launcher says that the process of a run is gone",
+        _AS_LAUNCHERS,
+        lambda: (
+            takes(dg.DefaultRunLauncher.check_run_worker_health, "run")
+            and has(dg.DefaultRunLauncher, "supports_check_run_worker_health")
+        ),
+    ),
+    "WorkerStatus": Use("the same", _AS_LAUNCHERS, lambda: has(launching.WorkerStatus, "RUNNING", "FAILED")),
+}
+
+PLACES = {running: RUNNING, storing: STORING, commands: COMMANDS, launching: LAUNCHING}
 
 
 @pytest.mark.parametrize("module", PLACES, ids=lambda module: module.__name__.rpartition(".")[2])

@@ -332,14 +332,27 @@ def test_docker_compose_accepts_the_file(tmp_path: Path) -> None:
 
 
 @contextmanager
-def process(command: list[str], variables: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a program of this Python's environment for as long as the block; the end by SIGTERM must be orderly."""
+def process(
+    command: list[str], variables: Mapping[str, str], log: Path, killed: bool = False
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a program of this Python's environment for as long as the block; the end by SIGTERM must be orderly.
+
+    ``killed``: it dies with all processes that it has started, as in a container.
+    """
     program = Path(sys.executable).parent / command[0]
-    with log.open("wb") as output:
-        child = subprocess.Popen([program, *command[1:]], env={**os.environ, **variables}, stdout=output, stderr=output)
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            [program, *command[1:]],
+            env={**os.environ, **variables},
+            stdout=output,
+            stderr=output,
+            start_new_session=killed,
+        )
     try:
         yield child
         assert child.poll() is None, log.read_text()
+        if killed:
+            os.killpg(child.pid, signal.SIGKILL)
     finally:
         child.send_signal(signal.SIGTERM)
         try:
@@ -396,11 +409,11 @@ class Deployment:
         return [word.replace(":3000/", f":{self.ports['3000']}/") for word in words]
 
     @contextmanager
-    def service(self, name: str, programs: Path) -> Iterator[None]:
-        """A service, healthy; ``programs`` are those that look whether it is."""
+    def service(self, name: str, programs: Path, killed: bool = False) -> Iterator[None]:
+        """A service, healthy; ``programs`` are those that look whether it is. ``killed``: as `process` has it."""
         command = self.here(shlex.split(SERVICES[name]["command"]))
         log = self.folder / f"{name}.log"
-        with process(command, self.variables_of(name), log) as child:
+        with process(command, self.variables_of(name), log, killed) as child:
             wait_for(f"health of {name}", lambda: child.poll() is not None or self.is_healthy(name, programs), log)
             yield
 
@@ -504,4 +517,47 @@ def test_runs_go_through_webserver_daemon_and_code_location(
         first, second = sorted(outcomes(), key=lambda run: float(run["startTime"]))
     assert [first["status"], second["status"]] == ["SUCCESS", "SUCCESS"]
     assert first["endTime"] <= second["startTime"]
+    assert deployment.postgres.psql(target_db, "SELECT sum(id) FROM answers") == "85\n"
+
+
+SLOW = """
+CREATE TABLE naps (seconds int);
+CREATE MATERIALIZED VIEW slept AS SELECT pg_sleep(seconds)::text FROM naps;
+INSERT INTO naps VALUES (600);
+"""
+ALL_RUNS = "{runsOrError {... on Runs {results {runId jobName status}}}}"
+
+
+@pytest.mark.deployment
+def test_a_run_that_dies_with_its_container_fails_and_is_started_again(
+    deployment: Deployment, postgres16: PostgresServer, programs: Path, source_db: str, target_db: str
+) -> None:
+    postgres16.psql(source_db, SLOW)
+    log = deployment.folder / "daemon.log"
+
+    def statuses() -> list[str]:
+        return [run["status"] for run in deployment.ask(ALL_RUNS)["runsOrError"]["results"]]
+
+    def asleep() -> bool:
+        found = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+        return deployment.postgres.psql(target_db, found) == "1\n"
+
+    with ExitStack() as stack:
+        with deployment.service("code-location", programs, killed=True):
+            for name in ("webserver", "daemon"):
+                stack.enter_context(deployment.service(name, programs))
+            (repository,) = deployment.ask("{repositoriesOrError {... on RepositoryConnection {nodes {name}}}}")[
+                "repositoriesOrError"
+            ]["nodes"]
+            selector = {
+                "repositoryLocationName": "pg_migration",
+                "repositoryName": repository["name"],
+                "jobName": "migrate",
+            }
+            deployment.ask(LAUNCH, selector=selector)
+            wait_for("the run that sleeps", asleep, log)
+            assert statuses() == ["STARTED"]
+        postgres16.psql(source_db, "TRUNCATE naps")
+        with deployment.service("code-location", programs):
+            wait_for("another run", lambda: sorted(statuses()) == ["FAILURE", "SUCCESS"], log)
     assert deployment.postgres.psql(target_db, "SELECT sum(id) FROM answers") == "85\n"

@@ -9,13 +9,15 @@ can be read by either.
 import os
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import sqlalchemy
-from dagster import EventLogEntry
+from dagster import DagsterEventType, EventLogEntry
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from dagster_postgres.utils import create_pg_engine
 from sqlalchemy.engine import Connection, Engine
@@ -26,15 +28,39 @@ from pg_migration.orchestration.dagster_internals.storing import (
     SQLITE_BUSY_TIMEOUT_SECONDS,
     ConfigurableClassData,
     DagsterSqliteStorage,
+    EventLogStorage,
     SqliteEventLogStorage,
 )
+from pg_migration.orchestration.storage.run_locks import AdvisoryLocks, FileLocks, RunLocks
 
 # Dagster reads this variable. Unset, it writes one by one what is planned when a run is made: three events a table.
 BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 BATCH_SIZE = "1000"
 
+# Of a run whose process is known to hold its lock for as long as it lives.
+HOLDS_LOCK_TAG = "pg_migration/holds_lock"
+ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
+
 # Databases of single runs that are kept open beside the index: one is written, others are looked at.
 MAX_SHARDS = 8
+
+
+class LockingEventLog(EventLogStorage, ABC):
+    """An event log whose process holds the lock of each run that it executes."""
+
+    @property
+    @abstractmethod
+    def run_locks(self) -> RunLocks:
+        """The locks of this instance's runs."""
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event; the first of a run takes its lock, the last lets it go."""
+        kind = event.dagster_event_type
+        if kind is DagsterEventType.RUN_START and self.run_locks.hold(event.run_id) and self.has_instance:
+            self._instance.add_run_tags(event.run_id, {HOLDS_LOCK_TAG: "true"})
+        super().store_event(event)  # type: ignore[safe-super]  # it is mixed into the storages, which have it
+        if kind in ENDS:
+            self.run_locks.release(event.run_id)
 
 
 @dataclass
@@ -46,7 +72,7 @@ class _Shard:
     open: Connection | None = None
 
 
-class KeptSqliteEventLog(SqliteEventLogStorage):
+class KeptSqliteEventLog(LockingEventLog, SqliteEventLogStorage):
     """Dagster's event log in SQLite, with one open connection for each of the files used last."""
 
     def __init__(self, base_dir: str) -> None:
@@ -54,8 +80,14 @@ class KeptSqliteEventLog(SqliteEventLogStorage):
         self._tables_seen: set[str] = set()
         self._columns_seen: set[str] = set()
         self._shards_lock = threading.RLock()
+        self._run_locks = FileLocks(Path(base_dir) / "running")
         super().__init__(base_dir)
         self._finalizer = weakref.finalize(self, _close, self._shards)
+
+    @property
+    def run_locks(self) -> RunLocks:
+        """Files beside the records."""
+        return self._run_locks
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
@@ -146,10 +178,11 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-class KeptPostgresEventLog(PostgresEventLogStorage):
+class KeptPostgresEventLog(LockingEventLog, PostgresEventLogStorage):
     """Dagster's event log in PostgreSQL, with a connection that stays open."""
 
     def __init__(self, postgres_url: str) -> None:
+        self._run_locks = AdvisoryLocks(postgres_url)
         super().__init__(postgres_url)
         self._engine = create_pg_engine(
             postgres_url,
@@ -159,6 +192,11 @@ class KeptPostgresEventLog(PostgresEventLogStorage):
             pool_recycle=600,
             pool_pre_ping=True,
         )
+
+    @property
+    def run_locks(self) -> RunLocks:
+        """In the database that has the records."""
+        return self._run_locks
 
 
 class KeptSqliteStorage(DagsterSqliteStorage):

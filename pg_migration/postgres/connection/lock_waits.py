@@ -18,8 +18,8 @@ from pg_migration.postgres.sql_files import sql_file
 
 MAX_STATEMENT_CHARACTERS = 100
 
-# A look at who waits costs the server less than a millisecond, but the first one of a session ten, and its connection as
-# much again: a run that is over before is spared them.
+# A look at who waits costs the server less than a millisecond, but the first one of a session ten, and its connection
+# as much again: a run that is over before is spared them.
 FIRST_LOOK_SECONDS = 2.0
 LOOK_SECONDS = 1.0
 # A wait is told of when it has lasted this long, and again each time that it has lasted so many times longer.
