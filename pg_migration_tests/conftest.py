@@ -11,11 +11,13 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
+from typing import Any
 
 import psycopg2
 import pytest
@@ -43,6 +45,8 @@ SETTINGS = {
     "wal_level": "logical",
 }
 POSTGRES_15 = servers.Installation(Path("/usr/lib/postgresql/15/bin"))
+
+PROGRAMS = pytest.StashKey[Path]()
 
 SHARED_MEMORY = Path("/dev/shm")
 MEMORY_NEEDED = 4 * 1024**3
@@ -258,11 +262,27 @@ def target_db(postgres18: PostgresServer) -> Iterator[str]:
     yield from fresh_database(postgres18)
 
 
+def programs_of(config: pytest.Config) -> Path:
+    """Programs of Dagster's and ours, forked off one which has imported what they import: one for all processes."""
+    if PROGRAMS not in config.stash:
+        with ExitStack() as stack:
+            folder = stack.enter_context(TemporaryDirectory(prefix="programs-"))  # pytest's may be too long for sockets
+            config.stash[PROGRAMS] = stack.enter_context(contextmanager(forking)(Path(folder)))
+            config.add_cleanup(stack.pop_all().close)
+    return config.stash[PROGRAMS]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process that runs tests where the programs are."""
+    node.workerinput["programs"] = str(programs_of(node.config))
+
+
 @pytest.fixture(scope="session")
-def programs() -> Iterator[Path]:
-    """A folder with programs of Dagster's and ours, forked off one which has imported what they import."""
-    with TemporaryDirectory(prefix="programs-") as folder:  # pytest's own names may be too long for a socket
-        yield from forking(Path(folder))
+def programs(pytestconfig: pytest.Config) -> Path:
+    """A folder with programs of Dagster's and ours, whose start takes no time."""
+    told: Mapping[str, str] = getattr(pytestconfig, "workerinput", {})
+    return Path(told["programs"]) if told else programs_of(pytestconfig)
 
 
 @pytest.fixture(scope="session")

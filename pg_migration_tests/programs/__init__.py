@@ -1,9 +1,9 @@
 """The console scripts of this environment, without the seconds that each of them spends on imports.
 
-A server has imported what they import. It forks for each command, and the child runs the script as Python would: with
-the caller's arguments, environment, folder and streams, to the interpreter's end. A folder holds programs of the same
-names, which hand over what they were called with, pass on signals, and end as the child ended. A test of what the start
-itself does takes the scripts.
+A server imports what they import, when it is first called. It forks for each command, and the child runs the script as
+Python would: with the caller's arguments, environment, folder and streams. A folder holds programs of the same names,
+which hand over what they were called with, pass on signals, and end as the child ended. A test of what the start itself
+does takes the scripts.
 """
 
 import os

@@ -1,5 +1,6 @@
 """Forks a process for each program that a client wants to run: server.py NUMBER OF THE SOCKET. Ends with its input."""
 
+import atexit
 import gc
 import importlib
 import os
@@ -8,12 +9,9 @@ import select
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 from typing import TextIO, cast
-
-import psutil
-
-from pg_migration_tests.revisions import remember
 
 IMPORTED = (
     "dagster._cli",
@@ -31,6 +29,7 @@ IMPORTED = (
     "pg_migration.cli.report",
     "pg_migration.cli.run",
     "pg_migration.definitions",
+    "psutil",
     "rich.progress",
 )
 FORGOTTEN = ("pg_migration.cli", "pg_migration.definitions", "pg_migration.orchestration")
@@ -41,23 +40,27 @@ def prepare() -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     for name in IMPORTED:
         importlib.import_module(name)
-    remember()
+    importlib.import_module("pg_migration_tests.revisions").remember()
     with sys.modules["dagster"].DagsterInstance.ephemeral():
         pass
     for name in [name for name in sys.modules if name.startswith(FORGOTTEN)]:
         del sys.modules[name]
-    assert psutil.Process().num_threads() == 1, "a fork would lack the other threads"
+    assert sys.modules["psutil"].Process().num_threads() == 1, "a fork would lack the other threads"
     gc.collect()
     gc.freeze()
 
 
 def wait(listening: socket.socket) -> bool:
-    """Wait for clients. True in a process that is to run a program, false in the server at its end."""
+    """Wait for clients, and prepare for the first. True in a process that is to run a program, false at the end."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    prepared = False
     while True:
         ready, _, _ = select.select([listening, sys.stdin], [], [])
         if sys.stdin in ready:
             return False
+        if not prepared:
+            prepare()
+            prepared = True
         client, _ = listening.accept()
         if os.fork() == 0:
             listening.close()
@@ -120,9 +123,29 @@ def stream(number: int, mode: str, errors: str) -> TextIO:
     return cast(TextIO, made)
 
 
+def run(script: str) -> None:
+    """Run a script as Python does.
+
+    It does not take the modules apart after that, which for all that the server has imported takes as long as a short
+    command. Whatever is not as usual at the end is left to Python.
+    """
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as ended:
+        if not isinstance(ended.code, int):
+            raise
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        try:
+            for stream in filter(None, (sys.stdout, sys.stderr)):
+                stream.flush()
+        except (OSError, ValueError):
+            raise ended from None
+        os._exit(ended.code & 0xFF)
+
+
 if __name__ == "__main__":
-    prepare()
     with socket.socket(fileno=int(sys.argv[1])) as listening:
         called = wait(listening)
     if called:
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        run(sys.argv[0])
