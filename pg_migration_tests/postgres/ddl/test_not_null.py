@@ -6,7 +6,7 @@ import pytest
 
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.ddl.round_trip import Migrated, Pair, assert_nothing_to_do, migrate, pair_of
-from pg_migration_tests.postgres.ddl.together import verdicts
+from pg_migration_tests.postgres.ddl.together import Before, verdicts
 
 HELPERS = """
     CREATE FUNCTION ok(text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 IS NOT NULL';
@@ -95,11 +95,16 @@ def assert_constraints_arrive(pair: Pair, schemas: Mapping[str, str]) -> None:
     assert_nothing_to_do(pair, done.source)
 
 
+LATER = {case: ddl for case, ddl in TAKEN.items() if not case.startswith("domain")}
+
+
 @pytest.fixture(scope="module")
 def taken(postgres16: PostgresServer, postgres18: PostgresServer) -> Mapping[str, str]:
-    """What is wrong with each case where the name is taken."""
-    cases = {case: [HELPERS + ddl] for case, ddl in TAKEN.items()}
-    return verdicts(postgres16, postgres18, cases, assert_constraints_arrive)
+    """What is wrong with each case where the name is taken, at once or after a first migration."""
+    cases = {case: [Before(""), HELPERS + ddl] for case, ddl in TAKEN.items()}
+    before = Before("CREATE TABLE other (a int NOT NULL);" + HELPERS)
+    later = {f"later: {case}": [before, ddl] for case, ddl in LATER.items()}
+    return verdicts(postgres16, postgres18, cases | later, assert_constraints_arrive)
 
 
 @pytest.mark.parametrize("case", TAKEN)
@@ -107,19 +112,9 @@ def test_another_constraint_has_the_name(taken: Mapping[str, str], case: str) ->
     assert not taken[case], taken[case]
 
 
-LATER = {case: ddl for case, ddl in TAKEN.items() if not case.startswith("domain")}
-
-
-@pytest.fixture(scope="module")
-def taken_later(postgres16: PostgresServer, postgres18: PostgresServer) -> Mapping[str, str]:
-    """What is wrong with each case where the name is taken after a first migration."""
-    cases = {case: ["CREATE TABLE other (a int NOT NULL);" + HELPERS, ddl] for case, ddl in LATER.items()}
-    return verdicts(postgres16, postgres18, cases, assert_constraints_arrive)
-
-
 @pytest.mark.parametrize("case", LATER)
-def test_the_name_is_taken_later(taken_later: Mapping[str, str], case: str) -> None:
-    assert not taken_later[case], taken_later[case]
+def test_the_name_is_taken_later(taken: Mapping[str, str], case: str) -> None:
+    assert not taken[f"later: {case}"], taken[f"later: {case}"]
 
 
 # Children may allow NULL where a parent does not.

@@ -1,7 +1,8 @@
 """Targets that hold something already."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import dataclass, replace
 
 import psycopg2
 import pytest
@@ -17,9 +18,10 @@ from pg_migration_tests.postgres.ddl.round_trip import (
     assert_same_dump,
     describe,
     migrate,
+    pair_of,
     session,
 )
-from pg_migration_tests.postgres.ddl.together import InTarget, verdicts
+from pg_migration_tests.postgres.ddl.together import Before, InTarget, verdicts
 
 DDL = """
     CREATE TYPE mood AS ENUM ('a', 'b');
@@ -53,23 +55,17 @@ DRIFTS = {
     "nullability": "ALTER TABLE t ALTER r SET NOT NULL",
     "key": "ALTER TABLE r DROP CONSTRAINT r_pkey CASCADE",
 }
+# What is done in the target, and what is told; each has a schema of its own.
 CONFLICTS = {
-    "column missing": ("ALTER TABLE r DROP COLUMN id CASCADE", "public.r: column id is missing in the target"),
-    "column added": ("ALTER TABLE r ADD x int", "public.r: column x is in the target only"),
+    "column missing": ("ALTER TABLE r DROP COLUMN id CASCADE", "{}.r: column id is missing in the target"),
+    "column added": ("ALTER TABLE r ADD x int", "{}.r: column x is in the target only"),
     "type": (
         "ALTER TABLE t DROP n CASCADE; ALTER TABLE t DROP IF EXISTS g; ALTER TABLE t ADD n bigint",
-        "public.t: column n: type is integer in the source and bigint in the target",
+        "{}.t: column n: type is integer in the source and bigint in the target",
     ),
-    "enum used": ("ALTER TYPE mood ADD VALUE 'c'", "type public.mood, used by public.t, is defined otherwise"),
+    "enum used": ("ALTER TYPE mood ADD VALUE 'c'", "type {0}.mood, used by {0}.t, is defined otherwise"),
 }
-
-
-@pytest.fixture
-def copied(newest: Pair) -> Pair:
-    newest.load(DDL)
-    assert migrate(newest).failures == []
-    newest.prepare(ROWS)
-    return newest
+SCHEMAS = {case: f"case_{number}" for number, case in enumerate(CONFLICTS)}
 
 
 COUNTS = """
@@ -87,7 +83,7 @@ def assert_rows_stay(pair: Pair, schemas: Mapping[str, str]) -> None:
 @pytest.fixture(scope="module")
 def mended(postgres18: PostgresServer) -> Mapping[str, str]:
     """What is wrong with each drift."""
-    cases = {drift: [DDL, InTarget(ROWS + statements)] for drift, statements in DRIFTS.items()}
+    cases = {drift: [Before(DDL), InTarget(ROWS + statements)] for drift, statements in DRIFTS.items()}
     return verdicts(postgres18, postgres18, cases, assert_rows_stay)
 
 
@@ -96,22 +92,58 @@ def test_a_kept_table_is_mended_with_its_rows(mended: Mapping[str, str], drift: 
     assert not mended[drift], mended[drift]
 
 
-@pytest.mark.parametrize(("drift", "told"), CONFLICTS.values(), ids=CONFLICTS.keys())
-def test_other_columns_stop_before_anything_is_changed(copied: Pair, drift: str, told: str) -> None:
+@dataclass(frozen=True)
+class Stopped:
+    """What a run said that stopped, whether the target was as before, and what was there when all was made anew."""
+
+    told: str
+    untouched: bool
+    anew: str
+
+
+@pytest.fixture(scope="module")
+def stopped(postgres18: PostgresServer) -> Mapping[str, Stopped]:
+    """A target that has each of the conflicts, each in a schema of its own."""
+    names = {schema: schema for schema in SCHEMAS.values()}
+
+    def in_each(ddl: Mapping[str, str]) -> str:
+        return "".join(f"SET search_path = {SCHEMAS[case]}; {ddl[case]};\n" for case in CONFLICTS)
+
+    def everywhere(ddl: str) -> str:
+        return in_each(dict.fromkeys(CONFLICTS, ddl))
+
+    with closing(pair_of(postgres18, postgres18)) as pairs:
+        pair = next(pairs)
+        pair.load("".join(f"CREATE SCHEMA {schema};" for schema in names) + everywhere(DDL))
+        assert migrate(pair, names).failures == []
+        pair.prepare(everywhere(ROWS) + in_each({case: drift for case, (drift, _) in CONFLICTS.items()}))
+        told = {}
+        before = pair.target.dump_schema(pair.target_url)
+        for case, schema in SCHEMAS.items():
+            with pytest.raises(StructureConflict) as caught:
+                migrate(pair, {schema: schema})
+            told[case] = str(caught.value)
+        untouched = pair.target.dump_schema(pair.target_url) == before
+        pair.prepare(everywhere("CREATE VIEW theirs AS SELECT * FROM t; CREATE TABLE other ()"))
+        assert migrate(pair, names, drop_existing=True).failures == []
+        anew = pair.query(everywhere("SELECT to_regclass('theirs') IS NULL, to_regclass('other') IS NOT NULL"))
+        pair.prepare(everywhere("DROP TABLE other"))
+        assert_same_dump(pair, names)
+        return {
+            case: Stopped(told[case], untouched, there)
+            for case, there in zip(CONFLICTS, anew.splitlines(), strict=True)
+        }
+
+
+@pytest.mark.parametrize("case", CONFLICTS)
+def test_other_columns_stop_before_anything_is_changed(stopped: Mapping[str, Stopped], case: str) -> None:
     """Unless everything is to be made anew."""
-    copied.prepare(drift)
-    before = copied.target.dump_schema(copied.target_url)
-    with pytest.raises(StructureConflict) as caught:
-        migrate(copied)
-    assert told in str(caught.value)
-    assert "drop_existing_tables: true" in str(caught.value)
-    assert copied.target.dump_schema(copied.target_url) == before
-    copied.prepare("CREATE VIEW theirs AS SELECT * FROM t; CREATE TABLE other ()")
-    assert migrate(copied, drop_existing=True).failures == []
+    told = stopped[case].told
+    assert CONFLICTS[case][1].format(SCHEMAS[case]) in told
+    assert "drop_existing_tables: true" in told
+    assert stopped[case].untouched
     # What the source does not have stays, unless it leant on what was dropped.
-    assert copied.query("SELECT to_regclass('theirs') IS NULL, to_regclass('other') IS NOT NULL") == "t|t"
-    copied.prepare("DROP TABLE other")
-    assert_same_dump(copied)
+    assert stopped[case].anew == "t|t"
 
 
 def test_a_failing_object_costs_only_what_needs_it(upgrade: Pair) -> None:
@@ -134,9 +166,10 @@ def test_a_failing_object_costs_only_what_needs_it(upgrade: Pair) -> None:
     assert again[0].skipped_because
 
 
-def test_missing_speaks_of_one_phase(copied: Pair) -> None:
-    copied.prepare("DROP INDEX i; DROP VIEW w")
-    source, target = describe(copied.source_url), describe(copied.target_url)
+def test_missing_speaks_of_one_phase(newest: Pair) -> None:
+    newest.load(DDL)
+    newest.prepare(DDL + "DROP INDEX i; DROP VIEW w")
+    source, target = describe(newest.source_url), describe(newest.target_url)
     assert [item.name for item in missing(source, target, Phase.KEYS)] == ["i"]
     assert [item.name for item in missing(source, target)][:2] == ["i", "w"]
 
