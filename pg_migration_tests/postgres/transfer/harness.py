@@ -326,7 +326,7 @@ class Pair:
                 return self._result(
                     catalog, plans, events, [], suspend.restore(writer, suspend.EVERYTHING, names).failures
                 )
-            there = discover(writer, self._target_schemas(writer))
+            # Keys alone were made since: nothing of a later phase was.
             rest = [o for o in missing(catalog, there) if o.phase in (Phase.FOREIGN_KEYS, Phase.POST_DATA)]
             done += apply(writer, rest, [o for o in done if not o.made])
             left = suspend.restore(writer, suspend.EVERYTHING).failures
