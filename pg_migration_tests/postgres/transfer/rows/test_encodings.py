@@ -7,12 +7,12 @@ import pytest
 
 from pg_migration.devtools import servers
 from pg_migration.postgres.connection.endpoint import Side
-from pg_migration.postgres.planning.options import LoadSettings
+from pg_migration.postgres.migration import Result
 from pg_migration_tests.conftest import DUMP_HEADER, PostgresServer
 from pg_migration_tests.postgres.transfer.harness import Database, Pair
 
-BYTES = "SELECT encode(convert_to(v, getdatabaseencoding()), 'hex') FROM t ORDER BY id"
-CHARACTERS = "SELECT v FROM t ORDER BY id"
+BYTES = "SELECT encode(convert_to(v, getdatabaseencoding()), 'hex') FROM {} ORDER BY id"
+CHARACTERS = "SELECT v FROM {} ORDER BY id"
 
 
 @pytest.fixture
@@ -32,79 +32,120 @@ def encoded(
         database.server.drop_database(database.url)
 
 
-def fill(pair: Pair, encoding: str, *values: bytes) -> None:
-    """A table with these bytes, and names that are not ASCII."""
+def fill(pair: Pair, encoding: str, name: str, *values: bytes) -> None:
+    """Tables with these bytes, one of which names a type and so never travels in binary; and a name for some things."""
     rows = ", ".join(f"({n}, convert_from('\\x{v.hex()}', '{encoding}'))" for n, v in enumerate(values))
     pair.source.psql(
-        'SET client_encoding = UTF8; CREATE TABLE t (id int PRIMARY KEY, v text, "größe" text);'
+        f'SET client_encoding = UTF8; CREATE TABLE t (id int PRIMARY KEY, v text, "{name}" text);'
         f"INSERT INTO t (id, v) VALUES {rows};"
-        'CREATE TABLE "Grüße" (v text); INSERT INTO "Grüße" SELECT v FROM t;'
+        "CREATE TABLE as_text AS SELECT id, v, 'int'::regtype AS type FROM t;"
+        f'CREATE TABLE "of {name}" (v text); INSERT INTO "of {name}" SELECT v FROM t;'
     )
 
 
-# One load after the other, over the same tables.
-FORMATS = (LoadSettings(copy_format="auto"), LoadSettings(copy_format="text"))
+def check_filled(pair: Pair, done: Result, name: str, bytes_stay: bool) -> None:
+    """The tables of `fill` are the same: where bytes stay as they are, all of them travel as text."""
+    plans = {loaded.plan.table.name: loaded.plan for loaded in done.outcomes.loaded.values()}
+    assert (plans["t"].binary, plans["as_text"].binary) == (not bytes_stay, False)
+    for table in ("t", "as_text"):
+        query = (BYTES if bytes_stay else CHARACTERS).format(table)
+        assert pair.target.rows(query) == pair.source.rows(query)
+    counted = f'SELECT count(*) FROM "of {name}"'
+    assert pair.target.rows(counted) == pair.source.rows(counted) != [(0,)]
 
 
-@pytest.mark.parametrize("encoded", [("SQL_ASCII", "SQL_ASCII")], indirect=True)
-def test_bytes_of_no_encoding(encoded: Pair) -> None:
-    values = (b"\xff\xfe", b"caf\xe9", "漢字".encode(), b"\\N", bytes(range(1, 256)))
-    fill(encoded, "SQL_ASCII", *values)
-    for settings in FORMATS:
-        loaded = encoded.load(settings)
-        assert not loaded.failed
-        assert not loaded.problems
-        assert encoded.target.rows(BYTES) == encoded.source.rows(BYTES)
-        assert encoded.target.rows('SELECT count(*) FROM "Grüße"') == [(5,)]
-
-
-@pytest.mark.parametrize("encoded", [("LATIN1", "LATIN1"), ("WIN1252", "WIN1252")], indirect=True)
-def test_one_encoding_on_both_sides(encoded: Pair) -> None:
-    encoding = encoded.source.rows("SHOW server_encoding")[0][0]
-    fill(encoded, encoding, b"caf\xe9", b"\xe4\xf6\xfc\xdf", bytes(range(1, 128)))
+LATIN = (b"caf\xe9", b"\xe4\xf6\xfc\xdf", bytes(range(1, 128)))
+# The encodings of both sides, bytes of the first, and a text that is in names, labels, comments and keys.
+ARRIVING = {
+    ("LATIN1", "LATIN1"): (LATIN, "café"),
     # A byte that WIN1252 stores but no other encoding has.
-    encoded.source.psql(f"INSERT INTO t (id, v) VALUES (100, convert_from(decode('81', 'hex'), '{encoding}'))")
-    for settings in FORMATS:
-        loaded = encoded.load(settings)
-        assert not loaded.failed
-        assert encoded.target.rows(BYTES) == encoded.source.rows(BYTES)
-        assert encoded.target.rows('SELECT v FROM "Grüße" LIMIT 1') == [("café",)]
+    ("WIN1252", "WIN1252"): ((*LATIN, b"\x81"), "„€“"),
+    ("EUC_JP", "EUC_JP"): (("漢字".encode("euc_jp"), b"a"), "漢字"),
+    ("EUC_KR", "EUC_KR"): (("한국".encode("euc_kr"), b"a"), "한국"),
+    ("LATIN1", "UTF8"): (LATIN, "café"),
+    ("WIN1252", "UTF8"): ((*LATIN, b"\x80"), "„€“"),
+    ("EUC_JP", "UTF8"): (("漢字".encode("euc_jp"), b"a"), "漢字"),
+    ("EUC_KR", "UTF8"): (("한국".encode("euc_kr"), b"a"), "한국"),
+}
+# Of one encoding, of another, of one byte a character and of several.
+REPAIRED = [("WIN1252", "WIN1252"), ("EUC_JP", "EUC_JP"), ("EUC_KR", "UTF8")]
 
 
-@pytest.mark.parametrize("encoded", [("LATIN1", "UTF8"), ("EUC_JP", "UTF8"), ("UTF8", "LATIN1")], indirect=True)
-def test_another_encoding(encoded: Pair) -> None:
+def migrate(pair: Pair, encodings: tuple[str, str]) -> str:
+    """Migrate what is in ARRIVING; the text that is in names and keys."""
+    values, text = ARRIVING[encodings]
+    fill(pair, encodings[0], text, *values)
+    pair.source.psql(
+        f"""
+        SET client_encoding = UTF8; COMMENT ON SCHEMA public IS '{text}';
+        CREATE TYPE "{text}" AS ENUM ('{text}', 'b');
+        CREATE TABLE "t{text}" ("k{text}" text PRIMARY KEY, v text DEFAULT '{text}', e "{text}" DEFAULT '{text}');
+        INSERT INTO "t{text}" SELECT '{text}' || n FROM generate_series(1, 500) n;
+        COMMENT ON TABLE "t{text}" IS '{text}';
+        """
+    )
+    done = pair.migrate()
+    assert done.succeeded, done.failures
+    check_filled(pair, done, text, bytes_stay=encodings[0] == encodings[1])
+    return text
+
+
+def check_keyed(pair: Pair, text: str) -> None:
+    assert pair.target.rows(f"SELECT count(*) FROM \"t{text}\" WHERE v = '{text}' AND e = '{text}'") == [(500,)]
+    commented = f"SELECT obj_description('\"t{text}\"'::regclass), obj_description('public'::regnamespace)"
+    assert pair.target.rows(commented) == [(text, text)]
+
+
+@pytest.mark.parametrize(
+    ("encoded", "encodings"),
+    [(encodings, encodings) for encodings in ARRIVING if encodings not in REPAIRED],
+    indirect=["encoded"],
+)
+def test_bytes_or_characters_arrive(encoded: Pair, encodings: tuple[str, str]) -> None:
+    check_keyed(encoded, migrate(encoded, encodings))
+
+
+@pytest.mark.parametrize(("encoded", "encodings"), [(one, one) for one in REPAIRED], indirect=["encoded"])
+def test_names_keys_and_checks(encoded: Pair, encodings: tuple[str, str]) -> None:
     pair = encoded
-    (((ours,),), ((theirs,),)) = (end.rows("SHOW server_encoding") for end in (pair.source, pair.target))
-    if ours == "EUC_JP":
-        pair.source.psql(
-            "SET client_encoding = UTF8; CREATE TABLE t (id int, v text); INSERT INTO t VALUES (1, '漢字'), (2, 'a');"
-        )
-    else:
-        fill(pair, "LATIN1", b"caf\xe9", b"\xe4\xf6\xfc\xdf", bytes(range(1, 128)))
-        pair.target.schema = "schön"
-    if theirs == "LATIN1":
-        pair.source.psql("CREATE TABLE lacking (id int, v text); INSERT INTO lacking VALUES (1, 'a'), (2, '漢');")
-    for settings in FORMATS:
-        loaded = pair.load(settings)
-        assert pair.target.rows(CHARACTERS) == pair.source.rows(CHARACTERS)
-        # What the target has no character for is not there.
-        assert set(loaded.failed) == ({"lacking"} if theirs == "LATIN1" else set())
-        for error in loaded.failed.values():
-            assert 'has no equivalent in encoding "LATIN1"' in error
-            assert pair.target.rows("SELECT count(*) FROM lacking") == [(0,)]
+    text = migrate(pair, encodings)
+    pair.target.psql(f"SET client_encoding = UTF8; UPDATE \"t{text}\" SET v = 'w' WHERE \"k{text}\" = '{text}7'")
+    assert [difference.row for verdict in pair.compare_rows() for difference in verdict.rows] == [f"({text}7)"]
+    done = pair.repair()
+    assert done.succeeded, done.failures
+    check_keyed(pair, text)
+
+
+@pytest.mark.parametrize("encoded", [("UTF8", "LATIN1")], indirect=True)
+def test_characters_that_the_target_has_not(encoded: Pair) -> None:
+    fill(encoded, "LATIN1", "größe", *LATIN)
+    encoded.source.psql(
+        "CREATE TABLE lacking (id int, v text); INSERT INTO lacking VALUES (1, 'a'), (2, '漢');"
+        "CREATE TABLE lacking_as_text AS SELECT *, 'int'::regtype AS type FROM lacking"
+    )
+    encoded.target.schema = "schön"
+    done = encoded.migrate()
+    check_filled(encoded, done, "größe", bytes_stay=False)
+    failed = {name: told.error for (_, name), told in done.outcomes.failed.items()}
+    assert failed.keys() == {"lacking", "lacking_as_text"}
+    for table, error in failed.items():
+        assert 'has no equivalent in encoding "LATIN1"' in error
+        assert encoded.target.rows(f"SELECT count(*) FROM {table}") == [(0,)]
 
 
 @pytest.mark.parametrize("encoded", [("SQL_ASCII", "UTF8")], indirect=True)
 def test_bytes_that_are_none_of_the_target(encoded: Pair) -> None:
+    fill(encoded, "SQL_ASCII", "größe", "漢".encode())
     encoded.source.psql(
-        r"CREATE TABLE t (id int, v text); INSERT INTO t VALUES (1, '漢'); CREATE TABLE broken (v text);"
-        r"INSERT INTO broken VALUES (E'\377');"
+        r"CREATE TABLE broken (v text); INSERT INTO broken VALUES (E'\377');"
+        "CREATE TABLE broken_as_text AS SELECT *, 'int'::regtype AS type FROM broken"
     )
-    for settings in FORMATS:
-        loaded = encoded.load(settings)
-        assert set(loaded.failed) == {"broken"}
-        assert 'invalid byte sequence for encoding "UTF8": 0xff' in loaded.failed["broken"]
-        assert encoded.target.rows(CHARACTERS) == [("漢",)]
+    done = encoded.migrate()
+    assert encoded.target.rows(CHARACTERS.format("t")) == encoded.target.rows(CHARACTERS.format("as_text")) == [("漢",)]
+    failed = {name: told.error for (_, name), told in done.outcomes.failed.items()}
+    assert failed.keys() == {"broken", "broken_as_text"}
+    for error in failed.values():
+        assert 'invalid byte sequence for encoding "UTF8": 0xff' in error
 
 
 # Bytes of LATIN1, which are not UTF-8, in whatever has a name or a text.
@@ -133,10 +174,12 @@ def run_bytes(end: Database, text: str) -> None:
 @pytest.mark.parametrize("encoded", [("SQL_ASCII", "SQL_ASCII")], indirect=True)
 def test_names_and_texts_of_no_encoding(encoded: Pair, caplog: pytest.LogCaptureFixture) -> None:
     pair = encoded
+    fill(pair, "SQL_ASCII", "größe", b"\xff\xfe", b"caf\xe9", "漢字".encode(), b"\\N", bytes(range(1, 256)))
     run_bytes(pair.source, ODD)
     for _ in range(2):
         done = pair.migrate(partition_threshold=1000, max_partitions=3, chunk_size=200)
         assert done.succeeded, done.failures
+        check_filled(pair, done, "größe", bytes_stay=True)
         assert dumped(pair.target) == dumped(pair.source)
         pair.check_equal()
     run_bytes(pair.target, """UPDATE "keyedé" SET v = 'w' WHERE "ké" = 'ké7'""")
@@ -157,36 +200,3 @@ def dumped(end: Database) -> bytes:
     command = [newest, "--schema-only", "--schema=public", "--encoding=SQL_ASCII", "-d", end.url]
     done = subprocess.run(command, capture_output=True, check=True)
     return DUMP_HEADER.sub("", done.stdout.decode("latin-1")).encode("latin-1")
-
-
-@pytest.mark.parametrize(
-    ("encoded", "text"),
-    [
-        (("EUC_JP", "EUC_JP"), "漢字"),
-        (("EUC_KR", "EUC_KR"), "한국"),
-        (("LATIN1", "LATIN1"), "café"),
-        (("WIN1252", "WIN1252"), "„€“"),
-        (("EUC_JP", "UTF8"), "漢字"),
-        (("EUC_KR", "UTF8"), "한국"),
-        (("WIN1252", "UTF8"), "„€“"),
-    ],
-    indirect=["encoded"],
-)
-def test_names_keys_and_checks(encoded: Pair, text: str) -> None:
-    pair = encoded
-    pair.source.psql(
-        f"""
-        SET client_encoding = UTF8; COMMENT ON SCHEMA public IS '{text}';
-        CREATE TYPE "{text}" AS ENUM ('{text}', 'b');
-        CREATE TABLE "t{text}" ("k{text}" text PRIMARY KEY, v text DEFAULT '{text}', e "{text}" DEFAULT '{text}');
-        INSERT INTO "t{text}" SELECT '{text}' || n FROM generate_series(1, 500) n;
-        COMMENT ON TABLE "t{text}" IS '{text}';
-        """
-    )
-    done = pair.migrate()
-    assert done.succeeded, done.failures
-    pair.target.psql(f"SET client_encoding = UTF8; UPDATE \"t{text}\" SET v = 'w' WHERE \"k{text}\" = '{text}7'")
-    assert [difference.row for verdict in pair.compare_rows() for difference in verdict.rows] == [f"({text}7)"]
-    done = pair.repair()
-    assert done.succeeded, done.failures
-    assert pair.target.rows(f"SELECT count(*) FROM \"t{text}\" WHERE v = '{text}'") == [(500,)]
