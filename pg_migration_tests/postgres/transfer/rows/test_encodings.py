@@ -1,13 +1,14 @@
 """Databases of other encodings: the same bytes between equals, the same characters between others."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 from pg_migration.devtools import servers
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.migration import Result
+from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration_tests.conftest import DUMP_HEADER, PostgresServer
 from pg_migration_tests.postgres.transfer.harness import Database, Pair
 
@@ -43,9 +44,12 @@ def fill(pair: Pair, encoding: str, name: str, *values: bytes) -> None:
     )
 
 
-def check_filled(pair: Pair, done: Result, name: str, bytes_stay: bool) -> None:
+def plans_of(done: Result) -> Mapping[str, TablePlan]:
+    return {loaded.plan.table.name: loaded.plan for loaded in done.outcomes.loaded.values()}
+
+
+def check_filled(pair: Pair, plans: Mapping[str, TablePlan], name: str, bytes_stay: bool) -> None:
     """The tables of `fill` are the same: where bytes stay as they are, all of them travel as text."""
-    plans = {loaded.plan.table.name: loaded.plan for loaded in done.outcomes.loaded.values()}
     assert (plans["t"].binary, plans["as_text"].binary) == (not bytes_stay, False)
     for table in ("t", "as_text"):
         query = (BYTES if bytes_stay else CHARACTERS).format(table)
@@ -71,8 +75,8 @@ ARRIVING = {
 REPAIRED = [("WIN1252", "WIN1252"), ("EUC_JP", "EUC_JP"), ("EUC_KR", "UTF8")]
 
 
-def migrate(pair: Pair, encodings: tuple[str, str]) -> str:
-    """Migrate what is in ARRIVING; the text that is in names and keys."""
+def fill_all(pair: Pair, encodings: tuple[str, str]) -> str:
+    """Make what is in ARRIVING; the text that is in names and keys."""
     values, text = ARRIVING[encodings]
     fill(pair, encodings[0], text, *values)
     pair.source.psql(
@@ -84,10 +88,12 @@ def migrate(pair: Pair, encodings: tuple[str, str]) -> str:
         COMMENT ON TABLE "t{text}" IS '{text}';
         """
     )
-    done = pair.migrate()
-    assert done.succeeded, done.failures
-    check_filled(pair, done, text, bytes_stay=encodings[0] == encodings[1])
     return text
+
+
+def check_arrived(pair: Pair, plans: Mapping[str, TablePlan], text: str, bytes_stay: bool) -> None:
+    check_filled(pair, plans, text, bytes_stay)
+    check_keyed(pair, text)
 
 
 def check_keyed(pair: Pair, text: str) -> None:
@@ -102,13 +108,20 @@ def check_keyed(pair: Pair, text: str) -> None:
     indirect=["encoded"],
 )
 def test_bytes_or_characters_arrive(encoded: Pair, encodings: tuple[str, str]) -> None:
-    check_keyed(encoded, migrate(encoded, encodings))
+    text = fill_all(encoded, encodings)
+    loaded = encoded.load()
+    assert not loaded.failed
+    assert not loaded.problems
+    check_arrived(encoded, loaded.plans, text, bytes_stay=encodings[0] == encodings[1])
 
 
 @pytest.mark.parametrize(("encoded", "encodings"), [(one, one) for one in REPAIRED], indirect=["encoded"])
 def test_names_keys_and_checks(encoded: Pair, encodings: tuple[str, str]) -> None:
     pair = encoded
-    text = migrate(pair, encodings)
+    text = fill_all(pair, encodings)
+    done = pair.migrate()
+    assert done.succeeded, done.failures
+    check_arrived(pair, plans_of(done), text, bytes_stay=encodings[0] == encodings[1])
     pair.target.psql(f"SET client_encoding = UTF8; UPDATE \"t{text}\" SET v = 'w' WHERE \"k{text}\" = '{text}7'")
     assert [difference.row for verdict in pair.compare_rows() for difference in verdict.rows] == [f"({text}7)"]
     done = pair.repair()
@@ -124,11 +137,10 @@ def test_characters_that_the_target_has_not(encoded: Pair) -> None:
         "CREATE TABLE lacking_as_text AS SELECT *, 'int'::regtype AS type FROM lacking"
     )
     encoded.target.schema = "schön"
-    done = encoded.migrate()
-    check_filled(encoded, done, "größe", bytes_stay=False)
-    failed = {name: told.error for (_, name), told in done.outcomes.failed.items()}
-    assert failed.keys() == {"lacking", "lacking_as_text"}
-    for table, error in failed.items():
+    loaded = encoded.load()
+    check_filled(encoded, loaded.plans, "größe", bytes_stay=False)
+    assert loaded.failed.keys() == {"lacking", "lacking_as_text"}
+    for table, error in loaded.failed.items():
         assert 'has no equivalent in encoding "LATIN1"' in error
         assert encoded.target.rows(f"SELECT count(*) FROM {table}") == [(0,)]
 
@@ -140,11 +152,11 @@ def test_bytes_that_are_none_of_the_target(encoded: Pair) -> None:
         r"CREATE TABLE broken (v text); INSERT INTO broken VALUES (E'\377');"
         "CREATE TABLE broken_as_text AS SELECT *, 'int'::regtype AS type FROM broken"
     )
-    done = encoded.migrate()
-    assert encoded.target.rows(CHARACTERS.format("t")) == encoded.target.rows(CHARACTERS.format("as_text")) == [("漢",)]
-    failed = {name: told.error for (_, name), told in done.outcomes.failed.items()}
-    assert failed.keys() == {"broken", "broken_as_text"}
-    for error in failed.values():
+    loaded = encoded.load()
+    check_filled(encoded, loaded.plans, "größe", bytes_stay=False)
+    assert encoded.target.rows(CHARACTERS.format("t")) == [("漢",)]
+    assert loaded.failed.keys() == {"broken", "broken_as_text"}
+    for error in loaded.failed.values():
         assert 'invalid byte sequence for encoding "UTF8": 0xff' in error
 
 
@@ -179,7 +191,7 @@ def test_names_and_texts_of_no_encoding(encoded: Pair, caplog: pytest.LogCapture
     for _ in range(2):
         done = pair.migrate(partition_threshold=1000, max_partitions=3, chunk_size=200)
         assert done.succeeded, done.failures
-        check_filled(pair, done, "größe", bytes_stay=True)
+        check_filled(pair, plans_of(done), "größe", bytes_stay=True)
         assert dumped(pair.target) == dumped(pair.source)
         pair.check_equal()
     run_bytes(pair.target, """UPDATE "keyedé" SET v = 'w' WHERE "ké" = 'ké7'""")
