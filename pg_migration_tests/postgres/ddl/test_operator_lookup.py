@@ -9,15 +9,14 @@ from pg_migration.postgres.catalog import discover
 from pg_migration.postgres.ddl import Difference, differences, remember
 from pg_migration.postgres.errors import StructureConflict
 from pg_migration.postgres.ledger import schema as ledger
+from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.meaning import meaning_of
-from pg_migration_tests.postgres.ddl.conftest import ends
 from pg_migration_tests.postgres.ddl.round_trip import (
     Pair,
     assert_identical,
     assert_same_dump,
     migrate,
     pair_of,
-    session,
 )
 
 # Text that is compared without regard to case, by operators of its own: what citext is, on servers without contrib.
@@ -114,8 +113,9 @@ def check_same_meaning(pair: Pair) -> None:
     assert theirs == ours
 
 
+@pytest.mark.parametrize("pair", ["16 to 18", "18 to 18"], indirect=True)
 def test_operators_of_a_type_of_ones_own(pair: Pair) -> None:
-    """Also in a schema that has another name in the target."""
+    """Also in a schema that has another name in the target. 16 and 18 write their trees in two ways."""
     pair.load(f"{LOOSE} {of('loose', TABLES + OBJECTS)}")
     pair.load(f"CREATE SCHEMA old; SET search_path = old; {LOOSE} {of('loose', TABLES + OBJECTS)}")
     schemas = {"public": "public", "old": "new"}
@@ -165,47 +165,47 @@ HIDING = """
 """
 
 
-def test_an_operator_that_hides_a_built_in_one(pair: Pair) -> None:
-    assert_identical(pair, HIDING)
-    for load in (pair.load, pair.prepare):
+def test_an_operator_that_hides_a_built_in_one(upgrade: Pair) -> None:
+    assert_identical(upgrade, HIDING)
+    for load in (upgrade.load, upgrade.prepare):
         load("INSERT INTO t VALUES ('a', 'A'), ('mine', 'A')")
-    check_same_meaning(pair)
+    check_same_meaning(upgrade)
 
 
-def test_what_no_path_can_say_is_not_made(pair: Pair) -> None:
-    pair.load(
+def test_what_no_path_can_say_is_not_made(upgrade: Pair) -> None:
+    upgrade.load(
         HIDING + "CREATE VIEW x AS SELECT nullif(a, b) AS a, a OPERATOR(pg_catalog.=) b AS b FROM t;"
         "CREATE VIEW y AS SELECT a FROM x"
     )
-    ours = migrate(pair)
+    ours = migrate(upgrade)
     told = "\n".join(ours.failures)
     assert told.startswith("view public.x: means something else:"), told
     assert 'public"."="' not in told
     assert "for NULLIF" in told
     assert "view public.y: it needs view public.x, which could not be made" in told
-    assert pair.query("SELECT to_regclass('x') IS NULL AND to_regclass('w') IS NOT NULL") == "t"
+    assert upgrade.query("SELECT to_regclass('x') IS NULL AND to_regclass('w') IS NOT NULL") == "t"
 
 
-def test_a_view_of_the_same_text_that_finds_another_operator(pair: Pair) -> None:
-    pair.load(LOOSE + of("loose", TABLES) + "CREATE VIEW v AS SELECT id FROM n JOIN m USING (c);")
-    source = migrate(pair).source
-    pair.prepare(
+def test_a_view_of_the_same_text_that_finds_another_operator(upgrade: Pair) -> None:
+    upgrade.load(LOOSE + of("loose", TABLES) + "CREATE VIEW v AS SELECT id FROM n JOIN m USING (c);")
+    source = migrate(upgrade).source
+    upgrade.prepare(
         "SET search_path = pg_catalog;"
         "CREATE OR REPLACE VIEW public.v AS SELECT id FROM public.n JOIN public.m USING (c);"
     )
-    assert_same_dump(pair)
-    with session(pair.target_url) as target:
-        found = discover(target, {"public": "public"})
-        (told,) = differences(source, found)
-        assert str(told) == (
-            'view public.v: means something else: it finds "public".=("public"."loose","public"."loose") for USING in '
-            "the source alone"
-        )
-        assert told.meaning
-        remember(target, source, found, source.objects)
-        assert len(differences(source, discover(target, {"public": "public"}))) == 1
-    assert "view public.v" in [item.identity for item in migrate(pair).plan.create]
-    check_same_meaning(pair)
+    assert_same_dump(upgrade)
+    _, target = upgrade.sessions
+    found = discover(target, {"public": "public"})
+    (told,) = differences(source, found)
+    assert str(told) == (
+        'view public.v: means something else: it finds "public".=("public"."loose","public"."loose") for USING in '
+        "the source alone"
+    )
+    assert told.meaning
+    remember(target, source, found, source.objects)
+    assert len(differences(source, discover(target, {"public": "public"}))) == 1
+    assert "view public.v" in [item.identity for item in migrate(upgrade).plan.create]
+    check_same_meaning(upgrade)
 
 
 OF_ANOTHER_MEANING = {
@@ -221,22 +221,24 @@ OF_ANOTHER_MEANING = {
 }
 
 
-@pytest.fixture(scope="module", params=["16 to 18", "18 to 18"])
-def told_of_another_meaning(request: pytest.FixtureRequest) -> Mapping[str, Sequence[Difference]]:
+@pytest.fixture(scope="module")
+def told_of_another_meaning(
+    postgres16: PostgresServer, postgres18: PostgresServer
+) -> Mapping[str, Sequence[Difference]]:
     """What is told of each case after everything was remembered as it is; each case has a schema of its own."""
     schemas = {f"case_{number}": f"case_{number}" for number in range(len(OF_ANOTHER_MEANING))}
     cases = dict(zip(schemas, OF_ANOTHER_MEANING.values(), strict=True))
-    with closing(pair_of(*ends(request))) as pairs:
+    with closing(pair_of(postgres16, postgres18)) as pairs:
         pair = next(pairs)
         for load, path in ((pair.load, "public, pg_catalog"), (pair.prepare, "pg_catalog")):
             for schema, ddl in cases.items():
                 text = f"{LOOSE} {of('loose', TABLES)} SET search_path = {path}; {ddl}"
                 load(f"CREATE SCHEMA {schema}; SET search_path = {schema}; {text.replace('public', schema)}")
-        with session(pair.source_url) as ours, session(pair.target_url) as theirs:
-            ledger.create(theirs)
-            source, found = discover(ours, schemas), discover(theirs, schemas)
-            remember(theirs, source, found, [*source.objects, *source.parts])
-            told = differences(source, discover(theirs, schemas))
+        ours, theirs = pair.sessions
+        ledger.create(theirs)
+        source, found = discover(ours, schemas), discover(theirs, schemas)
+        remember(theirs, source, found, [*source.objects, *source.parts])
+        told = differences(source, discover(theirs, schemas))
     return {
         case: [difference for difference in told if f"{schema}." in str(difference).partition(": ")[0]]
         for case, schema in zip(OF_ANOTHER_MEANING, schemas, strict=True)
@@ -251,15 +253,15 @@ def test_what_is_remembered_hides_no_other_meaning(
     assert any(difference.meaning for difference in told), told
 
 
-def test_a_generated_column_that_finds_another_operator(pair: Pair) -> None:
-    pair.load(
+def test_a_generated_column_that_finds_another_operator(upgrade: Pair) -> None:
+    upgrade.load(
         LOOSE + "CREATE TABLE t (c loose, b bool GENERATED ALWAYS AS (nullif(c, '(q)'::public.loose) IS NULL) STORED);"
     )
-    pair.prepare(
+    upgrade.prepare(
         LOOSE + "SET search_path = pg_catalog; CREATE TABLE public.t (c public.loose,"
         " b bool GENERATED ALWAYS AS (nullif(c, '(q)'::public.loose) IS NULL) STORED);"
     )
     with pytest.raises(StructureConflict, match=r"public\.t: means something else: it finds .* for NULLIF"):
-        migrate(pair)
-    assert migrate(pair, drop_existing=True).failures == []
-    check_same_meaning(pair)
+        migrate(upgrade)
+    assert migrate(upgrade, drop_existing=True).failures == []
+    check_same_meaning(upgrade)

@@ -1,10 +1,15 @@
 """Other schema names in the target, and several schemas at once."""
 
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+
 import pytest
 
-from pg_migration.postgres.catalog import discover
+from pg_migration.postgres.catalog import Notice, discover
 from pg_migration.postgres.catalog.schema_renaming import Renaming, search_path_clause
-from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_identical, migrate, session
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_identical, migrate, pair_of, session
 
 TWO_SCHEMAS = """
     CREATE SCHEMA "A b";
@@ -33,6 +38,7 @@ TWO_SCHEMAS = """
 """
 
 
+@pytest.mark.parametrize("pair", ["16 to 18", "18 to 18"], indirect=True)
 def test_schemas_that_refer_to_each_other(pair: Pair) -> None:
     assert_identical(pair, TWO_SCHEMAS, ("A b", "c"))
 
@@ -108,61 +114,92 @@ TEXTS = {
 }
 
 
-def test_texts_that_hold_an_old_name_are_named(upgrade: Pair) -> None:
-    upgrade.load("CREATE SCHEMA old;")
-    for (kind, name, text), ddl in TEXTS.items():
-        upgrade.load(
-            "DROP SCHEMA old CASCADE; CREATE SCHEMA old; CREATE TABLE old.t (id int, k text);"
-            f"COMMENT ON TABLE old.t IS 'old.t'; {ddl}"
-        )
-        with session(upgrade.source_url) as source:
-            (told,) = discover(source, {"old": "new"}).notices
-            assert (told.kind, told.name) == (kind, name)
-            assert told.reason == f"it holds the name of schema old as text and is left as it is: {text}"
-            assert discover(source, {"old": "old"}).notices == ()
+@pytest.fixture(scope="module")
+def told_of_texts(postgres16: PostgresServer) -> Mapping[tuple[str, str, str], Sequence[Notice]]:
+    """What is told of each case, which has a schema of its own in place of ``old``."""
+    cases = {case: f"old_{number}" for number, case in enumerate(TEXTS)}
+
+    def of(case: tuple[str, str, str], text: str) -> str:
+        return re.sub(r"\bold\b", cases[case], text)
+
+    url = postgres16.create_database()
+    table = "CREATE SCHEMA old; CREATE TABLE old.t (id int, k text); COMMENT ON TABLE old.t IS 'old.t';"
+    postgres16.psql(url, "".join(of(case, f"{table} {ddl};\n") for case, ddl in TEXTS.items()))
+    with session(url) as source:
+        assert discover(source, {schema: schema for schema in cases.values()}).notices == ()
+        told = discover(source, {schema: f"new_{schema}" for schema in cases.values()}).notices
+    postgres16.drop_database(url)
+    named = {case: [notice for notice in told if of(case, case[1]) == notice.name] for case in cases}
+    assert sum(map(len, named.values())) == len(told)
+    return named
+
+
+@pytest.mark.parametrize(("kind", "name", "text"), TEXTS)
+def test_texts_that_hold_an_old_name_are_named(
+    told_of_texts: Mapping[tuple[str, str, str], Sequence[Notice]], kind: str, name: str, text: str
+) -> None:
+    (told,) = told_of_texts[kind, name, text]
+    assert told.kind == kind
+    said = re.sub(r"\bold_\d+\b", "old", told.reason)
+    assert said == f"it holds the name of schema old as text and is left as it is: {text}"
 
 
 def test_text_that_is_cast_to_an_object_follows(upgrade: Pair) -> None:
     upgrade.load(
-        'CREATE SCHEMA old; CREATE SEQUENCE old.sq; CREATE SEQUENCE old."S q";'
-        "CREATE TABLE old.t (a int DEFAULT nextval('old.sq'::text), b int DEFAULT nextval('OLD.\"S q\"'::text));"
-        "CREATE VIEW old.v AS SELECT 'old.t'::text::regclass AS a, 'pg_catalog.int4'::text::regtype AS b"
+        "".join(
+            f'CREATE SCHEMA {old}; CREATE SEQUENCE {old}.sq; CREATE SEQUENCE {old}."S q";'
+            f"CREATE TABLE {old}.t (a int DEFAULT nextval('{old}.sq'::text),"
+            f" b int DEFAULT nextval('{old.upper()}.\"S q\"'::text));"
+            f"CREATE VIEW {old}.v AS SELECT '{old}.t'::text::regclass AS a, 'pg_catalog.int4'::text::regtype AS b;"
+            for old in ("old", "old2")
+        )
     )
-    for name in ("new", 'it\'s "New"'):
-        done = migrate(upgrade, {"old": name})
-        assert done.failures == []
-        assert done.source.notices == ()
+    schemas = {"old": "new", "old2": 'it\'s "New"'}
+    done = migrate(upgrade, schemas)
+    assert done.failures == []
+    assert done.source.notices == ()
+    for name in schemas.values():
         quoted = '"' + name.replace('"', '""') + '"'
         assert upgrade.query(f"INSERT INTO {quoted}.t DEFAULT VALUES RETURNING a, b") == "1|1"
         assert upgrade.query(f"SELECT a = '{quoted.replace(chr(39), chr(39) * 2)}.t'::regclass FROM {quoted}.v") == "t"
-        assert migrate(upgrade, {"old": name}).plan.create == ()
+    assert migrate(upgrade, schemas).plan.create == ()
 
 
-@pytest.mark.parametrize("schema", ["old", "new", "excluded"])
-def test_a_schema_with_the_name_of_rows_in_triggers_and_rules(upgrade: Pair, schema: str) -> None:
-    path = f"SET search_path = {schema};"
-    upgrade.load(
-        f"""
-        CREATE SCHEMA {schema}; {path} CREATE TABLE t (id int PRIMARY KEY, c text);
-        CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
-        CREATE TRIGGER tr BEFORE UPDATE ON t FOR EACH ROW WHEN (old.c IS DISTINCT FROM new.c) EXECUTE FUNCTION tf();
-        CREATE RULE r AS ON UPDATE TO t WHERE old.id > 5 DO ALSO
-            INSERT INTO t AS u VALUES (new.id + 1, old.c) ON CONFLICT (id) DO UPDATE SET c = excluded.c || u.c;
-        CREATE TABLE s (LIKE t INCLUDING ALL);
-        CREATE FUNCTION f(s) RETURNS SETOF s LANGUAGE sql BEGIN ATOMIC
-            INSERT INTO s VALUES (($1).id, 'x') ON CONFLICT (id) DO UPDATE SET c = excluded.c RETURNING s.*; END;
-        """
-    )
-    assert migrate(upgrade, {schema: "renamed"}).failures == []
-    definitions = (
-        "SELECT pg_get_triggerdef(oid, true) FROM pg_trigger WHERE tgname = 'tr';"
-        "SELECT pg_get_ruledef(oid, true) FROM pg_rewrite WHERE rulename = 'r';"
-        "SELECT pg_get_function_sqlbody(oid) FROM pg_proc WHERE proname = 'f'"
-    )
-    ours = upgrade.source.psql(upgrade.source_url, path + definitions)
+OF_ROWS = ("old", "new", "excluded")
+TRIGGERS_AND_RULES = """
+    CREATE SCHEMA {schema}; SET search_path = {schema}; CREATE TABLE t (id int PRIMARY KEY, c text);
+    CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+    CREATE TRIGGER tr BEFORE UPDATE ON t FOR EACH ROW WHEN (old.c IS DISTINCT FROM new.c) EXECUTE FUNCTION tf();
+    CREATE RULE r AS ON UPDATE TO t WHERE old.id > 5 DO ALSO
+        INSERT INTO t AS u VALUES (new.id + 1, old.c) ON CONFLICT (id) DO UPDATE SET c = excluded.c || u.c;
+    CREATE TABLE s (LIKE t INCLUDING ALL);
+    CREATE FUNCTION f(s) RETURNS SETOF s LANGUAGE sql BEGIN ATOMIC
+        INSERT INTO s VALUES (($1).id, 'x') ON CONFLICT (id) DO UPDATE SET c = excluded.c RETURNING s.*; END;
+"""
+DEFINITIONS = """
+    SET search_path = {schema};
+    SELECT pg_get_triggerdef(oid, true) FROM pg_trigger WHERE tgname = 'tr' AND tgrelid = 't'::regclass;
+    SELECT pg_get_ruledef(oid, true) FROM pg_rewrite WHERE rulename = 'r' AND ev_class = 't'::regclass;
+    SELECT pg_get_function_sqlbody('f'::regproc)
+"""
+
+
+@pytest.fixture(scope="module")
+def of_rows(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[Pair]:
+    """A pair with schemas that have the names of rows, and got other names."""
+    with closing(pair_of(postgres16, postgres18)) as pairs:
+        pair = next(pairs)
+        pair.load("".join(TRIGGERS_AND_RULES.format(schema=schema) for schema in OF_ROWS))
+        assert migrate(pair, {schema: f"renamed_{schema}" for schema in OF_ROWS}).failures == []
+        yield pair
+
+
+@pytest.mark.parametrize("schema", OF_ROWS)
+def test_a_schema_with_the_name_of_rows_in_triggers_and_rules(of_rows: Pair, schema: str) -> None:
+    ours = of_rows.source.psql(of_rows.source_url, DEFINITIONS.format(schema=schema))
     assert "old.c IS DISTINCT FROM new.c" in ours
     assert "excluded.c" in ours
-    assert upgrade.query("SET search_path = renamed;" + definitions) == ours.strip()
+    assert of_rows.query(DEFINITIONS.format(schema=f"renamed_{schema}")) == ours.strip()
 
 
 @pytest.mark.parametrize(
