@@ -1,8 +1,24 @@
 """Foreign keys are created only between tables that the ledger shows as loaded."""
 
-from pg_migration_tests.orchestration.harness import BOOKKEEPING, Platform
+from collections.abc import Callable
 
+import pytest
+
+from pg_migration_tests.orchestration.harness import BOOKKEEPING, Migrated, Platform
+
+CYCLES = """
+    CREATE TABLE chickens (id integer PRIMARY KEY, egg integer, mother integer REFERENCES chickens);
+    CREATE TABLE eggs (id integer PRIMARY KEY, chicken integer REFERENCES chickens DEFERRABLE INITIALLY DEFERRED);
+    ALTER TABLE chickens ADD CONSTRAINT hatched FOREIGN KEY (egg) REFERENCES eggs ON DELETE SET NULL NOT VALID;
+    INSERT INTO chickens VALUES (1, NULL, NULL), (2, NULL, 1); INSERT INTO eggs VALUES (1, 2);
+    UPDATE chickens SET egg = 1 WHERE id = 2
+"""
 FOREIGN_KEYS = "SELECT conname FROM pg_constraint WHERE contype = 'f' ORDER BY 1"
+
+
+@pytest.fixture(scope="module")
+def migration(migrate_once: Callable[..., Migrated]) -> Migrated:
+    return migrate_once(CYCLES)
 
 
 def test_they_wait_for_both_tables(shop: Platform) -> None:
@@ -24,19 +40,24 @@ def test_they_wait_for_both_tables(shop: Platform) -> None:
     assert shop.target.psql(FOREIGN_KEYS) == "orders_customer_fkey"
 
 
-def test_a_table_made_anew_by_somebody_is_not_the_one_that_was_loaded(shop: Platform) -> None:
-    assert shop.migrate_directly().succeeded
-    shop.target.psql("DROP TABLE orders; CREATE TABLE orders (id bigint PRIMARY KEY, customer integer, placed date)")
-    done = shop.materialize("public/foreign_keys")
+def test_a_table_made_anew_by_somebody_is_not_the_one_that_was_loaded(migrated: Platform) -> None:
+    migrated.target.psql(
+        "DROP TABLE orders; CREATE TABLE orders (id bigint PRIMARY KEY, customer integer, placed date)"
+    )
+    done = migrated.materialize("public/foreign_keys")
     assert not done.success
     assert "public.orders is not fully loaded" in done.failures["foreign_keys"]
 
 
-def test_again_when_they_are_there(shop: Platform) -> None:
-    assert shop.migrate_directly().succeeded
-    before = shop.target.dump("--exclude-schema", BOOKKEEPING)
-    assert shop.materialize("public/foreign_keys").success
-    assert shop.target.dump("--exclude-schema", BOOKKEEPING) == before
+def test_cycles_and_self_references_and_again_when_they_are_there(migrated: Platform) -> None:
+    defined = "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f' ORDER BY 1"
+    assert migrated.target.psql(defined) == migrated.source.psql(defined)
+    before = migrated.target.dump("--exclude-schema", BOOKKEEPING)
+    done = migrated.materialize("public/foreign_keys")
+    assert done.success
+    shown = done.metadata("public/foreign_keys")
+    assert (shown["foreign_keys"], shown["not_valid"]) == (4, 1)
+    assert migrated.target.dump("--exclude-schema", BOOKKEEPING) == before
 
 
 def test_a_key_that_rows_violate_is_reported_and_the_others_are_made(shop: Platform) -> None:
@@ -54,19 +75,3 @@ def test_a_key_that_rows_violate_is_reported_and_the_others_are_made(shop: Platf
     assert shop.target.psql("SELECT count(*) FROM notes") == "1"
     names = shop.target.psql(FOREIGN_KEYS + ", convalidated").split()
     assert {"orders_customer_fkey", "notes_order_id_fkey"} <= set(names)
-
-
-def test_cycles_and_self_references(shop: Platform) -> None:
-    shop.source.psql(
-        "CREATE TABLE chickens (id integer PRIMARY KEY, egg integer, mother integer REFERENCES chickens);"
-        "CREATE TABLE eggs (id integer PRIMARY KEY, chicken integer REFERENCES chickens DEFERRABLE INITIALLY DEFERRED);"
-        "ALTER TABLE chickens ADD CONSTRAINT hatched FOREIGN KEY (egg) REFERENCES eggs ON DELETE SET NULL NOT VALID;"
-        "INSERT INTO chickens VALUES (1, NULL, NULL), (2, NULL, 1); INSERT INTO eggs VALUES (1, 2);"
-        "UPDATE chickens SET egg = 1 WHERE id = 2"
-    )
-    done = shop.migrate()
-    assert done.success
-    shown = done.metadata("public/foreign_keys")
-    assert (shown["foreign_keys"], shown["not_valid"]) == (4, 1)
-    defined = "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f' ORDER BY 1"
-    assert shop.target.psql(defined) == shop.source.psql(defined)

@@ -1,11 +1,13 @@
 """What runs do with a ledger of an earlier or a later version of this program, and where there is none."""
 
+from collections.abc import Callable
+
 import pytest
 from click.testing import CliRunner
 
 from pg_migration.cli.commands import main
 from pg_migration.postgres.ledger.schema import LATEST
-from pg_migration_tests.orchestration.harness import Platform, Role
+from pg_migration_tests.orchestration.harness import Migrated, Platform, Role
 
 VERSION = "SELECT coalesce(max(version), 0) FROM _pg_migration.version"
 FIRST_RELEASE = """
@@ -15,10 +17,9 @@ FIRST_RELEASE = """
 TABLES = "SELECT string_agg(relname, ' ' ORDER BY 1) FROM pg_class WHERE relnamespace = '_pg_migration'::regnamespace"
 
 
-@pytest.fixture
-def migrated(shop: Platform) -> Platform:
-    assert shop.migrate_directly().succeeded
-    return shop
+@pytest.fixture(scope="module")
+def migration(migrate_once: Callable[..., Migrated]) -> Migrated:
+    return migrate_once()
 
 
 def test_an_old_ledger_is_read_by_comparisons_and_upgraded_by_the_next_migration(migrated: Platform) -> None:
