@@ -1,18 +1,22 @@
 """Keys of every type and distribution: the ranges are exactly the table, and so is the copy."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 
 import pytest
 from psycopg2 import sql
 
 from pg_migration.postgres.catalog import discover
+from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.planning import planner as plan_module
 from pg_migration.postgres.planning.key_ranges import ALL
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration.postgres.planning.planner import Planner
-from pg_migration_tests.postgres.transfer.harness import Database, Pair
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.postgres.transfer.conftest import between
+from pg_migration_tests.postgres.transfer.harness import Database, Loaded, Pair
 
 CUT = LoadSettings(partition_threshold=500, max_partitions=4, chunk_size=200)
 
@@ -62,12 +66,12 @@ NOT_CUT = {
 DOMAIN = "CREATE DOMAIN odd AS int CHECK (VALUE % 2 = 1);"
 
 
-def create(database: Database, cases: Mapping[str, tuple[str, str]], analyzed: bool = True) -> None:
+def tables(cases: Mapping[str, tuple[str, str]]) -> str:
     statements = [DOMAIN]
     for name, (key, values) in cases.items():
         statements.append(f"CREATE TABLE {name} (k {key} PRIMARY KEY, v text);")
         statements.append(f"INSERT INTO {name} SELECT k, 'row ' || k::text FROM ({values}) AS t (k);")
-    database.psql("\n".join(statements) + ("ANALYZE;" * analyzed))
+    return "\n".join(statements)
 
 
 def largest_chunk(pair: Pair, table: str) -> int:
@@ -76,45 +80,16 @@ def largest_chunk(pair: Pair, table: str) -> int:
     return int(rows)
 
 
-def check_partition_of_all_rows(database: Database, plan: TablePlan) -> None:
+def check_partition_of_all_rows(database: Database, *plans: TablePlan) -> None:
     """Every row is in exactly one range, and in exactly one chunk."""
-    conditions = [
-        [piece.range.predicate(plan.key) for piece in plan.ranges],
-        [chunk.predicate for piece in plan.ranges for chunk in piece.chunks],
-    ]
-    for predicates in conditions:
-        terms = sql.SQL(" + ").join(sql.SQL("({})::int").format(p) for p in predicates)
-        counted = database.rows(
-            sql.SQL("SELECT {} AS times, count(*) FROM {} GROUP BY 1").format(
-                terms, sql.Identifier(database.schema, plan.table.name)
-            )
-        )
-        assert [times for times, _ in counted] == [1]
-
-
-@pytest.mark.parametrize("analyzed", [True, False], ids=["analyzed", "never analyzed"])
-def test_cuttable_keys(pair: Pair, analyzed: bool) -> None:
-    create(pair.source, CUTTABLE, analyzed)
-    loaded = pair.load_all(CUT)
-    for name, plan in loaded.plans.items():
-        check_partition_of_all_rows(pair.source, plan)
-        assert loaded.loaded[name].complete
-        rows = [r.rows for r in loaded.loaded[name].ranges]
-        if name not in ("dates_bc", "dates_far"):  # their bounds do not sort as text, so there are fewer
-            assert len(rows) == 4, name
-            # Quantiles of whole tables: balanced, however the keys are spread.
-            assert max(rows) < 1.5 * sum(rows) / len(rows), name
-        for piece in plan.ranges:
-            assert "," not in piece.range.key
-            assert "..." not in piece.range.key
-
-
-def test_keys_that_no_range_is_cut_on(pair: Pair) -> None:
-    create(pair.source, NOT_CUT)
-    loaded = pair.load_all(CUT)
-    for name, plan in loaded.plans.items():
-        assert [r.key for r in loaded.loaded[name].ranges] == [ALL]
-        assert plan.chunk_count > 1
+    with database.connection() as connection:
+        for plan in plans:
+            ranges = [piece.range.predicate(plan.key) for piece in plan.ranges]
+            for predicates in (ranges, [chunk.predicate for piece in plan.ranges for chunk in piece.chunks]):
+                terms = sql.SQL(" + ").join(sql.SQL("({})::int").format(p) for p in predicates)
+                table = sql.Identifier(database.schema, plan.table.name)
+                times = fetch(connection, sql.SQL("SELECT DISTINCT {} FROM {}").format(terms, table))
+                assert times == [(1,)], plan.table.name
 
 
 COMPOSITE = """
@@ -133,12 +108,48 @@ INSERT INTO nullable SELECT nullif(i, i / 2 * 2) FROM generate_series(1, 3000) i
 """
 
 
-@pytest.mark.parametrize("analyzed", [True, False], ids=["analyzed", "never analyzed"])
-def test_composite_and_missing_keys(pair: Pair, analyzed: bool) -> None:
-    pair.source.psql(COMPOSITE + ("ANALYZE;" * analyzed))
-    loaded = pair.load_all(CUT)
-    for plan in loaded.plans.values():
-        check_partition_of_all_rows(pair.source, plan)
+@pytest.fixture(scope="module", params=[True, False], ids=["analyzed", "never analyzed"])
+def cut(
+    request: pytest.FixtureRequest, postgres16: PostgresServer, postgres18: PostgresServer
+) -> Iterator[tuple[Pair, Loaded]]:
+    """Tables with all of these keys, loaded."""
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        closing(between(postgres16, postgres18, monkeypatch)) as pairs,
+    ):
+        pair = next(pairs)
+        pair.source.psql(tables(CUTTABLE | NOT_CUT) + COMPOSITE + "ANALYZE;" * request.param)
+        yield pair, pair.load_all(CUT)
+
+
+def test_every_row_is_in_one_range(cut: tuple[Pair, Loaded]) -> None:
+    pair, loaded = cut
+    check_partition_of_all_rows(pair.source, *loaded.plans.values())
+
+
+@pytest.mark.parametrize("name", CUTTABLE)
+def test_cuttable_keys(cut: tuple[Pair, Loaded], name: str) -> None:
+    _, loaded = cut
+    assert loaded.loaded[name].complete
+    rows = [r.rows for r in loaded.loaded[name].ranges]
+    if name not in ("dates_bc", "dates_far"):  # their bounds do not sort as text, so there are fewer
+        assert len(rows) == 4
+        # Quantiles of whole tables: balanced, however the keys are spread.
+        assert max(rows) < 1.5 * sum(rows) / len(rows)
+    for piece in loaded.plans[name].ranges:
+        assert "," not in piece.range.key
+        assert "..." not in piece.range.key
+
+
+@pytest.mark.parametrize("name", NOT_CUT)
+def test_keys_that_no_range_is_cut_on(cut: tuple[Pair, Loaded], name: str) -> None:
+    _, loaded = cut
+    assert [r.key for r in loaded.loaded[name].ranges] == [ALL]
+    assert loaded.plans[name].chunk_count > 1
+
+
+def test_composite_and_missing_keys(cut: tuple[Pair, Loaded]) -> None:
+    pair, loaded = cut
     ranges = {name: len(plan.ranges) for name, plan in loaded.plans.items()}
     assert ranges["mixed"] == 4
     assert ranges["orders"] == 4
@@ -164,7 +175,7 @@ def test_wide_tables_are_cut_by_bytes(pair: Pair, monkeypatch: pytest.MonkeyPatc
 
 def test_every_key_of_a_plan_can_be_asked_for_again(pair: Pair) -> None:
     """The keys that the plan names, in any combination, are read back as the same ranges."""
-    create(pair.source, {"serial": CUTTABLE["serial"]})
+    pair.source.psql(tables({"serial": CUTTABLE["serial"]}) + "ANALYZE;")
     loaded = pair.load_all(CUT)
     plan = loaded.plans["serial"]
     keys = [piece.range.key for piece in plan.ranges]
@@ -175,7 +186,7 @@ def test_every_key_of_a_plan_can_be_asked_for_again(pair: Pair) -> None:
 
 
 def test_key_that_is_none(pair: Pair) -> None:
-    create(pair.source, {"serial": CUTTABLE["serial"]})
+    pair.source.psql(tables({"serial": CUTTABLE["serial"]}) + "ANALYZE;")
     with pair.source.connection() as connection:
         (table,) = discover(connection, {"public": "public"}).tables
         planner = Planner(connection, CUT, None)
