@@ -1,15 +1,20 @@
 """A partition key replaces exactly its rows and no others, whatever belongs to the table in the target."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 import dagster as dg
+import pytest
 from psycopg2 import sql
 
 from pg_migration.postgres.planning.options import LoadSettings
-from pg_migration_tests.postgres.transfer.harness import Pair
+from pg_migration.postgres.planning.plan import TablePlan
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.postgres.transfer.conftest import between
+from pg_migration_tests.postgres.transfer.harness import Database, Pair
 
-CUT = LoadSettings(partition_threshold=200, max_partitions=4, chunk_size=100)
+CUT = LoadSettings(partition_threshold=200, max_partitions=3, chunk_size=100)
 
 FAMILY = """
 CREATE TABLE region (id int PRIMARY KEY, name text);
@@ -47,97 +52,114 @@ ORDER BY 1, 2
 """
 
 
+@pytest.fixture(scope="module")
+def loaded_once(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[tuple[Pair, TablePlan]]:
+    """A pair of databases with the family, loaded, to make copies of."""
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        closing(between(postgres16, postgres18, monkeypatch)) as pairs,
+    ):
+        pair = next(pairs)
+        pair.source.psql(FAMILY)
+        yield pair, pair.load_all(CUT).plans["customer"]
+
+
+@pytest.fixture
+def plan(loaded_once: tuple[Pair, TablePlan]) -> TablePlan:
+    """How ``customer`` was loaded."""
+    return loaded_once[1]
+
+
+@pytest.fixture
+def family(loaded_once: tuple[Pair, TablePlan], monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
+    """A copy of the loaded databases."""
+    ends = loaded_once[0].source, loaded_once[0].target
+    source, target = (
+        Database(end.server, end.side, end.server.create_database(template=end.url.rpartition("/")[2])) for end in ends
+    )
+    yield Pair(source, target, monkeypatch)
+    for end in (source, target):
+        end.server.drop_database(end.url)
+
+
 def rows_of(pair: Pair, table: str, predicate: sql.Composable | None = None) -> Sequence[object]:
     condition = sql.SQL("true") if predicate is None else predicate
     return pair.target.rows(sql.SQL("SELECT * FROM {} WHERE {} ORDER BY 1").format(sql.Identifier(table), condition))
 
 
-def test_exactly_the_rows_of_the_range(pair: Pair) -> None:
-    pair.source.psql(FAMILY)
-    loaded = pair.load_all(CUT)
-    plan = loaded.plans["customer"]
+def test_exactly_the_rows_of_the_range(family: Pair, plan: TablePlan) -> None:
     chosen = plan.ranges[1].range
     # Both sides change everywhere: what changed inside the range comes over, the rest is left alone.
-    pair.source.psql(
+    family.source.psql(
         "UPDATE customer SET v = 'from source', referrer = NULL; INSERT INTO customer VALUES (-5), (5000);"
     )
-    pair.target.psql("UPDATE customer SET v = 'in target', referrer = NULL; DELETE FROM customer WHERE id % 3 = 0;")
-    again = pair.load(CUT, ranges={"customer": [chosen.key]})
+    family.target.psql("UPDATE customer SET v = 'in target', referrer = NULL; DELETE FROM customer WHERE id % 3 = 0;")
+    again = family.load(CUT, ranges={"customer": [chosen.key]})
     assert not again.failed
     inside = chosen.predicate(plan.key)
     outside = sql.SQL("NOT ({})").format(inside)
-    source_rows = pair.source.rows(sql.SQL("SELECT * FROM customer WHERE {} ORDER BY 1").format(inside))
-    assert rows_of(pair, "customer", inside) == source_rows
-    left = rows_of(pair, "customer", outside)
+    source_rows = family.source.rows(sql.SQL("SELECT * FROM customer WHERE {} ORDER BY 1").format(inside))
+    assert rows_of(family, "customer", inside) == source_rows
+    left = rows_of(family, "customer", outside)
     assert left
     assert {row[3] for row in left} == {"in target"}  # type: ignore[index]
     assert not any(row[0] % 3 == 0 for row in left)  # type: ignore[index]
 
 
-def test_open_ends(pair: Pair) -> None:
+def test_open_ends(family: Pair, plan: TablePlan) -> None:
     """Rows that appeared beyond the former least and greatest key belong to the first and the last range."""
-    pair.source.psql(FAMILY)
-    plan = pair.load_all(CUT).plans["customer"]
-    pair.source.psql("INSERT INTO customer VALUES (-5), (5000), (2147483647), (-2147483648);")
+    family.source.psql("INSERT INTO customer VALUES (-5), (5000), (2147483647), (-2147483648);")
     keys = [piece.range.key for piece in plan.ranges]
-    again = pair.load(CUT, ranges={"customer": [keys[0], keys[-1]]})
+    again = family.load(CUT, ranges={"customer": [keys[0], keys[-1]]})
     assert not again.failed
     assert not again.problems
-    pair.check_equal()
+    family.check_equal()
 
 
-def test_with_everything_in_the_way(pair: Pair) -> None:
-    pair.source.psql(FAMILY)
-    plan = pair.load_all(CUT).plans["customer"]
-    pair.target.psql(IN_THE_WAY)
-    before, others = pair.target.rows(STATE), rows_of(pair, "target_only")
-    pair.source.psql("UPDATE customer SET v = 'new'")
-    again = pair.load(CUT, ranges={"customer": [piece.range.key for piece in plan.ranges]})
+def test_with_everything_in_the_way(family: Pair, plan: TablePlan) -> None:
+    family.target.psql(IN_THE_WAY)
+    before, others = family.target.rows(STATE), rows_of(family, "target_only")
+    family.source.psql("UPDATE customer SET v = 'new'")
+    again = family.load(CUT, ranges={"customer": [piece.range.key for piece in plan.ranges]})
     assert not again.failed
     assert not again.problems
-    assert pair.target.rows(STATE) == before
-    assert rows_of(pair, "target_only") == others
-    assert not rows_of(pair, "log")
-    assert pair.target.hashes()["customer"] == pair.source.hashes()["customer"]
+    assert family.target.rows(STATE) == before
+    assert rows_of(family, "target_only") == others
+    assert not rows_of(family, "log")
+    assert family.target.hashes()["customer"] == family.source.hashes()["customer"]
 
 
-def test_reload_with_everything_in_the_way(pair: Pair) -> None:
-    pair.source.psql(FAMILY)
-    pair.load_all(CUT)
-    pair.target.psql(IN_THE_WAY)
-    before, others = pair.target.rows(STATE), rows_of(pair, "target_only")
-    pair.source.psql("UPDATE customer SET v = 'new'")
-    again = pair.load(CUT, tables=["customer"])
+def test_reload_with_everything_in_the_way(family: Pair) -> None:
+    family.target.psql(IN_THE_WAY)
+    before, others = family.target.rows(STATE), rows_of(family, "target_only")
+    family.source.psql("UPDATE customer SET v = 'new'")
+    again = family.load(CUT, tables=["customer"])
     assert not again.failed
     assert not again.problems
-    assert pair.target.rows(STATE) == before
-    assert rows_of(pair, "target_only") == others
-    assert not rows_of(pair, "log")
-    assert pair.target.hashes()["customer"] == pair.source.hashes()["customer"]
+    assert family.target.rows(STATE) == before
+    assert rows_of(family, "target_only") == others
+    assert not rows_of(family, "log")
+    assert family.target.hashes()["customer"] == family.source.hashes()["customer"]
 
 
-def test_random_ranges_in_random_order(pair: Pair) -> None:
+def test_random_ranges_in_random_order(family: Pair, plan: TablePlan) -> None:
     """Replacing all ranges one run at a time, in any order, is the same as loading the table."""
-    pair.source.psql(FAMILY)
-    plan = pair.load_all(CUT).plans["customer"]
-    pair.target.psql("UPDATE customer SET v = 'old', referrer = NULL; DELETE FROM customer WHERE id % 2 = 0;")
+    family.target.psql("UPDATE customer SET v = 'old', referrer = NULL; DELETE FROM customer WHERE id % 2 = 0;")
     keys = [piece.range.key for piece in plan.ranges]
     random.Random(7).shuffle(keys)
     for key in keys:
-        pair.load(CUT, ranges={"customer": [key]})
-    assert pair.target.hashes()["customer"] == pair.source.hashes()["customer"]
+        family.load(CUT, ranges={"customer": [key]})
+    assert family.target.hashes()["customer"] == family.source.hashes()["customer"]
 
 
-def test_foreign_key_that_no_longer_holds(pair: Pair) -> None:
+def test_foreign_key_that_no_longer_holds(family: Pair, plan: TablePlan) -> None:
     """A replaced range may break a foreign key of the target; that is reported, and the rows are there."""
-    pair.source.psql(FAMILY)
-    plan = pair.load_all(CUT).plans["customer"]
-    pair.target.psql("INSERT INTO customer VALUES (-1), (-2); INSERT INTO purchase VALUES (-1, -1);")
-    again = pair.load(CUT, ranges={"customer": [plan.ranges[0].range.key]})
+    family.target.psql("INSERT INTO customer VALUES (-1), (-2); INSERT INTO purchase VALUES (-1, -1);")
+    again = family.load(CUT, ranges={"customer": [plan.ranges[0].range.key]})
     assert again.problems
     for problem in again.problems:
         assert 'violates foreign key constraint "purchase_customer_fkey"' in problem
-    assert pair.target.hashes()["customer"] == pair.source.hashes()["customer"]
+    assert family.target.hashes()["customer"] == family.source.hashes()["customer"]
 
 
 def test_run_of_a_partition_key(pair: Pair) -> None:

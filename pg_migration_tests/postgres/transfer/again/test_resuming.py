@@ -197,9 +197,8 @@ def test_what_was_done_between_the_runs(pair: Pair, monkeypatch: pytest.MonkeyPa
         with killed_after((len(CASES) + 3) * 2, monkeypatch):
             pair.load(CASE_CUT)
         execute(early, "COMMIT")
-    for name, (when, what, _) in CASES.items():
-        if when != "before":
-            getattr(pair, when).psql(what.format(t=name))
+    for when, end in (("source", pair.source), ("target", pair.target)):
+        end.psql("\n".join(what.format(t=name) for name, (then, what, _) in CASES.items() if then == when))
     loaded = pair.load(CASE_CUT)
     assert not loaded.failed
     assert not loaded.problems
