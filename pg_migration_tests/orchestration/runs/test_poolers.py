@@ -16,6 +16,8 @@ from psycopg2.extensions import parse_dsn
 from pg_migration.devtools.servers import free_port, server_account
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
+from pg_migration.postgres.migration import preflight, validate
+from pg_migration.postgres.preflight import Severity
 from pg_migration_tests.conftest import SHOP, PostgresServer
 from pg_migration_tests.orchestration.conftest import serve
 from pg_migration_tests.orchestration.harness import Database, Platform
@@ -98,6 +100,11 @@ def refused(ends: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch, tm
     yield from serve(*ends, monkeypatch, tmp_path)
 
 
+def errors(platform: Platform) -> list[str]:
+    """What preflight says that a migration would be refused for."""
+    return [str(found) for found in preflight(platform.migration()) if found.severity is Severity.ERROR]
+
+
 @pytest.mark.parametrize("side", ["source", "target"])
 @pytest.mark.parametrize(
     ("mode", "options"),
@@ -112,18 +119,16 @@ def test_a_pool_of_transactions_is_refused(
     refused: Platform, pooler: Pooler, side: str, mode: str, options: dict[str, object]
 ) -> None:
     end: Database = getattr(refused, side)
-    refused.definitions  # noqa: B018  (loaded while the source is reached)
     url = pooler(end, mode, **options)
     with closing(psycopg2.connect(url)) as application:
         application.autocommit = True
         with application.cursor() as cursor:
             cursor.execute(SETTINGS)
             was = cursor.fetchall()
-            refused.monkeypatch.setenv(f"PG_MIGRATION_{side.upper()}_URL", url)
-            for job in ("migrate", "preflight"):
-                run = refused.run(refused.definitions.resolve_job_def(job), {})
-                assert not run.success
-                assert any(REFUSAL in failure and side in failure for failure in run.failures.values()), run.failures
+            refused.set(**{f"{side.upper()}_URL": url})
+            for job in (lambda: refused.migrate_directly().failures, lambda: errors(refused)):
+                failures = job()
+                assert any(REFUSAL in failure and side in failure for failure in failures), failures
                 for _ in range(30):  # whichever session this is
                     cursor.execute(SETTINGS)
                     assert cursor.fetchall() == was
@@ -135,8 +140,8 @@ def test_a_pool_of_sessions_is_as_good_as_the_server(shop: Platform, pooler: Poo
     options = {"default_pool_size": 40}
     shop.set(SOURCE_URL=pooler(shop.source, "session", **options), TARGET_URL=pooler(shop.target, "session", **options))
     assert shop.migrate_directly().succeeded
-    for run in (shop.validate(), shop.run(shop.definitions.resolve_job_def("preflight"), {})):
-        assert run.success, run.failures
+    assert validate(shop.migration()).failures == ()
+    assert errors(shop) == []
 
 
 def test_a_pool_with_too_few_sessions_is_refused(
@@ -145,12 +150,10 @@ def test_a_pool_with_too_few_sessions_is_refused(
     """Instead of waiting for a session that never comes, as long as the pooler has patience."""
     monkeypatch.setattr("pg_migration.postgres.connection.poolers.PATIENCE_SECONDS", 1.0)
     url = pooler(refused.target, "session", default_pool_size=1)
-    refused.monkeypatch.setenv("PG_MIGRATION_TARGET_URL", url)
-    run = refused.migrate()
-    assert not run.success
-    told = [failure for failure in run.failures.values() if REFUSAL in failure]
-    assert told, run.failures
-    assert all("waits for a session, which does not come" in failure for failure in told)
+    refused.set(TARGET_URL=url)
+    (told,) = refused.migrate_directly().failures
+    assert REFUSAL in told
+    assert "waits for a session, which does not come" in told
 
 
 def test_a_server_itself_costs_no_second_connection(source_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
