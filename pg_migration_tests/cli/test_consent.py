@@ -40,23 +40,26 @@ def at_a_terminal(terminal: Terminal, answer: bytes) -> tuple[int, str]:
     return process.wait(), shown.decode()
 
 
+@pytest.fixture(scope="module")
+def terminal(shared_terminal: Terminal) -> Terminal:
+    """With a row in the target; who says no leaves it there for the next."""
+    shared_terminal.target.psql(ROWS)
+    return shared_terminal
+
+
+def test_nobody_is_asked_where_nobody_is(terminal: Terminal) -> None:
+    """Another test sees that `--overwrite` overwrites there."""
+    done = terminal.command("run", "--exclude-tables", "customers", PG_MIGRATION_REPORTS="off")
+    assert done.status == 1
+    assert "public.orders (1 row)" in done.output
+    assert terminal.target.psql(COUNT) == "1"
+
+
 @pytest.mark.parametrize(("answer", "status", "rows"), [(b"\n", 1, "1"), (b"no\n", 1, "1"), (b"y\n", 0, "4000")])
 def test_somebody_is_asked(terminal: Terminal, answer: bytes, status: int, rows: str) -> None:
-    terminal.target.psql(ROWS)
     before = terminal.target.dump()
     ended, shown = at_a_terminal(terminal, answer)
     assert ended == status, shown
     assert "public.orders (1 row): the bookkeeping does not know them" in shown
     assert terminal.target.psql(COUNT) == rows
     assert (terminal.target.dump() == before) == (status == 1)
-
-
-def test_nobody_is_asked_where_nobody_is(terminal: Terminal) -> None:
-    terminal.target.psql(ROWS)
-    done = terminal.command("run", "--exclude-tables", "customers", PG_MIGRATION_REPORTS="off")
-    assert done.status == 1
-    assert "public.orders (1 row)" in done.output
-    assert terminal.target.psql(COUNT) == "1"
-    command = ("run", "--exclude-tables", "customers", "--overwrite")
-    assert terminal.command(*command, PG_MIGRATION_REPORTS="off").status == 0
-    assert terminal.target.psql(COUNT) == "4000"
