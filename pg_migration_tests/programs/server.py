@@ -1,6 +1,7 @@
 """Forks a process for each program that a client wants to run: server.py NUMBER OF THE SOCKET. Ends with its input."""
 
 import atexit
+import contextlib
 import gc
 import importlib
 import os
@@ -70,22 +71,35 @@ def wait(listening: socket.socket) -> bool:
 
 
 def attend(client: socket.socket) -> None:
-    """Fork once more: the child returns, to be the program, and its parent tells the client how it ends."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    """Fork once more: the child returns, to be the program, and its parent tells the client how it ends.
+
+    A client that was killed can't pass that on: the program is killed then.
+    """
+    waking = socket.socketpair()
+    waking[1].setblocking(False)
+    signal.set_wakeup_fd(waking[1].fileno())
+    signal.signal(signal.SIGCHLD, lambda *_: None)
     length, (own, *given), _, _ = socket.recv_fds(client, 8, 4)
     os.close(own)
     with client.makefile("rb") as stream:
         message = stream.read(int.from_bytes(length, "big"))
     child = os.fork()
     if child == 0:
-        client.close()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for ours in (client, *waking):
+            ours.close()
         become(message, given)
         return
     for descriptor in given:
         os.close(descriptor)
     client.sendall(b"%d\n" % child)
+    ready, _, _ = select.select([client, waking[0]], [], [])
+    if client in ready:
+        os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    client.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+    with contextlib.suppress(BrokenPipeError):
+        client.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
     os._exit(0)
 
 

@@ -1,18 +1,19 @@
 """The benchmark runs every method on a little data, and writes its table and its picture."""
 
-import os
-import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from pg_migration.devtools.benchmark.__main__ import main
 from pg_migration.devtools.benchmark.datasets import DATASETS
 from pg_migration.devtools.benchmark.measuring import Cost, Failed, measure
 from pg_migration.devtools.benchmark.methods import METHODS, Setting
 from pg_migration.devtools.benchmark.report import OURS, Result, draw_scaling, markdown, scaling_markdown
 from pg_migration.devtools.servers import embedded
 from pg_migration_tests.conftest import TEMPORARY, PostgresServer
+from pg_migration_tests.programs import PYTHON
 
 pytestmark = pytest.mark.system
 
@@ -20,7 +21,9 @@ OTHERS = [name for name in METHODS if not name.startswith("pg_migration") and na
 DATASET = "indexed"
 
 
-def test_a_little_by_every_other_method(tmp_path: Path) -> None:
+def test_a_little_by_every_other_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With programs in a folder that only its owner can enter: root's servers then run a copy, which goes with them."""
     pytest.importorskip("matplotlib")
     bindir = embedded(16).bindir
@@ -28,27 +31,28 @@ def test_a_little_by_every_other_method(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
         (tmp_path / part.name).symlink_to(part)
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pg_migration.devtools.benchmark", "--scale", "0.0005", "--output", str(tmp_path)),
-            *("--datasets", DATASET, "--methods", *OTHERS),
-            *("--bindir", str(tmp_path / bindir.relative_to(wheel.parent))),
-        ],
-        env={**os.environ, "TMPDIR": str(TEMPORARY)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr(tempfile, "tempdir", str(TEMPORARY))
+    chosen = ["--scale", "0.0005", "--output", str(tmp_path), "--datasets", DATASET, "--methods", *OTHERS]
+    hidden = str(tmp_path / bindir.relative_to(wheel.parent))
+    monkeypatch.setattr(sys, "argv", ["benchmark", *chosen, "--bindir", hidden])
+    main()
     table = (tmp_path / "benchmark.md").read_text()
-    assert table in done.stdout
+    assert table in capsys.readouterr().out
     assert "PostgreSQL 16, source" in table
     assert table.count(f"| {DATASET} |") == len(OTHERS)
     assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_little_by_ours(postgres18: PostgresServer, source_db: str, target_db: str, tmp_path: Path) -> None:
-    """Once: the program starts it several times, each of which takes seconds."""
+def test_a_little_by_ours(
+    postgres18: PostgresServer,
+    source_db: str,
+    target_db: str,
+    tmp_path: Path,
+    programs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once: the program starts it several times."""
+    monkeypatch.setattr(sys, "executable", str(programs / PYTHON))
     postgres18.psql(source_db, DATASETS[DATASET].sql(100))
     setting = Setting(source_db, target_db, (DATASET,), 2, postgres18.bindir, tmp_path)
     variables = {**setting.environment, "PG_MIGRATION_REPORTS": "off"}  # whose pictures take two seconds

@@ -23,6 +23,7 @@ from pg_migration.devtools.demo.__main__ import DATABASE, Demo, main
 from pg_migration.devtools.servers import server_account
 from pg_migration_tests.conftest import TEMPORARY, PostgresServer
 from pg_migration_tests.devtools.few_flights import FLIGHTS, use_few_flights
+from pg_migration_tests.programs import PYTHON
 
 pytestmark = pytest.mark.system
 
@@ -119,7 +120,7 @@ def test_a_checkout_that_cannot_be_written(servers_folder: Path) -> None:
 def folder(place: Path) -> Iterator[Path]:
     folder = place / ".demo"
     yield folder
-    demo("clean", folder)
+    assert demo("clean", folder).returncode == 0
     assert not folder.exists()
 
 
@@ -135,8 +136,11 @@ def demo(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_little_data(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_little_data(
+    folder: Path, programs: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """First without the package that has the data."""
+    monkeypatch.setattr(sys, "executable", str(programs / PYTHON))
     monkeypatch.setattr(tempfile, "tempdir", str(TEMPORARY))
     monkeypatch.setenv("PG_MIGRATION_REPORTS", "off")
     monkeypatch.chdir(ROOT)
