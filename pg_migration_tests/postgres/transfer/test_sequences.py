@@ -1,7 +1,5 @@
 """Sequences go on where they stood."""
 
-import pytest
-
 from pg_migration.postgres.ledger.sequence_positions import Position
 from pg_migration_tests.postgres.transfer.harness import Database, Pair
 
@@ -39,10 +37,9 @@ def positions(database: Database) -> dict[str, Position]:
     }
 
 
-@pytest.mark.parametrize("schema", ["public", "elsewhere"])
-def test_positions(pair: Pair, schema: str) -> None:
+def test_positions_in_another_schema(pair: Pair) -> None:
     pair.source.psql(SEQUENCES)
-    pair.target.schema = schema
+    pair.target.schema = "elsewhere"
     assert pair.migrate().succeeded
     ours = positions(pair.source)
     assert len(ours) == 15
@@ -58,6 +55,7 @@ def test_positions(pair: Pair, schema: str) -> None:
 def test_positions_follow_in_the_next_run(pair: Pair) -> None:
     pair.source.psql(SEQUENCES)
     pair.load_all()
+    assert positions(pair.target) == positions(pair.source)
     pair.source.psql("SELECT nextval('used'); SELECT setval('set_called', 5); INSERT INTO owned (v) VALUES (1);")
     pair.target.psql("SELECT setval('never_used', 1000); SELECT setval('used', 1);")
     pair.load_all()

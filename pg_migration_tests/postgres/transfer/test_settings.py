@@ -18,10 +18,9 @@ def alter(end: Database, setting: str) -> None:
     end.psql(f"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting}', current_database()); END $$")
 
 
-@pytest.mark.parametrize("sides", [("source",), ("target",), ("source", "target")])
-def test_strings_in_which_backslashes_escape(pair: Pair, sides: tuple[str, ...]) -> None:
-    for side in sides:
-        alter(getattr(pair, side), "standard_conforming_strings = off")
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_strings_in_which_backslashes_escape(pair: Pair, side: str) -> None:
+    alter(getattr(pair, side), "standard_conforming_strings = off")
     pair.source.psql(
         r"""
         SET standard_conforming_strings = on; SET escape_string_warning = off;
@@ -35,10 +34,9 @@ def test_strings_in_which_backslashes_escape(pair: Pair, sides: tuple[str, ...])
     )
     pair.load_all(CUT)
     assert pair.target.psql("SELECT obj_description('keyed'::regclass)") == "in C:\\temp'\\\n"
-    assert pair.validate().succeeded
     pair.target.psql(r"""SET standard_conforming_strings = on; UPDATE keyed SET v = 'y' WHERE k = 'C:\7''\'""")
-    found = pair.validate()
-    assert "content of public.keyed: the rows are not the same" in "".join(found.failures)
+    (told,) = pair.validate().failures
+    assert "content of public.keyed: the rows are not the same" in told
 
 
 # On the source as ALTER DATABASE has it, a table whose rows depend on it, and what makes one more row fail in both.

@@ -14,8 +14,3 @@ def test_migrate(pair: Pair) -> None:
     pair.source.psql(SHOP)
     assert pair.run_job().success
     pair.check_equal()
-
-
-def test_library(pair: Pair) -> None:
-    pair.source.psql(SHOP)
-    pair.load_all()

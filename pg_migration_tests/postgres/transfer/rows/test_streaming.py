@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 import psycopg2
@@ -12,20 +12,31 @@ from psycopg2 import sql
 from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.errors import CopyFailed
 from pg_migration.postgres.transfer.streams.copy_stream import Copied, stream
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.postgres.transfer.conftest import between
 from pg_migration_tests.postgres.transfer.harness import Pair
 
 ROWS = 6
-WIDTH = 3_000_000
+WIDTH = 1_000_000
 INTO = sql.SQL("COPY wide FROM STDIN (FORMAT binary)")
 both_ways = pytest.mark.parametrize("wide", [False, True])
 
 
+@pytest.fixture(scope="module")
+def databases(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[Pair]:
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        closing(between(postgres16, postgres18, monkeypatch)) as pairs,
+    ):
+        yield next(pairs)
+
+
 @pytest.fixture
-def ends(pair: Pair) -> Iterator[tuple[Any, Any]]:
+def ends(databases: Pair) -> Iterator[tuple[Any, Any]]:
     """A connection to each side, the source's inside a transaction; the target has a table to copy into."""
     with ExitStack() as stack:
-        source, target = (stack.enter_context(end.connection()) for end in (pair.source, pair.target))
-        execute(target, "CREATE TABLE wide (id int, v text)")
+        source, target = (stack.enter_context(end.connection()) for end in (databases.source, databases.target))
+        execute(target, "DROP TABLE IF EXISTS wide; CREATE TABLE wide (id int, v text)")
         execute(source, "BEGIN")
         yield source, target
 
@@ -41,11 +52,11 @@ def copy(ends: tuple[Any, Any], value: str, wide: bool) -> Copied:
 
 
 @both_ways
-def test_rows_arrive(pair: Pair, ends: tuple[Any, Any], wide: bool) -> None:
+def test_rows_arrive(databases: Pair, ends: tuple[Any, Any], wide: bool) -> None:
     copied = copy(ends, f"repeat(i::text, {WIDTH})", wide)
     assert copied.rows == ROWS
     assert copied.bytes == 19 + 2 + ROWS * (2 + 4 + 4 + 4 + WIDTH)  # header and trailer, then by row and field
-    assert pair.target.rows("SELECT id, v = repeat(id::text, %s) FROM wide ORDER BY id", (WIDTH,)) == [
+    assert databases.target.rows("SELECT id, v = repeat(id::text, %s) FROM wide ORDER BY id", (WIDTH,)) == [
         (i, True) for i in range(1, ROWS + 1)
     ]
     execute(ends[0], "SELECT 1")  # the transaction goes on
