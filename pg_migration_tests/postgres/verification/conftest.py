@@ -1,6 +1,7 @@
 """A pair of databases on two versions."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -25,9 +26,10 @@ def databases(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterato
 
 
 @pytest.fixture
-def pair(postgres16: PostgresServer, postgres18: PostgresServer, databases: tuple[str, str]) -> Iterator[Pair]:
+def pair(databases: tuple[str, str]) -> Iterator[Pair]:
     """Two empty databases."""
-    with Connections() as links:
-        found = Pair((postgres16, postgres18), databases, links)
-        yield found
-    found.both(CLEAN)
+    links = Connections()
+    with closing(Pair(databases, links)) as found:
+        with links:
+            yield found
+        found.both(CLEAN)

@@ -1,10 +1,12 @@
 """Two databases with the same table ``t``, and the comparison of it."""
 
+import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table, discover
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
+from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.planning.planner import Planner
 from pg_migration.postgres.snapshot.snapshot import Snapshot
@@ -12,35 +14,45 @@ from pg_migration.postgres.verification.both_sides import Answers, BothSides
 from pg_migration.postgres.verification.digests import Digest, Hashing
 from pg_migration.postgres.verification.row_differences import RowDifference, differences, ranges_that_differ
 from pg_migration.postgres.verification.slices import slice_tables
-from pg_migration_tests.conftest import PostgresServer
 
 
 class Pair:
     """A source and a target, and what the library says of their tables ``t``."""
 
-    def __init__(
-        self,
-        servers: tuple[PostgresServer, PostgresServer],
-        urls: tuple[str, str],
-        links: Connections,
-        settings: LoadSettings | None = None,
-    ) -> None:
-        self._servers, self._urls, self.links = servers, urls, links
-        self.settings = settings or LoadSettings()
+    def __init__(self, urls: tuple[str, str], links: Connections) -> None:
+        self.links = links
+        self.settings = LoadSettings()
         self.hashing = Hashing()
         self.schemas = {"public": "public"}
         self.ends = {side: Endpoint.parse(side, url, "URL") for side, url in zip(Side, urls, strict=True)}
+        self._table: Table | None = None
         self._sessions: dict[Side, Connection] = {}
+        self._owners = {side: psycopg2.connect(url) for side, url in zip(Side, urls, strict=True)}
+        for owner in self._owners.values():
+            owner.autocommit = True
 
     def both(self, text: str) -> None:
-        for server, url in zip(self._servers, self._urls, strict=True):
-            server.psql(url, text)
+        self.source(text)
+        self.target(text)
 
-    def source(self, text: str) -> str:
-        return self._servers[0].psql(self._urls[0], text)
+    def source(self, text: str) -> None:
+        """Run SQL in the source; several statements are a transaction."""
+        self._run(Side.SOURCE, text)
+        self._table = None
 
-    def target(self, text: str) -> str:
-        return self._servers[1].psql(self._urls[1], text)
+    def target(self, text: str) -> None:
+        """The same in the target."""
+        self._run(Side.TARGET, text)
+
+    def _run(self, side: Side, text: str) -> None:
+        execute(self._owners[side], text)
+        # As the end of a session does it.
+        execute(self._owners[side], "SELECT pg_catalog.pg_stat_force_next_flush()")
+
+    def close(self) -> None:
+        """End the sessions that ran SQL."""
+        for owner in self._owners.values():
+            owner.close()
 
     def session(self, side: Side) -> Connection:
         """The session that looks at the structure of one side: a server's first look takes twice as long as others."""
@@ -51,7 +63,9 @@ class Pair:
 
     @property
     def table(self) -> Table:
-        return discover(self.session(Side.SOURCE), self.schemas).tables_by_name["public", "t"]
+        if self._table is None:
+            self._table = discover(self.session(Side.SOURCE), self.schemas).tables_by_name["public", "t"]
+        return self._table
 
     @property
     def sides(self) -> BothSides:

@@ -1,5 +1,7 @@
 """The content check's hash and its list of rows that differ, on two servers of different versions."""
 
+from contextlib import closing
+
 import pytest
 from psycopg2 import sql
 
@@ -126,8 +128,7 @@ def test_encodings_do_not_matter(postgres16: PostgresServer, postgres18: Postgre
         postgres16.create_database(options="ENCODING 'LATIN1' LOCALE 'C'"),
         postgres18.create_database(options="ENCODING 'UTF8' LOCALE 'C'"),
     )
-    with Connections() as links:
-        pair = Pair((postgres16, postgres18), urls, links)
+    with Connections() as links, closing(Pair(urls, links)) as pair:
         pair.both(
             "SET client_encoding = 'UTF8'; CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'né')"
         )

@@ -3,6 +3,7 @@
 import pytest
 
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.verification import row_differences
 from pg_migration.postgres.verification.digests import Hashing
 from pg_migration.postgres.verification.row_differences import RowDifference
 from pg_migration_tests.postgres.verification.harness import Pair
@@ -57,15 +58,16 @@ def test_a_target_that_lies_in_other_pages(pair: Pair) -> None:
     assert source == target
 
 
-def test_a_great_many_copies_of_one_row(pair: Pair) -> None:
-    pair.both("CREATE TABLE t (v text); INSERT INTO t SELECT 'same' FROM generate_series(1, 30000)")
+def test_a_great_many_copies_of_one_row(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_differences, "MAX_ROWS_READ", 2000)
+    pair.both("CREATE TABLE t (v text); INSERT INTO t SELECT 'same' FROM generate_series(1, 3000)")
     pair.target("INSERT INTO t VALUES ('same')")
     (found,) = pair.differences()
     assert found.kind == "extra"
 
 
 def test_more_differences_than_can_be_read(pair: Pair) -> None:
-    pair.both("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t SELECT i, i FROM generate_series(1, 60000) i")
+    pair.both("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t SELECT i, i FROM generate_series(1, 6000) i")
     pair.target("UPDATE t SET v = -v")
     found = pair.differences()
     assert len(found) == 20
@@ -102,9 +104,9 @@ def test_which_tables_are_sampled(pair: Pair) -> None:
 def test_rows_whose_text_is_larger_than_a_gigabyte(pair: Pair) -> None:
     """A bit string has eight times as many bytes in text as in binary, so this row travels, and has no text form."""
     pair.both(
-        "CREATE TABLE t (id int PRIMARY KEY, bits varbit);"
-        "INSERT INTO t SELECT 1, e || e FROM (SELECT d || d AS e FROM (SELECT c || c AS d FROM "
-        "(SELECT b || b AS c FROM (SELECT '1'::bit(68000000)::varbit AS b) AS b) AS c) AS d) AS e"
+        "CREATE UNLOGGED TABLE t (id int PRIMARY KEY, bits varbit); ALTER TABLE t ALTER bits SET STORAGE EXTERNAL;"
+        "DO $$ DECLARE bits varbit := '1'::bit(68000000); BEGIN"
+        " FOR n IN 1..4 LOOP bits := bits || bits; END LOOP; INSERT INTO t VALUES (1, bits); END $$"
     )
     answers = pair.answers()
     assert answers.too_large
