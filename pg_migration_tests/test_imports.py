@@ -62,16 +62,24 @@ class Import:
         return f"{self.importer} imports {self.name or 'all'} of {self.module}"
 
 
-@cache
 def modules(package: str = "pg_migration") -> Mapping[str, Path]:
     """Our modules by name."""
+    return _modules(package)
+
+
+@cache
+def _modules(package: str) -> Mapping[str, Path]:
     files = (ROOT / package).rglob("*.py")
     return {".".join(f.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): f for f in files}
 
 
-@cache
 def imports(package: str = "pg_migration") -> tuple[Import, ...]:
     """Every import in our modules, wherever it stands."""
+    return _all_imports(package)
+
+
+@cache
+def _all_imports(package: str) -> tuple[Import, ...]:
     return tuple(found for name, path in modules(package).items() for found in _imports(name, path))
 
 

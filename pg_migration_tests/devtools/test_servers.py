@@ -6,6 +6,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg2
@@ -151,7 +152,7 @@ def test_temporary_files_that_others_cannot_reach(folder: Path, monkeypatch: pyt
 
 
 @as_root
-def test_root_copies_programs_that_others_cannot_reach(folder: Path) -> None:
+def test_root_copies_programs_that_others_cannot_reach(folder: Path, server: servers.Server) -> None:
     account = servers.server_account()
     wheel = servers.embedded(18).bindir.parents[1]
     for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
@@ -161,8 +162,8 @@ def test_root_copies_programs_that_others_cannot_reach(folder: Path) -> None:
     found = servers.usable(hidden, account, place)
     assert place in found.bindir.parents
     assert servers.usable(hidden, account, place) == found
-    server = servers.Server(found, place / "one", account, {"fsync": "off"})
-    server.start()
-    assert query(server.url(), "SELECT 1") == 1
-    server.stop("immediate")
+    by_the_copy = replace(server, installation=found)
+    by_the_copy.start()
+    assert query(by_the_copy.url(), "SELECT 1") == 1
+    by_the_copy.stop("immediate")
     servers.demolish(folder / "servers")

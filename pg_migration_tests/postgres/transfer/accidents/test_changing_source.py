@@ -1,9 +1,11 @@
 """A source that others write to and change during the run: the copy is the snapshot, never a mix."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -46,7 +48,7 @@ def writing(pair: Pair) -> Iterator[list[int]]:
 
     def work() -> None:
         with pair.source.connection() as connection:
-            while not done.is_set():
+            while not done.wait(0.002):
                 execute(connection, WRITE)
                 written[0] += 1
 
@@ -91,7 +93,7 @@ class Change:
     """A command of somebody else on the source, which waits for a lock from some moment of a run on."""
 
     def __init__(self, pair: Pair, command: str, table: str | None = None) -> None:
-        self._pair, self._table = pair, table
+        self._pair, self.table = pair, table
         self._thread = threading.Thread(target=lambda: pair.source.psql(command))
 
     def begin(self) -> None:
@@ -101,7 +103,7 @@ class Change:
             self.check_waiting()
 
     def check_waiting(self) -> None:
-        of_it = "" if self._table is None else f" AND relation = '{self._table}'::regclass"
+        of_it = "" if self.table is None else f" AND relation = '{self.table}'::regclass"
         wait_until(self._pair, f"SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted{of_it}")
 
     def end(self) -> None:
@@ -138,31 +140,33 @@ INSERT INTO tree SELECT i, 'x' FROM generate_series(1, 3000) i;
 CREATE TABLE twig (id int PRIMARY KEY) ;
 INSERT INTO twig SELECT generate_series(1, 10);
 """
-MOMENTS = {
-    "planning": (MigrationRun, "plan"),
-    "copying": (Load, "events"),
-    "comparing": (Comparison, "verdicts"),
-    "hashing": (Comparison, "_digested"),
-}
+# The same again, for who comes later.
+LATER = re.sub(r"\b(tree|low|high|twig)\b", r"later_\1", TREE)
+EMPTIED = {1: {"low", "high", "twig", "later_low", "later_high", "later_twig"}, 4: {"high", "later_high"}}
 
 
-# Who waits from the first moment on waits through all others; who comes at the last one finds all sessions at work.
-@pytest.mark.parametrize("moment", ["planning", "hashing"])
 @pytest.mark.parametrize(("workers", "command"), [(1, "TRUNCATE tree, twig"), (4, "TRUNCATE high")])
 def test_a_run_never_waits_for_who_waits_for_it(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch, moment: str, workers: int, command: str
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, workers: int, command: str
 ) -> None:
-    """A session that came to a table after the command would wait for it, and it waits for the run's end."""
-    pair.source.psql(TREE)
+    """A session that came to a table after the command would wait for it, and it waits for the run's end.
+
+    Who waits from the first moment on waits through all others; who comes at the last one finds all sessions at work.
+    """
+    pair.source.psql(TREE + LATER)
     was = pair.source.hashes()
-    change = Change(pair, command)
-    before(monkeypatch, *MOMENTS[moment], change.begin)
+    first = Change(pair, command, re.split("[ ,]+", command)[1])
+    last = Change(pair, re.sub(r"\b(tree|high|twig)\b", r"later_\1", command), f"later_{first.table}")
+    before(monkeypatch, MigrationRun, "plan", first.begin)
+    before(monkeypatch, Comparison, "_digested", last.begin)
     config: dict[str, Any] = {"chunk_size": 500, "partition_threshold": 1000, "max_partitions": 3, "workers": workers}
     result = pair.migrate(exclude_tables=["low"] if workers == 4 else [], **config)
     assert result.succeeded, result.failures
-    change.end()
+    for change in (first, last):
+        change.end()
     assert pair.target.hashes() == {name: hashed for name, hashed in was.items() if workers == 1 or name != "low"}
-    assert pair.source.hashes() != was
+    now = pair.source.hashes()
+    assert {name for name in was if now[name] != was[name]} == EMPTIED[workers]
 
 
 # Each on a table of its own.
@@ -204,30 +208,32 @@ def test_a_comparison_does_not_wait_either(pair: Pair, monkeypatch: pytest.Monke
     change.end()
 
 
-@pytest.mark.parametrize("command", ["BEGIN; TRUNCATE movement; SELECT pg_sleep(1); COMMIT", "TRUNCATE movement"])
-def test_a_command_that_is_ahead_is_waited_for(pair: Pair, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
-    """The snapshot is taken after it, so that nothing of what it removed is in the copy, and nothing is half there."""
-    pair.source.psql(BANK)
-    thread = threading.Thread(target=lambda: pair.source.psql(command))
+def test_commands_that_are_ahead_are_waited_for(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The snapshot is taken after them: nothing of what they removed is in the copy, and nothing is half there."""
+    pair.source.psql(BANK + "CREATE TABLE tick AS SELECT 1 AS n")
+    slow, quick = "BEGIN; TRUNCATE movement; SELECT pg_sleep(1); COMMIT", "TRUNCATE tick"
+    threads = [threading.Thread(target=pair.source.psql, args=(command,)) for command in (slow, quick)]
     begun = threading.Event()
 
     def begin() -> None:
         if not begun.is_set():
             begun.set()
-            thread.start()
+            for thread in threads:
+                thread.start()
+            wait_until(pair, "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
             wait_until(
                 pair,
-                "SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted "
-                "UNION ALL SELECT FROM (SELECT FROM movement LIMIT 1) AS m HAVING count(*) = 0"
-                if command == "TRUNCATE movement"
-                else "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
+                "SELECT FROM pg_locks WHERE relation = 'tick'::regclass AND mode = 'AccessExclusiveLock' AND granted "
+                "UNION ALL SELECT FROM (SELECT FROM tick LIMIT 1) AS t HAVING count(*) = 0",
             )
 
     before(monkeypatch, snapshot._Sessions, "lock", begin)
     result = pair.migrate()
-    thread.join()
+    for thread in threads:
+        thread.join()
     assert result.succeeded, result.failures
-    assert pair.target.rows("SELECT (SELECT count(*) FROM movement), (SELECT count(*) FROM account)") == [(0, 2000)]
+    counted = "SELECT (SELECT count(*) FROM movement), (SELECT count(*) FROM tick), (SELECT count(*) FROM account)"
+    assert pair.target.rows(counted) == [(0, 0, 2000)]
 
 
 def test_a_table_that_is_emptied_all_the_time(pair: Pair) -> None:
@@ -294,33 +300,40 @@ def test_a_reader_that_is_lost_behind_a_waiting_command(pair: Pair, monkeypatch:
     change.end()
 
 
-MANY = 20
+MANY = 10
+LOCKED = f"""
+SELECT coalesce(max(count), 0) FROM (
+    SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE locktype = 'relation' AND application_name LIKE 'pg_migration%' AND mode = 'AccessShareLock'
+    GROUP BY pid HAVING count(*) >= {MANY}
+) AS x
+"""
 
 
-@pytest.mark.parametrize("moment", ["copying", "comparing"])
-def test_few_locks(pair: Pair, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    """Where not every reader can have all locks, what the others can't lock is read by one that has them."""
+def test_few_locks(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where not every reader can have all locks, what the others can't lock is read by one that has them.
+
+    While rows are copied as well as while they are compared.
+    """
     pair.source.psql(
         f"SELECT format('CREATE TABLE t%s AS SELECT i FROM generate_series(1, 10) i', n) "
         f"FROM generate_series(1, {MANY}) n \\gexec\n" + TREE
     )
     was = pair.source.hashes()
     monkeypatch.setattr(snapshot, "room_for_locks", lambda _: 3 * MANY)
-    change = Change(pair, "TRUNCATE tree, twig, t7")
-    most = [0]
+    changes = [Change(pair, "TRUNCATE tree, twig, t7", "tree"), Change(pair, "TRUNCATE t8", "t8")]
+    most = []
 
-    def look() -> None:
+    def look(change: Change) -> None:
         change.begin()
-        locks = pair.source.psql(
-            "SELECT max(count) FROM (SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
-            "WHERE locktype = 'relation' AND application_name LIKE 'pg_migration%' AND mode = 'AccessShareLock' "
-            f"GROUP BY pid HAVING count(*) >= {MANY}) x"
-        )
-        most[0] = max(most[0], int(locks))
+        most.append(int(pair.source.psql(LOCKED)))
 
-    before(monkeypatch, *MOMENTS[moment], look)
+    for change, (owner, method) in zip(changes, [(Load, "events"), (Comparison, "verdicts")], strict=True):
+        before(monkeypatch, owner, method, partial(look, change))
     result = pair.migrate(workers=4, chunk_size=500, partition_threshold=1000, max_partitions=3)
     assert result.succeeded, result.failures
-    change.end()
-    assert most[0] >= MANY
+    for change in changes:
+        change.end()
+    assert len(most) == 2
+    assert min(most) >= MANY
     assert pair.target.hashes() == was
