@@ -64,7 +64,7 @@ def fill() -> None:
     site, kind = Site.objects.get(), ContentType.objects.get_for_model(User)
     group = Group.objects.create(name='"Editors"; drop')
     group.permissions.set(Permission.objects.all())
-    for number in range(50):
+    for number in range(8):
         user = User.objects.create_user(f"user {number} é 日本", f"{number}@example.org", "secret")
         user.groups.add(group)
         LogEntry.objects.create(

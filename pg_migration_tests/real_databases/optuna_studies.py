@@ -30,7 +30,7 @@ def main(url: str) -> None:
     for name in ("first", "Erste Übung"):
         study = optuna.create_study(storage=storage, study_name=name, directions=["minimize", "maximize"])
         study.set_user_attr("list", [1, 2.5, "x"])
-        study.add_trials(trial(number) for number in range(12))
+        study.add_trials(trial(number) for number in range(4))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from psycopg2.extensions import parse_dsn
 
-ISSUES = 20
+ISSUES = 5
 
 
 def main(url: str) -> None:
