@@ -62,6 +62,24 @@ def open_shop(stack: ExitStack, servers: Sequence[PostgresServer], more: str) ->
 
 
 @pytest.fixture(scope="module")
+def idle_databases(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[tuple[Database, Database]]:
+    """The shop and an empty target, in which no test writes anything."""
+    with ExitStack() as stack:
+        databases = open_shop(stack, (postgres16, postgres18), "")
+        before = [database.dump() for database in databases]
+        yield databases
+        assert [database.dump() for database in databases] == before
+
+
+@pytest.fixture
+def idle_shop(
+    idle_databases: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Platform]:
+    """As `shop`, for tests that write to neither database: a file makes the two once."""
+    yield from serve(*idle_databases, monkeypatch, tmp_path)
+
+
+@pytest.fixture(scope="module")
 def shop_once(
     postgres16: PostgresServer, postgres18: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Platform]]:
@@ -109,7 +127,7 @@ def migrated(migration: Migrated, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def clerk(request: pytest.FixtureRequest) -> Iterator[Role]:
     """A role without rights, on both servers."""
     platform = request.getfixturevalue(
-        next(name for name in ("migrated", "shop", "platform") if name in request.fixturenames)
+        next(name for name in ("migrated", "shop", "idle_shop", "platform") if name in request.fixturenames)
     )
     role = Role("clerk", "s/e same")
     ends = (platform.source, platform.target)

@@ -25,11 +25,11 @@ def look(platform: Platform) -> dg.SensorResult | dg.SkipReason:
     return found
 
 
-def test_the_sensor_registers_ranges_once(shop: Platform) -> None:
-    look(shop)
-    assert list(shop.instance.get_dynamic_partitions("pk_ranges/public.orders")) == ["all"]
-    assert list(shop.instance.get_dynamic_partitions("pk_ranges/public.customers")) == ["all"]
-    assert isinstance(look(shop), dg.SkipReason)
+def test_the_sensor_registers_ranges_once(idle_shop: Platform) -> None:
+    look(idle_shop)
+    assert list(idle_shop.instance.get_dynamic_partitions("pk_ranges/public.orders")) == ["all"]
+    assert list(idle_shop.instance.get_dynamic_partitions("pk_ranges/public.customers")) == ["all"]
+    assert isinstance(look(idle_shop), dg.SkipReason)
 
 
 def test_the_sensor_leaves_ranges_of_a_run_alone(shop: Platform) -> None:
@@ -38,10 +38,10 @@ def test_the_sensor_leaves_ranges_of_a_run_alone(shop: Platform) -> None:
     assert len(shop.instance.get_dynamic_partitions("pk_ranges/public.orders")) == 3
 
 
-def test_the_sensor_says_that_the_source_is_down(shop: Platform) -> None:
-    definitions = shop.definitions
-    shop.monkeypatch.setenv("PG_MIGRATION_SOURCE_URL", DOWN)
-    with dg.build_sensor_context(instance=shop.instance) as context:
+def test_the_sensor_says_that_the_source_is_down(idle_shop: Platform) -> None:
+    definitions = idle_shop.definitions
+    idle_shop.monkeypatch.setenv("PG_MIGRATION_SOURCE_URL", DOWN)
+    with dg.build_sensor_context(instance=idle_shop.instance) as context:
         skipped: Any = sensor(definitions)(context)
     assert isinstance(skipped, dg.SkipReason)
     assert "can't connect to the source" in (skipped.skip_message or "")
@@ -49,33 +49,11 @@ def test_the_sensor_says_that_the_source_is_down(shop: Platform) -> None:
 
 
 @pytest.mark.parametrize(("name", "job"), [("nightly_migrate", "migrate"), ("hourly_validate", "validate")])
-def test_schedules_are_off_and_start_whole_jobs(shop: Platform, name: str, job: str) -> None:
-    repository = shop.definitions.get_repository_def()
+def test_schedules_are_off_and_start_whole_jobs(idle_shop: Platform, name: str, job: str) -> None:
+    repository = idle_shop.definitions.get_repository_def()
     schedule = repository.get_schedule_def(name)
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
     assert schedule.job_name == job
-    with dg.build_schedule_context(instance=shop.instance, repository_def=repository) as context:
+    with dg.build_schedule_context(instance=idle_shop.instance, repository_def=repository) as context:
         (request,) = schedule.evaluate_tick(context).run_requests or ()
     assert request.partition_key is None
-
-
-def test_the_waves_of_a_backfill_copy_everything(shop: Platform) -> None:
-    look(shop)
-    assert shop.materialize("source_schema", "target_ddl").success
-    last = ("public/foreign_keys", "post_data", "summary")
-    # Waves without tables do not end green.
-    done = shop.materialize(*last)
-    assert not done.success
-    assert "public.orders is not fully loaded" in done.failures["foreign_keys"]
-    summary = shop.materialize("summary")
-    assert not summary.success
-    assert "public.orders is not complete in the target" in summary.failures["summary"]
-
-    for table in ("public/customers", "public/orders"):
-        assert shop.materialize(table, partition="all").success
-    done = shop.materialize(*last)
-    assert done.success
-    assert "copied by run" in done.log[-1]
-    rows = "SELECT * FROM orders ORDER BY id"
-    assert shop.target.psql(rows) == shop.source.psql(rows)
-    assert shop.target.psql("SELECT conname FROM pg_constraint WHERE contype = 'f'") == "orders_customer_fkey"

@@ -56,8 +56,8 @@ def selected(requests: list[dg.RunRequest]) -> list[str] | None:
     return None if request.asset_selection is None else [key.to_user_string() for key in request.asset_selection]
 
 
-def test_both_are_off(shop: Platform) -> None:
-    repository = shop.definitions.get_repository_def()
+def test_both_are_off(idle_shop: Platform) -> None:
+    repository = idle_shop.definitions.get_repository_def()
     for name in ("source_structure_changed", "source_rows_changed"):
         assert repository.get_sensor_def(name).default_status is dg.DefaultSensorStatus.STOPPED
     assert repository.get_sensor_def("failed_runs").default_status is dg.DefaultSensorStatus.RUNNING
@@ -152,10 +152,10 @@ def test_tables_that_the_configuration_leaves_out(shop: Platform, rows: Watcher,
 
 
 @pytest.mark.parametrize("name", ["source_rows_changed", "source_structure_changed"])
-def test_a_source_that_is_down(shop: Platform, name: str) -> None:
-    assert shop.definitions
-    shop.monkeypatch.setenv("PG_MIGRATION_SOURCE_URL", "postgresql://ann:sesame@127.0.0.1:1/shop")
-    message, requests = Watcher(shop, name).tick()
+def test_a_source_that_is_down(idle_shop: Platform, name: str) -> None:
+    assert idle_shop.definitions
+    idle_shop.monkeypatch.setenv("PG_MIGRATION_SOURCE_URL", "postgresql://ann:sesame@127.0.0.1:1/shop")
+    message, requests = Watcher(idle_shop, name).tick()
     assert "can't connect to the source" in (message or "")
     assert "sesame" not in (message or "")
     assert not requests

@@ -132,8 +132,8 @@ def test_the_summary_fails_when_nothing_was_copied(shop: Platform) -> None:
     assert shop.target.psql("SELECT succeeded FROM _pg_migration.run") == "f"
 
 
-def test_the_jobs_belong_to_the_assets(shop: Platform) -> None:
-    repository = shop.definitions.get_repository_def()
+def test_the_jobs_belong_to_the_assets(idle_shop: Platform) -> None:
+    repository = idle_shop.definitions.get_repository_def()
     assert {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")} == JOBS
     migrate = repository.get_job("migrate")
     assert dg.AssetKey(["public", "orders"]) in migrate.asset_layer.executable_asset_keys

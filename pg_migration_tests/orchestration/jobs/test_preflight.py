@@ -82,11 +82,11 @@ def session(url: str, *statements: str) -> Iterator[None]:
         connection.close()
 
 
-def test_the_job_tells_everything_and_writes_nothing(shop: Platform) -> None:
-    before = shop.target.dump()
-    done = shop.run(shop.definitions.resolve_job_def("preflight"), {})
+def test_the_job_tells_everything_and_writes_nothing(idle_shop: Platform) -> None:
+    before = idle_shop.target.dump()
+    done = idle_shop.run(idle_shop.definitions.resolve_job_def("preflight"), {})
     assert done.success
-    assert shop.target.dump() == before
+    assert idle_shop.target.dump() == before
     table = done.log[-1]
     assert {line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")} - {"check"} == CHECKS
     assert "PostgreSQL 16 to 18" in table
@@ -119,9 +119,9 @@ def test_the_job_fails_with_all_errors_at_once(shop: Platform, clerk: Role) -> N
         shop.source.psql("DROP OWNED BY boss CASCADE; DROP ROLE boss")
 
 
-def test_both_servers_are_tried(shop: Platform) -> None:
+def test_both_servers_are_tried(idle_shop: Platform) -> None:
     down = "postgresql://ann:sesame@127.0.0.1:1/shop"
-    shop.set(SOURCE_URL=down, TARGET_URL=down)
+    idle_shop.set(SOURCE_URL=down, TARGET_URL=down)
     errors = [f for f in findings() if f.severity is Severity.ERROR]
     assert [f.check for f in errors] == ["source", "target"]
     assert all("can't connect to the" in f.verdict and "sesame" not in str(f) for f in errors)
@@ -166,13 +166,13 @@ def test_what_the_target_would_lose(shop: Platform) -> None:
     assert "would be dropped in the target: view public.once, which" in the(findings(), Severity.WARNING).verdict
 
 
-@pytest.mark.usefixtures("shop")
+@pytest.mark.usefixtures("idle_shop")
 def test_notifications_that_can_not_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PG_MIGRATION_SMTP_HOST", "mail.example.org")
     assert "PG_MIGRATION_MAIL_FROM and PG_MIGRATION_MAIL_TO" in the(findings(), Severity.WARNING).verdict
 
 
-@pytest.mark.usefixtures("shop")
+@pytest.mark.usefixtures("idle_shop")
 def test_too_few_connections() -> None:
     found = [f for f in findings(workers=1000) if f.severity is Severity.WARNING]
     assert [f.check for f in found] == ["free connections"] * 2
@@ -188,8 +188,8 @@ def test_space_on_the_target(shop: Platform, monkeypatch: pytest.MonkeyPatch) ->
     assert "100 B are free in" in the(findings(), Severity.WARNING).verdict
 
 
-def test_space_that_can_not_be_seen(shop: Platform, clerk: Role) -> None:
-    shop.set(TARGET_URL=clerk.url(shop.target))
+def test_space_that_can_not_be_seen(idle_shop: Platform, clerk: Role) -> None:
+    idle_shop.set(TARGET_URL=clerk.url(idle_shop.target))
     (unseen,) = (f for f in findings() if f.check == "disk space")
     assert unseen.severity is Severity.PASSED
     assert "can't be seen from here" in unseen.verdict
@@ -210,20 +210,20 @@ def test_sessions_that_are_in_the_way(shop: Platform, monkeypatch: pytest.Monkey
     assert "canceling statement due to lock timeout" in the(found, Severity.ERROR).verdict
 
 
-def test_a_transaction_that_is_open_for_long(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transaction_that_is_open_for_long(idle_shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activity, "LONG_TRANSACTION_SECONDS", -60)
-    with session(shop.source.url, "SELECT count(*) FROM orders"):
+    with session(idle_shop.source.url, "SELECT count(*) FROM orders"):
         found = the(findings(), Severity.WARNING)
     assert found.check == "long transactions"
     assert "pg_terminate_backend(" in found.advice
 
 
-def test_a_slot_that_nobody_reads(shop: Platform) -> None:
-    shop.target.psql("SELECT pg_create_physical_replication_slot('idle', true)")
+def test_a_slot_that_nobody_reads(idle_shop: Platform) -> None:
+    idle_shop.target.psql("SELECT pg_create_physical_replication_slot('idle', true)")
     try:
         found = the(findings(), Severity.WARNING)
     finally:
-        shop.target.psql("SELECT pg_drop_replication_slot('idle')")
+        idle_shop.target.psql("SELECT pg_drop_replication_slot('idle')")
     assert "nobody reads replication slot idle of the target" in found.verdict
     assert "pg_drop_replication_slot('idle')" in found.advice
 
@@ -237,13 +237,13 @@ def test_a_slot_that_nobody_reads(shop: Platform) -> None:
     ],
     ids=["latin1", "sql_ascii", "builtin"],
 )
-def test_a_target_with_another_encoding_or_locale(shop: Platform, options: str, check: str, said: str) -> None:
-    other = shop.target.server.create_database(options=options)
+def test_a_target_with_another_encoding_or_locale(idle_shop: Platform, options: str, check: str, said: str) -> None:
+    other = idle_shop.target.server.create_database(options=options)
     try:
-        shop.set(TARGET_URL=other)
+        idle_shop.set(TARGET_URL=other)
         found = the(findings(), Severity.WARNING)
     finally:
-        shop.target.server.drop_database(other)
+        idle_shop.target.server.drop_database(other)
     assert (found.check, said in found.verdict) == (check, True)
 
 
@@ -337,7 +337,7 @@ def test_versions_of_extensions(version: str, than: str, older: bool) -> None:
     assert is_older(version, than) is older
 
 
-@pytest.mark.usefixtures("shop")
+@pytest.mark.usefixtures("idle_shop")
 def test_two_servers_with_nothing_to_mend() -> None:
     assert {f.severity for f in findings()} == {Severity.PASSED}
 
@@ -366,10 +366,12 @@ def test_a_role_that_may_nothing_is_told_so_in_every_line(
     assert not [str(finding) for finding in errors if "permission denied" in finding.verdict]
 
 
-def test_a_look_at_a_table_that_somebody_locks_comes_to_an_end(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_at_a_table_that_somebody_locks_comes_to_an_end(
+    idle_shop: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(prerequisites, "LOCK_TIMEOUT", "2s")
     monkeypatch.setattr(lock_waits, "LOOK_SECONDS", 0.05)
-    with session(shop.source.url, "LOCK TABLE orders"):
+    with session(idle_shop.source.url, "LOCK TABLE orders"):
         told = "\n".join(str(finding) for finding in findings() if finding.severity is Severity.ERROR)
     assert "lock timeout" in told
     assert "orders" in told

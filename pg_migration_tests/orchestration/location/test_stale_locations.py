@@ -40,11 +40,11 @@ def test_no_table_was_known(platform: Platform, job: str, tables: str) -> None:
         assert platform.target.dump() == before
 
 
-def test_the_source_was_out_of_reach(shop: Platform) -> None:
-    shop.set(SOURCE_URL="postgresql://nobody@127.0.0.1:1/nothing")
-    stale = shop.reload()
-    shop.set(SOURCE_URL=shop.source.url)
-    succeeded, told = launch(shop, stale, "migrate")
+def test_the_source_was_out_of_reach(idle_shop: Platform) -> None:
+    idle_shop.set(SOURCE_URL="postgresql://nobody@127.0.0.1:1/nothing")
+    stale = idle_shop.reload()
+    idle_shop.set(SOURCE_URL=idle_shop.source.url)
+    succeeded, told = launch(idle_shop, stale, "migrate")
     assert not succeeded
     assert "Reload the code location" in told
 

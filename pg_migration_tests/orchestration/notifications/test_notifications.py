@@ -194,7 +194,7 @@ def test_a_broken_channel_breaks_nothing(shop: Platform, post: Post, broken: str
 
 def test_the_sensor_tells_what_a_run_could_not(shop: Platform, post: Post) -> None:
     """A run whose process died told nobody; one that failed by itself has told, and the owner tells of its parts."""
-    done = shop.validate()
+    done = shop.repair(workers=0)
     assert len(post.letters) == 1
     job = shop.definitions.resolve_job_def("migrate")
     killed = shop.instance.create_run_for_job(job, tags={"pg_migration/notified": f"{done.result.run_id} failed"})
@@ -209,7 +209,7 @@ def test_the_sensor_tells_what_a_run_could_not(shop: Platform, post: Post) -> No
         assert entry.dagster_event is not None
         context = dg.build_run_status_sensor_context("failed_runs", entry.dagster_event, shop.instance, run)
         sensor(context.for_run_failure())
-    assert [letter["Subject"].split(": ")[1] for letter in post.letters] == ["validate FAILED", "migrate FAILED"]
+    assert [letter["Subject"].split(": ")[1] for letter in post.letters] == ["repair FAILED", "migrate FAILED"]
     assert "the process of the run was killed" in post.messages[1]
 
 

@@ -80,12 +80,12 @@ def test_a_run_whose_process_died_is_started_again(retrying: Platform) -> None:
     assert retrying.instance.get_run_by_id(run.run_id).tags["dagster/will_retry"] == "true"  # type: ignore[union-attr]
 
 
-def test_runs_on_one_target_have_one_tag(shop: Platform) -> None:
-    tags = [shop.definitions.resolve_job_def(job).run_tags for job in ("migrate", "validate")]
+def test_runs_on_one_target_have_one_tag(idle_shop: Platform) -> None:
+    tags = [idle_shop.definitions.resolve_job_def(job).run_tags for job in ("migrate", "validate")]
     (place,) = {tag["pg_migration/target"] for tag in tags}
-    assert place in shop.target.url
+    assert place in idle_shop.target.url
     assert "@" not in place
-    assert "pg_migration/target" not in shop.definitions.resolve_job_def("preflight").run_tags
+    assert "pg_migration/target" not in idle_shop.definitions.resolve_job_def("preflight").run_tags
 
 
 def test_dagster_takes_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,8 +102,10 @@ def test_dagster_takes_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert (instance.run_retries_enabled, instance.run_retries_max_retries) == (True, 0)
 
 
-def test_steps_that_read_the_source_are_in_its_pool(shop: Platform) -> None:
-    pools = {node.name: node.pool for node in shop.definitions.resolve_job_def("migrate").graph.node_defs if node.pool}
+def test_steps_that_read_the_source_are_in_its_pool(idle_shop: Platform) -> None:
+    pools = {
+        node.name: node.pool for node in idle_shop.definitions.resolve_job_def("migrate").graph.node_defs if node.pool
+    }
     assert set(pools) == {"tables", "table_checks"}
     assert len(set(pools.values())) == 1
 
@@ -142,11 +144,11 @@ def test_old_runs_go_and_what_people_look_at_stays(
     assert shop.instance.get_latest_materialization_event(dg.AssetKey(["public", "customers"])) is not None
 
 
-def test_reports_of_forgotten_runs_go_when_they_are_old(shop: Platform, tmp_path: Path) -> None:
+def test_reports_of_forgotten_runs_go_when_they_are_old(idle_shop: Platform, tmp_path: Path) -> None:
     """And nothing else goes: no link is followed, and what is not wholly a report stays."""
     reports, elsewhere = tmp_path / "reports", tmp_path / "elsewhere"
-    shop.set(REPORTS=str(reports))
-    known = shop.instance.create_run_for_job(shop.definitions.resolve_job_def("migrate")).run_id
+    idle_shop.set(REPORTS=str(reports))
+    known = idle_shop.instance.create_run_for_job(idle_shop.definitions.resolve_job_def("migrate")).run_id
     old, half, young, annotated, empty, linking, link = (str(uuid4()) for _ in range(7))
     filed(reports / old, "report.html", "report.json", "tables.csv", days=31)
     filed(reports / half, "report.json", "report.html.draft", days=31)
@@ -160,26 +162,26 @@ def test_reports_of_forgotten_runs_go_when_they_are_old(shop: Platform, tmp_path
     filed(reports / linking, "report.html", days=31)
     (reports / linking / "report.json").symlink_to(elsewhere / link / "report.json")
     os.utime(reports / linking / "report.json", (0, 0), follow_symlinks=False)
-    pruned = shop.definitions.resolve_job_def("prune_old_runs").execute_in_process(instance=shop.instance)
+    pruned = idle_shop.definitions.resolve_job_def("prune_old_runs").execute_in_process(instance=idle_shop.instance)
     assert pruned.success
     assert {path.name for path in reports.iterdir()} == {young, known, "by-hand", annotated, empty, link, linking}
     assert len(list(elsewhere.rglob("report.*"))) == 2
     assert len(list((reports / annotated).iterdir())) == 3
-    warnings = [e.user_message for e in shop.instance.all_logs(pruned.run_id) if e.level == logging.WARNING]
+    warnings = [e.user_message for e in idle_shop.instance.all_logs(pruned.run_id) if e.level == logging.WARNING]
     assert sorted(warning.partition(" stays: ")[0] for warning in warnings) == sorted(
         f"the report of run {name}" for name in (annotated, empty, linking)
     )
     assert "holds more than a report: signed.pdf" in "".join(warnings)
 
 
-def test_runs_of_other_code_locations_stay(shop: Platform) -> None:
+def test_runs_of_other_code_locations_stay(idle_shop: Platform) -> None:
     label = {".dagster/repository": "__repository__@elsewhere"}
-    job = shop.definitions.resolve_job_def("migrate")
-    ours, theirs = shop.instance.create_run_for_job(job), shop.instance.create_run_for_job(job, tags=label)
+    job = idle_shop.definitions.resolve_job_def("migrate")
+    ours, theirs = idle_shop.instance.create_run_for_job(job), idle_shop.instance.create_run_for_job(job, tags=label)
     for run in (ours, theirs):
-        shop.instance.report_run_failed(run)
+        idle_shop.instance.report_run_failed(run)
     later = datetime.now(timezone.utc) + timedelta(days=1)
-    assert old_runs(shop.instance, later, "__repository__@here") == [ours.run_id]
+    assert old_runs(idle_shop.instance, later, "__repository__@here") == [ours.run_id]
 
 
 def test_owners_and_freshness(shop: Platform) -> None:
@@ -196,37 +198,37 @@ def test_owners_and_freshness(shop: Platform) -> None:
 
 
 @pytest.mark.parametrize("hours", ["soon", "0", "-3", "inf"])
-def test_a_freshness_that_is_none(shop: Platform, hours: str) -> None:
-    shop.set(FRESH_WITHIN_HOURS=hours)
+def test_a_freshness_that_is_none(idle_shop: Platform, hours: str) -> None:
+    idle_shop.set(FRESH_WITHIN_HOURS=hours)
     with pytest.raises(ConfigurationError, match="PG_MIGRATION_FRESH_WITHIN_HOURS is"):
-        shop.reload()
+        idle_shop.reload()
 
 
 @pytest.mark.parametrize("text", [None, "[1", "- a list"])
-def test_a_run_configuration_that_can_not_be_used(shop: Platform, tmp_path: Path, text: str | None) -> None:
+def test_a_run_configuration_that_can_not_be_used(idle_shop: Platform, tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "run.yaml"
     if text is not None:
         path.write_text(text)
-    shop.set(RUN_CONFIG=str(path))
-    schedule = shop.definitions.get_repository_def().get_schedule_def("nightly_migrate")
+    idle_shop.set(RUN_CONFIG=str(path))
+    schedule = idle_shop.definitions.get_repository_def().get_schedule_def("nightly_migrate")
     with (
-        dg.build_schedule_context(instance=shop.instance) as context,
+        dg.build_schedule_context(instance=idle_shop.instance) as context,
         pytest.raises(Exception, match="run_config") as e,
     ):
         schedule.evaluate_tick(context)
     assert f"PG_MIGRATION_RUN_CONFIG names {path}" in str(e.value.__cause__)
 
 
-def test_schedules_use_the_zone_and_the_configuration(shop: Platform, tmp_path: Path) -> None:
+def test_schedules_use_the_zone_and_the_configuration(idle_shop: Platform, tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     config: dict[str, Any] = {"resources": {"migration": {"config": {"chunk_size": 5}}}}
     path.write_text(str(config))
-    shop.set(RUN_CONFIG=str(path), TIMEZONE="Europe/Vienna")
-    repository = shop.definitions.get_repository_def()
+    idle_shop.set(RUN_CONFIG=str(path), TIMEZONE="Europe/Vienna")
+    repository = idle_shop.definitions.get_repository_def()
     schedules = {s.name: s for s in repository.schedule_defs}
     assert set(schedules) == {"nightly_migrate", "hourly_validate", "weekly_prune"}
     assert {s.execution_timezone for s in schedules.values()} == {"Europe/Vienna"}
     assert {s.default_status for s in schedules.values()} == {dg.DefaultScheduleStatus.STOPPED}
-    with dg.build_schedule_context(instance=shop.instance, repository_def=repository) as context:
+    with dg.build_schedule_context(instance=idle_shop.instance, repository_def=repository) as context:
         (request,) = schedules["nightly_migrate"].evaluate_tick(context).run_requests or ()
     assert request.run_config == config
