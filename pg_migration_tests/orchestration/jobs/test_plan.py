@@ -13,7 +13,7 @@ INSERT INTO readings SELECT i, i FROM generate_series(1, 6000) i;
 CREATE TABLE odd (id int PRIMARY KEY, place regclass);
 ANALYZE;
 """
-CUT: dict[str, Any] = {"partition_threshold": 1000, "max_partitions": 4, "chunk_size": 100, "workers": 2}
+CUT: dict[str, Any] = {"partition_threshold": 1000, "max_partitions": 4, "chunk_size": 500, "workers": 2}
 
 
 def plan(shop: Platform, **config: Any) -> Run:
@@ -59,7 +59,7 @@ def test_a_run_shows_its_plan_and_follows_it(shop: Platform, monkeypatch: pytest
     assert "for each worker (as in earlier runs)" in shown
 
 
-def test_what_stops_a_migration_stops_the_plan(shop: Platform) -> None:
-    refused = plan(shop, chunk_size=0)
+def test_what_stops_a_migration_stops_the_plan(idle_shop: Platform) -> None:
+    refused = plan(idle_shop, chunk_size=0)
     assert not refused.success
     assert "chunk_size is 0" in refused.failures["copy_plan"]

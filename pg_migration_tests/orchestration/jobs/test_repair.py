@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pg_migration.postgres.migration import repair, validate
 from pg_migration_tests.orchestration.harness import BOOKKEEPING, Migrated, Platform
 
 CUT = {"partition_threshold": 1000, "max_partitions": 4, "chunk_size": 500}
@@ -42,13 +43,13 @@ def test_just_the_ranges_that_differ(migrated: Platform) -> None:
     assert migrated.target.dump("--schema-only", "--exclude-schema", BOOKKEEPING) == structure
     passed = {key: found.passed for key, found in done.every_check.items()}
     assert passed == {(f"public/{t}", c): True for t in ("orders", "notes") for c in ("row_count", "content")}
-    assert migrated.validate(**CUT).success
+    assert validate(migrated.migration(**CUT)).succeeded
     # The ledger still shows each range once, and so a complete table.
     ledger = f"SELECT count(DISTINCT range_key), sum(row_count) FROM {BOOKKEEPING}.chunk WHERE table_name = 'orders'"
     assert migrated.target.psql(ledger) == "4|4000"
-    again = migrated.repair(**CUT)
-    assert again.success
-    assert not again.assets
+    again = repair(migrated.migration(**CUT))
+    assert again.succeeded
+    assert not again.outcomes.loaded
 
 
 def test_foreign_keys_and_triggers_survive_and_a_killed_repair_is_made_up_for(migrated: Platform) -> None:

@@ -47,6 +47,14 @@ def test_everything_from_an_empty_instance(shop: Platform) -> None:
     first = shop.materialize(*FIRST, tags=backfill)
     assert first.success
     assert all(check.passed for check in first.every_check.values())
+    # Waves without tables do not end green.
+    early = shop.materialize(*LAST, tags=backfill)
+    assert not early.success
+    assert "public.orders is not fully loaded" in early.failures["foreign_keys"]
+    summary = shop.materialize("summary", tags=backfill)
+    assert not summary.success
+    assert "public.orders is not complete in the target" in summary.failures["summary"]
+
     for table in TABLES:
         copied = shop.materialize(table, partitions=("all", "all"), tags=backfill)
         assert copied.success
@@ -55,19 +63,21 @@ def test_everything_from_an_empty_instance(shop: Platform) -> None:
     assert last.success
     assert last.every_check["post_data", "structure"].passed
     assert last.metadata("summary")["rows"] == 4100
+    assert "copied by run" in last.log[-1]
     rows = "SELECT * FROM orders ORDER BY id"
     assert shop.target.psql(rows) == shop.source.psql(rows)
+    assert shop.target.psql("SELECT conname FROM pg_constraint WHERE contype = 'f'") == "orders_customer_fkey"
 
 
 @pytest.mark.parametrize("selected", [FIRST, LAST], ids=["first", "last"])
-def test_no_ranges_were_registered(shop: Platform, selected: tuple[str, ...]) -> None:
-    backfill = launch(shop, *FIRST, *TABLES, *LAST)
-    done = shop.materialize(*selected, tags=backfill)
+def test_no_ranges_were_registered(idle_shop: Platform, selected: tuple[str, ...]) -> None:
+    backfill = launch(idle_shop, *FIRST, *TABLES, *LAST)
+    done = idle_shop.materialize(*selected, tags=backfill)
     assert not done.success
     assert done.assets == set()
     for message in done.failures.values():
         assert "would copy nothing of public/customers, public/orders" in message
-    assert shop.target.psql("SELECT count(*) FROM pg_class WHERE relname IN ('orders', 'run')") == "0"
+    assert idle_shop.target.psql("SELECT count(*) FROM pg_class WHERE relname IN ('orders', 'run')") == "0"
 
 
 def test_what_an_earlier_run_copied_is_no_success_of_a_backfill_without_ranges(shop: Platform) -> None:

@@ -82,8 +82,9 @@ def test_shares_make_one_table_of_one_snapshot(owned: Platform, tmp_path: Path) 
     assert f"run {OWNER} has planned no range ..7 of public.orders" in unplanned.failures["tables"]
 
 
-def test_who_copied_what_when_is_read_from_the_ledger(emptied: Platform) -> None:
+def test_who_copied_what_when_is_read_from_the_ledger(shop: Platform) -> None:
     """What overlaps was done by different workers, each of one run."""
+    begin().close()
     entry = "('public', 'orders', '{key}', 1, 1, 0, '{owner}', 's', 'true', 10, 20, '{begin}', '{end}', 1, '{run}')"
     times = [("a", "00:00", "00:10"), ("a", "00:05", "00:20"), ("a", "00:15", "00:15"), ("a", "00:20", "00:19")]
     times += [("b", "00:30", "00:40"), ("else", "00:30", "00:40")]
@@ -91,8 +92,8 @@ def test_who_copied_what_when_is_read_from_the_ledger(emptied: Platform) -> None
         entry.format(key=n, owner=OWNER, run=run, begin=f"2024-01-01 {begin}Z", end=f"2024-01-01 {end}Z")
         for n, (run, begin, end) in enumerate(times)
     ]
-    emptied.target.psql(f"INSERT INTO {BOOKKEEPING}.chunk VALUES {', '.join(rows)}")
-    with closing(psycopg2.connect(emptied.target.url)) as connection:
+    shop.target.psql(f"INSERT INTO {BOOKKEEPING}.chunk VALUES {', '.join(rows)}")
+    with closing(psycopg2.connect(shop.target.url)) as connection:
         work = work_of(connection, OWNER, ["a", "b"], workers=2)
     assert [(done.detail, done.worker, done.run) for done in work] == [
         *(("0", 3, "a"), ("1", 4, "a"), ("2", 3, "a"), ("3", 3, "a")),
@@ -113,8 +114,8 @@ def test_without_its_owner_a_share_is_not_copied(emptied: Platform) -> None:
         assert emptied.target.psql(COUNT) == "0"
 
 
-def test_a_run_without_a_queue_can_not_spread(shop: Platform) -> None:
-    done = shop.migrate(spread_over=2)
+def test_a_run_without_a_queue_can_not_spread(idle_shop: Platform) -> None:
+    done = idle_shop.migrate(spread_over=2)
     assert not done.success
     assert "'dagster job execute'" in done.failures["source_schema"]
-    assert shop.target.psql("SELECT count(*) FROM pg_namespace WHERE nspname = '_pg_migration'") == "0"
+    assert idle_shop.target.psql("SELECT count(*) FROM pg_namespace WHERE nspname = '_pg_migration'") == "0"
