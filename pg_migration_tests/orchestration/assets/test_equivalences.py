@@ -72,7 +72,7 @@ def made_before_rows(done: Result) -> list[str]:
 
 def test_each_step_notes_what_it_has_made(written: Platform) -> None:
     tables = ("public/parent", "public/t", "public/p", "public/p1")
-    for step in (("target_ddl",), tables, ("public/foreign_keys",), ("post_data",)):
+    for step in (("target_ddl",), (*tables, "public/foreign_keys"), ("post_data",)):
         done = written.materialize(*step)
         assert done.success, done.failures
     assert compare(written.migration()) == []
