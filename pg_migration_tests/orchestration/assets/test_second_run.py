@@ -52,22 +52,22 @@ DROPPED_OR_MADE_OTHERWISE = (
 )
 
 
-def test_what_the_source_set_and_took_back(shop: Platform) -> None:
+def test_what_the_source_set_and_took_back(platform: Platform) -> None:
     """Rows that a constraint which is not validated refuses come again; what was set aside while they come does not."""
     steps = (BEFORE + SET_ASIDE, *DROPPED_OR_MADE_OTHERWISE)
     for statements in steps[:-1]:
-        shop.source.psql(statements)
-        assert shop.migrate_directly().failures == ()
-        assert shop.source.dump(*WITHOUT_BOOKKEEPING) == shop.target.dump(*WITHOUT_BOOKKEEPING)
-    shop.source.psql(steps[-1] + ";" + CHANGES)
-    shop.target.psql("CREATE VIEW theirs AS SELECT x FROM v")
-    done = shop.migrate_directly()
+        platform.source.psql(statements)
+        assert platform.migrate_directly().failures == ()
+        assert platform.source.dump(*WITHOUT_BOOKKEEPING) == platform.target.dump(*WITHOUT_BOOKKEEPING)
+    platform.source.psql(steps[-1] + ";" + CHANGES)
+    platform.target.psql("CREATE VIEW theirs AS SELECT x FROM v")
+    done = platform.migrate_directly()
     assert done.failures == ()  # the comparison of the structure found nothing either
     told = "\n".join(done.notes)
     assert "dropped in the target: table public.once, which the source does not have any more" in told
     assert "it never came from this source: view public.theirs" in told
-    shop.target.psql("DROP VIEW theirs")
-    assert shop.source.dump(*WITHOUT_BOOKKEEPING) == shop.target.dump(*WITHOUT_BOOKKEEPING)
+    platform.target.psql("DROP VIEW theirs")
+    assert platform.source.dump(*WITHOUT_BOOKKEEPING) == platform.target.dump(*WITHOUT_BOOKKEEPING)
 
 
 def test_the_job_discovers_the_target_three_times(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,29 +83,29 @@ def test_the_job_discovers_the_target_three_times(shop: Platform, monkeypatch: p
     assert read == ["source", "target", "target", "target"]
 
 
-def test_what_fails_costs_nothing_that_was_there(shop: Platform) -> None:
+def test_what_fails_costs_nothing_that_was_there(platform: Platform) -> None:
     """A statement that fails, and then a setting, which keeps nobody from the table."""
-    shop.source.psql(BEFORE)
-    assert shop.migrate_directly().succeeded
-    before = shop.target.dump(*WITHOUT_BOOKKEEPING)
-    shop.source.psql(
+    platform.source.psql(BEFORE)
+    assert platform.migrate_directly().succeeded
+    before = platform.target.dump(*WITHOUT_BOOKKEEPING)
+    platform.source.psql(
         "CREATE SCHEMA elsewhere; CREATE FUNCTION elsewhere.g() RETURNS text LANGUAGE sql AS 'SELECT ''x''';"
         "DROP VIEW v; CREATE VIEW v AS SELECT id, elsewhere.g() AS y FROM things; CREATE VIEW w AS SELECT y FROM v;"
         "GRANT SELECT ON v TO pg_monitor; COMMENT ON VIEW v IS 'x'"
     )
-    assert "view public.v" in "\n".join(shop.migrate_directly().failures)
-    after = shop.target.dump(*WITHOUT_BOOKKEEPING)
+    assert "view public.v" in "\n".join(platform.migrate_directly().failures)
+    after = platform.target.dump(*WITHOUT_BOOKKEEPING)
     assert not list(unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1))
 
-    shop.source.psql(
+    platform.source.psql(
         "DROP VIEW v CASCADE; CREATE VIEW v AS SELECT id, f(id) AS x FROM things;"
         "ALTER TABLE things SET (fillfactor = 70); INSERT INTO things VALUES (3, 5, '{6}', '(7,8)', 'a')"
     )
-    shop.target.psql(
+    platform.target.psql(
         "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN"
         " IF current_query() LIKE '%fillfactor%' THEN RAISE 'refused'; END IF; END$$;"
         "CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION refuse()"
     )
-    assert "settings of table public.things" in "\n".join(shop.migrate_directly().failures)
-    assert shop.target.psql("SELECT count(*) FROM things") == "2"
-    assert shop.target.psql("SELECT count(*) FROM v") == "2"
+    assert "settings of table public.things" in "\n".join(platform.migrate_directly().failures)
+    assert platform.target.psql("SELECT count(*) FROM things") == "2"
+    assert platform.target.psql("SELECT count(*) FROM v") == "2"

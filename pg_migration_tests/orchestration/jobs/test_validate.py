@@ -87,7 +87,7 @@ def test_a_configuration_that_counts_nothing_is_refused(migrated: Platform) -> N
     assert any("workers is 0" in message for message in [*done.log, *done.failures.values(), done.stored])
 
 
-def test_nothing_to_compare_is_no_pass(shop: Platform) -> None:
-    shop.set(SOURCE_URL="postgresql://ann:sesame@127.0.0.1:1/shop")
-    done = shop.validate()
+def test_nothing_to_compare_is_no_pass(idle_shop: Platform) -> None:
+    idle_shop.set(SOURCE_URL="postgresql://ann:sesame@127.0.0.1:1/shop")
+    done = idle_shop.validate()
     assert not done.success
