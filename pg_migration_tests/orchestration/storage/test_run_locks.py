@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -47,24 +47,23 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def instance(
-    request: pytest.FixtureRequest, tmp_path: Path, postgres18: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres18: PostgresServer
 ) -> Iterator[dg.DagsterInstance]:
     """An instance with the project's own settings."""
-    shutil.copy(ROOT / "dagster.yaml", tmp_path)
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    monkeypatch.delenv("DAGSTER_POSTGRES_HOST", raising=False)
-    databases = fresh_database(postgres18)
-    if request.param == "postgresql":
-        known = parse_dsn(next(databases))
-        named = {"HOST": "host", "PORT": "port", "DB": "dbname", "USER": "user", "PASSWORD": "password"}
-        for variable, key in named.items():
-            monkeypatch.setenv(f"DAGSTER_POSTGRES_{variable}", known[key])
-    with dg.DagsterInstance.get() as instance:
-        yield instance
-    for _ in databases:
-        pass
+    home = tmp_path_factory.mktemp("home")
+    shutil.copy(ROOT / "dagster.yaml", home)
+    with contextmanager(fresh_database)(postgres18) as database, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(home))
+        patch.delenv("DAGSTER_POSTGRES_HOST", raising=False)
+        if request.param == "postgresql":
+            known = parse_dsn(database)
+            named = {"HOST": "host", "PORT": "port", "DB": "dbname", "USER": "user", "PASSWORD": "password"}
+            for variable, key in named.items():
+                patch.setenv(f"DAGSTER_POSTGRES_{variable}", known[key])
+        with dg.DagsterInstance.get() as instance:
+            yield instance
 
 
 def status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus | None:
@@ -80,9 +79,7 @@ def health(instance: dg.DagsterInstance, run_id: str) -> WorkerStatus:
     return instance.run_launcher.check_run_worker_health(found).status
 
 
-def test_a_process_that_is_gone_is_missed(
-    instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_is_gone_is_missed(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
     ended, killed = str(uuid4()), str(uuid4())
     child = subprocess.Popen([sys.executable, "-c", PROGRAM, ended, killed], stdin=subprocess.PIPE, text=True)
     assert child.stdin is not None
@@ -101,7 +98,7 @@ def test_a_process_that_is_gone_is_missed(
     monkeypatch.setattr(run_launcher, "FREE_FOR_SECONDS", 0.0)
     wait_for(lambda: health(instance, killed) is WorkerStatus.FAILED)
     assert status(instance, ended) is dg.DagsterRunStatus.SUCCESS
-    assert [path.name for path in tmp_path.rglob("running/*")] in ([], [killed])
+    assert [path.name for path in Path(instance.root_directory).rglob("running/*")] in ([], [killed])
 
 
 def test_a_run_of_which_nobody_knows_is_let_be(instance: dg.DagsterInstance) -> None:
