@@ -108,6 +108,18 @@ for _spec in JOBS:
     main.add_command(_JobCommand(_spec))
 
 
+@main.command(
+    help="Show Dagster's UI, on the records that the other commands write, and run what it asks for. Ctrl-C ends it."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at. The UI has no login.")
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="The port.")
+def ui(host: str, port: int) -> None:
+    """Become Dagster's UI."""
+    from pg_migration.cli.ui import become_ui
+
+    become_ui(host, port)
+
+
 @main.command(help="Print the report of a run: its identifier or how that begins, or 'last'. Ends as the run ended.")
 @click.argument("run", default="last")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")

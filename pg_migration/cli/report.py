@@ -10,7 +10,7 @@ import click
 import dagster as dg
 from rich.console import Console
 
-from pg_migration.cli.dagster_instance import user_instance
+from pg_migration.cli.dagster_instance import records
 from pg_migration.cli.exit_status import FAILED, SUCCEEDED, Misused, misuse_told
 from pg_migration.cli.streams import put
 from pg_migration.orchestration import environment
@@ -66,13 +66,13 @@ def report(context: click.Context, run: str, as_json: bool) -> None:
     Args:
         run: its identifier, or how that begins, or ``last``.
     """
-    with user_instance() as instance:
+    with records() as kept:
         with misuse_told():
             folder = environment.reports_folder()
         if folder is None:
             raise Misused(f"reports are switched off: PG_MIGRATION_REPORTS is '{environment.NO_REPORTS}'")
         if run == LAST:
-            wanted = _last(instance, folder) or store.newest(folder)
+            wanted = _last(kept.instance, folder) or store.newest(folder)
             if wanted is None:
                 raise Misused(f"there is no report in {folder} yet")
         else:
@@ -82,8 +82,8 @@ def report(context: click.Context, run: str, as_json: bool) -> None:
             wanted = found[0] if found else run
         known = store.read(folder, wanted)
         if known is None:
-            raise Misused(_missing(instance, wanted, str(folder), store.newest(folder)))
-        recorded = instance.get_run_by_id(wanted)
+            raise Misused(_missing(kept.instance, wanted, str(folder), store.newest(folder)))
+        recorded = kept.instance.get_run_by_id(wanted)
         if recorded is not None and recorded.is_finished:
             known = known.ended(recorded.is_success, [f"Dagster records the run as {recorded.status.value}"])
     _warn_of_another_pair(known)

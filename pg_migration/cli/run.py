@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, TextIO
 from uuid import uuid4
 
@@ -15,7 +14,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from pg_migration.cli.consent import with_consent
-from pg_migration.cli.dagster_instance import user_instance
+from pg_migration.cli.dagster_instance import records
 from pg_migration.cli.exit_status import Misused, RecordsLost, first_line, misuse_told
 from pg_migration.cli.options import merged
 from pg_migration.cli.progress import Follower, follower
@@ -143,12 +142,12 @@ def run_job(job: str, config: Mapping[str, Any], as_json: bool, verbose: bool) -
     Raises:
         Misused: when the environment or the configuration is wrong.
     """
-    with user_instance() as instance, terminal_beside_steps() as stream:
-        if not os.environ.get("DAGSTER_HOME") and not Path("dagster.yaml").exists():
-            stream.write("DAGSTER_HOME is not set: Dagster's UI will not show this run.\n")
+    with records() as kept, terminal_beside_steps() as stream:
+        if kept.advice is not None:
+            stream.write(kept.advice)
             stream.flush()
         shown = follower(stream, lines=verbose)
-        ended = execute(instance, job, config, shown, verbose)
+        ended = execute(kept.instance, job, config, shown, verbose)
     _print(ended, shown.report, as_json)
     return ended.succeeded
 

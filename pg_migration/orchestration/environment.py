@@ -148,6 +148,15 @@ def own_folder() -> Path:
         ) from None
 
 
+def default_home() -> Path:
+    """Where our commands have Dagster keep its records when there is no DAGSTER_HOME.
+
+    Raises:
+        ConfigurationError: as `own_folder`.
+    """
+    return own_folder() / "dagster_home"
+
+
 def reports_folder() -> Path | None:
     """Where the reports of runs are written; None when they are switched off.
 

@@ -2,10 +2,13 @@
 
 import dagster as dg
 
+from pg_migration.orchestration import settings
 from pg_migration.orchestration.dagster_internals.running import (
     MAX_RETRIES_TAG,
+    REPOSITORY_LABEL_TAG,
     RETRY_ON_ASSET_OR_OP_FAILURE_TAG,
     RETRY_STRATEGY_TAG,
+    SINGLETON_REPOSITORY_NAME,
 )
 
 # Dagster's daemon starts a run again, from its first step and so from a new snapshot, when its process died. After a
@@ -41,3 +44,13 @@ SNAPSHOT_OF = "pg_migration/snapshot_of"
 
 # The run that told of its own end, and how it ended. A run that is started again inherits the tags of the first one.
 NOTIFIED_TAG = "pg_migration/notified"
+
+
+def label(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Say of a run that a command line has begun which code location it belongs to.
+
+    The UI shows a run on the page of its job and in its timeline by this tag, which Dagster gives to others only.
+    """
+    if run.remote_job_origin is None and REPOSITORY_LABEL_TAG not in run.tags:
+        location = settings.current().location
+        instance.add_run_tags(run.run_id, {REPOSITORY_LABEL_TAG: f"{SINGLETON_REPOSITORY_NAME}@{location}"})

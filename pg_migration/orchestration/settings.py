@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     mail_from: str = ""
     mail_to: str = ""
     ui_url: str = ""
+    location: str = "pg_migration.definitions"
 
     owners: str = ""
     fresh_within_hours: str = ""

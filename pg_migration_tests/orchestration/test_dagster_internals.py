@@ -79,6 +79,11 @@ RUNNING = dict(
         "look up the job of such a run in the UI, and take its name",
         lambda: dg.Definitions([thing]).resolve_implicit_global_asset_job_def().name == running.IMPLICIT_ASSET_JOB_NAME,
     ),
+    "SINGLETON_REPOSITORY_NAME": Use(
+        "runs from the command line carry the label that the UI gives to those of the code location",
+        "see DagsterRun.tags_for_storage, and what the UI calls the repository",
+        lambda: dg.Definitions().get_repository_def().name == running.SINGLETON_REPOSITORY_NAME,
+    ),
     "STEPS_LOGGER": Use(
         "warnings about checks that have no result on purpose are dropped from this logger",
         "find the module that logs 'emitted no result'; else people see a warning a check, and no more",
@@ -191,6 +196,11 @@ STORING = {
 }
 
 COMMANDS = {
+    "InstanceRef": Use(
+        "a home without a dagster.yaml gets the project's storage",
+        "see how DagsterInstance.get reads a dagster.yaml",
+        lambda: takes(commands.InstanceRef.from_dir, "base_dir", "overrides"),
+    ),
     "get_possibly_temporary_instance_for_cli": Use(
         "our commands record runs where Dagster's own would",
         "see which instance `dagster job execute` works on",

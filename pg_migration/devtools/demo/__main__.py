@@ -13,18 +13,16 @@ from psycopg2 import sql
 
 from pg_migration.devtools.demo import flights
 from pg_migration.devtools.servers import Server, ServerFailed, demolish, embedded, server_account, usable, workshop
+from pg_migration.orchestration import dagster_home
 
-MODULE = "pg_migration.definitions"
 DATABASE = "flights"
 SCHEMA = "public"
 VERSIONS = {"source": 16, "target": 18}
 
+CONFIG = files("pg_migration.devtools.demo").joinpath("run.yaml")
+
 # The demo's data can be made again at any time, so no commit has to wait for the disk.
 SETTINGS = {"fsync": "off", "max_wal_size": "2GB"}
-
-# Without a file Dagster warns about its absence; with it, storage is SQLite in the same folder.
-# The other setting spares the first visitor of the UI a dialog that asks for an e-mail address.
-DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 
 class Demo:
@@ -62,13 +60,12 @@ class Demo:
             _say("source: loaded all flights from New York City in 2013")
         return urls
 
-    def environment(self, urls: dict[str, str]) -> dict[str, str]:
-        """The environment that Dagster is run in."""
-        self._dagster_home.mkdir(parents=True, exist_ok=True)
-        (self._dagster_home / "dagster.yaml").write_text(DAGSTER_YAML)
+    def environment(self, urls: dict[str, str], config: Path) -> dict[str, str]:
+        """The environment that Dagster is run in; ``config`` is how runs that the UI starts are configured."""
         return {
             **os.environ,
-            "DAGSTER_HOME": str(self._dagster_home),
+            "DAGSTER_HOME": str(dagster_home.prepare(self._dagster_home)),
+            "PG_MIGRATION_RUN_CONFIG": str(config),
             "PG_MIGRATION_SOURCE_URL": urls["source"],
             "PG_MIGRATION_TARGET_URL": urls["target"],
             "PG_MIGRATION_SOURCE_SCHEMA": SCHEMA,
@@ -78,21 +75,21 @@ class Demo:
     def run(self) -> int:
         """Migrate, then show what arrived; the exit status of the migration."""
         urls = self.start()
-        environment = self.environment(urls)
-        with as_file(files("pg_migration.devtools.demo").joinpath("run.yaml")) as config:
-            command = ["dagster", "job", "execute", "-m", MODULE, "-j", "migrate", "-c", str(config)]
+        with as_file(CONFIG) as config:
+            command = ["pg_migration", "run", "-c", str(config)]
             _say("$ " + " ".join(command))
             started = datetime.now(timezone.utc)
+            environment = self.environment(urls, config)
             status = subprocess.run([sys.executable, "-m", *command], env=environment, check=False).returncode
         self._show(urls, started)
         _say("To see it in Dagster's UI: make ui")
         return status
 
     def ui(self) -> None:
-        """Become ``dagster dev`` on the demo's databases."""
-        environment = self.environment(self.start())
-        command = [sys.executable, "-m", "dagster", "dev", "-m", MODULE]
-        os.execve(sys.executable, command, environment)
+        """Become Dagster's UI on the demo's databases."""
+        with as_file(CONFIG) as config:
+            environment = self.environment(self.start(), config)
+            os.execve(sys.executable, [sys.executable, "-m", "pg_migration", "ui"], environment)
 
     def stop(self) -> None:
         """Stop the servers and keep their data."""

@@ -2,8 +2,9 @@
 
 import dagster as dg
 from dagster._cli.utils import get_possibly_temporary_instance_for_cli
+from dagster._core.instance import InstanceRef
 
-__all__ = ["get_possibly_temporary_instance_for_cli", "without_telemetry"]
+__all__ = ["InstanceRef", "get_possibly_temporary_instance_for_cli", "without_telemetry"]
 
 
 def without_telemetry(instance: dg.DagsterInstance) -> None:

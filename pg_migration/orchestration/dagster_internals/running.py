@@ -2,6 +2,7 @@
 
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.definitions.dependency import IDependencyDefinition
+from dagster._core.definitions.repository_definition.valid_definitions import SINGLETON_REPOSITORY_NAME
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.api import create_execution_plan
 from dagster._core.execution.plan.active import __name__ as STEPS_LOGGER
@@ -31,6 +32,7 @@ __all__ = [
     "REPOSITORY_LABEL_TAG",
     "RETRY_ON_ASSET_OR_OP_FAILURE_TAG",
     "RETRY_STRATEGY_TAG",
+    "SINGLETON_REPOSITORY_NAME",
     "STEPS_LOGGER",
     "ExecutionPlanSnapshot",
     "IDependencyDefinition",

@@ -10,7 +10,7 @@ from pg_migration.orchestration import environment
 from pg_migration.orchestration.location import code_location
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.reports.write import file_report
-from pg_migration.orchestration.run_tags import SNAPSHOT_OF
+from pg_migration.orchestration.run_tags import SNAPSHOT_OF, label
 from pg_migration.orchestration.runs.end import at_end
 from pg_migration.orchestration.runs.failures import show_stacks
 from pg_migration.postgres.connection.endpoint import Side
@@ -42,6 +42,8 @@ class MigrationResource(dg.ConfigurableResource[MigrationRun], Options):
         run_id = started.run_id if started else "no run"
         run = MigrationRun(run_id, options, lambda: environment.migration(options), owner)
         run.log = context.log or get_dagster_logger()
+        if started is not None and context.instance is not None:
+            label(context.instance, started)
         try:
             yield run
         finally:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dagster import Field
 from dagster_postgres.utils import get_conn_string
 
 from pg_migration.orchestration.dagster_internals.storing import (
@@ -42,14 +43,14 @@ class DeploymentStorage(DagsterStorage, ConfigurableClass, ABC):
 
     @classmethod
     def config_type(cls) -> dict[str, object]:
-        """No settings: everything comes from the environment."""
-        return {}
+        """``base_dir`` is the folder of SQLite's files; all else comes from the environment."""
+        return {"base_dir": Field(str, is_required=False)}
 
     @classmethod
     def from_config_value(  # type: ignore[override]  # what Dagster wants is a storage, of whichever class
         cls,
         inst_data: ConfigurableClassData | None,
-        config_value: Mapping[str, Any],  # noqa: ARG003
+        config_value: Mapping[str, Any],
     ) -> DagsterStorage:
         """The storage that the environment asks for.
 
@@ -61,7 +62,8 @@ class DeploymentStorage(DagsterStorage, ConfigurableClass, ABC):
             settings = {name: os.environ[variable] for name, variable in VARIABLES.items()}
             return KeptPostgresStorage(_url(**settings), inst_data)
         home = Path(os.environ.get("DAGSTER_HOME") or ".dagster_home")
-        return KeptSqliteStorage.from_local(str((home / "storage").absolute()), inst_data)
+        folder = Path(config_value.get("base_dir") or home / "storage")
+        return KeptSqliteStorage.from_local(str(folder.absolute()), inst_data)
 
 
 def _url(hostname: str, port: str, db_name: str, username: str, password: str) -> str:
