@@ -7,14 +7,18 @@ from pathlib import Path
 
 from pg_migration.cli.exit_status import Misused, misuse_told
 from pg_migration.orchestration import dagster_home, environment
+from pg_migration.postgres.connection.endpoint import Side
 
 
 def become_ui(host: str, port: int) -> None:
     """Become ``dagster dev`` with the definitions of pg_migration; does not return.
 
     Raises:
-        Misused: where there is no place for Dagster's records.
+        Misused: where an address is missing or wrong, or there is no place for Dagster's records.
     """
+    with misuse_told():
+        for side in Side:
+            environment.endpoint(side)
     command = [sys.executable, "-m", "dagster", "dev", "-m", "pg_migration.definitions", "-h", host, "-p", str(port)]
     os.execve(sys.executable, command, {**os.environ, **_records()})
 
