@@ -113,23 +113,23 @@ def check_same_meaning(pair: Pair) -> None:
     assert theirs == ours
 
 
-@pytest.mark.parametrize("pair", ["16 to 18", "18 to 18"], indirect=True)
-def test_operators_of_a_type_of_ones_own(pair: Pair) -> None:
+def test_operators_of_a_type_of_ones_own(upgrade: Pair) -> None:
     """Also in a schema that has another name in the target. 16 and 18 write their trees in two ways."""
-    pair.load(f"{LOOSE} {of('loose', TABLES + OBJECTS)}")
-    pair.load(f"CREATE SCHEMA old; SET search_path = old; {LOOSE} {of('loose', TABLES + OBJECTS)}")
+    upgrade.load(f"{LOOSE} {of('loose', TABLES + OBJECTS)}")
+    upgrade.load(f"CREATE SCHEMA old; SET search_path = old; {LOOSE} {of('loose', TABLES + OBJECTS)}")
     schemas = {"public": "public", "old": "new"}
-    assert migrate(pair, schemas).failures == []
-    assert_same_dump(pair)
-    for load, schema in ((pair.load, "old"), (pair.prepare, "new")):
+    assert migrate(upgrade, schemas).failures == []
+    assert_same_dump(upgrade)
+    for load, schema in ((upgrade.load, "old"), (upgrade.prepare, "new")):
         load(of("loose", ROWS))
         load(f"SET search_path = {schema};" + of("loose", ROWS))
     ours, theirs = (
-        meaning_of(server, url) for server, url in ((pair.source, pair.source_url), (pair.target, pair.target_url))
+        meaning_of(server, url)
+        for server, url in ((upgrade.source, upgrade.source_url), (upgrade.target, upgrade.target_url))
     )
     assert any(what.startswith("old.") or " old." in what for what in ours), [*ours]
     assert theirs == {what.replace("old.", "new."): told for what, told in ours.items()}
-    assert migrate(pair, schemas).plan.create == ()
+    assert migrate(upgrade, schemas).plan.create == ()
 
 
 PLACES = {

@@ -237,8 +237,8 @@ def test_values_of_many_megabytes(pair: Pair) -> None:
     pair.source.psql(
         "CREATE TABLE large (id int PRIMARY KEY, b bytea, t text);"
         "ALTER TABLE large ALTER b SET STORAGE EXTERNAL, ALTER t SET STORAGE EXTERNAL;"
-        r"INSERT INTO large VALUES (1, decode(repeat('00ff5c0a', 2 * 1024 * 1024), 'hex'), 'x'),"
-        r"(2, NULL, repeat(E'\\.' || chr(10), 3 * 1024 * 1024));"
+        r"INSERT INTO large VALUES (1, decode(repeat('00ff5c0a', 1024 * 1024), 'hex'), 'x'),"
+        r"(2, NULL, repeat(E'\\.' || chr(10), 1024 * 1024));"
         "CREATE TABLE as_text (LIKE large INCLUDING STORAGE, type regtype); INSERT INTO as_text SELECT * FROM large"
     )
     loaded = pair.load()

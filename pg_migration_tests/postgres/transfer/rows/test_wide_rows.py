@@ -2,9 +2,7 @@
 
 import threading
 
-import pytest
-
-from pg_migration.postgres.planning.options import CopyFormat, LoadSettings
+from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.planning.row_width import NARROW_BYTES
 from pg_migration.postgres.transfer.streams.row_memory import MAX_BYTES, RowMemory
 from pg_migration_tests.postgres.transfer.harness import Pair
@@ -14,17 +12,21 @@ WIDE = """
 CREATE TABLE documents (id int PRIMARY KEY, body text, scan bytea, note varchar);
 INSERT INTO documents SELECT i, repeat('x', 2 * 1024 * 1024), NULL, 'n' FROM generate_series(1, 3) AS i;
 UPDATE documents SET scan = convert_to(repeat('y', 1024 * 1024), 'UTF8') WHERE id = 2;
+CREATE TABLE as_text (LIKE documents, type regtype); INSERT INTO as_text SELECT * FROM documents;
 CREATE TABLE narrow (id int PRIMARY KEY, body text);
 INSERT INTO narrow SELECT i, repeat('z', 50) FROM generate_series(1, 1000) AS i;
 """
 
 
-@pytest.mark.parametrize(("copy_format", "megabytes"), [("auto", 3), ("text", 4)])
-def test_planned_by_their_widest_row(pair: Pair, copy_format: CopyFormat, megabytes: int) -> None:
+def test_planned_by_their_widest_row(pair: Pair) -> None:
+    """Those of a table with a type's name travel as text, in which a byte of bytea takes two."""
     pair.source.psql(WIDE)
-    loaded = pair.load_all(LoadSettings(workers=2, copy_format=copy_format))
-    assert loaded.plans["documents"].row_bytes == megabytes * MEGABYTE + 1
-    assert loaded.plans["narrow"].row_bytes == 0
+    plans = pair.load_all(LoadSettings(workers=2)).plans
+    assert {name: plan.row_bytes for name, plan in plans.items()} == {
+        "documents": 3 * MEGABYTE + 1,
+        "as_text": 4 * MEGABYTE + 1,
+        "narrow": 0,
+    }
 
 
 def test_memory_is_shared_out() -> None:
