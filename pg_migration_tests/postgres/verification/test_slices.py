@@ -1,11 +1,16 @@
 """Tables that are compared in slices, in samples, and with rows that have no text form."""
 
+from collections.abc import Iterator
+from contextlib import closing
+
 import pytest
 
+from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.verification import row_differences
 from pg_migration.postgres.verification.digests import Hashing
 from pg_migration.postgres.verification.row_differences import RowDifference
+from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.verification.harness import Pair
 
 ROWS = "INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 4000) i; ANALYZE t"
@@ -21,33 +26,28 @@ TABLES = {
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_slices_add_up(pair: Pair, table: str) -> None:
+def test_slices_add_up_and_a_row_is_found_in_its_slice(pair: Pair, table: str) -> None:
     pair.both(TABLES[table])
+    pair.settings = pair.settings.model_copy(update={"chunk_size": 1_000_000})
+    whole = pair.digests()
+    assert whole[0] == whole[1]
+    assert whole[0].rows == 4000
     pair.settings = pair.settings.model_copy(update={"chunk_size": 500})
     answers = pair.answers()
     assert {len(answers.slicing.slices[side]) > 1 for side in Side} == {True}
     assert bool(answers.slicing.ranges) == (table == "key ranges")
-    sliced = pair.digests()
-    pair.settings = pair.settings.model_copy(update={"chunk_size": 1_000_000})
-    assert sliced == pair.digests()
-    assert sliced[0] == sliced[1]
-    assert sliced[0].rows == 4000
-
-
-@pytest.mark.parametrize("table", TABLES)
-def test_a_row_is_found_in_its_slice(pair: Pair, table: str) -> None:
-    pair.both(TABLES[table])
-    pair.settings = pair.settings.model_copy(update={"chunk_size": 500})
+    assert pair.digests() == whole
     pair.target("DELETE FROM t WHERE id = 1234; INSERT INTO t VALUES (5678, 'more')")
-    assert sorted(found.kind for found in pair.differences()) == ["extra", "missing"]
-    ranges = pair.ranges_that_differ()
+    found = pair.differences()
+    assert sorted(difference.kind for difference in found) == ["extra", "missing"]
     if table == "key ranges":
+        ranges = pair.ranges_that_differ()
         assert len(ranges) == 2
         lower, upper = map(int, ranges[0].split(".."))
         assert lower <= 1234 <= upper
         assert upper - lower < 1000
         assert ranges[1].endswith("..")
-        assert set(pair.differences()) == {RowDifference("missing", "(1234)"), RowDifference("extra", "(5678)")}
+        assert set(found) == {RowDifference("missing", "(1234)"), RowDifference("extra", "(5678)")}
 
 
 def test_a_target_that_lies_in_other_pages(pair: Pair) -> None:
@@ -100,19 +100,33 @@ def test_which_tables_are_sampled(pair: Pair) -> None:
     assert Hashing.of_sample(10.0, [slicing], 5000).percent_of(slicing.table) == 100
 
 
+# A bit string has eight times as many bytes in text as in binary, so this row travels, and has no text form.
+ENORMOUS = """
+    CREATE UNLOGGED TABLE t (id int PRIMARY KEY, bits varbit); ALTER TABLE t ALTER bits SET STORAGE EXTERNAL;
+    DO $$ DECLARE bits varbit := '1'::bit(68000000); BEGIN
+        FOR n IN 1..4 LOOP bits := bits || bits; END LOOP; INSERT INTO t VALUES (1, bits); END $$
+"""
+
+
+@pytest.fixture
+def enormous(postgres18: PostgresServer) -> Iterator[Pair]:
+    """A database with a row whose text is larger than a gigabyte, and a copy of the database."""
+    source = postgres18.create_database()
+    postgres18.psql(source, ENORMOUS)
+    target = postgres18.create_database(template=source.rpartition("/")[2])
+    with Connections() as links, closing(Pair((source, target), links)) as pair:
+        yield pair
+    for url in (source, target):
+        postgres18.drop_database(url)
+
+
 @pytest.mark.system
-def test_rows_whose_text_is_larger_than_a_gigabyte(pair: Pair) -> None:
-    """A bit string has eight times as many bytes in text as in binary, so this row travels, and has no text form."""
-    pair.both(
-        "CREATE UNLOGGED TABLE t (id int PRIMARY KEY, bits varbit); ALTER TABLE t ALTER bits SET STORAGE EXTERNAL;"
-        "DO $$ DECLARE bits varbit := '1'::bit(68000000); BEGIN"
-        " FOR n IN 1..4 LOOP bits := bits || bits; END LOOP; INSERT INTO t VALUES (1, bits); END $$"
-    )
-    answers = pair.answers()
+def test_rows_whose_text_is_larger_than_a_gigabyte(enormous: Pair) -> None:
+    answers = enormous.answers()
     assert answers.too_large
     assert answers.error is not None
-    pair.hashing = pair.hashing.for_large_rows()
-    source, target = pair.digests()
+    enormous.hashing = enormous.hashing.for_large_rows()
+    source, target = enormous.digests()
     assert source == target
     assert source.rows == 1
 
