@@ -113,14 +113,16 @@ def test_statistics_that_fail_are_told_of_and_no_more(pair: Pair) -> None:
     assert pair.migrate().succeeded
 
 
-def test_a_run_whose_client_is_just_leaving(pair: Pair) -> None:
+def test_a_run_whose_client_is_just_leaving(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy server frees the lock of a run that has ended some time after the client has gone."""
     with Connections() as connections, pair.target.connection() as leaving:
         lock = lock_.TargetLock(connections, pair.target.endpoint, "next")
         assert fetch(leaving, "SELECT pg_advisory_lock(%s) IS NULL", (lock_.LOCK_KEY,))
+        monkeypatch.setattr(lock_, "LEAVING_SECONDS", 0.2)
         with pytest.raises(AnotherRunActive, match="is being written by judge"):
             lock.acquire()
-        timer = threading.Timer(0.5, lambda: execute(leaving, "SELECT pg_advisory_unlock_all()"))
+        monkeypatch.setattr(lock_, "LEAVING_SECONDS", PATIENCE_SECONDS)
+        timer = threading.Timer(0.2, lambda: execute(leaving, "SELECT pg_advisory_unlock_all()"))
         timer.start()
         lock.acquire()
         timer.join()
