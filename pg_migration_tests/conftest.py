@@ -44,6 +44,8 @@ SETTINGS = {
     "jit": "off",
     "wal_level": "logical",
 }
+# From 18 on others read for a session, which takes them longer where the files are in memory.
+SETTINGS_18 = {"io_method": "sync"}
 POSTGRES_15 = servers.Installation(Path("/usr/lib/postgresql/15/bin"))
 
 PROGRAMS = pytest.StashKey[Path]()
@@ -217,7 +219,8 @@ def serve(installation: servers.Installation, folder: Path) -> Iterator[Postgres
     """Run a server for as long as the fixture that yields from this lives."""
     account = servers.server_account()
     usable = servers.usable(installation, account, folder)
-    server = servers.Server(usable, folder / str(usable.version), account, SETTINGS)
+    settings = {**SETTINGS, **(SETTINGS_18 if usable.version >= 18 else {})}
+    server = servers.Server(usable, folder / str(usable.version), account, settings)
     server.start()
     try:
         found = PostgresServer(server)

@@ -17,10 +17,17 @@ from typing import TextIO, cast
 IMPORTED = (
     "dagster._cli",
     "dagster._daemon.cli",
+    "dagster._core.execution.execute_in_process",
     "dagster._core.execution.plan.active",
+    "dagster._core.executor.in_process",
+    "dagster._core.instance.runs.run_domain",
     "dagster._core.storage.event_log.sqlite",
+    "dagster._core.storage.local_compute_log_manager",
     "dagster._core.storage.runs.sqlite",
     "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage",
+    "dagster._core.storage.sqlite_storage",
+    "dagster._core.system_config.composite_descent",
+    "dagster_postgres",
     "matplotlib.backends.backend_svg",
     "matplotlib.figure",
     "pandas",
@@ -32,6 +39,8 @@ IMPORTED = (
     "pg_migration.definitions",
     "psutil",
     "rich.progress",
+    "upath.implementations.local",
+    "watchdog.observers.polling",
 )
 FORGOTTEN = ("pg_migration.cli", "pg_migration.definitions", "pg_migration.orchestration")
 
