@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.ddl.round_trip import Pair, describe
-from pg_migration_tests.postgres.ddl.together import verdicts
+from pg_migration_tests.postgres.ddl.together import Before, InTarget, verdicts
 
 CASES = {
     "first": ["CREATE TABLE public.t (a int)"],
@@ -33,3 +33,19 @@ def test_cases_that_fail_only_together_all_fail(postgres18: PostgresServer) -> N
     found = verdicts(postgres18, postgres18, {case: CASES[case] for case in ("first", "last")}, check)
     assert all("together" in error and "crowded" in error for error in found.values())
     assert [*found] == ["first", "last"]
+
+
+def test_each_step_is_run_on_its_side_and_judged_unless_it_only_goes_before(postgres18: PostgresServer) -> None:
+    judged: list[tuple[str, str]] = []
+    names = "SELECT oid::regclass::text AS name FROM pg_class WHERE relname ~ '^[tuw]$'"
+    tables = f"SELECT string_agg(name, ' ' ORDER BY name) FROM ({names}) AS named"
+
+    def check(pair: Pair, _: Mapping[str, str]) -> None:
+        judged.append((pair.source.psql(pair.source_url, tables).strip(), pair.query(tables)))
+
+    cases = {
+        "in the source": [Before("CREATE TABLE t ()"), "CREATE TABLE u ()"],
+        "in the target": [Before("CREATE TABLE t ()"), InTarget("CREATE TABLE w ()")],
+    }
+    assert set(verdicts(postgres18, postgres18, cases, check).values()) == {""}
+    assert judged == [("case_0.t case_0.u case_1.t", "case_0.t case_1.t case_1.w")]
