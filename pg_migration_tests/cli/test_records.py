@@ -42,15 +42,14 @@ def runs(home: Path) -> dict[str, str | None]:
 
 
 @pytest.fixture
-def homeless(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+def homeless(shared_terminal: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Terminal:
     """A terminal of a user who has set nothing but the URLs."""
-    (terminal.home / "dagster.yaml").unlink()
-    monkeypatch.setenv("HOME", str(terminal.home))
-    return terminal
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return replace(shared_terminal, home=tmp_path)
 
 
 def test_without_a_home_records_stay_in_the_users_cache(homeless: Terminal) -> None:
-    done = homeless.command("preflight", DAGSTER_HOME="")
+    done = homeless.command("preflight", DAGSTER_HOME="", PG_MIGRATION_REPORTS="off")
     assert done.status == 0, done.errors
     assert done.errors.startswith("pg_migration ui shows this run.\n")
     home = homeless.home / ".cache" / "pg_migration" / "dagster_home"
@@ -61,7 +60,7 @@ def test_without_a_home_records_stay_in_the_users_cache(homeless: Terminal) -> N
 
 
 def test_a_home_without_settings_gets_our_storage_and_no_file(homeless: Terminal) -> None:
-    done = homeless.command("preflight", PG_MIGRATION_LOCATION="sales")
+    done = homeless.command("preflight", PG_MIGRATION_LOCATION="sales", PG_MIGRATION_REPORTS="off")
     assert done.status == 0
     assert done.errors.startswith("preflight: ")
     assert not (homeless.home / "dagster.yaml").exists()
@@ -72,15 +71,15 @@ def test_a_home_without_settings_gets_our_storage_and_no_file(homeless: Terminal
 
 def test_a_home_with_settings_is_respected(homeless: Terminal) -> None:
     (homeless.home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    done = homeless.command("preflight")
+    done = homeless.command("preflight", PG_MIGRATION_REPORTS="off")
     assert done.status == 0
     assert done.errors.startswith("dagster.yaml names another storage")
     assert runs(homeless.home) == {"preflight": LABEL}
 
 
-def test_runs_of_dagsters_own_command_are_shown_with_their_job(terminal: Terminal) -> None:
-    assert terminal.execute("preflight").status == 0
-    assert runs(terminal.home) == {"preflight": LABEL}
+def test_runs_of_dagsters_own_command_are_shown_with_their_job(shared_terminal: Terminal) -> None:
+    assert shared_terminal.execute("preflight").status == 0
+    assert runs(shared_terminal.home) == {"preflight": LABEL}
 
 
 def test_the_settings_are_those_of_the_project(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A password that was not percent-encoded: no program prints or stores a piece of it, whichever side it is of."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,9 @@ def assert_untold(home: Path, password: str, *ended: Ended) -> None:
     [("Zk3x/9xQ7secretTail", "Wm5y@8vR6hiddenEnds"), ("Zk3x@9xQ7secretTail", "Wm5y/8vR6hiddenEnds")],
     ids=["slash and at", "at and slash"],
 )
-def test_nothing_of_it_is_told(terminal: Terminal, source: str, target: str) -> None:
+def test_nothing_of_it_is_told(shared_terminal: Terminal, tmp_path: Path, source: str, target: str) -> None:
+    shutil.copy(shared_terminal.home / "dagster.yaml", tmp_path)
+    terminal = replace(shared_terminal, home=tmp_path)
     variables = {
         "PG_MIGRATION_SOURCE_URL": f"postgresql://postgres:{source}@127.0.0.1:5432/shop",
         "PG_MIGRATION_TARGET_URL": f"postgresql://postgres:{target}@127.0.0.1:5432/shop",
