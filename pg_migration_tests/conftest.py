@@ -11,7 +11,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -48,7 +48,7 @@ SETTINGS = {
 SETTINGS_18 = {"io_method": "sync"}
 POSTGRES_15 = servers.Installation(Path("/usr/lib/postgresql/15/bin"))
 
-PROGRAMS = pytest.StashKey[Path]()
+PROGRAMS = pytest.StashKey[tuple[Path, ExitStack]]()
 
 SHARED_MEMORY = Path("/dev/shm")
 MEMORY_NEEDED = 4 * 1024**3
@@ -270,9 +270,19 @@ def programs_of(config: pytest.Config) -> Path:
     if PROGRAMS not in config.stash:
         with ExitStack() as stack:
             folder = stack.enter_context(TemporaryDirectory(prefix="programs-"))  # pytest's may be too long for sockets
-            config.stash[PROGRAMS] = stack.enter_context(contextmanager(forking)(Path(folder)))
-            config.add_cleanup(stack.pop_all().close)
-    return config.stash[PROGRAMS]
+            made = stack.enter_context(contextmanager(forking)(Path(folder)))
+            config.stash[PROGRAMS] = made, stack.pop_all()
+    return config.stash[PROGRAMS][0]
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """End it before coverage puts together what it has of all processes."""
+    try:
+        return (yield)
+    finally:
+        if PROGRAMS in session.config.stash:
+            session.config.stash[PROGRAMS][1].close()
 
 
 @pytest.hookimpl(optionalhook=True)
