@@ -1,6 +1,6 @@
 """``python -m pg_migration`` is the command ``pg_migration``."""
 
-from pg_migration.cli.commands import main
+from pg_migration.cli import main
 
 if __name__ == "__main__":
     main()

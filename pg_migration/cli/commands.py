@@ -11,7 +11,7 @@ import click
 
 from pg_migration.cli.compare import compare
 from pg_migration.cli.dotenv import local_environment
-from pg_migration.cli.exit_status import FAILED, SUCCEEDED
+from pg_migration.cli.exit_status import Stopped
 from pg_migration.cli.streams import harmless
 
 
@@ -76,8 +76,7 @@ class _JobCommand(click.Command):
         config = run_config(files, settings)
         if patterns:
             config = merged(config, {"ops": {self._spec.tables_of: {"config": {"tables": list(patterns)}}}})
-        succeeded = run_job(self._spec.job, config, as_json, verbose)
-        click.get_current_context().exit(SUCCEEDED if succeeded else FAILED)
+        click.get_current_context().exit(run_job(self._spec.job, config, as_json, verbose))
 
 
 class _Program(click.Group):
@@ -87,13 +86,19 @@ class _Program(click.Group):
         with harmless():
             return super().main(*args, **kwargs)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Stopped from None
+
 
 @click.group(
     cls=_Program,
     help="Moves one PostgreSQL database into another, and proves that the copy is right. PG_MIGRATION_SOURCE_URL says "
     "where from, PG_MIGRATION_TARGET_URL where to, in the environment or in a file .env in this folder. Ends with "
     "status 0 on full success only, 1 when something failed or differs, 2 when the command or the configuration is "
-    "wrong.",
+    "wrong, 130 when you stopped it with Ctrl-C.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="pg_migration", prog_name="pg_migration")

@@ -1,5 +1,6 @@
 """How commands end."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any
@@ -15,6 +16,7 @@ from pg_migration.postgres.errors import MigrationError
 SUCCEEDED = 0
 FAILED = 1
 MISUSED = 2  # as click ends what it can't parse
+STOPPED = 130  # as shells have it: 128 and the number of SIGINT
 
 
 class _Told(click.ClickException):
@@ -29,6 +31,19 @@ class Misused(_Told):
     """A command that can't be carried out as it was given; its message says why."""
 
     exit_code = MISUSED
+
+
+class Stopped(_Told):
+    """A person has ended the command before it did anything."""
+
+    exit_code = STOPPED
+
+    def __init__(self) -> None:
+        super().__init__("stopped before a run began; nothing was changed")
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        with suppress(OSError, ValueError):
+            click.echo(self.message, file or sys.stderr)
 
 
 class RecordsLost(_Told):

@@ -15,6 +15,8 @@ from pg_migration.postgres.transfer.events import Event, LoadBegun, TableFailed,
 from pg_migration.reporting import formats
 from pg_migration.reporting.model import Report
 
+# What a step or a run is ended by that a person has stopped.
+INTERRUPTS = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 # How Dagster begins what it says of each step that comes after one that failed.
 NOT_EXECUTED = "Dependencies for step "
 
@@ -163,12 +165,23 @@ class Bars(Follower):
         self._progress.update(task, completed=min(rows, expected), total=max(expected, 1), figures=told)
 
 
+def is_stop(event: dg.DagsterEvent) -> bool:
+    """Whether this is the end of a step or of a run because somebody has stopped it."""
+    if event.is_step_failure:
+        error = event.step_failure_data.error
+    elif event.is_run_failure:
+        error = event.job_failure_data.error
+    else:
+        return event.event_type is dg.DagsterEventType.RUN_CANCELED
+    return error is not None and error.cls_name in INTERRUPTS
+
+
 def _ended(event: dg.DagsterEvent) -> str | None:
     """How a step ended, if this is its end."""
     if event.is_step_success:
         return f"done in {formats.duration(event.step_success_data.duration_ms / 1000)}"
     if event.is_step_failure:
-        return "FAILED"
+        return "stopped" if is_stop(event) else "FAILED"
     return "skipped" if event.is_step_skipped else None
 
 

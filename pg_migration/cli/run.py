@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, TextIO
 from uuid import uuid4
@@ -15,14 +15,24 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pg_migration.cli.consent import with_consent
 from pg_migration.cli.dagster_instance import records
-from pg_migration.cli.exit_status import Misused, RecordsLost, first_line, misuse_told
+from pg_migration.cli.exit_status import (
+    FAILED,
+    STOPPED,
+    SUCCEEDED,
+    Misused,
+    RecordsLost,
+    first_line,
+    misuse_told,
+)
 from pg_migration.cli.options import merged
-from pg_migration.cli.progress import Follower, follower
+from pg_migration.cli.progress import Follower, follower, is_stop
 from pg_migration.cli.report import print_report
 from pg_migration.cli.streams import Forgiving, put
 from pg_migration.orchestration import environment, load_events
+from pg_migration.orchestration.dagster_internals.commands import without_mirrors
 from pg_migration.orchestration.dagster_internals.running import SerializableErrorInfo
 from pg_migration.orchestration.jobs.migrate import MIGRATE
+from pg_migration.orchestration.jobs.repair import REPAIR
 from pg_migration.orchestration.location import code_location
 from pg_migration.orchestration.runs.failures import INTERRUPTED
 from pg_migration.orchestration.runs.resource import MigrationResource
@@ -35,11 +45,17 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that came to its end. ``failures`` are the messages of the steps that failed."""
+    """A run that came to its end. ``failures`` are the messages of the steps that failed; ``stopped``: by a person."""
 
     run_id: str
     succeeded: bool
     failures: tuple[str, ...]
+    stopped: bool = False
+
+    @property
+    def status(self) -> int:
+        """The exit status of the command."""
+        return SUCCEEDED if self.succeeded else STOPPED if self.stopped else FAILED
 
 
 @contextmanager
@@ -88,8 +104,9 @@ def execute(
     follower.say(f"{len(code_location.load().tables):,} tables; planning the run")
     run_id = str(uuid4())
     instance.add_event_listener(run_id, follower.event)
+    instance.add_event_listener(run_id, lambda entry: _cancel_if_stopped(instance, entry))
     try:
-        with follower, load_events.watched_by(follower):
+        with nullcontext() if verbose else without_mirrors(), follower, load_events.watched_by(follower):
             result = job.execute_in_process(instance=instance, run_id=run_id, run_config=wanted, raise_on_error=False)
     except SQLAlchemyError as error:
         raise RecordsLost(
@@ -97,7 +114,15 @@ def execute(
             f"dagster.yaml says ({os.environ.get('DAGSTER_HOME') or 'else in this folder'}). Make room there and run "
             f"this again: it goes on with what was copied."
         ) from None
-    return Ended(run_id, result.success, tuple(_failures(result)))
+    return Ended(run_id, result.success, tuple(_failures(result)), any(map(is_stop, result.all_events)))
+
+
+def _cancel_if_stopped(instance: dg.DagsterInstance, entry: dg.EventLogEntry) -> None:
+    """Let Dagster record a run that a person has stopped as canceled, and not as failed."""
+    if entry.dagster_event is not None and entry.dagster_event.is_step_failure and is_stop(entry.dagster_event):
+        run = instance.get_run_by_id(entry.run_id)
+        if run is not None and run.status is dg.DagsterRunStatus.STARTED:
+            instance.report_run_canceling(run, "stopped at the command line")
 
 
 def _check(config: Mapping[str, Any]) -> None:
@@ -128,7 +153,17 @@ def _message(error: SerializableErrorInfo) -> str:
     return INTERRUPTED if error.cls_name == dg.DagsterExecutionInterruptedError.__name__ else error.message.strip()
 
 
-def run_job(job: str, config: Mapping[str, Any], as_json: bool, verbose: bool) -> bool:
+def _stopped(job: str, rows: int) -> str:
+    """What a person who has stopped a run is told: what is there, and how it goes on."""
+    if job == MIGRATE:
+        copied = f"after {rows:,} rows were copied" if rows else "before a row was copied"
+        return f"stopped {copied}. What is there stays; the next `pg_migration run` goes on from it."
+    if job == REPAIR:
+        return "stopped. What was loaded anew stays; `pg_migration repair` looks for the rest."
+    return "stopped; nothing was changed."
+
+
+def run_job(job: str, config: Mapping[str, Any], as_json: bool, verbose: bool) -> int:
     """Run a job, show how it goes on the error output, and print what came of it on the standard output.
 
     Args:
@@ -137,26 +172,32 @@ def run_job(job: str, config: Mapping[str, Any], as_json: bool, verbose: bool) -
         verbose: whether Dagster prints its events.
 
     Returns:
-        Whether the run succeeded.
+        The exit status of the command.
 
     Raises:
         Misused: when the environment or the configuration is wrong.
+        KeyboardInterrupt: a person has stopped it before there was a run.
     """
     with records() as kept, terminal_beside_steps() as stream:
         if kept.advice is not None:
             stream.write(kept.advice)
             stream.flush()
         shown = follower(stream, lines=verbose)
-        ended = execute(kept.instance, job, config, shown, verbose)
-    _print(ended, shown.report, as_json)
-    return ended.succeeded
+        try:
+            ended = execute(kept.instance, job, config, shown, verbose)
+        except dg.DagsterExecutionInterruptedError:
+            raise KeyboardInterrupt from None
+    _print(job, ended, shown.report, as_json)
+    return ended.status
 
 
-def _print(ended: Ended, made: Report | None, as_json: bool) -> None:
+def _print(job: str, ended: Ended, made: Report | None, as_json: bool) -> None:
     """Print how a run ended: its report as it was made, since a full disk may have no room for it."""
     folder = environment.reports_folder()
     report = made or (store.read(folder, ended.run_id) if folder is not None else None)
-    if report is not None and folder is not None:
+    if ended.stopped and not as_json:
+        put(_stopped(job, 0 if report is None else report.total_rows) + "\n")
+    elif report is not None and folder is not None:
         print_report(report.ended(ended.succeeded, ended.failures), folder, as_json)
     elif as_json:
         put(json.dumps(asdict(ended), indent=2) + "\n")

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import re
 import signal
 import subprocess
 import time
@@ -10,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import dagster as dg
 import psycopg2
 import pytest
 from click.testing import CliRunner
@@ -190,7 +192,7 @@ def test_records_that_can_not_be_written(shared_terminal: Terminal, monkeypatch:
     assert "Traceback" not in last
 
 
-def test_interrupted(terminal: Terminal) -> None:
+def test_interrupted(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """By Ctrl-C, while it waits for a table that somebody has locked."""
     waiting = (
         "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pg_migration%' AND wait_event_type = 'Lock'"
@@ -213,6 +215,11 @@ def test_interrupted(terminal: Terminal) -> None:
             time.sleep(0.1)
         child.send_signal(signal.SIGINT)
         output, errors = child.communicate(timeout=PATIENCE_SECONDS)
-    assert child.returncode == 1
-    assert "interrupted: somebody stopped the run" in output
-    assert "DagsterExecutionInterruptedError" not in output, errors
+    assert child.returncode == 130
+    assert (
+        output == "stopped before a row was copied. What is there stays; the next `pg_migration run` goes on from it.\n"
+    )
+    assert not re.search(r"Traceback|Interrupt|FAILED|passed", errors), errors
+    monkeypatch.setenv("DAGSTER_HOME", str(terminal.home))
+    with dg.DagsterInstance.get() as instance:
+        assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.CANCELED]

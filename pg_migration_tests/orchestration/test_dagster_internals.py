@@ -4,11 +4,15 @@ A test that fails here after an update of Dagster names the place; nothing else 
 """
 
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
+import psutil
 import pytest
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 
@@ -211,7 +215,27 @@ COMMANDS = {
         "see what DagsterInstance.get_settings reads",
         lambda: _telemetry_is_off(),
     ),
+    "without_mirrors": Use(
+        "our commands show a run themselves: what steps print is captured, without four processes a step",
+        "see what LocalComputeLogManager.capture_logs calls",
+        lambda: _nothing_is_mirrored(),
+    ),
 }
+
+
+def _nothing_is_mirrored() -> bool:
+    """In processes of their own, as Dagster does by itself; and all is captured."""
+    mirrors = []
+
+    @dg.op
+    def talk() -> None:
+        sys.stdout.write("said\n")
+        mirrors.extend(child for child in psutil.Process().children() if child.name() == "tail")
+
+    with TemporaryDirectory() as home, dg.DagsterInstance.local_temp(home) as instance, commands.without_mirrors():
+        dg.GraphDefinition("talking", node_defs=[talk]).to_job().execute_in_process(instance=instance)
+        captured = [file.read_text() for file in Path(home).rglob("*.out")]
+    return not mirrors and captured == ["said\n"]
 
 
 def _telemetry_is_off() -> bool:

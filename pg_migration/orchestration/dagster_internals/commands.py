@@ -1,10 +1,17 @@
 """Of Dagster's own commands."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
 import dagster as dg
 from dagster._cli.utils import get_possibly_temporary_instance_for_cli
+from dagster._core.execution.compute_logs import redirect_to_file
 from dagster._core.instance import InstanceRef
+from dagster._core.storage import local_compute_log_manager
+from dagster._utils import ensure_file
 
-__all__ = ["InstanceRef", "get_possibly_temporary_instance_for_cli", "without_telemetry"]
+__all__ = ["InstanceRef", "get_possibly_temporary_instance_for_cli", "without_mirrors", "without_telemetry"]
 
 
 def without_telemetry(instance: dg.DagsterInstance) -> None:
@@ -14,3 +21,26 @@ def without_telemetry(instance: dg.DagsterInstance) -> None:
     """
     if not instance.get_settings("telemetry"):
         instance._settings = {**(instance._settings or {}), "telemetry": {"enabled": False}}
+
+
+@contextmanager
+def without_mirrors() -> Iterator[None]:
+    """Let Dagster capture what steps print, and show it nowhere else.
+
+    It shows that by four processes a step, which cost a run more than most tables do, and of which two print a stack
+    when somebody presses Ctrl-C.
+    """
+    name = "mirror_stream_to_file"
+    mirror = getattr(local_compute_log_manager, name)
+    setattr(local_compute_log_manager, name, _capture)
+    try:
+        yield
+    finally:
+        setattr(local_compute_log_manager, name, mirror)
+
+
+@contextmanager
+def _capture(stream: TextIO, path: str) -> Iterator[None]:
+    ensure_file(path)
+    with redirect_to_file(stream, path):
+        yield
