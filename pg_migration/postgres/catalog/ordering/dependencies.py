@@ -183,12 +183,13 @@ class _Resolver:
         current: Address | None = address
         while current is not None and current not in seen:
             seen.add(current)
-            for candidate in (current, current._replace(subid=0)):
+            whole = current._replace(subid=0) if current.subid else current
+            for candidate in (current,) if whole is current else (current, whole):
                 if candidate in self._drafts:
                     return candidate
                 if candidate in self._carriers:
                     return self._carriers[candidate]
-            current = self._owners.get(current._replace(subid=0))
+            current = self._owners.get(whole)
         return None
 
     def is_member(self, address: Address) -> bool:
