@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pg_migration.cli.compare import compare
+from pg_migration.cli.databases import database_options
 from pg_migration.cli.dotenv import local_environment
 from pg_migration.cli.exit_status import Stopped
 from pg_migration.cli.streams import harmless
@@ -50,6 +51,7 @@ class _JobCommand(click.Command):
             callback=self._execute,
             params=[
                 *arguments,
+                *database_options(),
                 click.Option(
                     ["-c", "--config", "files"],
                     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -96,7 +98,8 @@ class _Program(click.Group):
 @click.group(
     cls=_Program,
     help="Moves one PostgreSQL database into another, and proves that the copy is right. PG_MIGRATION_SOURCE_URL says "
-    "where from, PG_MIGRATION_TARGET_URL where to, in the environment or in a file .env in this folder. Ends with "
+    "where from, PG_MIGRATION_TARGET_URL where to, in the environment or in a file .env in this folder. --source and "
+    "--target say it, too, but everybody on this machine can see a password that is in them. Ends with "
     "status 0 on full success only, 1 when something failed or differs, 2 when the command or the configuration is "
     "wrong, 130 when you stopped it with Ctrl-C.",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -108,6 +111,7 @@ def main(context: click.Context) -> None:
     context.with_resource(local_environment())
 
 
+compare.params = [*database_options(), *compare.params]
 main.add_command(compare)
 for _spec in JOBS:
     main.add_command(_JobCommand(_spec))
@@ -123,6 +127,9 @@ def ui(host: str, port: int) -> None:
     from pg_migration.cli.ui import become_ui
 
     become_ui(host, port)
+
+
+ui.params = [*database_options(), *ui.params]
 
 
 @main.command(help="Print the report of a run: its identifier or how that begins, or 'last'. Ends as the run ended.")

@@ -46,11 +46,15 @@ SNAPSHOT_OF = "pg_migration/snapshot_of"
 NOTIFIED_TAG = "pg_migration/notified"
 
 
+def own_label() -> str:
+    """The label of runs that a command line begins."""
+    return f"{SINGLETON_REPOSITORY_NAME}@{settings.current().location}"
+
+
 def label(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     """Say of a run that a command line has begun which code location it belongs to.
 
     The UI shows a run on the page of its job and in its timeline by this tag, which Dagster gives to others only.
     """
     if run.remote_job_origin is None and REPOSITORY_LABEL_TAG not in run.tags:
-        location = settings.current().location
-        instance.add_run_tags(run.run_id, {REPOSITORY_LABEL_TAG: f"{SINGLETON_REPOSITORY_NAME}@{location}"})
+        instance.add_run_tags(run.run_id, {REPOSITORY_LABEL_TAG: own_label()})

@@ -38,10 +38,11 @@ def show(report: Report, console: Console, place: str | None = None) -> None:
     _head(report, console)
     if report.tables:
         console.print(_tables(report.tables, narrow=console.width < NARROW))
-    # Where rows were copied, what was in order beforehand is no news.
-    telling = [found for found in report.findings if found.severity is not Severity.PASSED or not report.tables]
-    if telling:
-        console.print(_findings(telling))
+    if problems := [found for found in report.findings if found.severity is not Severity.PASSED]:
+        # The worst last, where eyes are when a command has ended.
+        console.print(_findings(sorted(problems, key=lambda found: found.severity is Severity.ERROR)))
+    if report.findings and not report.tables:  # where rows were copied, what was in order beforehand is no news
+        _line(console, _text(f"{len(report.findings) - len(problems)} of {len(report.findings)} passed"))
     if report.plan is not None:
         console.print(_plan(report.plan))
         _line(console, _text(formats.forecast(report.plan)))

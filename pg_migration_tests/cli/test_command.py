@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from click.testing import CliRunner, Result
 from dagster._core.secrets.env_file import get_env_var_dict
 
 from pg_migration.cli.commands import JOBS, main
+from pg_migration.cli.databases import database_options
 from pg_migration.cli.dotenv import local_environment
 from pg_migration.cli.options import resource_options, run_config
 from pg_migration.definitions import defs
@@ -73,6 +75,9 @@ def test_run_report_compare_validate(terminal: Terminal, monkeypatch: pytest.Mon
     assert ready.exit_code == 0, ready.output
     findings = {found["check"]: found["severity"] for found in json.loads(ready.stdout)["findings"]}
     assert findings["target can be written"] == "passed"
+    folded = here.invoke(main, ["preflight"])
+    assert re.search(r"^\d+ of \d+ passed$", folded.stdout, re.MULTILINE), folded.stdout
+    assert "encodings" not in folded.stdout
 
     checked = terminal.command("validate")
     assert checked.status == 1
@@ -224,6 +229,25 @@ def test_a_wrong_file(typed: CliRunner, tmp_path: Path, content: str, told: str)
 def test_reports_switched_off(typed: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PG_MIGRATION_REPORTS", "off")
     assert "reports are switched off" in misused(typed, "report")
+
+
+@pytest.mark.parametrize("command", sorted({*main.commands} - {"report"}))
+def test_options_name_the_databases(typed: CliRunner, tmp_path: Path, command: str) -> None:
+    """They win over .env, last for the command, and are refused as the variables are."""
+    (tmp_path / ".env").write_text("PG_MIGRATION_TARGET_URL=postgresql://127.0.0.1:1/other")
+    before = dict(os.environ)
+    told = misused(typed, command, "--source", "host=here", "--target", "postgresql://u:hid@den@here/x")
+    assert "PG_MIGRATION_TARGET_URL" in told
+    assert "hid" not in told
+    assert dict(os.environ) == before
+
+
+def test_schemas_of_options() -> None:
+    seen: dict[str, str] = {}
+    command = click.Command("x", params=database_options(), callback=lambda: seen.update(os.environ))
+    command.main(["--schema", "a", "--schema", "b", "--target-schema", "c,d"], standalone_mode=False)
+    assert (seen["PG_MIGRATION_SOURCE_SCHEMA"], seen["PG_MIGRATION_TARGET_SCHEMA"]) == ("a,b", "c,d")
+    assert "PG_MIGRATION_TARGET_SCHEMA" not in os.environ
 
 
 def test_every_parameter_is_an_option() -> None:

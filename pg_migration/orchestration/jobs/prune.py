@@ -19,7 +19,7 @@ from pg_migration.orchestration.jobs.plan import PLAN
 from pg_migration.orchestration.jobs.preflight import PREFLIGHT
 from pg_migration.orchestration.jobs.repair import REPAIR
 from pg_migration.orchestration.jobs.validate import VALIDATE
-from pg_migration.orchestration.run_tags import FINISHED
+from pg_migration.orchestration.run_tags import FINISHED, own_label
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.reporting import store
 
@@ -64,7 +64,7 @@ def old_runs(instance: dg.DagsterInstance, before: datetime, repository: str | N
     Args:
         before: when they had ended, with a time zone.
         repository: of the caller, as runs are labelled with; those of others, in an instance that several code
-            locations share, stay. Runs without a label were started from a command line.
+            locations share, stay. Runs of a command line have a label of ours, or none.
     """
     found: list[str] = []
     kept = _last_of_assets(instance)
@@ -77,7 +77,7 @@ def old_runs(instance: dg.DagsterInstance, before: datetime, repository: str | N
             run = record.dagster_run
             ended = record.end_time if record.end_time is not None else record.update_timestamp.timestamp()
             label = run.tags.get(REPOSITORY_LABEL_TAG)
-            if ended < before.timestamp() and label in (None, repository) and run.run_id not in kept:
+            if ended < before.timestamp() and label in (None, repository, own_label()) and run.run_id not in kept:
                 found.append(run.run_id)
     return found
 
