@@ -142,6 +142,11 @@ class KeptSqliteEventLog(LockingEventLog, SqliteEventLogStorage):
         with self._connect(events[0].run_id), self._connect(INDEX_SHARD_NAME):
             super().store_event_batch(events)
 
+    def delete_events(self, run_id: str) -> None:
+        """Delete the events of a run, and the lock that its process may have left when it died."""
+        super().delete_events(run_id)
+        self._run_locks.forget(run_id)
+
     def has_table(self, table_name: str) -> bool:
         """Whether the index has a table; one that was there stays."""
         if table_name not in self._tables_seen:

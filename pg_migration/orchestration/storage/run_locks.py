@@ -64,8 +64,12 @@ class FileLocks(RunLocks):
     def release(self, run_id: str) -> None:
         descriptor = self._held.pop(run_id, None)
         if descriptor is not None:
-            (self._folder / run_id).unlink(missing_ok=True)
+            self.forget(run_id)
             os.close(descriptor)
+
+    def forget(self, run_id: str) -> None:
+        """Delete the file of a run; only when its process is gone, or about to let it go."""
+        (self._folder / run_id).unlink(missing_ok=True)
 
     def is_held(self, run_id: str) -> bool:
         try:

@@ -99,6 +99,8 @@ def test_a_process_that_is_gone_is_missed(instance: dg.DagsterInstance, monkeypa
     wait_for(lambda: health(instance, killed) is WorkerStatus.FAILED)
     assert status(instance, ended) is dg.DagsterRunStatus.SUCCESS
     assert [path.name for path in Path(instance.root_directory).rglob("running/*")] in ([], [killed])
+    instance.delete_run(killed)
+    assert not list(Path(instance.root_directory).rglob("running/*"))
 
 
 def test_a_run_of_which_nobody_knows_is_let_be(instance: dg.DagsterInstance) -> None:
