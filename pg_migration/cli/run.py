@@ -1,6 +1,7 @@
 """The commands that run a job."""
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -91,7 +92,8 @@ def execute(
     if job_name == MIGRATE:
         config = with_consent(config)
     follower.say(f"{job_name}: asking the source for its tables")
-    # Asks the source for its tables, so not before the environment was looked at.
+    # Asks the source for its tables, so not before the environment was looked at. That it can't is what the run says.
+    logging.getLogger(code_location.__name__).setLevel(logging.ERROR)
     from pg_migration.definitions import defs
 
     job = defs.resolve_job_def(job_name)

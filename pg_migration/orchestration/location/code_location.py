@@ -51,6 +51,8 @@ def load() -> Location:
             found = Location(schemas, list_tables(connection, schemas))
     except (MigrationError, psycopg2.Error) as error:
         problem = str(error) if isinstance(error, MigrationError) else server_message(error)
+        # Whoever reads the log of a container sees a healthy one otherwise.
+        _LOG.warning("the code location could not ask the source for its tables: %s", problem)
         return _last_known(problem)
     except Exception as error:
         _LOG.exception("the source could not be asked for its tables")

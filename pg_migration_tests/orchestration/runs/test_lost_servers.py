@@ -28,13 +28,16 @@ def test_the_location_loads_without_its_source_and_says_so(platform: Platform) -
     assert not platform.validate().success
 
 
-def test_the_last_known_tables_stand_in_until_there_is_another_one(shop: Platform) -> None:
+def test_the_last_known_tables_stand_in_until_there_is_another_one(
+    shop: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
     known = shop.definitions.resolve_asset_graph().materializable_asset_keys
     name = shop.source.url.rpartition("/")[2]
     shop.source.server.psql(shop.source.server.url(), f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
     try:
         graph = shop.reload().resolve_asset_graph()
         assert graph.materializable_asset_keys == known
+        assert "could not ask the source for its tables: " in caplog.text
         assert "is not currently accepting connections" in (graph.get(dg.AssetKey("source_schema")).description or "")
         done = shop.migrate()
         assert "is not currently accepting connections" in done.failures["source_schema"]
