@@ -71,19 +71,25 @@ def _of_our_own(stack: ExitStack) -> tuple[dg.DagsterInstance, str]:
 
 
 def _with_our_storage(home: Path) -> dg.DagsterInstance:
-    # It warns that there is no dagster.yaml.
-    log = logging.getLogger("dagster")
+    with hushed("dagster"):  # which warns that there is no dagster.yaml
+        settings = {"storage": dagster_home.settings(home)["storage"]}
+        return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=settings))
+
+
+@contextmanager
+def hushed(logger: str) -> Iterator[None]:
+    """Let a logger warn of nothing, for the length of a block: a command says the same in its own way."""
+    log = logging.getLogger(logger)
     level = log.level
     log.setLevel(logging.ERROR)
     try:
-        settings = {"storage": dagster_home.settings(home)["storage"]}
-        return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=settings))
+        yield
     finally:
         log.setLevel(level)
 
 
 def _as_dagster_has_it() -> AbstractContextManager[dg.DagsterInstance]:
     # Where neither DAGSTER_HOME nor a dagster.yaml says otherwise, Dagster makes one for the time of the command.
-    hushed = logging.getLogger("pg_migration.cli")
-    hushed.setLevel(logging.WARNING)
-    return get_possibly_temporary_instance_for_cli("pg_migration", logger=hushed)
+    log = logging.getLogger("pg_migration.cli")
+    log.setLevel(logging.WARNING)
+    return get_possibly_temporary_instance_for_cli("pg_migration", logger=log)

@@ -1,7 +1,6 @@
 """The commands that run a job."""
 
 import json
-import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from pg_migration.cli.consent import with_consent
-from pg_migration.cli.dagster_instance import records
+from pg_migration.cli.dagster_instance import hushed, records
 from pg_migration.cli.exit_status import (
     FAILED,
     STOPPED,
@@ -92,9 +91,11 @@ def execute(
     if job_name == MIGRATE:
         config = with_consent(config)
     follower.say(f"{job_name}: asking the source for its tables")
-    # Asks the source for its tables, so not before the environment was looked at. That it can't is what the run says.
-    logging.getLogger(code_location.__name__).setLevel(logging.ERROR)
-    from pg_migration.definitions import defs
+    # Asks the source for its tables, so not before the environment was looked at.
+    with hushed(code_location.__name__):
+        from pg_migration.definitions import defs
+
+        code_location.load()
 
     job = defs.resolve_job_def(job_name)
     wanted = dict(config) if verbose else merged(config, QUIET)
@@ -112,9 +113,8 @@ def execute(
             result = job.execute_in_process(instance=instance, run_id=run_id, run_config=wanted, raise_on_error=False)
     except SQLAlchemyError as error:
         raise RecordsLost(
-            f"Dagster's records can't be written: {first_line(error)}. They are where DAGSTER_HOME or its "
-            f"dagster.yaml says ({os.environ.get('DAGSTER_HOME') or 'else in this folder'}). Make room there and run "
-            f"this again: it goes on with what was copied."
+            f"Dagster's records can't be written: {first_line(error)}. They are in {instance.root_directory}, or where "
+            f"the dagster.yaml there says. Make room and run this again: it goes on with what was copied."
         ) from None
     return Ended(run_id, result.success, tuple(_failures(result)), any(map(is_stop, result.all_events)))
 
