@@ -51,8 +51,11 @@ class FileLocks(RunLocks):
     def hold(self, run_id: str) -> bool:
         if run_id in self._held:
             return True
-        self._folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._folder / run_id, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._folder / run_id, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError:  # a full disk, say: what becomes of the run is not for its lock to decide
+            return False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError:  # a file system without locks

@@ -17,7 +17,7 @@ from psycopg2.extensions import parse_dsn
 from pg_migration.orchestration import run_launcher
 from pg_migration.orchestration.dagster_internals.launching import WorkerStatus
 from pg_migration.orchestration.storage import run_locks
-from pg_migration.orchestration.storage.run_locks import AdvisoryLocks
+from pg_migration.orchestration.storage.run_locks import AdvisoryLocks, FileLocks
 from pg_migration_tests.conftest import PostgresServer, fresh_database
 
 ROOT = Path(__file__).parents[3]
@@ -122,5 +122,7 @@ def test_a_lock_comes_back_with_the_database(target_db: str, monkeypatch: pytest
     assert not others.is_held("b")
 
 
-def test_a_run_goes_on_without_a_lock() -> None:
+def test_a_run_goes_on_without_a_lock(tmp_path: Path) -> None:
     assert not AdvisoryLocks("postgresql://localhost:1/none").hold("a")
+    (tmp_path / "file").touch()
+    assert not FileLocks(tmp_path / "file").hold("a")
