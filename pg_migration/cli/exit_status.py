@@ -8,6 +8,7 @@ from typing import IO, Any
 import click
 from sqlalchemy.exc import DBAPIError
 
+from pg_migration.cli.stopped import NOT_BEGUN, STOPPED
 from pg_migration.cli.streams import harmless
 from pg_migration.postgres.errors import MigrationError
 
@@ -16,7 +17,6 @@ from pg_migration.postgres.errors import MigrationError
 SUCCEEDED = 0
 FAILED = 1
 MISUSED = 2  # as click ends what it can't parse
-STOPPED = 130  # as shells have it: 128 and the number of SIGINT
 
 
 class _Told(click.ClickException):
@@ -39,7 +39,7 @@ class Stopped(_Told):
     exit_code = STOPPED
 
     def __init__(self) -> None:
-        super().__init__("stopped before a run began; nothing was changed")
+        super().__init__(NOT_BEGUN)
 
     def show(self, file: IO[Any] | None = None) -> None:
         with suppress(OSError, ValueError):

@@ -17,7 +17,6 @@ from pg_migration.cli.consent import with_consent
 from pg_migration.cli.dagster_instance import hushed, records
 from pg_migration.cli.exit_status import (
     FAILED,
-    STOPPED,
     SUCCEEDED,
     Misused,
     RecordsLost,
@@ -27,6 +26,7 @@ from pg_migration.cli.exit_status import (
 from pg_migration.cli.options import merged
 from pg_migration.cli.progress import Follower, follower, is_stop
 from pg_migration.cli.report import print_report
+from pg_migration.cli.stopped import STOPPED
 from pg_migration.cli.streams import Forgiving, put
 from pg_migration.orchestration import environment, load_events
 from pg_migration.orchestration.dagster_internals.commands import without_mirrors
