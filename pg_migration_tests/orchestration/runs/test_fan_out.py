@@ -11,6 +11,10 @@ import psycopg2
 import pytest
 
 from pg_migration.orchestration import environment
+from pg_migration.postgres.connection.connections import Connections
+from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.errors import LockLost
+from pg_migration.postgres.ledger.lock import BorrowedLock
 from pg_migration.postgres.migration import Options
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.transfer.sharing import work_of
@@ -80,6 +84,11 @@ def test_shares_make_one_table_of_one_snapshot(owned: Platform, tmp_path: Path) 
     owned.instance.add_dynamic_partitions("pk_ranges/public.orders", ["..7"])
     unplanned = borrow(owned, "..7")
     assert f"run {OWNER} has planned no range ..7 of public.orders" in unplanned.failures["tables"]
+    with Connections() as connections:
+        BorrowedLock(connections, environment.endpoint(Side.TARGET), OWNER, "borrower").check_held()
+        of_another = BorrowedLock(connections, environment.endpoint(Side.TARGET), "another", "borrower")
+        with pytest.raises(LockLost, match="run another, whose snapshot and lock"):
+            of_another.check_held()
 
 
 def test_who_copied_what_when_is_read_from_the_ledger(shop: Platform) -> None:

@@ -58,7 +58,7 @@ def left_out(shared: Callable[[str], Platform]) -> LeftOut:
         CREATE VIEW names AS SELECT name FROM customers;
         CREATE TABLE visits (id integer, year integer) PARTITION BY LIST (year);
         CREATE TABLE visits_old PARTITION OF visits DEFAULT PARTITION BY RANGE (year);
-        CREATE TABLE visits_2015 PARTITION OF visits_old FOR VALUES FROM (2015) TO (2016);
+        CREATE TABLE "Visits ""_2015" PARTITION OF visits_old FOR VALUES FROM (2015) TO (2016);
         CREATE TABLE visits_2016 PARTITION OF visits_old FOR VALUES FROM (2016) TO (2017);
         CREATE TABLE visits_2025 PARTITION OF visits FOR VALUES IN (2025);
         INSERT INTO visits VALUES (1, 2015), (2, 2016), (3, 2025);

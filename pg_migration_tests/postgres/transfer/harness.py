@@ -37,7 +37,7 @@ from pg_migration.postgres.planning.planner import Planner
 from pg_migration.postgres.planning.wire_format import raw_encoding
 from pg_migration.postgres.snapshot.readers import lockable_tables
 from pg_migration.postgres.snapshot.snapshot import Snapshot
-from pg_migration.postgres.transfer.events import Event, ObjectFailed, TableFailed, TableLoaded
+from pg_migration.postgres.transfer.events import Event, NotAnalyzed, ObjectFailed, TableFailed, TableLoaded
 from pg_migration.postgres.transfer.load import Load, Mode
 from pg_migration.postgres.transfer.load_context import LoadContext
 from pg_migration.postgres.transfer.resume import Resumption, resume
@@ -346,6 +346,7 @@ class Pair:
         problems = [f"{o.object.identity}: {o.error or o.skipped_because}" for o in done if not o.made]
         problems += [f"{f.object.description}: {f.error}" for f in left]
         problems += [f"{e.object.identity}: {e.error}" for e in events if isinstance(e, ObjectFailed)]
+        problems += [f"{e.plan.table.name}: not analyzed: {e.error}" for e in events if isinstance(e, NotAnalyzed)]
         return Loaded(catalog, {p.table.name: p for p in plans}, events, problems)
 
     def check_equal(self) -> Mapping[str, Hash]:

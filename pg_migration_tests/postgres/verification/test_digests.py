@@ -58,12 +58,13 @@ def test_missing_and_extra_rows_are_told_apart(pair: Pair) -> None:
 
 
 def test_what_the_target_computes_is_compared(pair: Pair) -> None:
-    pair.both("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'B')")
-    pair.source("ALTER TABLE t ADD g text GENERATED ALWAYS AS (lower(v)) STORED")
-    pair.target("ALTER TABLE t ADD g text GENERATED ALWAYS AS (v) STORED")
+    """Under names that have to be quoted."""
+    pair.both('CREATE TABLE t ("i""d" int PRIMARY KEY, "v""{}" text); INSERT INTO t VALUES (1, $$a$$), (2, $$B$$)')
+    pair.source('ALTER TABLE t ADD "g""%" text GENERATED ALWAYS AS (lower("v""{}")) STORED')
+    pair.target('ALTER TABLE t ADD "g""%" text GENERATED ALWAYS AS ("v""{}") STORED')
     source, target = pair.digests()
     assert source != target
-    assert pair.differences() == (RowDifference("different", "(2)", ("g",)),)
+    assert pair.differences() == (RowDifference("different", "(2)", ('g"%',)),)
 
 
 def test_no_more_than_twenty_rows_are_shown(pair: Pair) -> None:

@@ -38,7 +38,7 @@ ROWS = 300
 def world(name: str) -> str:
     """DDL in which everything in a schema that has a name has this one, or one that differs from it by a number."""
     table, label = identifier(name), literal(name)
-    mood, odd, counter, identity, key = (identifier(numbered(name, n)) for n in range(1, 6))
+    mood, odd, counter, identity, key, bare = (identifier(numbered(name, n)) for n in range(1, 7))
     return f"""
         CREATE TYPE {mood} AS ENUM ({label}, 'other');
         CREATE DOMAIN {odd} AS int CONSTRAINT {table} CHECK (VALUE <> 13);
@@ -50,6 +50,7 @@ def world(name: str) -> str:
         );
         INSERT INTO {table} ({odd}, {key}) SELECT i, 1 FROM generate_series(20, {ROWS + 19}) AS i;
         CREATE INDEX ON {table} ({counter});
+        CREATE TABLE {bare} (); INSERT INTO {bare} DEFAULT VALUES;
     """
 
 
@@ -69,11 +70,20 @@ def literal(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def worlds(judged: Callable[..., Verdicts]) -> Verdicts:
-    """What is wrong with each name, also as that of a schema, which gets another one in the target."""
+    """What is wrong with each name, also as that of a schema, which gets another one in the target.
+
+    Of the whole load, and of one that replaces a range then.
+    """
 
     def judge(pair: Pair, names: Mapping[str, str]) -> None:
         pair.in_schemas({name: name[::-1] for name in names.values()}, map(world, names.values()))
-        pair.load_all(LoadSettings(partition_threshold=200, max_partitions=2, chunk_size=100))
+        settings = LoadSettings(partition_threshold=200, max_partitions=2, chunk_size=100, use_unlogged_tables=True)
+        plans = pair.load_all(settings).plans
+        first = {name: [plans[name].ranges[0].range.key] for name in names.values()}
+        replaced = pair.load(settings, ranges=first)
+        assert not replaced.failed, replaced.failed
+        assert not replaced.problems, replaced.problems
+        pair.check_equal()
         insert = sql.SQL("INSERT INTO {}.{} DEFAULT VALUES RETURNING {}")
         for name in names.values():
             schema, table = map(sql.Identifier, (name[::-1], name))
