@@ -1,4 +1,4 @@
-"""Who starts a run in their own process can watch its load as it happens, closer than Dagster's events tell."""
+"""Who starts a run in their own process can watch what it does as it happens, closer than Dagster's events tell."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ class Watcher(Protocol):
     """Is told of a run; must be quick and not fail."""
 
     def load(self, event: Event) -> None:
-        """An event of the load."""
+        """An event of the load, or how far it or the comparison is."""
 
     def filed(self, report: Report) -> None:
         """The report of the run, whether it could be written or not."""
@@ -33,7 +33,7 @@ def watched_by(watcher: Watcher) -> Iterator[None]:
 
 
 def emit(event: Event) -> None:
-    """Tell whoever watches of the load."""
+    """Tell whoever watches of the load, or how far it or the comparison is."""
     if (watcher := _watcher.get()) is not None:
         watcher.load(event)
 

@@ -39,6 +39,21 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
+def roughly(seconds: float) -> str:
+    """An estimate of seconds, minutes or hours, without figures that it can't know."""
+    if seconds < 10:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 55:
+        return f"{5 * round(seconds / 5)} s"
+    minutes = round(seconds / 60)
+    if minutes < 10:
+        return f"{minutes} min"
+    if minutes < 55:
+        return f"{5 * round(minutes / 5)} min"
+    hours, minutes = divmod(10 * round(minutes / 10), 60)
+    return f"{hours} h {minutes:02} min"
+
+
 def listed(names: Iterable[str], most: int = 10, separator: str = ", ") -> str:
     """Names in a row, the last of many left out and counted."""
     every = list(names)

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import dagster as dg
 
-from pg_migration.orchestration import load_events
 from pg_migration.orchestration.location.names import partitions_definition
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import load_metadata, range_metadata
@@ -189,7 +188,6 @@ class TablesStep:
     def _follow(self, load: Load) -> Generator[TableEvent, None, list[str]]:
         problems: list[str] = []
         for event in follow(self._migration, map(self._as_of_the_run, load.events())):
-            load_events.emit(event)
             if isinstance(event, TableLoaded):
                 yield from self._loaded(event)
             elif isinstance(event, TableFailed):

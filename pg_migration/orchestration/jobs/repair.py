@@ -3,7 +3,6 @@
 import dagster as dg
 from pydantic import Field
 
-from pg_migration.orchestration import load_events
 from pg_migration.orchestration.checks.tables import compare_again
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import load_metadata, range_metadata
@@ -34,7 +33,6 @@ def build_repair(relations: Relations) -> dg.JobDefinition:
         with as_step_failure(migration, context):
             known = {name: (listing.schema, listing.name) for name, listing in relations.listings.items()}
             for event in repair_tables(migration, config.tables, known):
-                load_events.emit(event)
                 if isinstance(event, TableLoaded):
                     _log_loaded(context, relations.keys[migration.target_name(event.plan.table)], event)
             reloaded = [*migration.outcomes.loaded, *migration.outcomes.failed]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 from dagster import get_dagster_logger
 
-from pg_migration.orchestration import environment
+from pg_migration.orchestration import environment, load_events
 from pg_migration.orchestration.location import code_location
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.reports.write import file_report
@@ -42,6 +42,7 @@ class MigrationResource(dg.ConfigurableResource[MigrationRun], Options):
         run_id = started.run_id if started else "no run"
         run = MigrationRun(run_id, options, lambda: environment.migration(options), owner)
         run.log = context.log or get_dagster_logger()
+        run.listeners.append(load_events.emit)
         if started is not None and context.instance is not None:
             label(context.instance, started)
         try:

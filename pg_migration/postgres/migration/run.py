@@ -90,8 +90,9 @@ from pg_migration.postgres.preflight.resources import CONNECTIONS
 from pg_migration.postgres.roles.reach import Reach, Standing, reach_of, standing_of
 from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
 from pg_migration.postgres.snapshot.snapshot import Snapshot
-from pg_migration.postgres.transfer.events import WorkerLeft, is_complete
+from pg_migration.postgres.transfer.events import Event, WorkerLeft, is_complete
 from pg_migration.postgres.transfer.load_context import LoadContext, Lock
+from pg_migration.postgres.transfer.workload import COUNTING, Workload
 
 Result = TypeVar("Result")
 
@@ -147,6 +148,8 @@ class MigrationRun:
         self._plans: dict[TableName, TablePlan] = {}
         self._workers: int | None = None
         self._free: dict[Side, int] = {}
+        self.workload = Workload()
+        self.listeners: list[Callable[[Event], object]] = []  # in the thread that waits for the work
         self.log: Log = logging.getLogger(__name__)
         self._define, self._thread = define, threading.get_ident()
         self._waits: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -163,6 +166,11 @@ class MigrationRun:
             ConfigurationError: when that can't be told.
         """
         return self._define()
+
+    def tell(self, event: Event) -> None:
+        """Tell whoever listens of something that happened, or how far the run is."""
+        for listener in self.listeners:
+            listener(event)
 
     def fail(self, problem: str) -> None:
         """Put a problem where people look: in the run's log and its summary."""
@@ -507,6 +515,7 @@ class MigrationRun:
         if self._workers is None:
             wanted = self.options.workers
             self._workers = affordable_workers(wanted, self._free_at_first())
+            self.workload.workers = self._workers
             if self._workers < wanted:
                 self.outcomes.notes.append(f"{self._workers} workers instead of {wanted}: no more connections are free")
         return self._workers
@@ -539,6 +548,7 @@ class MigrationRun:
         """What the workers of a load need; only after `begin`."""
         assert self._snapshot is not None, "begin() takes the snapshot"
         assert self._lock is not None, "begin() takes the lock"
+        self.workload.workers = workers
         return LoadContext(
             self.connections,
             self.source,
@@ -552,6 +562,9 @@ class MigrationRun:
             self.catalog.settings,
             self.run_id if self.owner else None,
             self.catalog.calls,
+            observer=self.target_connection,
+            workload=self.workload,
+            compared=0.0 if self.owner else 1.0 if self.options.check_content else COUNTING,
         )
 
     def call(self, work: Callable[[], Result]) -> Result:

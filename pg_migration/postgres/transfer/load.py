@@ -45,7 +45,8 @@ from pg_migration.postgres.transfer.events import (
     is_complete,
 )
 from pg_migration.postgres.transfer.load_context import LoadContext
-from pg_migration.postgres.transfer.progress import Progress, TableMeter
+from pg_migration.postgres.transfer.load_progress import Doing, LoadProgress, TableWork, is_long
+from pg_migration.postgres.transfer.progress import TableMeter
 from pg_migration.postgres.transfer.resume import Continued
 from pg_migration.postgres.transfer.streams.copy_stream import Copied
 from pg_migration.postgres.transfer.streams.row_memory import RowMemory
@@ -61,7 +62,7 @@ from pg_migration.postgres.transfer.tasks import (
 )
 from pg_migration.postgres.transfer.worker import Worker, empty
 
-PROGRESS_SECONDS = 5.0
+PROGRESS_SECONDS = 1.0
 
 
 class Mode(Enum):
@@ -78,7 +79,7 @@ class Mode(Enum):
 @dataclass
 class _TableState:
     plan: TablePlan
-    meter: TableMeter
+    work: TableWork
     objects: list[SchemaObject] = field(default_factory=list)
     moved: dict[Copy, Copied] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
@@ -129,6 +130,8 @@ class Load:
         self._stopping = threading.Event()
         self._row_memory = RowMemory(self._stopping.is_set)
         self._staying = context.workers
+        works = {name: self._with_builds(state) for name, state in self._tables.items()}
+        self._progress = LoadProgress(works, context.workload, context.compared)
 
     def events(self) -> Iterator[Event]:
         """Run the load; what happened, as it happens. Leaving the iterator early stops the workers.
@@ -148,16 +151,26 @@ class Load:
             # Also while one event follows the other, as small chunks bring about.
             if time.monotonic() >= due:
                 due = time.monotonic() + PROGRESS_SECONDS
-                if (progress := self._progress()).tables:
-                    yield progress
+                self._look()
+                yield self._progress.now()
+        yield self._progress.now()
 
     def _stop(self) -> None:
         self._stopping.set()
         self._schedule.stop()
 
-    def _progress(self) -> Progress:
-        states = [s for s in self._tables.values() if s.started is not None and s.copied is None and s.error is None]
-        return Progress(tuple(s.meter.status() for s in states))
+    def _look(self) -> None:
+        observer = self._context.observer
+        if observer is not None and self._progress.wants_a_look:
+            self._context.connections.run(lambda: self._progress.look(observer))
+
+    @staticmethod
+    def _with_builds(state: _TableState) -> TableWork:
+        """The work on a table, after what is built on it is known."""
+        tasks = [task for made in state.objects for task in (Build(made.address), Alter(made.address))]
+        builds = zip(tasks, (made for made in state.objects for _ in range(2)), strict=True)
+        state.work.builds = frozenset(task for task, made in builds if is_long(made, task))
+        return state.work
 
     def _empty_tables(self) -> None:
         """Empty what is not emptied in the transaction of its only chunk."""
@@ -218,14 +231,28 @@ class Load:
         try:
             while (task := self._schedule.take()) is not None:
                 started_at = datetime.now(timezone.utc)
+                self._progress.begin(number, self._doing(task, worker))
                 succeeded = self._perform(worker, number, task)
                 if succeeded is None:
+                    self._progress.give_back(number)
                     self._schedule.give_back(task)
                     return
+                self._progress.settle(number, succeeded)
                 self._tell_of_work(number, task, started_at, succeeded)
                 self._schedule.settle(task, succeeded)
         finally:
             worker.abandon()
+
+    def _doing(self, task: Task, worker: Worker) -> Doing:
+        what = self._activity(task)
+        activity, detail = (_in_words(what[0]), what[1]) if what is not None else ("", "")
+        return Doing(task, self._table_of(task), activity, detail, time.monotonic(), lambda: worker.process)
+
+    def _table_of(self, task: Task) -> TableName:
+        """The table that a task is about, by its name in the source."""
+        table = self._objects[task.address].table if isinstance(task, (Build, Alter)) else task.table
+        assert table is not None, "only what belongs to a table is built by a load"
+        return table
 
     def _tell_of_work(self, worker: int, task: Task, started_at: datetime, succeeded: bool) -> None:
         """Tell of a task that had something to do."""
@@ -235,9 +262,7 @@ class Load:
         (activity, detail), moved = what, None
         if isinstance(task, Copy):
             moved = self._tables[task.table].moved.get(task)
-        table = self._objects[task.address].table if isinstance(task, (Build, Alter)) else task.table
-        assert table is not None, "only what belongs to a table is built by a load"
-        name = self._context.target_name(self._tables[table].plan.table)
+        name = self._context.target_name(self._tables[self._table_of(task)].plan.table)
         rows, size = (moved.rows, moved.bytes) if moved is not None else (0, 0)
         finished_at = datetime.now(timezone.utc)
         self._tell(WorkDone(worker, activity, name, detail, started_at, finished_at, succeeded, rows, size))
@@ -331,13 +356,12 @@ class Load:
             if state.error is not None:
                 raise MigrationError(state.error)
             state.started = state.started or time.monotonic()
-        with self._row_memory.reserve(state.plan.row_bytes) as wide, state.meter.chunk() as on_bytes:
-            replace = self._mode is Mode.REPLACE_RANGES
-            copied = worker.copy(
-                state.plan, piece, chunk, replace, self._is_emptied_by_its_chunk(state), again, on_bytes
-            )
+        with self._row_memory.reserve(state.plan.row_bytes) as wide, state.work.meter.chunk() as on_bytes:
+            replace, empties = self._mode is Mode.REPLACE_RANGES, self._is_emptied_by_its_chunk(state)
+            counted = self._progress.counted(task, on_bytes)
+            copied = worker.copy(state.plan, piece, chunk, replace, empties, again, counted)
             worker.leave_source(bloated=wide)
-        state.meter.committed(copied.rows, copied.bytes)
+        state.work.meter.committed(copied.rows, copied.bytes)
         with self._lock:
             state.moved[task] = copied
             state.rows[task.range_key] = state.rows.get(task.range_key, 0) + copied.rows
@@ -345,6 +369,7 @@ class Load:
 
     def _mark_complete(self, worker: Worker, state: _TableState) -> None:
         state.copied = time.monotonic()
+        state.work.rows = sum(state.rows.values())
         self._context.lock.check_held()
         if self._mode is Mode.RELOAD and self._context.unlogged_for_load(state.plan.table):
             worker.make_logged(state.plan.table)
@@ -355,6 +380,7 @@ class Load:
                 "the ledger in the target does not show all of its chunks, which this run had committed"
             )
         if not state.complete:
+            state.work.ended = True
             self._tell(self._loaded(state, state.copied))
             raise _Incomplete
 
@@ -374,6 +400,7 @@ class Load:
             if worker.lost_a_connection or collided(error):
                 raise
             self._tell(NotAnalyzed(state.plan, server_message(error)))
+        state.work.ended = True
         self._tell(self._loaded(state, time.monotonic()))
 
     def _loaded(self, state: _TableState, now: float) -> TableLoaded:
@@ -391,6 +418,7 @@ class Load:
         state = self._tables[task.table]
         with self._lock:
             first, state.error = state.error is None, state.error or error
+            state.work.ended = True
         if first:
             self._tell(TableFailed(state.plan, error))
 
@@ -405,12 +433,24 @@ class Load:
 def _begin(context: LoadContext, plan: TablePlan, continued: Continued | None) -> _TableState:
     """The state before the first copy: the meter counts what is still to come, the rows all that is there."""
     rest = 1 - min(1.0, continued.rows / plan.rows) if continued and plan.rows else 1.0
-    meter = TableMeter(".".join(context.target_name(plan.table)), round(plan.rows * rest), round(plan.bytes * rest))
-    state = _TableState(plan, meter, continued=continued)
+    title = ".".join(context.target_name(plan.table))
+    meter = TableMeter(title, round(plan.rows * rest), round(plan.bytes * rest))
+    state = _TableState(plan, TableWork(plan, title, meter, rest, continued), continued=continued)
     for (key, _), (rows, size) in continued.present.items() if continued else ():
         state.rows[key] = state.rows.get(key, 0) + rows
         state.bytes[key] = state.bytes.get(key, 0) + size
     return state
+
+
+def _in_words(activity: str) -> str:
+    """What a worker does, for people who see it at work."""
+    words = {
+        "copy": "copying",
+        "analyze": "analyzing",
+        "set logged": "setting logged",
+        "statistics": "adding statistics",
+    }
+    return words.get(activity, f"building {activity}")
 
 
 def _has_no_place(error: Exception) -> bool:

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from psycopg2.extensions import connection as Connection
+
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.catalog.values_path import application_path
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint
 from pg_migration.postgres.snapshot.snapshot import Snapshot
+from pg_migration.postgres.transfer.workload import Workload
 
 
 class Lock(Protocol):
@@ -25,6 +28,9 @@ class LoadContext:
     ``settings`` are those of the source's database (`Catalog.settings`).
     ``calls`` are, by source name, the functions that a table's indexes call (`SchemaObject.calls`).
     ``borrower`` is the run of this process where another one, ``run_id``, owns the snapshot and the lock.
+    ``observer`` is a session of the target that nobody uses while a load goes on: it is asked how far indexes are.
+    ``workload`` is the work of the run besides the load's, ``compared`` what it will cost to compare a table then, in
+    parts of its hashing.
     """
 
     connections: Connections
@@ -39,6 +45,9 @@ class LoadContext:
     settings: Sequence[tuple[str, str]]
     borrower: str | None = None
     calls: Mapping[TableName, Sequence[str]] = field(default_factory=dict)
+    observer: Connection | None = None
+    workload: Workload = field(default_factory=Workload)
+    compared: float = 0.0
 
     def target_name(self, table: Table) -> TableName:
         """Schema and name in the target."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pg_migration.postgres.figures import size
+from pg_migration.postgres.figures import roughly, size
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,67 @@ class TableStatus:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """The state of every table that is being copied right now."""
+class WorkerStatus:
+    """What one worker does now.
 
-    tables: tuple[TableStatus, ...]
+    ``activity`` is for people: ``copying``, ``building index``, ``comparing``. ``detail`` says to what of the table: a
+    key range, the name of an index, the side that is read. ``share`` is what is done of it, between 0 and 1, of a copy
+    or a comparison that of the whole table, None where it can't be told. ``bytes_per_second`` is the speed of a copy.
+    """
+
+    worker: int
+    table: str
+    activity: str
+    detail: str
+    seconds: float
+    share: float | None = None
+    bytes_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class Total:
+    """How far it all is: ``finished`` of ``tables`` tables, ``rows`` of about ``expected_rows`` rows.
+
+    ``share`` (between 0 and 1) and ``seconds_left`` are of the whole migration, its indexes and checks included; None
+    where they can't be told yet.
+    """
+
+    tables: int
+    finished: int
+    rows: int
+    expected_rows: int
+    share: float | None = None
+    seconds_left: float | None = None
+    bytes_per_second: float | None = None
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.tables))
+        parts = [f"{self.finished:,} of {self.tables:,} tables"]
+        if self.share is not None:
+            parts.append(f"{percent(self.share)} %")
+        if self.seconds_left is not None:
+            parts.append(f"about {roughly(self.seconds_left)} left")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a migration is. ``phase`` is ``copying``, with all that is built on the tables, or ``comparing``.
+
+    ``tables`` are those whose rows are on their way right now.
+    """
+
+    phase: str
+    tables: tuple[TableStatus, ...]
+    workers: tuple[WorkerStatus, ...]
+    total: Total
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, (*self.tables, self.total)))
+
+
+def percent(share: float) -> int:
+    """A share as people read it: 100 only when all is done."""
+    return min(99, int(share * 100)) if share < 1 else 100
 
 
 @dataclass

@@ -71,6 +71,12 @@ class Worker:
         return self._target
 
     @property
+    def process(self) -> int | None:
+        """The server's process behind the writer; None while there is none."""
+        target = self._target
+        return target.info.backend_pid if target is not None and not target.closed else None
+
+    @property
     def lost_a_connection(self) -> bool:
         """Whether a server or the network ended one of the two."""
         return bool(

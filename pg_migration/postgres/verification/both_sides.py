@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import psycopg2
@@ -20,6 +21,7 @@ from pg_migration.postgres.connection.retry import Retry
 from pg_migration.postgres.errors import ConnectionFailed, MigrationError, server_message
 from pg_migration.postgres.snapshot.readers import Reader
 from pg_migration.postgres.snapshot.snapshot import Snapshot
+from pg_migration.postgres.verification.comparison_progress import ComparisonProgress
 from pg_migration.postgres.verification.slices import Slicing
 
 Answer = TypeVar("Answer")
@@ -116,6 +118,7 @@ class BothSides:
         snapshots: of each side.
         settings: those of the source's database (`Catalog.settings`).
         same_encoding: whether both databases have the same one.
+        progress: follows what is asked.
     """
 
     connections: Connections
@@ -123,6 +126,7 @@ class BothSides:
     snapshots: Mapping[Side, Snapshot]
     settings: Sequence[tuple[str, str]] = ()
     same_encoding: bool = False
+    progress: ComparisonProgress = field(default_factory=ComparisonProgress)
 
     def take(self, side: Side, table: Table | None = None, present: Reader | None = None) -> Reader:
         """A connection to one side, inside its snapshot; for one table, or for every one.
@@ -189,9 +193,12 @@ class BothSides:
         left = len(tables)
         stopped = self.connections.stopped()
         crews = [_Crew(self, question, s, work[s], stopped, min(workers, len(work[s]))) for s in Side]
-        crew = [crew.work for crew in crews for _ in range(crew.size)]
-        for answers in self.connections.pool("compare").events(crew, stopped.set):
+        works = [crew.work for crew in crews for _ in range(crew.size)]
+        numbered = [partial(work, number) for number, work in enumerate(works, 1)]
+        for answers in self.connections.pool("compare").events(numbered, stopped.set):
+            self.progress.beat()
             if answers is not None:
+                self.progress.finished(answers.slicing)
                 left -= 1
                 yield answers
                 if not left:
@@ -256,16 +263,16 @@ class _Crew(Generic[Answer]):
         self._working = size
         self._refusal = f"the {side.value} was not read to the end: the comparison was stopped"
 
-    def work(self, tell: Callable[[Answers[Answer]], None]) -> None:
+    def work(self, number: int, tell: Callable[[Answers[Answer]], None]) -> None:
         """Answer slices until none is left. A worker without a connection leaves its share to the others."""
-        self._answer_all(tell)
+        self._answer_all(number, tell)
         with self._lock:
             self._working -= 1
             last = self._working == 0
         while last and (task := self._next()) is not None:
             _settle(self._side, task, Unanswered(self._refusal), tell)
 
-    def _answer_all(self, tell: Callable[[Answers[Answer]], None]) -> None:
+    def _answer_all(self, worker: int, tell: Callable[[Answers[Answer]], None]) -> None:
         reader: Reader | None = None
         # Renewed by every answer, so that a side which is gone for good costs them once.
         retry = Retry(self._stopped)
@@ -284,7 +291,8 @@ class _Crew(Generic[Answer]):
                     if not is_lost(error, ()) or not retry.pause():
                         return
                     continue
-                answer = self._answer(reader.connection, asked, number)
+                with self._sides.progress.reading(worker, self._side, asked.slicing):
+                    answer = self._answer(reader.connection, asked, number)
                 if not reader.connection.closed:
                     retry.renew()
                 elif retry.is_possible:
@@ -294,6 +302,7 @@ class _Crew(Generic[Answer]):
                 if isinstance(answer, Unanswered) or self._sides.snapshots[self._side].readers.are_scarce:
                     self._sides.give(self._side, reader)
                     reader = None
+                self._sides.progress.answered(asked.slicing)
                 _settle(self._side, task, answer, tell)
         finally:
             if reader is not None:

@@ -1,11 +1,15 @@
 """What the UI shows of each stage after a run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
+from pg_migration.orchestration import load_events
 from pg_migration.postgres import figures
+from pg_migration.postgres.transfer.events import Event
+from pg_migration.postgres.transfer.progress import Progress
+from pg_migration.reporting.model import Report
 from pg_migration_tests.orchestration.harness import Database, Platform, Run
 
 MORE = """
@@ -21,6 +25,19 @@ class Shown:
     source: Database
     first: Run
     again: Run
+
+
+@dataclass
+class Watched:
+    """Whoever watches a run."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def load(self, event: Event) -> None:
+        self.events.append(event)
+
+    def filed(self, _: Report) -> None:
+        return
 
 
 @pytest.fixture(scope="module")
@@ -111,12 +128,25 @@ def test_the_log_ends_with_the_summary(shown: Shown) -> None:
 
 def test_a_long_copy_tells_how_far_it_is(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pg_migration.postgres.transfer.load.PROGRESS_SECONDS", 0.001)
+    monkeypatch.setattr("pg_migration.postgres.migration.steps.copy_tables.LOG_SECONDS", 0.001)
     shop.source.psql("INSERT INTO customers (name) SELECT repeat('x', 40) FROM generate_series(1, 20000); ANALYZE")
-    done = shop.migrate(chunk_size=1_000, workers=1)
+    monkeypatch.setattr("pg_migration.postgres.verification.comparison_progress.PROGRESS_SECONDS", 0)
+    watched = Watched()
+    with load_events.watched_by(watched):
+        done = shop.migrate(chunk_size=1_000, workers=1)
     told = [line for line in done.log if line.startswith("public.customers: ")]
     assert told
     assert any("%" in line and "rows/s" in line for line in told)
     assert len(told) < 0.5 * len(done.entries)
+    assert any(line.startswith(("0 of 2 tables", "1 of 2 tables")) for line in done.log)
+    copying = [event for event in watched.events if isinstance(event, Progress) and event.phase == "copying"]
+    comparing = [event for event in watched.events if isinstance(event, Progress) and event.phase == "comparing"]
+    last = copying[-1].total
+    assert (last.finished, last.tables, last.rows, last.expected_rows) == (2, 2, 24100, 24100)
+    assert {w.activity for event in copying for w in event.workers} >= {"copying", "building primary key", "analyzing"}
+    assert {(w.activity, w.detail) for event in comparing for w in event.workers} >= {("comparing", "source")}
+    shares = [event.total.share or 0 for event in (*copying, *comparing)]
+    assert 0 < shares[0] < shares[-1] <= 1
 
 
 def _cells(row: str) -> list[str]:

@@ -9,9 +9,10 @@ from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.source_changes.drift import describe_drift
+from pg_migration.postgres.transfer.workload import COUNTING
 from pg_migration.postgres.verification.both_sides import Answers, BothSides, Unanswered
 from pg_migration.postgres.verification.digests import Digest, Hashing, count_rows, digest_tables
-from pg_migration.postgres.verification.partition_trees import ask_once, find_origins
+from pg_migration.postgres.verification.partition_trees import Origins, ask_once, find_origins
 from pg_migration.postgres.verification.row_differences import RowDifference, differences
 from pg_migration.postgres.verification.slices import Slicing, slice_tables
 
@@ -86,6 +87,8 @@ class Comparison:
         hashed = self._sliced((t for t in tables if self._is_hashed(t)), by_key=True)
         counted = self._sliced((t for t in tables if not self._is_hashed(t)), by_key=False)
         workers = run.call(run.workers)
+        self._expect(counted, origins, COUNTING)
+        self._expect(hashed, origins)
         for counts in ask_once(sides, count_rows, counted, origins, workers):
             source, target = (a if isinstance(a, Unanswered) else sum(a) for a in (counts.source, counts.target))
             drift = self._drift(counts, []) if source != target else ""
@@ -93,6 +96,10 @@ class Comparison:
         hashing = Hashing.of_sample(run.options.content_sample_percent, hashed, run.options.partition_threshold)
         for found, hashed_by in digest_tables(sides, hashed, hashing, origins, workers):
             yield from self._digested(found, hashed_by)
+
+    def _expect(self, slicings: Sequence[Slicing], origins: Origins, cost: float = 1.0) -> None:
+        read = {".".join(self._run.target_name(s.table)): s for s in slicings if s.table.key not in origins}
+        self._sides.progress.expect(read, cost, taken_over=len(slicings) - len(read))
 
     def _is_hashed(self, table: Table) -> bool:
         return CONTENT in self._wanted[self._run.target_name(table)]

@@ -16,6 +16,7 @@ from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.schemas import map_schemas
 from pg_migration.postgres.snapshot.snapshot import Snapshot
 from pg_migration.postgres.verification.both_sides import BothSides
+from pg_migration.postgres.verification.comparison_progress import ComparisonProgress
 
 
 @contextmanager
@@ -35,7 +36,8 @@ def both_sides(run: MigrationRun, readers: int | None = None) -> Iterator[BothSi
         snapshots = {Side.SOURCE: source, Side.TARGET: target}
         ends = (run.source_connection, run.target_connection)
         same_encoding = len({end.info.parameter_status("server_encoding") for end in ends}) == 1
-        yield BothSides(run.connections, run.schemas, snapshots, run.catalog.settings, same_encoding)
+        progress = ComparisonProgress(run.workload, run.tell)
+        yield BothSides(run.connections, run.schemas, snapshots, run.catalog.settings, same_encoding, progress)
     finally:
         if target is not None:
             target.release()

@@ -1,5 +1,6 @@
 """Copy tables: continue what an earlier run has begun, set aside what stands in the way, load, set the sequences."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from pg_migration.postgres.catalog import Phase, SchemaObject, Table
@@ -26,6 +27,8 @@ from pg_migration.postgres.transfer.load import Load, Mode
 from pg_migration.postgres.transfer.load_context import LoadContext
 from pg_migration.postgres.transfer.progress import Progress
 from pg_migration.postgres.transfer.resume import Resumption, resume
+
+LOG_SECONDS = 5.0
 
 
 def copy_tables(run: MigrationRun) -> Iterator[Event]:
@@ -90,13 +93,19 @@ def restore(run: MigrationRun, tables: Sequence[Table]) -> list[str]:
 
 
 def follow(run: MigrationRun, events: Iterable[Event]) -> Iterator[Event]:
-    """Pass on the events of a load, each after it was put into the run's log and outcomes.
+    """Pass on the events of a load, each after it was put into the run's log and outcomes, and told to who listens.
 
     Raises:
-        LockLost: at the next progress, when another run has taken the target.
+        LockLost: within seconds, when another run has taken the target.
     """
+    due = time.monotonic() + LOG_SECONDS
     for event in events:
         _record(run, event)
+        if isinstance(event, Progress) and time.monotonic() >= due:
+            due = time.monotonic() + LOG_SECONDS
+            run.log.info(readable(str(event)))
+            run.call(run.check_held)
+        run.tell(event)
         yield event
     run.target_catalogs.changed({Phase.KEYS})
     run.call(run.target_catalogs.settle)
@@ -126,6 +135,3 @@ def _record(run: MigrationRun, event: Event) -> None:
         outcomes.notes.append(f"{event.object.identity}: {event.note}")
     elif isinstance(event, WorkerLeft):
         run.note_worker_left(event)
-    elif isinstance(event, Progress):
-        run.log.info(readable(str(event)))
-        run.call(run.check_held)

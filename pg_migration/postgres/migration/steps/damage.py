@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from psycopg2.extensions import connection as Connection
-
 from pg_migration.postgres.catalog import Phase, Table, TableName, matches
 from pg_migration.postgres.connection.literals import readable
 from pg_migration.postgres.ddl.changes import suspend
@@ -38,31 +36,28 @@ class Damage:
     error: str | None = None
 
 
-def find_damage(
-    sides: BothSides,
-    planner: Planner,
-    target: Connection,
-    tables: Mapping[Table, TableName],
-    loaded: Mapping[TableName, Sequence[LoadedRange]],
-    workers: int,
-) -> Iterator[Damage]:
+def find_damage(run: MigrationRun, sides: BothSides, tables: Sequence[Table]) -> Iterator[Damage]:
     """Compare tables by the ranges that they were loaded in; those that are equal are left out.
 
-    Args:
-        tables: with their names in the target.
-        loaded: the ranges that the ledger knows, by the same names.
-        workers: connections to each side.
-
     Raises:
-        psycopg2.Error: when a side can't be asked for sizes.
+        MigrationError: when a side can't be asked for sizes.
     """
     # A partitioned table's rows are in its partitions, which are repaired themselves.
-    holding = {table: name for table, name in tables.items() if table.kind == "r"}
-    by_range = [s for t, name in holding.items() if (s := _by_range(planner, t, loaded.get(name, ()))) is not None]
+    names = {table: run.target_name(table) for table in tables if table.kind == "r"}
+    by_range, others = run.call(lambda: _slices(run, names))
+    slicings = [*by_range, *others]
+    sides.progress.expect({".".join(names[slicing.table]): slicing for slicing in slicings})
+    for answers, _ in digest_tables(sides, slicings, Hashing(), {}, run.call(run.workers)):
+        yield from _damage(answers, {slicing.table for slicing in by_range})
+
+
+def _slices(run: MigrationRun, names: Mapping[Table, TableName]) -> tuple[list[Slicing], list[Slicing]]:
+    """Tables cut into the ranges that the ledger knows of them, and those that have none there."""
+    planner, target = run.planner(), run.target_connection
+    loaded = chunks.all_loaded_ranges(target, list(names.values()))
+    by_range = [s for t, name in names.items() if (s := _by_range(planner, t, loaded.get(name, ()))) is not None]
     cut = {slicing.table for slicing in by_range}
-    others = slice_tables(planner, target, {table: name for table, name in holding.items() if table not in cut})
-    for answers, _ in digest_tables(sides, [*by_range, *others], Hashing(), {}, workers):
-        yield from _damage(answers, cut)
+    return by_range, slice_tables(planner, target, {t: name for t, name in names.items() if t not in cut})
 
 
 def _by_range(planner: Planner, table: Table, loaded: Sequence[LoadedRange]) -> Slicing | None:
@@ -71,7 +66,9 @@ def _by_range(planner: Planner, table: Table, loaded: Sequence[LoadedRange]) -> 
     keys = dict.fromkeys(piece.key for piece in loaded)
     if key is None or ALL in keys or not is_complete(loaded, key):
         return None
-    return Slicing.of_ranges(table, 0, key, [parse(k, key, ".".join(table.key)) for k in keys])
+    return Slicing.of_ranges(
+        table, max(0, round(table.reltuples)), key, [parse(k, key, ".".join(table.key)) for k in keys]
+    )
 
 
 def _damage(answers: Answers[Digest], by_range: set[Table]) -> Iterator[Damage]:
@@ -108,7 +105,8 @@ def repair_tables(
         chosen = frozenset(name for name, own in known.items() if any(matches(*own, pattern) for pattern in patterns))
     run.begin(exclusive=True, scope=Scope(chosen, structure=False))
     tables = _chosen(run, patterns, known)
-    found = run.call(lambda: list(_damages(run, tables)))
+    with both_sides(run) as sides:
+        found = list(find_damage(run, sides, tables))
     broken = [damage for damage in found if damage.error is not None]
     for damage in broken:
         run.fail(damage.error or "")
@@ -137,13 +135,6 @@ def _chosen(run: MigrationRun, patterns: Sequence[str], known: Mapping[TableName
         if not any(matches(table.schema, table.name, pattern) for table in tables):
             run.fail(f"tables: no table matches the pattern '{pattern}'")
     return [t for t in tables if any(matches(t.schema, t.name, pattern) for pattern in patterns)]
-
-
-def _damages(run: MigrationRun, tables: Sequence[Table]) -> Iterator[Damage]:
-    names = {table: run.target_name(table) for table in tables}
-    loaded = chunks.all_loaded_ranges(run.target_connection, list(names.values()))
-    with both_sides(run) as sides:
-        yield from find_damage(sides, run.planner(), run.target_connection, names, loaded, run.workers())
 
 
 def _reload(run: MigrationRun, damages: Sequence[Damage]) -> Iterator[Event]:
