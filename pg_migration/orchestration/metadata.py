@@ -1,6 +1,6 @@
 """Metadata that the UI shows: tables as markdown, column schemas, figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -11,6 +11,7 @@ from pg_migration.postgres.catalog import Catalog, Column
 from pg_migration.postgres.connection.literals import readable
 from pg_migration.postgres.figures import Bytes, Seconds, count, duration, size
 from pg_migration.postgres.planning.forecast import Forecast
+from pg_migration.postgres.planning.key_ranges import ALL
 from pg_migration.postgres.preflight import Finding, Severity, worst_first
 from pg_migration.postgres.transfer.events import RangeLoaded, TableLoaded
 
@@ -133,7 +134,7 @@ def load_metadata(done: TableLoaded) -> dict[str, Figure]:
     """
     size: dict[str, Figure]
     if done.covers_table:
-        size = {"dagster/row_count": done.rows, "rows": done.rows, "bytes": done.bytes}
+        size = {"dagster/row_count": done.rows, "bytes": done.bytes}
     elif len(done.ranges) == 1:
         size = range_metadata(done.ranges[0])
     else:
@@ -148,6 +149,19 @@ def load_metadata(done: TableLoaded) -> dict[str, Figure]:
         "chunks": done.plan.chunk_count,
         "wire_format": done.plan.wire_format,
     }
+
+
+def materializations(key: dg.AssetKey, done: TableLoaded) -> Iterator[dg.AssetMaterialization]:
+    """What a run records that has loaded a table whose ranges it planned itself: each range, then the table.
+
+    The one range of a table that was not cut is the table: one event says both.
+    """
+    if [piece.key for piece in done.ranges] == [ALL]:
+        yield dg.AssetMaterialization(key, partition=ALL, metadata=load_metadata(done))
+        return
+    for piece in done.ranges:
+        yield dg.AssetMaterialization(key, partition=piece.key, metadata=range_metadata(piece))
+    yield dg.AssetMaterialization(key, metadata=load_metadata(done))
 
 
 def range_metadata(done: RangeLoaded) -> dict[str, Figure]:

@@ -17,6 +17,7 @@ from pg_migration.devtools import servers
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.location import code_location
 from pg_migration.postgres.migration import Migration, Options, Result, migrate
+from pg_migration.postgres.planning.key_ranges import ALL
 from pg_migration_tests.conftest import DUMP_HEADER, PostgresServer, run
 
 BOOKKEEPING = "_pg_migration"
@@ -73,6 +74,12 @@ class Run:
         }
 
     @cached_property
+    def told(self) -> str:
+        """The failures that the page of the summary lists, after a run in which a step failed."""
+        (seen,) = (e.event_specific_data.asset_observation for e in self.result.all_events if e.is_asset_observation)
+        return str(seen.metadata["failures"].value)
+
+    @cached_property
     def started(self) -> set[str]:
         """Steps that were executed, whatever became of them."""
         return {event.step_key for event in self.result.all_events if event.is_step_start and event.step_key}
@@ -97,9 +104,8 @@ class Run:
 
     def metadata(self, asset: str, partition: str | None = None) -> dict[str, Any]:
         """What one materialization carries: of the table as a whole, unless one of its ranges is named."""
-        (made,) = (
-            m for m in self._materializations if m.asset_key.to_user_string() == asset and m.partition == partition
-        )
+        wanted = (None, ALL) if partition is None else (partition,)
+        (made,) = (m for m in self._materializations if m.asset_key.to_user_string() == asset and m.partition in wanted)
         return {name: value.value for name, value in made.metadata.items()}
 
     @cached_property

@@ -1,6 +1,6 @@
 """The last asset: what was migrated, what was not and why."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -15,6 +15,7 @@ from pg_migration.orchestration.table_results import NOT_COPIED, TableResult, ta
 from pg_migration.postgres.catalog import Phase, TableName
 from pg_migration.postgres.ddl import missing
 from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger.chunks import LoadedRange
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps.structure import return_everything
@@ -31,12 +32,13 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
         group_name=AFTER_ROWS,
         deps=after,
         op_tags=LAST,
-        description="What the run migrated, what it did not and why. It fails when anything did, so a run is green "
-        "only when everything is there.",
+        output_required=False,
+        description="What the run migrated, what it did not and why. It is materialized only when everything is "
+        "there. After a failure it is observed, and tells what became of each table.",
     )
     def summary(
         context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
-    ) -> dg.MaterializeResult[None]:
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetObservation]:
         failures = migration.outcomes.failures
         if not is_whole_run(context) or not failures:
             with as_step_failure(migration, context):
@@ -46,6 +48,8 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
         else:
             earlier, names = {}, sorted(relations.listings)
         results = [table_result(migration, name, earlier.get(name)) for name in names]
+        failed_steps = _failed_steps(context)
+        told = len(failures)
         if not is_whole_run(context) or not failures:
             failures += [_left_out(result) for result in results if result.state == NOT_COPIED]
         failures += _left_undone(migration)
@@ -53,14 +57,25 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
             with as_step_failure(migration, context):
                 migration.call(lambda: return_everything(migration))
         page = file_report(context.instance, migration, relations, results, unfinished_step=SUMMARY)
-        context.log.info("\n" + _text(results, migration, failures))
-        if failures:
-            context.log_event(dg.AssetObservation(context.asset_key, metadata=_metadata(results, migration, page)))
-        fail_if(failures, f"the migration is not complete, {len(failures)} failure(s)")
-        migration.outcomes.at_the_end = True
-        return dg.MaterializeResult(metadata=_metadata(results, migration, page))
+        context.log.info("\n" + _text(results, migration))
+        if not failures:
+            migration.outcomes.at_the_end = True
+            yield dg.MaterializeResult(metadata=_metadata(results, migration, page))
+            return
+        yield dg.AssetObservation(context.asset_key, metadata=_metadata(results, migration, page))
+        if not failed_steps:
+            fail_if(failures, "the migration is not complete")
+        # The run has failed already, and its steps have told why; a second failure would read like a second cause.
+        for failure in failures[told:]:
+            context.log.error(failure)
+        context.log.error(f"The migration is not complete: see why at {listed(failed_steps)}.")
 
     return summary
+
+
+def _failed_steps(context: dg.AssetExecutionContext) -> list[str]:
+    failures = context.instance.all_logs(context.run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    return sorted({entry.step_key for entry in failures if entry.step_key})
 
 
 def _left_out(result: TableResult) -> str:
@@ -102,7 +117,7 @@ def _left_undone(migration: MigrationRun) -> list[str]:
     return [f"not made, since an earlier step failed: {', '.join(left)}"] if left else []
 
 
-def _text(results: Sequence[TableResult], migration: MigrationRun, failures: Sequence[str]) -> str:
+def _text(results: Sequence[TableResult], migration: MigrationRun) -> str:
     parts = [*migration.cautions, markdown_text([result.row for result in results])]
     if (snapshot := migration.snapshot) is not None and migration.outcomes.loaded:
         parts.append(
@@ -111,8 +126,6 @@ def _text(results: Sequence[TableResult], migration: MigrationRun, failures: Seq
         )
     if migration.outcomes.notes:
         parts += ["Notes", _listed(migration.outcomes.notes)]
-    if failures:
-        parts += ["Failures", _listed(failures)]
     return "\n".join(parts)
 
 

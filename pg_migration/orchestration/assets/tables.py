@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import dagster as dg
 
+from pg_migration.orchestration.jobs.migrate import MIGRATE
 from pg_migration.orchestration.location.names import partitions_definition
 from pg_migration.orchestration.location.table_assets import Relations
-from pg_migration.orchestration.metadata import load_metadata, range_metadata
+from pg_migration.orchestration.metadata import load_metadata, materializations, range_metadata
 from pg_migration.orchestration.runs.begin import begin, is_whole_run
 from pg_migration.orchestration.runs.concurrency import source_pool
 from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
@@ -202,6 +203,10 @@ class TablesStep:
 
     def _loaded(self, event: TableLoaded) -> Iterator[TableEvent]:
         key = self._relations.keys[self._migration.target_name(event.plan.table)]
+        if self._whole and self._context.job_name == MIGRATE:
+            # A result would be recorded as an output of the step as well, which nothing needs in this run.
+            yield from materializations(key, event)
+            return
         if not self._keyed:  # in a run with a partition key the framework records the partitions itself
             for piece in event.ranges:
                 yield dg.AssetMaterialization(key, partition=piece.key, metadata=range_metadata(piece))

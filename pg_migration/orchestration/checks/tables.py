@@ -59,7 +59,7 @@ def build_table_checks(relations: Relations) -> dg.AssetChecksDefinition | None:
     @dg.multi_asset_check(name="table_checks", specs=specs, can_subset=True, pool=source_pool())
     def table_checks(
         context: dg.AssetCheckExecutionContext, migration: dg.ResourceParam[MigrationRun]
-    ) -> Iterator[dg.AssetCheckResult]:
+    ) -> Iterator[dg.AssetCheckEvaluation]:
         wanted: dict[TableName, set[str]] = {}
         for check in context.selected_asset_check_keys:
             wanted.setdefault(relations.tables_by_key[check.asset_key], set()).add(check.name)
@@ -69,7 +69,7 @@ def build_table_checks(relations: Relations) -> dg.AssetChecksDefinition | None:
         told = len(migration.outcomes.failures)
         migration.log = context.log
         for verdict in compare_tables(migration, wanted):
-            yield _result(verdict, relations, migration)
+            yield _evaluation(verdict, relations, migration)
         # Else Dagster fails the step, with the names of the checks and its own stack.
         fail_if(migration.outcomes.failures[told:], "the target does not hold what the source holds")
 
@@ -82,15 +82,7 @@ def compare_again(
     """Both checks of some tables, for a job without assets; their names are the target's."""
     wanted = {name: {ROW_COUNT, CONTENT} for name in tables}
     for verdict in compare_tables(run, wanted) if wanted else ():
-        result = _result(verdict, relations, run)
-        yield dg.AssetCheckEvaluation(
-            asset_key=relations.keys[verdict.table],
-            check_name=verdict.check,
-            passed=verdict.passed,
-            metadata=result.metadata,
-            description=result.description,
-            blocking=True,
-        )
+        yield _evaluation(verdict, relations, run)
 
 
 def _hashable(
@@ -108,14 +100,16 @@ def _hashable(
     return {n for n in names if n in loaded and loaded[n].covers_table and loaded[n].plan.table.kind == "r"}
 
 
-def _result(verdict: Verdict, relations: Relations, run: MigrationRun) -> dg.AssetCheckResult:
+def _evaluation(verdict: Verdict, relations: Relations, run: MigrationRun) -> dg.AssetCheckEvaluation:
+    """What Dagster records of a verdict. A result would be recorded twice, as the output of the step as well."""
     compared_with = "the run's snapshot" if run.snapshot is not None else "the source as it is now"
-    return dg.AssetCheckResult(
+    return dg.AssetCheckEvaluation(
         asset_key=relations.keys[verdict.table],
         check_name=verdict.check,
         passed=verdict.passed,
         description=verdict.text,
         metadata={"compared_with": dg.MetadataValue.text(compared_with), **_metadata(verdict)} if verdict.found else {},
+        blocking=True,
     )
 
 

@@ -3,8 +3,8 @@
 ``define_asset_job`` refuses assets with different partitions definitions, while the implicit job of all assets takes
 them. So ``migrate`` is the implicit job's graph under a name of its own, with two changes to what a step waits for:
 
-- A step downstream of the tables waits for the step of the tables and for its checks, but a table that was left out of
-  the run does not make it be skipped.
+- A step downstream of the tables waits for the step of the tables and for its checks, but no table has to have an
+  output. A step is skipped when everything that it waits for has none, so it waits for `target_ddl`, too.
 - ``summary`` waits for nothing; its priority makes it the last one. So it runs, and tells, also when others failed.
 
 This leans on how Dagster builds that job; pg_migration_tests/orchestration/jobs/test_jobs.py fails when that changes.
@@ -13,13 +13,15 @@ This leans on how Dagster builds that job; pg_migration_tests/orchestration/jobs
 from collections.abc import Mapping
 
 import dagster as dg
-from dagster import MultiDependencyDefinition, NodeInvocation
+from dagster import DependencyDefinition, MultiDependencyDefinition, NodeInvocation
 
 from pg_migration.orchestration.dagster_internals.running import IDependencyDefinition
 from pg_migration.orchestration.location.names import SUMMARY
 from pg_migration.orchestration.runs.concurrency import run_tags
 
 MIGRATE = "migrate"
+TABLES = "tables"
+TARGET_DDL = "target_ddl"
 
 
 # Dagster shows no tab for the Launchpad of a job whose assets have different partitions, but the page is there. The
@@ -55,5 +57,7 @@ def _inputs(node: str | NodeInvocation, inputs: Inputs) -> Inputs:
     if name == SUMMARY:
         return {}
     every = [source for wanted in inputs.values() for source in wanted.get_node_dependencies()]
+    if any(source.node == TABLES for source in every):
+        every.append(DependencyDefinition(TARGET_DDL))
     # One input is enough to wait with; all sources at every input would be the square of the number of tables.
     return {next(iter(inputs)): MultiDependencyDefinition(list(dict.fromkeys(every)))} if every else inputs

@@ -5,7 +5,7 @@ from pydantic import Field
 
 from pg_migration.orchestration.checks.tables import compare_again
 from pg_migration.orchestration.location.table_assets import Relations
-from pg_migration.orchestration.metadata import load_metadata, range_metadata
+from pg_migration.orchestration.metadata import materializations
 from pg_migration.orchestration.runs.concurrency import run_tags
 from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
 from pg_migration.postgres.migration.run import MigrationRun
@@ -34,7 +34,8 @@ def build_repair(relations: Relations) -> dg.JobDefinition:
             known = {name: (listing.schema, listing.name) for name, listing in relations.listings.items()}
             for event in repair_tables(migration, config.tables, known):
                 if isinstance(event, TableLoaded):
-                    _log_loaded(context, relations.keys[migration.target_name(event.plan.table)], event)
+                    for made in materializations(relations.keys[migration.target_name(event.plan.table)], event):
+                        context.log_event(made)
             reloaded = [*migration.outcomes.loaded, *migration.outcomes.failed]
             # log_event takes check evaluations, too; only its type does not say so.
             for evaluation in compare_again(migration, relations, reloaded):
@@ -54,9 +55,3 @@ def build_repair(relations: Relations) -> dg.JobDefinition:
         "that are the same are not touched.",
         executor_def=dg.in_process_executor,
     )
-
-
-def _log_loaded(context: dg.OpExecutionContext, key: dg.AssetKey, event: TableLoaded) -> None:
-    for piece in event.ranges:
-        context.log_event(dg.AssetMaterialization(key, partition=piece.key, metadata=range_metadata(piece)))
-    context.log_event(dg.AssetMaterialization(key, metadata=load_metadata(event)))

@@ -48,10 +48,18 @@ def fail_if(problems: Sequence[str], what: str, metadata: Metadata | None = None
         raise _failure(f"{what}:\n{listed}", metadata)
 
 
+class Failed(dg.Failure):
+    """A failure of a step. Dagster shows the name of the class before the message."""
+
+
+# The name alone: Python leaves the module out for classes of this one.
+Failed.__module__ = "builtins"
+
+
 def _failure(message: str, metadata: Metadata | None = None) -> dg.Failure:
     """A failure whose stack, which is Dagster's own and says nothing, is not printed below the message."""
     sys.tracebacklimit = 0
-    return dg.Failure(description=message, metadata=metadata, allow_retries=False)
+    return Failed(description=message, metadata=metadata, allow_retries=False)
 
 
 def show_stacks() -> None:

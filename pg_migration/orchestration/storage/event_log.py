@@ -37,8 +37,8 @@ from pg_migration.orchestration.storage.run_locks import AdvisoryLocks, FileLock
 BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 BATCH_SIZE = "1000"
 
-# Of a run whose process is known to hold its lock for as long as it lives.
-HOLDS_LOCK_TAG = "pg_migration/holds_lock"
+# Of a run whose process is known to hold its lock for as long as it lives. The UI hides tags that begin like this.
+HOLDS_LOCK_TAG = ".dagster/pg_migration/holds_lock"
 ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
 
 # Databases of single runs that are kept open beside the index: one is written, others are looked at.

@@ -75,7 +75,7 @@ def test_target_ddl_shows_what_it_ran(shown: Shown) -> None:
 def test_a_table_shows_its_figures_and_columns(shown: Shown) -> None:
     done = shown.first
     whole = done.metadata("public/orders")
-    assert whole["dagster/row_count"] == whole["rows"] == 4000
+    assert whole["dagster/row_count"] == 4000
     assert whole["ranges"] == 4
     assert whole["bytes"] > 4000 * 10
     assert whole["seconds"] >= 0
