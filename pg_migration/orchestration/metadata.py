@@ -14,6 +14,9 @@ from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.planning.key_ranges import ALL
 from pg_migration.postgres.preflight import Finding, Severity, worst_first
 from pg_migration.postgres.transfer.events import RangeLoaded, TableLoaded
+from pg_migration.postgres.transfer.progress import Progress, percent
+
+MIB = 1024 * 1024
 
 Figure = dg.MetadataValue[Any] | dg.TableSchema | int | float | str
 
@@ -178,6 +181,28 @@ def plan_metadata(found: Forecast) -> dict[str, Figure]:
         "planned_chunks": found.chunks,
         "planned_workers": found.workers,
         "estimated_seconds": round(found.seconds, 1),
+    }
+
+
+def progress_metadata(found: Progress) -> dict[str, Figure]:
+    """How far a run is: what each worker does, the tables that are on their way, and the rest."""
+    rows = {status.table: status for status in found.tables}
+    return {
+        "progress": f"{found.phase}: {found.total}",
+        "workers": markdown(
+            [
+                {
+                    "table": worker.table,
+                    "does": f"{worker.activity} {worker.detail}".strip(),
+                    "done": f"{percent(worker.share)} %" if worker.share is not None else None,
+                    "rows": f"{status.rows:,} of {status.expected_rows:,}" if status else None,
+                    "MiB/s": worker.bytes_per_second / MIB if worker.bytes_per_second is not None else None,
+                    "for": Seconds(worker.seconds),
+                }
+                for worker in found.workers
+                for status in [rows.get(worker.table)]
+            ]
+        ),
     }
 
 

@@ -76,8 +76,12 @@ class Run:
     @cached_property
     def told(self) -> str:
         """The failures that the page of the summary lists, after a run in which a step failed."""
-        (seen,) = (e.event_specific_data.asset_observation for e in self.result.all_events if e.is_asset_observation)
-        return str(seen.metadata["failures"].value)
+        return str(self.observed("failures")[-1])
+
+    def observed(self, figure: str) -> list[Any]:
+        """A figure of the summary each time that it was observed."""
+        seen = [e.event_specific_data.asset_observation for e in self.result.all_events if e.is_asset_observation]
+        return [one.metadata[figure].value for one in seen if figure in one.metadata]
 
     @cached_property
     def started(self) -> set[str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import dagster as dg
 
 from pg_migration.orchestration.jobs.migrate import MIGRATE
+from pg_migration.orchestration.live_table import LiveTable
 from pg_migration.orchestration.location.names import partitions_definition
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import load_metadata, materializations, range_metadata
@@ -39,7 +40,7 @@ from pg_migration.postgres.transfer.load_context import LoadContext
 from pg_migration.postgres.transfer.resume import Continued, Resumption
 from pg_migration.postgres.transfer.sharing import is_worth_spreading, prepare, present, share_of
 
-TableEvent = dg.AssetMaterialization | dg.MaterializeResult[None]
+TableEvent = dg.AssetMaterialization | dg.AssetObservation | dg.MaterializeResult[None]
 
 
 class _Tables(dg.AssetsDefinition):
@@ -81,6 +82,7 @@ class TablesStep:
         self._relations = relations
         self._keyed = context.has_partition_key or context.has_partition_key_range
         self._whole = is_whole_run(context)
+        self._live_table = LiveTable(migration)
         self._spread_seconds: float | None = None
         self._continued: Mapping[TableName, Continued] = {}
 
@@ -193,6 +195,7 @@ class TablesStep:
                 yield from self._loaded(event)
             elif isinstance(event, TableFailed):
                 problems.append(problem_of(self._migration, event))
+            yield from self._live_table.observations()
         return problems
 
     def _as_of_the_run(self, event: Event) -> Event:

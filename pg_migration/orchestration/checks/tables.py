@@ -11,6 +11,7 @@ from pg_migration.orchestration.dagster_internals.running import (
     PARTITION_NAME_TAG,
     STEPS_LOGGER,
 )
+from pg_migration.orchestration.live_table import LiveTable
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import markdown
 from pg_migration.orchestration.runs.concurrency import source_pool
@@ -59,7 +60,7 @@ def build_table_checks(relations: Relations) -> dg.AssetChecksDefinition | None:
     @dg.multi_asset_check(name="table_checks", specs=specs, can_subset=True, pool=source_pool())
     def table_checks(
         context: dg.AssetCheckExecutionContext, migration: dg.ResourceParam[MigrationRun]
-    ) -> Iterator[dg.AssetCheckEvaluation]:
+    ) -> Iterator[dg.AssetCheckEvaluation | dg.AssetObservation]:
         wanted: dict[TableName, set[str]] = {}
         for check in context.selected_asset_check_keys:
             wanted.setdefault(relations.tables_by_key[check.asset_key], set()).add(check.name)
@@ -68,8 +69,10 @@ def build_table_checks(relations: Relations) -> dg.AssetChecksDefinition | None:
             wanted = {name: checks if name in hashed else checks - {CONTENT} for name, checks in wanted.items()}
         told = len(migration.outcomes.failures)
         migration.log = context.log
+        live_table = LiveTable(migration)
         for verdict in compare_tables(migration, wanted):
             yield _evaluation(verdict, relations, migration)
+            yield from live_table.observations()
         # Else Dagster fails the step, with the names of the checks and its own stack.
         fail_if(migration.outcomes.failures[told:], "the target does not hold what the source holds")
 

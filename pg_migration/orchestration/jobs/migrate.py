@@ -29,7 +29,10 @@ TARGET_DDL = "target_ddl"
 MIGRATE_DESCRIPTION = f"""Copies everything from the source to the target in one run, from one snapshot, and proves it.
 
 To start it, open the [Launchpad]({MIGRATE}/playground) and press *Launch Run*. "Materialize all" is another thing: it
-starts one run for each table, each from a snapshot of its own."""
+starts one run for each table, each from a snapshot of its own.
+
+All tables are one step, `tables`. While it goes on, the asset [summary](../../../assets/summary) shows what each worker
+does and how much is left."""
 
 Inputs = Mapping[str, IDependencyDefinition]
 

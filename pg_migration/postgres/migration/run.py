@@ -92,6 +92,7 @@ from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
 from pg_migration.postgres.snapshot.snapshot import Snapshot
 from pg_migration.postgres.transfer.events import Event, WorkerLeft, is_complete
 from pg_migration.postgres.transfer.load_context import LoadContext, Lock
+from pg_migration.postgres.transfer.progress import Pace, Progress
 from pg_migration.postgres.transfer.workload import COUNTING, Workload
 
 Result = TypeVar("Result")
@@ -149,6 +150,7 @@ class MigrationRun:
         self._workers: int | None = None
         self._free: dict[Side, int] = {}
         self.workload = Workload()
+        self._pace = Pace()
         self.listeners: list[Callable[[Event], object]] = []  # in the thread that waits for the work
         self.log: Log = logging.getLogger(__name__)
         self._define, self._thread = define, threading.get_ident()
@@ -168,7 +170,9 @@ class MigrationRun:
         return self._define()
 
     def tell(self, event: Event) -> None:
-        """Tell whoever listens of something that happened, or how far the run is."""
+        """Tell whoever listens of something that happened, or how far the run is, which is logged now and then."""
+        if isinstance(event, Progress) and self._pace.is_due():
+            self.log.info(readable(f"{event.phase}: {event.total}"))
         for listener in self.listeners:
             listener(event)
 

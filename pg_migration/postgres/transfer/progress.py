@@ -96,6 +96,29 @@ class Progress:
         return "\n".join(map(str, (*self.tables, self.total)))
 
 
+LEAST_SECONDS = 5.0
+PART_OF_ELAPSED = 60
+
+
+class Pace:
+    """When to tell again how far something is: every few seconds, of what takes hours every few minutes.
+
+    So a log has some hundred lines of it, and not some thousand.
+    """
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._due = self._begun + LEAST_SECONDS
+
+    def is_due(self) -> bool:
+        """Whether it is time to; if so, the next time is later."""
+        now = time.monotonic()
+        if now < self._due:
+            return False
+        self._due = now + max(LEAST_SECONDS, (now - self._begun) / PART_OF_ELAPSED)
+        return True
+
+
 def percent(share: float) -> int:
     """A share as people read it: 100 only when all is done."""
     return min(99, int(share * 100)) if share < 1 else 100

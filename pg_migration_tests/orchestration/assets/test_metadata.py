@@ -128,17 +128,18 @@ def test_the_log_ends_with_the_summary(shown: Shown) -> None:
 
 def test_a_long_copy_tells_how_far_it_is(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pg_migration.postgres.transfer.load.PROGRESS_SECONDS", 0.001)
-    monkeypatch.setattr("pg_migration.postgres.migration.steps.copy_tables.LOG_SECONDS", 0.001)
+    monkeypatch.setattr("pg_migration.postgres.transfer.progress.LEAST_SECONDS", 0)
     shop.source.psql("INSERT INTO customers (name) SELECT repeat('x', 40) FROM generate_series(1, 20000); ANALYZE")
     monkeypatch.setattr("pg_migration.postgres.verification.comparison_progress.PROGRESS_SECONDS", 0)
     watched = Watched()
     with load_events.watched_by(watched):
         done = shop.migrate(chunk_size=1_000, workers=1)
-    told = [line for line in done.log if line.startswith("public.customers: ")]
-    assert told
-    assert any("%" in line and "rows/s" in line for line in told)
-    assert len(told) < 0.5 * len(done.entries)
-    assert any(line.startswith(("0 of 2 tables", "1 of 2 tables")) for line in done.log)
+    for phase in ("copying", "comparing"):
+        assert any(line.startswith((f"{phase}: 0 of 2 tables", f"{phase}: 1 of 2 tables")) for line in done.log)
+        assert any(line.startswith(phase) and " tables, " in line for line in done.observed("progress"))
+    header, _, *_ = done.observed("workers")[0].splitlines()
+    assert _cells(header) == ["table", "does", "done", "rows", "MiB/s", "for"]
+    assert any("public.customers | copying" in " ".join(table.split()) for table in done.observed("workers"))
     copying = [event for event in watched.events if isinstance(event, Progress) and event.phase == "copying"]
     comparing = [event for event in watched.events if isinstance(event, Progress) and event.phase == "comparing"]
     last = copying[-1].total

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from pg_migration.postgres.catalog import Phase, SchemaObject, Table
-from pg_migration.postgres.connection.literals import readable
 from pg_migration.postgres.ddl.changes import suspend
 from pg_migration.postgres.errors import StructureConflict
 from pg_migration.postgres.figures import listed
@@ -28,7 +27,7 @@ from pg_migration.postgres.transfer.load_context import LoadContext
 from pg_migration.postgres.transfer.progress import Progress
 from pg_migration.postgres.transfer.resume import Resumption, resume
 
-LOG_SECONDS = 5.0
+CHECK_SECONDS = 5.0
 
 
 def copy_tables(run: MigrationRun) -> Iterator[Event]:
@@ -98,12 +97,11 @@ def follow(run: MigrationRun, events: Iterable[Event]) -> Iterator[Event]:
     Raises:
         LockLost: within seconds, when another run has taken the target.
     """
-    due = time.monotonic() + LOG_SECONDS
+    due = time.monotonic() + CHECK_SECONDS
     for event in events:
         _record(run, event)
         if isinstance(event, Progress) and time.monotonic() >= due:
-            due = time.monotonic() + LOG_SECONDS
-            run.log.info(readable(str(event)))
+            due = time.monotonic() + CHECK_SECONDS
             run.call(run.check_held)
         run.tell(event)
         yield event
