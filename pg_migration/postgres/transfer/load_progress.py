@@ -168,7 +168,8 @@ class LoadProgress:
             seconds_left=load.seconds_left(self._longest(left, under_way)),
             bytes_per_second=sum(speeds) if speeds else None,
         )
-        shown = tuple(status[n] for n, t in self._tables.items() if t.begun and t.rows is None and not t.ended)
+        # Workers go on meanwhile: a table may have been begun since.
+        shown = tuple(s for n, s in status.items() if self._tables[n].rows is None and not self._tables[n].ended)
         return Progress("copying", shown, workers, total)
 
     @staticmethod

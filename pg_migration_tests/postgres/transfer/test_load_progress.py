@@ -10,7 +10,7 @@ from pg_migration.postgres.planning.key_ranges import WHOLE_TABLE
 from pg_migration.postgres.planning.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.transfer import load_progress, progress
 from pg_migration.postgres.transfer.load_progress import Doing, LoadProgress, TableWork
-from pg_migration.postgres.transfer.progress import Progress, TableMeter, WorkerStatus
+from pg_migration.postgres.transfer.progress import Progress, TableMeter, TableStatus, WorkerStatus
 from pg_migration.postgres.transfer.resume import Continued
 from pg_migration.postgres.transfer.tasks import Build, Copy, Task
 from pg_migration.postgres.transfer.workload import Workload
@@ -148,6 +148,22 @@ def test_a_table_that_is_continued(clock: Clock) -> None:
     told = loading.now().total
     assert (told.rows, told.expected_rows) == (500, 1000)
     assert told.seconds_left == pytest.approx(20 / 2 + 0.4 * 40 + 0.8 * 40 / 2)
+
+
+def test_workers_go_on_meanwhile(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    loading = Loading(clock)
+    other = Loading(clock).work
+    planes = ("public", "planes")
+    loading.progress = LoadProgress({planes: other, NAME: loading.work}, Workload(2), 1.0)
+    loading.copy(1, 1, seconds=2, done=0.5)
+    status = TableMeter.status
+
+    def begins_another(meter: TableMeter) -> TableStatus:
+        loading.progress.begin(2, Doing(Copy(planes, "all", 1), planes, "copying", "all", clock.now))
+        return status(meter)
+
+    monkeypatch.setattr(TableMeter, "status", begins_another)
+    assert [table.table for table in loading.now().tables] == ["public.flights"]
 
 
 def test_a_table_that_failed_is_no_work_any_more(clock: Clock) -> None:
