@@ -1,20 +1,26 @@
 """What a terminal shows of a run while it goes on: bars where there is somebody to watch, lines elsewhere."""
 
 import logging
+import time
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import TextIO
 
 import dagster as dg
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.text import Text
 
-from pg_migration.postgres.transfer import progress
-from pg_migration.postgres.transfer.events import Event, LoadBegun, TableFailed, TableLoaded, WorkDone
+from pg_migration.cli.live_view import draw
+from pg_migration.postgres.transfer.events import Event, LoadBegun, TableLoaded
+from pg_migration.postgres.transfer.progress import Progress
 from pg_migration.reporting import formats
 from pg_migration.reporting.model import Report
 
+# Between two lines that say how far a run is, where nobody watches.
+LINES_SECONDS = 5.0
+FRAMES = "|/-\\"
+CHECKING = ("table_checks", "database_checks")
 # What a step or a run is ended by that a person has stopped.
 INTERRUPTS = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 # How Dagster begins what it says of each step that comes after one that failed.
@@ -75,50 +81,52 @@ def follower(stream: TextIO, lines: bool = False) -> Follower:
 
 
 class Lines(Follower):
-    """A line for each step and each table."""
+    """A line for each step and each table, and now and then how far the run is.
+
+    Args:
+        every: the seconds between two of the latter.
+    """
+
+    def __init__(self, console: Console, every: float = LINES_SECONDS) -> None:
+        super().__init__(console)
+        self._every = every
+        self._due = time.monotonic() + every
 
     def step(self, event: dg.DagsterEvent, name: str) -> None:
         if (ended := _ended(event)) is not None:
-            self.say(f"{name}: {ended}")
+            self.say(f"{formats.step(name)}: {ended}")
 
     def load(self, event: Event) -> None:
         if isinstance(event, LoadBegun):
             self.say(f"copying {len(event.plans)} tables with {event.workers} workers")
         elif isinstance(event, TableLoaded):
             self.say(_copied(event))
-        elif isinstance(event, progress.Progress):
+        elif isinstance(event, Progress) and time.monotonic() >= self._due:
+            self._due = time.monotonic() + self._every
             self.say(str(event))
 
 
 class Bars(Follower):
-    """A bar for the rows, one for the checks, and a line for what has ended."""
+    """What every worker does and a bar for all of it, below lines for what has ended."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[figures]}", markup=False),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        )
-        self._steps: dict[str, TaskID] = {}
+        console.soft_wrap = False  # lines end between words
+        self._steps: dict[str, float] = {}
         self._checks_planned = 0
         self._checks_done = 0
-        self._expected: dict[str, int] = {}
-        self._rows: dict[str, int] = {}
-        self._finished = 0
+        self._workers = 1
+        self._progress: Progress | None = None
+        self._live = Live(console=console, get_renderable=self._drawn, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> "Bars":
-        self._progress.start()
+        self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self._live.stop()
 
     def event(self, entry: dg.EventLogEntry) -> None:
         happened = entry.dagster_event
@@ -128,41 +136,35 @@ class Bars(Follower):
 
     def step(self, event: dg.DagsterEvent, name: str) -> None:
         if event.is_step_start:
-            self._steps[name] = self._progress.add_task(name, total=None, figures="")
-        elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION and name in self._steps:
+            self._steps[name], self._progress = time.monotonic(), None
+        elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             self._checks_done += 1
-            told = f"{self._checks_done:,} of {self._checks_planned:,} checks"
-            self._progress.update(
-                self._steps[name], completed=self._checks_done, total=self._checks_planned, figures=told
-            )
         elif (ended := _ended(event)) is not None:
-            if name in self._steps:
-                self._progress.remove_task(self._steps.pop(name))
-            self.say(f"{name}: {ended}", alarming=event.is_step_failure)
+            self._steps.pop(name, None)
+            self._progress = None
+            self.say(f"{formats.step(name)}: {ended}", alarming=event.is_step_failure)
 
     def load(self, event: Event) -> None:
         if isinstance(event, LoadBegun):
-            tables = {".".join(plan.name): plan.rows for plan in event.plans}
-            self._expected = tables
-        elif isinstance(event, WorkDone) and event.activity == "copy":
-            self._rows[".".join(event.table)] = self._rows.get(".".join(event.table), 0) + event.rows
-        elif isinstance(event, progress.Progress):
-            for status in event.tables:
-                self._rows[status.table] = max(status.rows, self._rows.get(status.table, 0))
+            self._workers = event.workers
+        elif isinstance(event, Progress):
+            self._progress = event
         elif isinstance(event, TableLoaded):
-            self._finished += 1
             self.say(_copied(event))
-        elif isinstance(event, TableFailed):
-            self._finished += 1
-        self._show_rows()
 
-    def _show_rows(self) -> None:
-        task = next(iter(self._steps.values()), None)
-        if task is None:
-            return
-        rows, expected = sum(self._rows.values()), sum(self._expected.values())
-        told = f"{rows:,} rows, {self._finished:,} of {len(self._expected):,} tables"
-        self._progress.update(task, completed=min(rows, expected), total=max(expected, 1), figures=told)
+    def _drawn(self) -> RenderableType:
+        """What there is to see now; called by the thread that draws."""
+        width, progress = self._console.width, self._progress
+        if progress is not None:
+            return Group(*draw(progress, width, self._workers, self._console.options.ascii_only))
+        now, checks = time.monotonic(), f"  {self._checks_done:,} of {self._checks_planned:,} checks"
+        lines = []
+        for name, since in list(self._steps.items()):
+            line = Text(f"{FRAMES[int(now * 8) % len(FRAMES)]} {formats.step(name)}  {now - since:.0f} s")
+            if name in CHECKING and len(line) + len(checks) <= width:
+                line.append(checks)
+            lines.append(line)
+        return Group(*lines)
 
 
 def is_stop(event: dg.DagsterEvent) -> bool:

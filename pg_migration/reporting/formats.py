@@ -1,9 +1,9 @@
 """Figures as people read them."""
 
-from pg_migration.postgres.figures import count, duration, size
+from pg_migration.postgres.figures import count, duration, roughly, size
 from pg_migration.postgres.planning.forecast import Forecast
 
-__all__ = ["count", "duration", "forecast", "readable", "size"]
+__all__ = ["count", "duration", "forecast", "readable", "roughly", "size", "step"]
 
 
 def forecast(found: Forecast) -> str:
@@ -14,6 +14,27 @@ def forecast(found: Forecast) -> str:
         f"{size(found.bytes_per_second)}/s for each worker "
         f"({'as in earlier runs' if found.measured else 'assumed: no earlier run has left a figure in the target'})."
     )
+
+
+# The steps of the jobs, as Dagster names them.
+_STEPS = {
+    "source_schema": "structure of the source",
+    "source_schema_known_tables": "list of the tables",
+    "target_ddl": "tables in the target",
+    "tables": "rows, keys and indexes",
+    "table_checks": "comparison of the rows",
+    "foreign_keys": "foreign keys",
+    "post_data": "views, triggers and the rest",
+    "database_checks": "comparison of everything else",
+    "repair_tables": "comparison and repair",
+    "preflight_checks": "requirements",
+    "copy_plan": "plan",
+}
+
+
+def step(name: str) -> str:
+    """What a step of a job does, for people who need not know Dagster's names."""
+    return _STEPS.get(name, name.replace("_", " "))
 
 
 def readable(text: str) -> str:

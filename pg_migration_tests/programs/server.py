@@ -38,7 +38,7 @@ IMPORTED = (
     "pg_migration.cli.run",
     "pg_migration.definitions",
     "psutil",
-    "rich.progress",
+    "rich.live",
     "upath.implementations.local",
     "watchdog.observers.polling",
 )

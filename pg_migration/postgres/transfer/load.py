@@ -444,13 +444,16 @@ def _begin(context: LoadContext, plan: TablePlan, continued: Continued | None) -
 
 def _in_words(activity: str) -> str:
     """What a worker does, for people who see it at work."""
-    words = {
-        "copy": "copying",
-        "analyze": "analyzing",
-        "set logged": "setting logged",
-        "statistics": "adding statistics",
-    }
-    return words.get(activity, f"building {activity}")
+    return _WORDS.get(activity, f"building {activity}")
+
+
+_WORDS = {
+    "copy": "copying",
+    "analyze": "analyzing",
+    "set logged": "setting logged",
+    "statistics": "adding statistics",
+    "unique": "building unique key",
+}
 
 
 def _has_no_place(error: Exception) -> bool:

@@ -139,9 +139,11 @@ class LoadProgress:
 
     def now(self) -> Progress:
         """How far the load is."""
-        moment = time.monotonic()
         with self._lock:
-            doing, spent = dict(self._doing), dict(self._spent)
+            return self._now()
+
+    def _now(self) -> Progress:
+        moment, doing, spent = time.monotonic(), self._doing, self._spent
         status = {name: table.meter.status() for name, table in self._tables.items() if table.begun}
         left = {name: self._copy_left(table, status.get(name)) for name, table in self._tables.items()}
         load = self._workload
@@ -168,7 +170,6 @@ class LoadProgress:
             seconds_left=load.seconds_left(self._longest(left, under_way)),
             bytes_per_second=sum(speeds) if speeds else None,
         )
-        # Workers go on meanwhile: a table may have been begun since.
         shown = tuple(s for n, s in status.items() if self._tables[n].rows is None and not self._tables[n].ended)
         return Progress("copying", shown, workers, total)
 

@@ -75,7 +75,7 @@ class Total:
         parts = [f"{self.finished:,} of {self.tables:,} tables"]
         if self.share is not None:
             parts.append(f"{percent(self.share)} %")
-        if self.seconds_left is not None:
+        if self.seconds_left:
             parts.append(f"about {roughly(self.seconds_left)} left")
         return ", ".join(parts)
 
@@ -93,6 +93,8 @@ class Progress:
     total: Total
 
     def __str__(self) -> str:
+        if self.phase == "comparing":
+            return f"compared {self.total}"
         return "\n".join(map(str, (*self.tables, self.total)))
 
 

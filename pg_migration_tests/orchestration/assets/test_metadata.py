@@ -144,8 +144,8 @@ def test_a_long_copy_tells_how_far_it_is(shop: Platform, monkeypatch: pytest.Mon
     comparing = [event for event in watched.events if isinstance(event, Progress) and event.phase == "comparing"]
     last = copying[-1].total
     assert (last.finished, last.tables, last.rows, last.expected_rows) == (2, 2, 24100, 24100)
-    assert {w.activity for event in copying for w in event.workers} >= {"copying", "building primary key", "analyzing"}
-    assert {(w.activity, w.detail) for event in comparing for w in event.workers} >= {("comparing", "source")}
+    assert "copying" in {worker.activity for event in copying for worker in event.workers}
+    assert {event.total.tables for event in comparing} == {2}
     shares = [event.total.share or 0 for event in (*copying, *comparing)]
     assert 0 < shares[0] < shares[-1] <= 1
 

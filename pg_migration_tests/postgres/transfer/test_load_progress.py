@@ -1,5 +1,6 @@
 """How far a load is, as its workers begin and end what they do."""
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -151,19 +152,24 @@ def test_a_table_that_is_continued(clock: Clock) -> None:
 
 
 def test_workers_go_on_meanwhile(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    loading = Loading(clock)
-    other = Loading(clock).work
-    planes = ("public", "planes")
-    loading.progress = LoadProgress({planes: other, NAME: loading.work}, Workload(2), 1.0)
+    """A table that is begun while progress is told is in the next one."""
+    loading, planes = Loading(clock), ("public", "planes")
+    loading.progress = LoadProgress({planes: Loading(clock).work, NAME: loading.work}, Workload(2), 1.0)
     loading.copy(1, 1, seconds=2, done=0.5)
+    another = Doing(Copy(planes, "all", 1), planes, "copying", "all", clock.now)
+    worker = threading.Thread(target=loading.progress.begin, args=(2, another))
     status = TableMeter.status
 
     def begins_another(meter: TableMeter) -> TableStatus:
-        loading.progress.begin(2, Doing(Copy(planes, "all", 1), planes, "copying", "all", clock.now))
+        if not worker.ident:
+            worker.start()
+            worker.join(0.1)  # it may have to wait for its turn
         return status(meter)
 
     monkeypatch.setattr(TableMeter, "status", begins_another)
     assert [table.table for table in loading.now().tables] == ["public.flights"]
+    worker.join()
+    assert len(loading.now().tables) == 2
 
 
 def test_a_table_that_failed_is_no_work_any_more(clock: Clock) -> None:
