@@ -10,6 +10,7 @@ from pg_migration.orchestration.assets.source_schema import build_source_schema
 from pg_migration.orchestration.assets.summary import build_summary
 from pg_migration.orchestration.assets.tables import build_tables
 from pg_migration.orchestration.assets.target_ddl import build_target_ddl
+from pg_migration.orchestration.assets.validation import build_validation
 from pg_migration.orchestration.automation.failed_runs import build_failed_runs
 from pg_migration.orchestration.automation.planned_ranges import build_planned_ranges
 from pg_migration.orchestration.automation.schedules import build_schedules
@@ -41,13 +42,13 @@ def build(location: Location) -> dg.Definitions:
     if foreign_keys is not None:
         assets.append(foreign_keys)
     last = [post_data.key, *(foreign_keys.keys if foreign_keys is not None else ())]
+    checks = [build_known_tables(relations), build_database_checks(last)]
+    if table_checks is not None:
+        checks.append(table_checks)
+    assets += [build_validation([key for check in checks for key in check.check_keys])]
     base = dg.Definitions(
         assets=[attended(made) for made in (*assets, build_summary(relations, last))],
-        asset_checks=[
-            build_known_tables(relations),
-            build_database_checks(last),
-            *([table_checks] if table_checks is not None else []),
-        ],
+        asset_checks=checks,
         resources={
             "source": database(Side.SOURCE, environment.SOURCE_URL),
             "target": database(Side.TARGET, environment.TARGET_URL),

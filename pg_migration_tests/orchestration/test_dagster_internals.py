@@ -195,6 +195,16 @@ STORING = {
             and "_engine" in inspect.getsource(PostgresEventLogStorage.__init__)
         ),
     ),
+    "CheckRecord": Use(
+        "a type: an evaluation of a check, for the asset that says what differs since when",
+        "take what EventLogStorage.get_asset_check_execution_history returns",
+        lambda: (
+            has(storing.CheckRecord, "evaluation")
+            and takes(storing.EventLogStorage.get_asset_check_execution_history, "check_key", "limit", "status")
+            and takes(storing.EventLogStorage.get_latest_asset_check_execution_by_key, "check_keys")
+        ),
+    ),
+    "CheckStatus": Use("whether it passed", "as CheckRecord", lambda: has(storing.CheckStatus, "SUCCEEDED", "FAILED")),
     "INDEX_SHARD_NAME": Use("the file of the event log that all runs share", _AS_DAGSTERS),
     "SQLITE_BUSY_TIMEOUT_SECONDS": Use("how long to wait for another process that writes", "take 60"),
 }

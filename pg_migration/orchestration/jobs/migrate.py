@@ -5,7 +5,8 @@ them. So ``migrate`` is the implicit job's graph under a name of its own, with t
 
 - A step downstream of the tables waits for the step of the tables and for its checks, but no table has to have an
   output. A step is skipped when everything that it waits for has none, so it waits for `target_ddl`, too.
-- ``summary`` waits for nothing; its priority makes it the last one. So it runs, and tells, also when others failed.
+- ``validation`` and ``summary`` wait for nothing; their priority makes them the last ones. So they run, and tell, also
+  when others failed.
 
 This leans on how Dagster builds that job; pg_migration_tests/orchestration/jobs/test_jobs.py fails when that changes.
 """
@@ -16,7 +17,7 @@ import dagster as dg
 from dagster import DependencyDefinition, MultiDependencyDefinition, NodeInvocation
 
 from pg_migration.orchestration.dagster_internals.running import IDependencyDefinition
-from pg_migration.orchestration.location.names import SUMMARY
+from pg_migration.orchestration.location.names import SUMMARY, VALIDATION
 from pg_migration.orchestration.runs.concurrency import run_tags
 
 MIGRATE = "migrate"
@@ -57,7 +58,7 @@ def build_migrate(base: dg.Definitions) -> dg.JobDefinition:
 
 def _inputs(node: str | NodeInvocation, inputs: Inputs) -> Inputs:
     name = node.name if isinstance(node, NodeInvocation) else node
-    if name == SUMMARY:
+    if name in (SUMMARY, VALIDATION):
         return {}
     every = [source for wanted in inputs.values() for source in wanted.get_node_dependencies()]
     if any(source.node == TABLES for source in every):

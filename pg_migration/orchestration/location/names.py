@@ -65,3 +65,4 @@ def partitions_definition(table: TableName) -> dg.DynamicPartitionsDefinition:
 
 
 SUMMARY = "summary"
+VALIDATION = "validation"

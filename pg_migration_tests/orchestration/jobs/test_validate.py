@@ -17,6 +17,7 @@ def test_says_what_it_compared(migrated: Platform) -> None:
     assert done.success
     assert done.passed == {"public/customers": True, "public/orders": True}
     assert done.checks["public/orders"].metadata["compared_with"].value == "the source as it is now"
+    assert done.metadata("validation")["verdict"] == "nothing differs: 9 checks passed"
 
 
 def test_rows_deleted_in_the_target_and_a_table_that_it_lacks(migrated: Platform) -> None:
@@ -32,6 +33,9 @@ def test_rows_deleted_in_the_target_and_a_table_that_it_lacks(migrated: Platform
     assert "does not exist" in description
     content = done.every_check["public/customers", "content"]
     assert (content.passed, content.description) == (False, description)
+    listed = done.metadata("validation")["what_differs"].splitlines()[2:]
+    differing = {tuple(cell.strip() for cell in line.strip("|").split("|"))[:2] for line in listed}
+    assert {("public.orders", "row_count"), ("public.customers", "content"), ("post_data", "structure")} <= differing
 
 
 def test_rows_added_to_the_source_since_and_a_table_that_it_lost(shop: Platform) -> None:

@@ -1,0 +1,115 @@
+"""The asset ``validation``: what differs now, since when, and what to do about it."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from itertools import takewhile
+
+import dagster as dg
+
+from pg_migration.orchestration.dagster_internals.running import REPOSITORY_LABEL_TAG
+from pg_migration.orchestration.dagster_internals.storing import CheckRecord, CheckStatus
+from pg_migration.orchestration.jobs.migrate import MIGRATE
+from pg_migration.orchestration.jobs.repair import REPAIR
+from pg_migration.orchestration.location.names import AFTER_ROWS, SUMMARY, VALIDATION
+from pg_migration.orchestration.metadata import Figure, markdown
+from pg_migration.orchestration.run_tags import own_label
+from pg_migration.postgres.migration.comparison.compare_state import counted
+
+# As the summary: it tells of the checks that the run has made, so it comes after all of them.
+AFTER_CHECKS = {"dagster/priority": "-50"}
+
+JUDGED = {CheckStatus.SUCCEEDED, CheckStatus.FAILED}
+# How far back a difference is followed, in evaluations of its check.
+MAX_HISTORY = 200
+
+
+@dataclass(frozen=True)
+class Differing:
+    """A check that did not pass when it was made last.
+
+    ``since`` is the first of its evaluations without one that passed in between; ``at_least`` where there are more than
+    were looked at.
+    """
+
+    check: dg.AssetCheckKey
+    verdict: str
+    since: datetime
+    at_least: bool
+
+
+def build_validation(checks: Collection[dg.AssetCheckKey]) -> dg.AssetsDefinition:
+    """The asset of what these checks, all of the code location, have found last."""
+
+    @dg.asset(
+        name=VALIDATION,
+        group_name=AFTER_ROWS,
+        # Not of what has blocking checks: it would not be made where one of them fails.
+        deps=[SUMMARY],
+        op_tags=AFTER_CHECKS,
+        description="What differs between source and target, since when, and what to do about it: the last verdict of "
+        "every check. The jobs validate and migrate write it.",
+    )
+    def validation(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        location = context.run.tags.get(REPOSITORY_LABEL_TAG, own_label())
+        return dg.MaterializeResult(metadata=_metadata(context.instance, checks, location))
+
+    return validation
+
+
+def _metadata(instance: dg.DagsterInstance, checks: Collection[dg.AssetCheckKey], location: str) -> dict[str, Figure]:
+    log = instance.event_log_storage
+    last = log.get_latest_asset_check_execution_by_key(list(checks))
+    made = [record for record in last.values() if record.status in JUDGED]
+    # A run plans all its checks when it begins; of those that it does not come to, an earlier verdict is the last one.
+    left = [key for key, record in last.items() if record.status not in JUDGED]
+    earlier = [record for key in left for record in log.get_asset_check_execution_history(key, 1, status=JUDGED)]
+    failed = [record for record in (*made, *earlier) if record.status is CheckStatus.FAILED]
+    differing = sorted((_differing(instance, record) for record in failed), key=lambda found: str(found.check))
+    figures: dict[str, Figure] = {
+        "verdict": _verdict(len(made), len(differing), len(left), len(checks) - len(last)),
+        "differing_checks": len(differing),
+    }
+    if differing:
+        figures["what_differs"] = markdown([_row(found) for found in differing])
+        figures["what_to_do"] = dg.MetadataValue.md(_advice(differing, location))
+    return figures
+
+
+def _differing(instance: dg.DagsterInstance, last: CheckRecord) -> Differing:
+    history = instance.event_log_storage.get_asset_check_execution_history(last.key, limit=MAX_HISTORY, status=JUDGED)
+    failed = list(takewhile(lambda record: record.status is CheckStatus.FAILED, history))
+    evaluation, first = last.evaluation, failed[-1] if failed else last
+    verdict = evaluation.description if evaluation is not None else None
+    since = datetime.fromtimestamp(first.create_timestamp, timezone.utc)
+    return Differing(last.key, verdict or "it did not pass", since, len(failed) == MAX_HISTORY)
+
+
+def _verdict(made: int, differing: int, left: int, never: int) -> str:
+    """In one sentence; what is not known is never said to be equal."""
+    unknown = [f"{counted(left, 'check')} not made by the last run that was to"] if left else []
+    unknown += [f"{counted(never, 'check')} never made"] if never else []
+    if differing:
+        told = f"{counted(differing, 'check')} did not pass"
+    elif unknown:
+        told = f"not everything was compared: {counted(made, 'check')} passed"
+    else:
+        told = f"nothing differs: {counted(made, 'check')} passed"
+    return ", ".join([told, *unknown])
+
+
+def _row(found: Differing) -> dict[str, object]:
+    return {
+        "what": ".".join(found.check.asset_key.path),
+        "check": found.check.name,
+        "verdict": found.verdict,
+        "since": f"{'before ' if found.at_least else ''}{found.since:%Y-%m-%d %H:%M} UTC",
+    }
+
+
+def _advice(differing: Iterable[Differing], location: str) -> str:
+    """Rows are repaired; all else is made by a migration. The links are relative to the page of an asset."""
+    rows = any(len(found.check.asset_key.path) > 1 for found in differing)
+    job, why = (REPAIR, "reloads the key ranges that differ") if rows else (MIGRATE, "makes the target like the source")
+    launchpad = f"../locations/{location}/jobs/{job}/playground"
+    return f"Open the [Launchpad of {job}]({launchpad}) and press *Launch Run*. It {why}."
