@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from _pytest.logging import LogCaptureHandler, catching_logs
 
+from pg_migration.postgres.migration import preflight
+from pg_migration.postgres.preflight import Severity
 from pg_migration_tests.conftest import SHOP, PostgresServer, fresh_database
 from pg_migration_tests.orchestration.conftest import serve
 from pg_migration_tests.orchestration.harness import BOOKKEEPING, Database, Platform, Role, Run
@@ -255,6 +257,9 @@ def test_drop_existing_tables_replaces_them_and_leaves_the_rest(shop: Platform) 
         "CREATE VIEW names AS SELECT name FROM customers;"
         "INSERT INTO invoices VALUES (1, NULL)"
     )
+    found = preflight(shop.migration(drop_existing_tables=True))
+    assert not [str(finding) for finding in found if finding.severity is Severity.ERROR]
+    assert "would be dropped in the target: view public.names" in "\n".join(map(str, found))
     done = shop.migrate_directly(drop_existing_tables=True)
     assert done.succeeded
     assert shop.target.psql(ORDERS) == shop.source.psql(ORDERS)

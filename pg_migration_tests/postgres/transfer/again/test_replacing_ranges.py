@@ -30,19 +30,21 @@ IN_THE_WAY = """
 CREATE TABLE log (what text);
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
     $$BEGIN INSERT INTO log VALUES (TG_OP); NEW.v := 'by trigger'; RETURN NEW; END$$;
-CREATE TRIGGER changes BEFORE INSERT OR UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION note();
+CREATE TRIGGER "chan""ges" BEFORE INSERT OR UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION note();
 CREATE TRIGGER always BEFORE INSERT ON customer FOR EACH ROW EXECUTE FUNCTION note();
 ALTER TABLE customer ENABLE ALWAYS TRIGGER always;
 CREATE TABLE target_only (customer int REFERENCES customer ON DELETE CASCADE);
 INSERT INTO target_only SELECT generate_series(1, 800);
+CREATE RULE "go""ne" AS ON DELETE TO customer DO ALSO INSERT INTO log VALUES ('rule');
 CREATE VIEW seen AS SELECT * FROM customer;
-CREATE INDEX target_only_index ON customer (v);
+CREATE INDEX "target_only""index" ON customer (v);
 ALTER TABLE customer ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY few ON customer USING (id < 10);
 """
 
 STATE = """
 SELECT 'trigger', tgname::text, tgenabled::text FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL SELECT 'rule', rulename, ev_enabled::text FROM pg_rewrite WHERE rulename = 'go"ne'
 UNION ALL SELECT 'constraint', conname, convalidated::text FROM pg_constraint
     WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
 UNION ALL SELECT 'index', indexrelid::regclass::text, indisvalid::text FROM pg_index

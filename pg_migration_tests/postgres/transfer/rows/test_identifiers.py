@@ -50,6 +50,8 @@ def world(name: str) -> str:
         );
         INSERT INTO {table} ({odd}, {key}) SELECT i, 1 FROM generate_series(20, {ROWS + 19}) AS i;
         CREATE INDEX ON {table} ({counter});
+        CREATE RULE {odd} AS ON DELETE TO {table} DO ALSO NOTHING;
+        ALTER TABLE {table} FORCE ROW LEVEL SECURITY, ADD CONSTRAINT {odd} CHECK ({key} > 1) NOT VALID;
         CREATE TABLE {bare} (); INSERT INTO {bare} DEFAULT VALUES;
     """
 
