@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A file stays in one process, which then starts each server and makes what a file's tests share once; files start in the
 # order in which they are collected, so that the slow ones can be last.
-PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
+PROCESSES = 3
 
 # What can be tested by itself: the folders of tests, wherever they are.
 AREAS = $(sort $(shell find pg_migration_tests -mindepth 1 -type d -not -name '__*' -exec basename {} \;))
@@ -44,8 +45,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict pg_migration
 
+# Without servers to wait for, two processes are enough.
+check: PROCESSES = 2
 check: lint
-	$(BIN)/pytest --without-servers --quiet
+	$(PYTEST) --without-servers --quiet
 
 test: $(if $(AREA),$(VENV)/installed-dev,lint)
 	$(PYTEST) -m 'not deployment' $(if $(AREA),$$(find pg_migration_tests -type d -name '$(AREA)'))

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from pg_migration.devtools.demo import flights
@@ -12,6 +11,8 @@ FLIGHTS = 2_000
 
 def use_few_flights(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """From now on load these alone; the file lies in a folder."""
+    import pandas as pd  # half a second, which other tests need not wait for
+
     locate, file = flights._locate, flights.TABLES["flights"]
     few = folder / "flights.csv"
     pd.read_csv(locate(file), dtype=str, nrows=FLIGHTS).to_csv(few, index=False, na_rep="NA")
