@@ -3,9 +3,11 @@
 import os
 import pty
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
+from pg_migration.cli import consent
 from pg_migration_tests.cli.conftest import Terminal
 
 ROWS = """
@@ -53,6 +55,15 @@ def test_nobody_is_asked_where_nobody_is(terminal: Terminal) -> None:
     assert done.status == 1
     assert "public.orders (1 row)" in done.output
     assert terminal.target.psql(COUNT) == "1"
+
+
+def test_nobody_is_asked_who_has_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = SimpleNamespace(isatty=lambda: True)
+    monkeypatch.setattr(consent, "sys", SimpleNamespace(stdin=terminal, stdout=terminal))
+    monkeypatch.setattr(consent, "MigrationRun", lambda *_: pytest.fail("the target was looked at"))
+    assert consent.with_consent(consent.OVERWRITE) is consent.OVERWRITE
+    with pytest.raises(pytest.fail.Exception):
+        consent.with_consent({})
 
 
 @pytest.mark.parametrize(("answer", "status", "rows"), [(b"\n", 1, "1"), (b"no\n", 1, "1"), (b"y\n", 0, "4000")])

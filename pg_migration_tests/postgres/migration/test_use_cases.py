@@ -11,6 +11,7 @@ from pg_migration.postgres import migration as use_cases
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.migration import Migration, Options
 from pg_migration.postgres.migration import use_cases as steps
+from pg_migration.postgres.migration.comparison.compare_tables import CONTENT, ROW_COUNT
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.preflight import Severity
 from pg_migration.postgres.transfer.events import Event
@@ -63,10 +64,11 @@ def errors(shop: Shop) -> list[str]:
 
 def test_a_migration_is_whole_and_a_second_one_too(shop: Shop) -> None:
     shop.in_target(OTHERS)
-    for _ in range(2):
-        result = use_cases.migrate(shop.migration(overwrite_existing_rows=True))
+    for checks in ({ROW_COUNT, CONTENT}, {ROW_COUNT}):
+        result = use_cases.migrate(shop.migration(overwrite_existing_rows=True, check_content=CONTENT in checks))
         assert result.failures == ()
         assert result.succeeded
+        assert {check for made in result.outcomes.checks.values() for check in made} == checks
         assert shop.in_target(ROWS) == shop.in_source(ROWS)
         assert shop.in_target("SELECT count(*) FROM customers WHERE name = 'somebody else'") == "0"
         assert shop.in_target("SELECT count(*) FROM per_customer") == "100"
@@ -79,9 +81,11 @@ def test_a_migration_is_whole_and_a_second_one_too(shop: Shop) -> None:
 def test_nothing_is_written_by_looking(shop: Shop) -> None:
     before = shop.target.dump_schema(shop.urls[1])
     assert not errors(shop)
-    forecast = use_cases.plan(shop.migration())
-    assert forecast.rows == 3100
-    assert {difference.identity for difference in use_cases.compare(shop.migration())} > {"table public.orders"}
+    forecast = use_cases.plan(shop.migration(workers=1))
+    assert (forecast.rows, forecast.workers) == (3100, 1)
+    lacking = {difference.identity for difference in use_cases.compare(shop.migration(exclude_tables=["customers"]))}
+    assert lacking > {"table public.orders"}
+    assert "table public.customers" not in lacking
     assert shop.target.dump_schema(shop.urls[1]) == before
 
 

@@ -22,6 +22,15 @@ PERSISTENCE = """
 SELECT relname::text, relpersistence::text FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i') ORDER BY 1
 """
+# SET UNLOGGED rewrites a table, and so does SET LOGGED.
+WATCH = """
+CREATE SCHEMA watch;
+CREATE TABLE watch.rewritten (name text);
+CREATE FUNCTION watch.note() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN
+    INSERT INTO watch.rewritten SELECT relname FROM pg_class WHERE oid = pg_event_trigger_table_rewrite_oid();
+END$$;
+CREATE EVENT TRIGGER watch ON table_rewrite EXECUTE FUNCTION watch.note();
+"""
 UNLOGGED = LoadSettings(use_unlogged_tables=True, chunk_size=500, partition_threshold=1000, max_partitions=3)
 
 
@@ -38,8 +47,11 @@ def test_logged_again(pair: Pair) -> None:
 
 def test_through_the_whole_job(pair: Pair) -> None:
     pair.source.psql(TABLES)
+    pair.target.psql(WATCH)
     assert pair.migrate(use_unlogged_tables=True).succeeded
     pair.check_equal()
+    rewritten = pair.target.rows("SELECT name, count(*) FROM watch.rewritten GROUP BY name ORDER BY name")
+    assert rewritten == [(name, 2) for name in ("broken", "kept", "part", "referring")]
     assert pair.target.rows(PERSISTENCE) == pair.source.rows(PERSISTENCE)
 
 

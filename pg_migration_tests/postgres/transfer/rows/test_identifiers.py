@@ -34,6 +34,14 @@ NAMES = {
 CASES = pytest.mark.parametrize("case", NAMES)
 ROWS = 300
 
+# What a load takes away and brings back: foreign keys, constraints that are not validated, rules, forced row security.
+SET_ASIDE = """
+SELECT (SELECT count(*) FROM pg_constraint WHERE contype = 'f'),
+       (SELECT count(*) FROM pg_constraint WHERE NOT convalidated),
+       (SELECT count(*) FROM pg_rewrite WHERE rulename <> '_RETURN' AND ev_enabled = 'O' AND oid >= 16384),
+       (SELECT count(*) FROM pg_class WHERE relforcerowsecurity)
+"""
+
 
 def world(name: str) -> str:
     """DDL in which everything in a schema that has a name has this one, or one that differs from it by a number."""
@@ -82,9 +90,12 @@ def worlds(judged: Callable[..., Verdicts]) -> Verdicts:
         settings = LoadSettings(partition_threshold=200, max_partitions=2, chunk_size=100, use_unlogged_tables=True)
         plans = pair.load_all(settings).plans
         first = {name: [plans[name].ranges[0].range.key] for name in names.values()}
+        before = pair.target.rows(SET_ASIDE)
+        assert before == [(len(names),) * 4]
         replaced = pair.load(settings, ranges=first)
         assert not replaced.failed, replaced.failed
         assert not replaced.problems, replaced.problems
+        assert pair.target.rows(SET_ASIDE) == before
         pair.check_equal()
         insert = sql.SQL("INSERT INTO {}.{} DEFAULT VALUES RETURNING {}")
         for name in names.values():
