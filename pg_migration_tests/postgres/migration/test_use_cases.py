@@ -25,7 +25,9 @@ SHOP = """
     INSERT INTO customers SELECT n, 'customer ' || n FROM generate_series(1, 100) AS n;
     INSERT INTO orders (customer, placed) SELECT 1 + n % 100, date '2024-01-01' + n % 365
       FROM generate_series(1, 3000) AS n;
+    ALTER TABLE orders OWNER TO pg_monitor; GRANT SELECT ON orders TO pg_read_all_stats;
 """
+WHOSE = "SELECT pg_get_userbyid(relowner), relacl IS NULL FROM pg_class WHERE relname = 'orders'"
 ROWS = "SELECT count(*), sum(id), sum(customer) FROM orders"
 
 
@@ -62,6 +64,10 @@ def errors(shop: Shop) -> list[str]:
     return [str(found) for found in use_cases.preflight(shop.migration()) if found.severity is Severity.ERROR]
 
 
+def compared(shop: Shop, **options: object) -> set[str]:
+    return {difference.identity for difference in use_cases.compare(shop.migration(**options))}
+
+
 def test_a_migration_is_whole_and_a_second_one_too(shop: Shop) -> None:
     shop.in_target(OTHERS)
     for checks in ({ROW_COUNT, CONTENT}, {ROW_COUNT}):
@@ -71,6 +77,7 @@ def test_a_migration_is_whole_and_a_second_one_too(shop: Shop) -> None:
         assert {check for made in result.outcomes.checks.values() for check in made} == checks
         assert shop.in_target(ROWS) == shop.in_source(ROWS)
         assert shop.in_target("SELECT count(*) FROM customers WHERE name = 'somebody else'") == "0"
+        assert shop.in_target(WHOSE) == "pg_monitor|f"
         assert shop.in_target("SELECT count(*) FROM per_customer") == "100"
         assert shop.in_target("SELECT nextval('orders_id_seq')") == "3001"
         assert use_cases.compare(shop.migration()) == []
@@ -83,9 +90,11 @@ def test_nothing_is_written_by_looking(shop: Shop) -> None:
     assert not errors(shop)
     forecast = use_cases.plan(shop.migration(workers=1))
     assert (forecast.rows, forecast.workers) == (3100, 1)
-    lacking = {difference.identity for difference in use_cases.compare(shop.migration(exclude_tables=["customers"]))}
-    assert lacking > {"table public.orders"}
+    lacking = compared(shop, exclude_tables=["customers"])
     assert "table public.customers" not in lacking
+    whose = {'owner of table "public"."orders"', 'privileges of table "public"."orders"'}
+    assert lacking > {"table public.orders", *whose}
+    assert not compared(shop, owners=False, privileges=False) & whose
     assert shop.target.dump_schema(shop.urls[1]) == before
 
 
@@ -120,18 +129,20 @@ def test_what_changed_is_found_and_repaired(shop: Shop) -> None:
 
     As by the check ``structure`` of the job, which warns of the first.
     """
-    assert use_cases.migrate(shop.migration()).succeeded
+    migration = shop.migration(owners=False, privileges=False)
+    assert use_cases.migrate(migration).succeeded
+    assert shop.in_target(WHOSE) == "postgres|t"
     assert shop.in_target("SELECT count(*) FROM pg_constraint WHERE contype = 'f'") == "1"
     shop.in_target("UPDATE orders SET customer = 1 WHERE id = 7; DROP INDEX orders_placed")
-    rows, structure = use_cases.validate(shop.migration()).failures
+    rows, structure = use_cases.validate(migration).failures
     assert "content of public.orders" in rows
     assert "orders_placed" in structure
-    repaired = use_cases.repair(shop.migration(), ["orders"])
+    repaired = use_cases.repair(migration, ["orders"])
     assert repaired.failures == ()
     assert shop.in_target(ROWS) == shop.in_source(ROWS)
 
     shop.in_target("ALTER TABLE orders SET (fillfactor = 50)")
-    found = use_cases.validate(shop.migration())
+    found = use_cases.validate(migration)
     assert found.failures == ()
     assert any("fillfactor" in note for note in found.notes)
 

@@ -241,6 +241,14 @@ def test_pages_of_a_table_without_a_key(pair: Pair, monkeypatch: pytest.MonkeyPa
     assert "and 1 since run test " in str(loaded.loaded["heap"].continued)
 
 
+def test_tables_that_are_cut_otherwise(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair.source.psql(CASE.format(t="first") + LAST)
+    with killed_after(2, monkeypatch):
+        pair.load(CASE_CUT)
+    otherwise = CASE_CUT.model_copy(update={"chunk_size": 100})
+    assert pair.load_all(otherwise).reloaded == {"first": "what tables are cut by was changed"}
+
+
 def test_source_that_recovered(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that crashes makes the server recover: commits may be lost, and ids of transactions given out again."""
     pair.source.psql(CASE.format(t="first") + LAST)
