@@ -20,8 +20,8 @@ PYTHON = "python"
 OURS = Path(__file__).parent
 
 
-def called(folder: Path, name: str) -> str:
-    """How a shell calls a script of ours by way of the server."""
+def called(folder: Path, name: str | Path) -> str:
+    """How a shell calls a script of ours, or one in any file, by way of the server."""
     return shlex.join(map(str, [sys.executable, "-I", "-S", OURS / "client.py", folder / "socket", SCRIPTS / name]))
 
 

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -19,6 +18,7 @@ from pg_migration.orchestration.dagster_internals.launching import WorkerStatus
 from pg_migration.orchestration.storage import run_locks
 from pg_migration.orchestration.storage.run_locks import AdvisoryLocks, FileLocks
 from pg_migration_tests.conftest import PostgresServer, fresh_database
+from pg_migration_tests.programs import called
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_SECONDS = 600
@@ -79,24 +79,31 @@ def health(instance: dg.DagsterInstance, run_id: str) -> WorkerStatus:
     return instance.run_launcher.check_run_worker_health(found).status
 
 
-def test_a_process_that_is_gone_is_missed(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_is_gone_is_missed(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, programs: Path, tmp_path: Path
+) -> None:
     ended, killed = str(uuid4()), str(uuid4())
-    child = subprocess.Popen([sys.executable, "-c", PROGRAM, ended, killed], stdin=subprocess.PIPE, text=True)
+    (tmp_path / "program.py").write_text(PROGRAM)
+    command = f"exec {called(programs, tmp_path / 'program.py')} {ended} {killed}"
+    child = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, text=True)
     assert child.stdin is not None
-    try:
-        for run_id in (ended, killed):
-            wait_for(lambda run=run_id: child.poll() is None and status(instance, run) is dg.DagsterRunStatus.STARTED)
-            assert health(instance, run_id) is WorkerStatus.RUNNING
-            if run_id == ended:
-                child.stdin.write("go on\n")
-                child.stdin.flush()
-    finally:
-        child.kill()
-        child.communicate()
-    # It may come back, as after a restart of Dagster's database.
-    assert health(instance, killed) is WorkerStatus.RUNNING
-    monkeypatch.setattr(run_launcher, "FREE_FOR_SECONDS", 0.0)
-    wait_for(lambda: health(instance, killed) is WorkerStatus.FAILED)
+    with child.stdin:  # the end of which would end the run as well
+        try:
+            for run_id in (ended, killed):
+                wait_for(
+                    lambda run=run_id: child.poll() is None and status(instance, run) is dg.DagsterRunStatus.STARTED
+                )
+                assert health(instance, run_id) is WorkerStatus.RUNNING
+                if run_id == ended:
+                    child.stdin.write("go on\n")
+                    child.stdin.flush()
+        finally:
+            child.kill()
+            child.wait()
+        # It may come back, as after a restart of Dagster's database.
+        assert health(instance, killed) is WorkerStatus.RUNNING
+        monkeypatch.setattr(run_launcher, "FREE_FOR_SECONDS", 0.0)
+        wait_for(lambda: health(instance, killed) is WorkerStatus.FAILED)
     assert status(instance, ended) is dg.DagsterRunStatus.SUCCESS
     assert [path.name for path in Path(instance.root_directory).rglob("running/*")] in ([], [killed])
     instance.delete_run(killed)
