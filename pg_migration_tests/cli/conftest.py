@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from pg_migration_tests.conftest import PostgresServer, fresh_database
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.orchestration.conftest import open_shop
 from pg_migration_tests.orchestration.harness import Database
 from pg_migration_tests.programs import SCRIPTS
 
@@ -136,8 +137,5 @@ def shared_terminal(
 ) -> Iterator[Terminal]:
     """As `terminal`, for several tests of a file."""
     with ExitStack() as stack:
-        source, target = (
-            Database(server, stack.enter_context(contextmanager(fresh_database)(server, template)))
-            for server, template in ((postgres16, shop_template), (postgres18, None))
-        )
-        yield prepare(source, target, tmp_path_factory.mktemp("home"), programs)
+        ends = open_shop(stack, (postgres16, postgres18), shop_template)
+        yield prepare(*ends, tmp_path_factory.mktemp("home"), programs)

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pg_migration.orchestration.location import code_location
-from pg_migration_tests.conftest import SHOP, PostgresServer, fresh_database
+from pg_migration_tests.conftest import PostgresServer, fresh_database
 from pg_migration_tests.orchestration.harness import Database, Migrated, Platform, Role
 from pg_migration_tests.revisions import remember
 
@@ -52,23 +53,36 @@ def shop(
     yield from serve(Database(postgres16, shop_db), Database(postgres18, target_db), monkeypatch, tmp_path)
 
 
-def open_shop(stack: ExitStack, servers: Sequence[PostgresServer], more: str) -> tuple[Database, Database]:
-    """Databases for as long as the stack lives, the first one with two small tables and what more DDL makes."""
+def open_shop(
+    stack: ExitStack, servers: Sequence[PostgresServer], template: str, more: str = ""
+) -> tuple[Database, Database]:
+    """Databases for as long as the stack lives, the first one a copy of a template, with what more DDL makes."""
     source, target = (
-        Database(server, stack.enter_context(contextmanager(fresh_database)(server))) for server in servers
+        Database(server, stack.enter_context(contextmanager(fresh_database)(server, copied)))
+        for server, copied in zip(servers, (template, None), strict=True)
     )
-    source.psql(SHOP + more)
+    if more:
+        source.psql(more)
     return source, target
 
 
+Shops = Callable[..., tuple[Database, Database]]
+
+
 @pytest.fixture(scope="module")
-def idle_databases(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[tuple[Database, Database]]:
-    """The shop and an empty target, in which no test writes anything."""
+def shops(postgres16: PostgresServer, postgres18: PostgresServer, shop_template: str) -> Iterator[Shops]:
+    """Makes databases as those of `shop`, and what more DDL adds, for several tests of a file."""
     with ExitStack() as stack:
-        databases = open_shop(stack, (postgres16, postgres18), "")
-        before = [database.dump() for database in databases]
-        yield databases
-        assert [database.dump() for database in databases] == before
+        yield partial(open_shop, stack, (postgres16, postgres18), shop_template)
+
+
+@pytest.fixture(scope="module")
+def idle_databases(shops: Shops) -> Iterator[tuple[Database, Database]]:
+    """The shop and an empty target, in which no test writes anything."""
+    databases = shops()
+    before = [database.dump() for database in databases]
+    yield databases
+    assert [database.dump() for database in databases] == before
 
 
 @pytest.fixture
@@ -80,14 +94,12 @@ def idle_shop(
 
 
 @pytest.fixture(scope="module")
-def shop_once(
-    postgres16: PostgresServer, postgres18: PostgresServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., Platform]]:
+def shop_once(shops: Shops, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Platform]]:
     """Makes platforms as `shop`, and what more DDL adds, for runs that several tests of a file look at."""
     with ExitStack() as stack:
 
         def make(more: str = "") -> Platform:
-            source, target = open_shop(stack, (postgres16, postgres18), more)
+            source, target = shops(more)
             patch = stack.enter_context(pytest.MonkeyPatch.context())
             return stack.enter_context(contextmanager(serve)(source, target, patch, tmp_path_factory.mktemp("home")))
 
@@ -95,14 +107,12 @@ def shop_once(
 
 
 @pytest.fixture(scope="module")
-def migrate_once(
-    postgres16: PostgresServer, postgres18: PostgresServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., Migrated]]:
+def migrate_once(shops: Shops, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Migrated]]:
     """Migrates the shop, and what more DDL adds to it, for all tests of a file."""
     with ExitStack() as stack:
 
         def migrate(more: str = "", **config: Any) -> Migrated:
-            source, target = open_shop(stack, (postgres16, postgres18), more)
+            source, target = shops(more)
             with pytest.MonkeyPatch.context() as patch:
                 home = tmp_path_factory.mktemp("home")
                 with contextmanager(serve)(source, target, patch, home) as platform:

@@ -1,7 +1,6 @@
 """What the run configuration and the state of the target change about a run."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -10,33 +9,11 @@ from _pytest.logging import LogCaptureHandler, catching_logs
 
 from pg_migration.postgres.migration import preflight
 from pg_migration.postgres.preflight import Severity
-from pg_migration_tests.conftest import SHOP, PostgresServer, fresh_database
-from pg_migration_tests.orchestration.conftest import serve
-from pg_migration_tests.orchestration.harness import BOOKKEEPING, Database, Platform, Role, Run
+from pg_migration_tests.orchestration.harness import BOOKKEEPING, Platform, Role, Run
 
 ORDERS = "SELECT * FROM orders ORDER BY id"
 FOREIGN_KEYS = "SELECT conname FROM pg_constraint WHERE contype = 'f' ORDER BY 1"
 WITHOUT_BOOKKEEPING = ("--exclude-schema", BOOKKEEPING)
-
-
-@pytest.fixture(scope="module")
-def shared(
-    postgres16: PostgresServer, postgres18: PostgresServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Platform]]:
-    """Makes platforms for several tests: the shop's tables, with more DDL, and an empty target."""
-    with ExitStack() as stack:
-
-        def make(more: str) -> Platform:
-            source, target = (
-                Database(server, stack.enter_context(contextmanager(fresh_database)(server)))
-                for server in (postgres16, postgres18)
-            )
-            source.psql(SHOP + more)
-            patch = stack.enter_context(pytest.MonkeyPatch.context())
-            home = tmp_path_factory.mktemp("home")
-            return stack.enter_context(contextmanager(serve)(source, target, patch, home))
-
-        yield make
 
 
 NO_SUCH_TABLE = "custommers*"
@@ -53,8 +30,8 @@ class LeftOut:
 
 
 @pytest.fixture(scope="module")
-def left_out(shared: Callable[[str], Platform]) -> LeftOut:
-    platform = shared("""
+def left_out(shop_once: Callable[..., Platform]) -> LeftOut:
+    platform = shop_once("""
         CREATE TABLE tmp_1 (id integer); CREATE TABLE tmp_2 (id integer); CREATE TABLE temporal (id integer);
         CREATE TABLE "what?" (id integer); CREATE TABLE "a[1]" (id integer); CREATE TABLE "Ord" (i int);
         CREATE VIEW names AS SELECT name FROM customers;
@@ -114,9 +91,9 @@ def test_a_pattern_that_matches_nothing_is_said_first(left_out: LeftOut, job: st
 
 
 @pytest.fixture(scope="module")
-def refused(shared: Callable[[str], Platform]) -> Platform:
+def refused(shop_once: Callable[..., Platform]) -> Platform:
     """For runs that end before they write anything."""
-    return shared("")
+    return shop_once()
 
 
 SUGGESTIONS = {
@@ -174,9 +151,9 @@ class Again:
 
 
 @pytest.fixture(scope="module")
-def again(shared: Callable[[str], Platform]) -> Again:
+def again(shop_once: Callable[..., Platform]) -> Again:
     """The same run twice; in between somebody added to the target what refers to the source's tables."""
-    platform = shared("""
+    platform = shop_once("""
         CREATE TABLE above (a integer); CREATE TABLE below () INHERITS (above); INSERT INTO below VALUES (-1);
         ALTER TABLE below ADD CONSTRAINT positive CHECK (a > 0) NOT VALID;
         ALTER TABLE above ADD CONSTRAINT positive CHECK (a > 0) NOT VALID;
