@@ -34,6 +34,7 @@ REPORTED_VALUES = {
     ("pg_migration.postgres.figures", "count"),
     ("pg_migration.postgres.figures", "duration"),
     ("pg_migration.postgres.figures", "size"),
+    ("pg_migration.postgres.figures", "roughly"),
     ("pg_migration.postgres.catalog", "Notice"),
     ("pg_migration.postgres.planning.forecast", "Forecast"),
     ("pg_migration.postgres.preflight", "Finding"),

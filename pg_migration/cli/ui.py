@@ -5,8 +5,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import click
+
 from pg_migration.cli.exit_status import Misused, misuse_told
 from pg_migration.orchestration import dagster_home, environment
+from pg_migration.orchestration.run_tags import own_label
 from pg_migration.postgres.connection.endpoint import Side
 
 
@@ -19,6 +22,13 @@ def become_ui(host: str, port: int) -> None:
     with misuse_told():
         for side in Side:
             environment.endpoint(side)
+    site, jobs = f"http://{host}:{port}", f"locations/{own_label()}/jobs"
+    click.echo(
+        f"Dagster's UI: {site}, in some seconds. Ctrl-C ends it.\n"
+        f"Start a migration: {site}/{jobs}/migrate/playground\n"
+        f"What goes on, and what came of it: {site}/assets/summary",
+        err=True,
+    )
     command = [sys.executable, "-m", "dagster", "dev", "-m", "pg_migration.definitions", "-h", host, "-p", str(port)]
     os.execve(sys.executable, command, {**os.environ, **_records()})
 

@@ -9,6 +9,9 @@ from pg_migration.orchestration.dagster_internals.running import (
     RETRY_ON_ASSET_OR_OP_FAILURE_TAG,
     RETRY_STRATEGY_TAG,
     SINGLETON_REPOSITORY_NAME,
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
 )
 
 # Dagster's daemon starts a run again, from its first step and so from a new snapshot, when its process died. After a
@@ -54,7 +57,12 @@ def own_label() -> str:
 def label(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     """Say of a run that a command line has begun which code location it belongs to.
 
-    The UI shows a run on the page of its job and in its timeline by this tag, which Dagster gives to others only.
+    The UI shows a run on the page of its job by the tag, and in its timeline by the origin. Dagster gives both to other
+    runs only. The daemon starts a run again that has an origin; who sits at the terminal does that, or does not.
     """
-    if run.remote_job_origin is None and REPOSITORY_LABEL_TAG not in run.tags:
-        instance.add_run_tags(run.run_id, {REPOSITORY_LABEL_TAG: own_label()})
+    if run.remote_job_origin is not None or REPOSITORY_LABEL_TAG in run.tags:
+        return
+    instance.add_run_tags(run.run_id, {REPOSITORY_LABEL_TAG: own_label(), MAX_RETRIES_TAG: "0"})
+    location = RegisteredCodeLocationOrigin(settings.current().location)
+    origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME), run.job_name)
+    instance.run_storage.replace_job_origin(instance.get_run_by_id(run.run_id) or run, origin)

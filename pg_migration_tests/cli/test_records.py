@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 600
 LABELLED = """
 query ($label: String!) {
   runsOrError(filter: {pipelineName: "preflight", tags: [{key: ".dagster/repository", value: $label}]}) {
-    ... on Runs { results { status } }
+    ... on Runs { results { status repositoryOrigin { repositoryName repositoryLocationName } } }
   }
 }
 """
@@ -38,7 +38,10 @@ def runs(home: Path) -> dict[str, str | None]:
         patch.setenv("DAGSTER_HOME", str(home))
         instance = dg.DagsterInstance.from_config(str(home))
     with instance:
-        return {run.job_name: run.tags.get(".dagster/repository") for run in instance.get_runs()}
+        found = {run.job_name: run.tags.get(".dagster/repository") for run in instance.get_runs()}
+        origins = {run.job_name: run.remote_job_origin.repository_origin.get_label() for run in instance.get_runs()}
+    assert found == origins
+    return found
 
 
 @pytest.fixture
@@ -130,7 +133,10 @@ def test_the_ui_shows_runs_from_the_command_line(homeless: Terminal) -> None:
             time.sleep(0.5)
         (repository,) = found["repositoriesOrError"]["nodes"]
         label = f"{repository['name']}@{repository['location']['name']}"
-        assert ask(LABELLED, label=label) == {"runsOrError": {"results": [{"status": "SUCCESS"}]}}
+        # The page of the job goes by the label, the timeline by the origin.
+        origin = {"repositoryName": repository["name"], "repositoryLocationName": repository["location"]["name"]}
+        shown_run = {"status": "SUCCESS", "repositoryOrigin": origin}
+        assert ask(LABELLED, label=label) == {"runsOrError": {"results": [shown_run]}}
     finally:
         os.killpg(shown.pid, signal.SIGINT)
         shown.wait(timeout=PATIENCE_SECONDS)

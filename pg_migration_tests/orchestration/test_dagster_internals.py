@@ -132,6 +132,19 @@ RUNNING = dict(
         "see DagsterInstance.create_run, remote_job_origin",
         lambda: {"repository_origin", "job_name"} <= running.RemoteJobOrigin.__annotations__.keys(),
     ),
+    "RemoteRepositoryOrigin": Use(
+        "runs from the command line stand in the timeline of the UI, which goes by their origin",
+        "see GraphenePipelineRun.resolve_repositoryOrigin, and what `dagster run migrate-repository` changes",
+        lambda: (
+            {"code_location_origin", "repository_name"} <= running.RemoteRepositoryOrigin.__annotations__.keys()
+            and has(dg.DagsterInstance, "run_storage")
+        ),
+    ),
+    "RegisteredCodeLocationOrigin": Use(
+        "the same: an origin that is known by the name of the code location alone",
+        "as RemoteRepositoryOrigin",
+        lambda: running.RegisteredCodeLocationOrigin("here").location_name == "here",
+    ),
     "RunStepKeyStatsSnapshot": Use(
         "times and state of each step, for the report",
         "compute them from the events STEP_START, STEP_SUCCESS, STEP_FAILURE and STEP_SKIPPED",

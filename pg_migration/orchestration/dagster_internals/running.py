@@ -8,7 +8,7 @@ from dagster._core.execution.api import create_execution_plan
 from dagster._core.execution.plan.active import __name__ as STEPS_LOGGER
 from dagster._core.execution.stats import RunStepKeyStatsSnapshot, StepEventStatus
 from dagster._core.origin import JobPythonOrigin
-from dagster._core.remote_origin import RemoteJobOrigin
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.snap import ExecutionPlanSnapshot, snapshot_from_execution_plan
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
@@ -37,7 +37,9 @@ __all__ = [
     "ExecutionPlanSnapshot",
     "IDependencyDefinition",
     "JobPythonOrigin",
+    "RegisteredCodeLocationOrigin",
     "RemoteJobOrigin",
+    "RemoteRepositoryOrigin",
     "RunStepKeyStatsSnapshot",
     "SerializableErrorInfo",
     "StepEventStatus",
