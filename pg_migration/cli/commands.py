@@ -132,6 +132,24 @@ def ui(host: str, port: int) -> None:
 ui.params = [*database_options(), *ui.params]
 
 
+@main.command(
+    help="Show what goes on in the target: which run, what each worker does, how far it all is and how long the rest "
+    "takes; or how the last run ended. Asks the target alone, and changes nothing. Ends with status 0 when it could "
+    "tell, 1 when not."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON; with --watch one line each time.")
+@click.option("-w", "--watch", is_flag=True, help="Show it again every two seconds, until the run has ended.")
+@click.pass_context
+def status(context: click.Context, as_json: bool, watch: bool) -> None:
+    """Show what goes on."""
+    from pg_migration.cli.status import status as show
+
+    show(context, as_json, watch)
+
+
+status.params = [*database_options(), *status.params]
+
+
 @main.command(help="Print the report of a run: its identifier or how that begins, or 'last'. Ends as the run ended.")
 @click.argument("run", default="last")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")

@@ -61,6 +61,14 @@ def test_run_report_compare_validate(terminal: Terminal, monkeypatch: pytest.Mon
     assert (same.exit_code, same.stderr) == (0, "")
     assert "no difference" in same.stdout
 
+    for options in ((), ("--watch",)):
+        status = here.invoke(main, ["status", *options])
+        assert (status.exit_code, status.stderr) == (0, "")
+        assert status.stdout.startswith(f"nothing goes on\nthe last run, {told['run_id']} from postgresql://")
+        assert " succeeded at " in status.stdout
+    data = json.loads(here.invoke(main, ["status", "--json"]).stdout)
+    assert (data["running"], data["run"]["state"], data["run"]["run_id"]) == (False, "succeeded", told["run_id"])
+
     terminal.target.psql("DELETE FROM orders WHERE id = 3999; CREATE INDEX mine ON orders (id)")
     other = here.invoke(main, ["compare", "--json"])
     assert other.exit_code == 1
@@ -95,7 +103,7 @@ def test_run_report_compare_validate(terminal: Terminal, monkeypatch: pytest.Mon
     assert "note: 1 tables compared, 0 were the same, 1 reloaded" in mended.output
     terminal.assert_secret(
         *(done.output, done.errors, checked.output, checked.errors, mended.output, mended.errors),
-        *(ended.output for ended in (shown, same, other, last, planned, ready)),
+        *(ended.output for ended in (shown, same, status, other, last, planned, ready)),
     )
 
 
@@ -132,9 +140,12 @@ def test_a_missing_address(typed: CliRunner, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("command", sorted(main.commands))
 def test_every_command_takes_what_a_dotenv_file_sets(typed: CliRunner, tmp_path: Path, command: str) -> None:
-    (tmp_path / ".env").write_text("PG_MIGRATION_SOURCE_URL=nonsense\nPG_MIGRATION_REPORTS=off")
+    settings = "PG_MIGRATION_SOURCE_URL=nonsense\nPG_MIGRATION_TARGET_URL=nonsense\nPG_MIGRATION_REPORTS=off"
+    (tmp_path / ".env").write_text(settings)
     before = dict(os.environ)
-    told = "reports are switched off" if command == "report" else "PG_MIGRATION_SOURCE_URL"
+    told = {"report": "reports are switched off", "status": "PG_MIGRATION_TARGET_URL"}.get(
+        command, "PG_MIGRATION_SOURCE_URL"
+    )
     assert told in misused(typed, command)
     assert dict(os.environ) == before
 
@@ -153,6 +164,13 @@ def test_a_dotenv_file_is_read_as_dagster_reads_it(tmp_path: Path, monkeypatch: 
         assert "PG_MIGRATION_NOTHING" not in os.environ
     assert os.environ["PG_MIGRATION_SOURCE_URL"] == "host=here"
     assert "EMPTY" not in os.environ
+
+
+def test_a_status_that_can_not_be_told(typed: CliRunner) -> None:
+    ended = typed.invoke(main, ["status"])
+    assert ended.exit_code == 1
+    assert "can't connect to the target database postgresql://u@127.0.0.1:1/target" in ended.stderr
+    assert "hidden" not in ended.output
 
 
 SECRET = "s3cretPiece"

@@ -7,6 +7,7 @@ and passed from step to step.
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ from pg_migration.postgres.ledger import chunks, own_rows, plans, schema, source
 from pg_migration.postgres.ledger import runs as runs_
 from pg_migration.postgres.ledger.chunks import LoadedRange
 from pg_migration.postgres.ledger.lock import BorrowedLock, TargetLock
+from pg_migration.postgres.ledger.progress import forget_progress, record_progress
 from pg_migration.postgres.ledger.runs import shared_snapshot
 from pg_migration.postgres.ledger.source_identity import Identity
 from pg_migration.postgres.migration.catalogs import TargetCatalogs
@@ -96,6 +98,9 @@ from pg_migration.postgres.transfer.progress import Pace, Progress
 from pg_migration.postgres.transfer.workload import COUNTING, Workload
 
 Result = TypeVar("Result")
+
+# Between two times that the ledger is told how far the run is.
+RECORD_SECONDS = 2.0
 
 
 class Log(Protocol):
@@ -150,7 +155,7 @@ class MigrationRun:
         self._workers: int | None = None
         self._free: dict[Side, int] = {}
         self.workload = Workload()
-        self._pace = Pace()
+        self._pace, self._record_at = Pace(), 0.0
         self.listeners: list[Callable[[Event], object]] = []  # in the thread that waits for the work
         self.log: Log = logging.getLogger(__name__)
         self._define, self._thread = define, threading.get_ident()
@@ -171,10 +176,19 @@ class MigrationRun:
 
     def tell(self, event: Event) -> None:
         """Tell whoever listens of something that happened, or how far the run is, which is logged now and then."""
-        if isinstance(event, Progress) and self._pace.is_due():
-            self.log.info(readable(f"{event.phase}: {event.total}"))
+        if isinstance(event, Progress):
+            self._note(event)
         for listener in self.listeners:
             listener(event)
+
+    def _note(self, progress: Progress) -> None:
+        """Let those know who look at the log or ask the target, without telling too much."""
+        if self._pace.is_due():
+            self.log.info(readable(f"{progress.phase}: {progress.total}"))
+        if self.begun and self.owner is None and time.monotonic() >= self._record_at:
+            self._record_at = time.monotonic() + RECORD_SECONDS
+            with suppress(MigrationError):  # what is wrong with the target will show elsewhere
+                self.call(lambda: record_progress(self.target_connection, self.run_id, progress))
 
     def fail(self, problem: str) -> None:
         """Put a problem where people look: in the run's log and its summary."""
@@ -237,6 +251,7 @@ class MigrationRun:
         runs_.end_orphans(self.target_connection, self.run_id)
         identities = {"source": self.databases.source.as_record(), "target": self.databases.target.as_record()}
         runs_.open_run(self.target_connection, self.run_id, source, self._snapshot, identities)
+        forget_progress(self.target_connection)
         own_rows.forget_counts(self.target_connection, self._emptied(scope))
         names = {table: self.target_name(table) for table in self.catalog.tables}
         source_state.record(self.source_connection, self.target_connection, self.run_id, names)

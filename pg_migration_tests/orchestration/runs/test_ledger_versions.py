@@ -11,7 +11,8 @@ from pg_migration_tests.orchestration.harness import Migrated, Platform, Role
 
 VERSION = "SELECT coalesce(max(version), 0) FROM _pg_migration.version"
 FIRST_RELEASE = """
-    DROP TABLE _pg_migration.version, _pg_migration.target_state, _pg_migration.brought, _pg_migration.extension_rows;
+    DROP TABLE _pg_migration.version, _pg_migration.target_state, _pg_migration.brought, _pg_migration.extension_rows,
+        _pg_migration.progress;
     ALTER TABLE _pg_migration.run DROP COLUMN identities;
 """
 TABLES = "SELECT string_agg(relname, ' ' ORDER BY 1) FROM pg_class WHERE relnamespace = '_pg_migration'::regnamespace"

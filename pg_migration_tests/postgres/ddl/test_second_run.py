@@ -537,7 +537,7 @@ def check_what_another_source_brings(pair: Pair, other: Pair) -> None:
 
 def check_what_never_came(pair: Pair) -> None:
     # The target may also have been made by a release that noted nothing.
-    for forget in ("", "DROP TABLE _pg_migration.brought, _pg_migration.version"):
+    for forget in ("", "DROP TABLE _pg_migration.brought, _pg_migration.progress, _pg_migration.version"):
         pair.prepare(forget)
         plan = migrate(pair).plan
         assert (plan.drop, plan.create) == ((), ())
