@@ -33,6 +33,7 @@ FLOORS_OF_THE_LIBRARY = (
 REPORTED_VALUES = {
     ("pg_migration.postgres.figures", "count"),
     ("pg_migration.postgres.figures", "duration"),
+    ("pg_migration.postgres.figures", "roughly"),
     ("pg_migration.postgres.figures", "size"),
     ("pg_migration.postgres.figures", "roughly"),
     ("pg_migration.postgres.catalog", "Notice"),

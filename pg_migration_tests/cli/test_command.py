@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import click
+import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 from dagster._core.secrets.env_file import get_env_var_dict
@@ -96,6 +97,14 @@ def test_run_report_compare_validate(terminal: Terminal, monkeypatch: pytest.Mon
     last = here.invoke(main, ["report", "last"])
     assert last.exit_code == 1
     assert last.stdout.startswith("validate FAILED")
+
+    # A report is written before the run has ended.
+    with dg.DagsterInstance.get() as instance:
+        instance.report_run_failed(instance.get_run_by_id(told["run_id"]))
+    lost = here.invoke(main, ["report", told["run_id"]])
+    assert lost.exit_code == 1
+    assert lost.stdout.startswith("migrate FAILED")
+    assert "Dagster records the run as FAILURE" in lost.stdout
 
     mended = terminal.command("repair", "ord*")
     assert mended.status == 0, mended.errors
@@ -242,6 +251,25 @@ def test_wrong_usage(typed: CliRunner, arguments: list[str], told: str) -> None:
 def test_a_wrong_file(typed: CliRunner, tmp_path: Path, content: str, told: str) -> None:
     (tmp_path / "run.yaml").write_text(content)
     assert told in misused(typed, "run", "-c", "run.yaml")
+
+
+def test_records_that_can_not_be_opened(typed: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "file"))
+    assert "Dagster's records can't be opened" in misused(typed, "report")
+    monkeypatch.delenv("DAGSTER_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    monkeypatch.setattr("os.execve", lambda *_: pytest.fail("the UI was started"))
+    assert "no records can be kept in" in misused(typed, "ui")
+
+
+def test_stopped_before_anything_was_done(typed: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pg_migration.cli.report.report", stop)
+    ended = typed.invoke(main, ["report"])
+    assert (ended.exit_code, ended.output) == (130, "stopped before a run began; nothing was changed\n")
 
 
 def test_reports_switched_off(typed: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
