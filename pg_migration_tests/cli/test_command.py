@@ -272,6 +272,14 @@ def test_stopped_before_anything_was_done(typed: CliRunner, monkeypatch: pytest.
     assert (ended.exit_code, ended.output) == (130, "stopped before a run began; nothing was changed\n")
 
 
+def test_the_beginning_of_several_runs(typed: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for run in ("0a1", "0a2", "0b"):
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "report.json").touch()
+    monkeypatch.setenv("PG_MIGRATION_REPORTS", str(tmp_path))
+    assert "the reports of 2 runs begin with '0a': 0a1, 0a2" in misused(typed, "report", "0a")
+
+
 def test_reports_switched_off(typed: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PG_MIGRATION_REPORTS", "off")
     assert "reports are switched off" in misused(typed, "report")
