@@ -5,7 +5,7 @@ Dagster takes seconds to import, so it is imported by the commands that use it, 
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,11 @@ from pg_migration.cli.compare import compare
 from pg_migration.cli.databases import database_options
 from pg_migration.cli.dotenv import local_environment
 from pg_migration.cli.exit_status import Stopped
+from pg_migration.cli.help import HelpfulCommand
 from pg_migration.cli.streams import harmless
+
+if TYPE_CHECKING:
+    from pg_migration.postgres.planning.options import UseCase
 
 
 @dataclass(frozen=True)
@@ -21,27 +25,56 @@ class JobCommand:
     """A command that runs a job. ``tables_of`` is the op that takes patterns of tables, which are arguments then."""
 
     name: str
-    job: str
+    job: "UseCase"
     help: str
+    examples: tuple[str, ...]
     tables_of: str | None = None
 
 
 JOBS = (
-    JobCommand("preflight", "preflight", "Look whether a migration can go ahead, and say what to do about what can't."),
-    JobCommand("plan", "plan", "Show how every table would be copied, and about how long that takes; writes nothing."),
-    JobCommand("run", "migrate", "Copy everything from the source to the target in one run, and prove it."),
-    JobCommand("validate", "validate", "Compare source and target as they are now; copies nothing."),
+    JobCommand(
+        "preflight",
+        "preflight",
+        "Look whether a migration can go ahead, and say what to do about what can't.",
+        (
+            "pg_migration preflight --source postgresql://reader@old/shop --target postgresql://mig@new/shop",
+            "pg_migration preflight --schema app --schema crm --no-owners",
+        ),
+    ),
+    JobCommand(
+        "plan",
+        "plan",
+        "Show how every table would be copied, and about how long that takes; writes nothing.",
+        ("pg_migration plan", "pg_migration plan --workers 16 --partition-threshold 500000"),
+    ),
+    JobCommand(
+        "run",
+        "migrate",
+        "Copy everything from the source to the target in one run, and prove it.",
+        (
+            "pg_migration run --source postgresql://reader@old/shop --target postgresql://mig@new/shop",
+            "pg_migration run --schema app --schema crm --exclude-tables 'audit_*' --workers 8",
+            "pg_migration run -c run.yaml --json > report.json",
+        ),
+    ),
+    JobCommand(
+        "validate",
+        "validate",
+        "Compare source and target as they are now; copies nothing.",
+        ("pg_migration validate", "pg_migration validate --exclude-tables 'audit_*' --content-sample-percent 10"),
+    ),
     JobCommand(
         "repair",
         "repair",
         "Compare the rows of all tables, or of those that match a PATTERN, and load anew what differs.",
+        ("pg_migration repair", "pg_migration repair public.flights 'sales.*'"),
         tables_of="repair_tables",
     ),
 )
 
 
-class _JobCommand(click.Command):
-    """Takes every parameter of the resource ``migration`` as an option."""
+class _JobCommand(HelpfulCommand):
+    """Takes the parameters of the resource ``migration`` as options, those that mean something to the job."""
 
     def __init__(self, spec: JobCommand) -> None:
         arguments = [click.Argument(["patterns"], nargs=-1, metavar="[PATTERN]...")] if spec.tables_of else []
@@ -49,6 +82,7 @@ class _JobCommand(click.Command):
             spec.name,
             help=f"{spec.help} The job '{spec.job}' of Dagster, run in this process.",
             callback=self._execute,
+            examples=spec.examples,
             params=[
                 *arguments,
                 *database_options(),
@@ -67,7 +101,7 @@ class _JobCommand(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         from pg_migration.cli.options import resource_options
 
-        return [*resource_options(), *super().get_params(ctx)]
+        return [*resource_options(self._spec.job), *super().get_params(ctx)]
 
     def _execute(
         self, files: tuple[Path, ...], as_json: bool, verbose: bool, patterns: tuple[str, ...] = (), **settings: Any
@@ -88,6 +122,9 @@ class _Program(click.Group):
         with harmless():
             return super().main(*args, **kwargs)
 
+    def list_commands(self, _: click.Context) -> list[str]:
+        return list(self.commands)  # in the order that people need them in
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -102,7 +139,7 @@ class _Program(click.Group):
     "--target say it, too, but everybody on this machine can see a password that is in them. Ends with "
     "status 0 on full success only, 1 when something failed or differs, 2 when the command or the configuration is "
     "wrong, 130 when you stopped it with Ctrl-C.",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="pg_migration", prog_name="pg_migration")
 @click.pass_context
@@ -111,14 +148,16 @@ def main(context: click.Context) -> None:
     context.with_resource(local_environment())
 
 
-compare.params = [*database_options(), *compare.params]
-main.add_command(compare)
 for _spec in JOBS:
     main.add_command(_JobCommand(_spec))
+compare.params = [*database_options(), *compare.params]
+main.add_command(compare)
 
 
 @main.command(
-    help="Show Dagster's UI, on the records that the other commands write, and run what it asks for. Ctrl-C ends it."
+    cls=HelpfulCommand,
+    examples=("pg_migration ui", "pg_migration ui --port 3001"),
+    help="Show Dagster's UI, on the records that the other commands write, and run what it asks for. Ctrl-C ends it.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at. The UI has no login.")
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="The port.")
@@ -135,7 +174,13 @@ ui.params = [*database_options(), *ui.params]
 @main.command(
     help="Show what goes on in the target: which run, what each worker does, how far it all is and how long the rest "
     "takes; or how the last run ended. Asks the target alone, and changes nothing. Ends with status 0 when it could "
-    "tell, 1 when not."
+    "tell, 1 when not.",
+    cls=HelpfulCommand,
+    examples=(
+        "pg_migration status",
+        "pg_migration status --target postgresql://mig@new/shop --watch",
+        "pg_migration status --json",
+    ),
 )
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON; with --watch one line each time.")
 @click.option("-w", "--watch", is_flag=True, help="Show it again every two seconds, until the run has ended.")
@@ -147,10 +192,14 @@ def status(context: click.Context, as_json: bool, watch: bool) -> None:
     show(context, as_json, watch)
 
 
-status.params = [*database_options(), *status.params]
+status.params = [*database_options("--target"), *status.params]
 
 
-@main.command(help="Print the report of a run: its identifier or how that begins, or 'last'. Ends as the run ended.")
+@main.command(
+    cls=HelpfulCommand,
+    examples=("pg_migration report", "pg_migration report 1451bad3", "pg_migration report --json > report.json"),
+    help="Print the report of a run: its identifier or how that begins, or 'last'. Ends as the run ended.",
+)
 @click.argument("run", default="last")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context

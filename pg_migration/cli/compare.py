@@ -6,10 +6,17 @@ from dataclasses import asdict
 import click
 
 from pg_migration.cli.exit_status import FAILED, SUCCEEDED, misuse_told
+from pg_migration.cli.help import HelpfulCommand
 from pg_migration.cli.streams import put
 
 
 @click.command(
+    cls=HelpfulCommand,
+    examples=(
+        "pg_migration compare",
+        "pg_migration compare --exclude-tables 'audit_*' --no-owners --no-privileges",
+        "pg_migration compare --json",
+    ),
     help="Print the structural differences between source and target. Reads both catalogs and changes nothing. Ends "
     "with status 0 when they have the same structure, 1 when they differ, 2 when they could not be compared.",
 )
@@ -17,9 +24,16 @@ from pg_migration.cli.streams import put
 @click.option(
     "--privileges/--no-privileges", default=True, help="Compare grants and default privileges.  [default: on]"
 )
+@click.option(
+    "--exclude-tables",
+    multiple=True,
+    help="Patterns (fnmatch) of tables to leave out, as 'table' or 'schema.table'.  [default: none]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
 @click.pass_context
-def compare(context: click.Context, owners: bool, privileges: bool, as_json: bool) -> None:
+def compare(
+    context: click.Context, owners: bool, privileges: bool, exclude_tables: tuple[str, ...], as_json: bool
+) -> None:
     """Compare, print, end."""
     # Not for a page of help: they take half a second to import.
     from pg_migration.orchestration import environment
@@ -27,7 +41,9 @@ def compare(context: click.Context, owners: bool, privileges: bool, as_json: boo
     from pg_migration.postgres.migration.options import Options
 
     with misuse_told():
-        migration = environment.migration(Options(owners=owners, privileges=privileges))
+        migration = environment.migration(
+            Options(owners=owners, privileges=privileges, exclude_tables=list(exclude_tables))
+        )
         source, found = structural_differences(migration)
     if as_json:
         told = {"equal": not found, "objects": len(source.objects), "differences": [asdict(d) for d in found]}

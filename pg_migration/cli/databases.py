@@ -5,6 +5,7 @@ from functools import partial
 import click
 
 from pg_migration.cli.dotenv import overridden
+from pg_migration.cli.help import DATABASES, GroupedOption
 
 SEVERAL = "NAME"
 
@@ -23,11 +24,16 @@ def _set(variable: str, context: click.Context, _: click.Parameter, value: str |
         context.with_resource(overridden({variable: text}))
 
 
-def database_options() -> list[click.Parameter]:
-    """Such an option for each of the variables. Others on the machine can read a password that is in one."""
+def database_options(*flags: str) -> list[click.Parameter]:
+    """Such an option for each of the variables. Others on the machine can read a password that is in one.
+
+    Args:
+        flags: only these; none: all.
+    """
     return [
-        click.Option(
+        GroupedOption(
             [flag],
+            group=DATABASES,
             metavar=metavar,
             multiple=metavar == SEVERAL,
             expose_value=False,
@@ -35,4 +41,5 @@ def database_options() -> list[click.Parameter]:
             help=f"{told}  [default: {variable}]",
         )
         for flag, variable, metavar, told in OPTIONS
+        if not flags or flag in flags
     ]

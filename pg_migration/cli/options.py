@@ -11,7 +11,9 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from pg_migration.cli.exit_status import Misused
-from pg_migration.orchestration.runs.resource import MigrationResource
+from pg_migration.cli.help import GroupedOption
+from pg_migration.postgres.migration.options import Options
+from pg_migration.postgres.planning.options import UseCase, group_of, use_cases_of
 
 _TYPES: Mapping[object, "click.ParamType[Any]"] = {int: click.INT, float: click.FLOAT, str: click.STRING}
 
@@ -19,41 +21,51 @@ _SHORT = {"overwrite_existing_rows": ["overwrite"]}
 
 
 @cache
-def resource_options() -> tuple[click.Option, ...]:
-    """An option for each parameter. One that is not given is None, so that the resource's own default holds."""
-    return tuple(option for name, field in MigrationResource.model_fields.items() for option in _options(name, field))
+def resource_options(use_case: UseCase) -> tuple[click.Option, ...]:
+    """An option for each parameter that means something to a use case.
+
+    One that is not given is None, so that the resource's own default holds.
+    """
+    fields = {name: field for name, field in Options.model_fields.items() if use_case in use_cases_of(field)}
+    return tuple(option for name, field in fields.items() for option in _options(name, field))
 
 
 def _options(name: str, field: FieldInfo) -> list[click.Option]:
     """An option; of a switch with a third position also its opposite."""
+    group = group_of(field).value
     if field.annotation is not Any:
-        return [_option(name, field)]
+        return [_option(name, field, group)]
     positions = click.Choice([str(value).lower() for value in field.examples or ()])
     flag, told = name.replace("_", "-"), f"{field.description}  [default: {str(field.default).lower()}]"
     return [
-        click.Option(
+        GroupedOption(
             [f"--{flag}", name],
             type=positions,
             is_flag=False,
             flag_value="true",
             callback=lambda _context, _option, value: {"true": True, "false": False}.get(value, value),
             help=told,
+            group=group,
         ),
         # Of a name of its own: two options of one name take each other's values.
-        click.Option([f"--no-{flag}", f"no_{name}"], is_flag=True, default=None, help=f"As --{flag} false."),
+        GroupedOption(
+            [f"--no-{flag}", f"no_{name}"], is_flag=True, default=None, help=f"As --{flag} false.", group=group
+        ),
     ]
 
 
-def _option(name: str, field: FieldInfo) -> click.Option:
+def _option(name: str, field: FieldInfo, group: str) -> click.Option:
     flag = name.replace("_", "-")
     told = f"{field.description}  [default: {_default(field)}]"
     kind = _without_none(field.annotation)
     if kind is bool:
         flags = [f"--{each}/--no-{each}" for each in (flag, *_SHORT.get(name, ()))]
-        return click.Option([*flags, name], is_flag=True, default=None, help=told)
+        return GroupedOption([*flags, name], is_flag=True, default=None, help=told, group=group)
     several = get_origin(kind) in (list, tuple)
     item = get_args(kind)[0] if several else kind
-    return click.Option([f"--{flag}", name], type=_type(name, item), multiple=several, default=None, help=told)
+    return GroupedOption(
+        [f"--{flag}", name], type=_type(name, item), multiple=several, default=None, help=told, group=group
+    )
 
 
 def _without_none(annotation: Any) -> Any:
@@ -86,7 +98,7 @@ def run_config(files: Sequence[Path], settings: Mapping[str, Any]) -> dict[str, 
     for file in files:
         found = merged(found, _read(file))
     given = {name: _plain(value) for name, value in settings.items() if value is not None and value != ()}
-    for name in MigrationResource.model_fields:
+    for name in Options.model_fields:
         if given.pop(f"no_{name}", False):
             given[name] = False
     return merged(found, {"resources": {"migration": {"config": given}}}) if given else found

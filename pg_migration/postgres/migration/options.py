@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
-from pg_migration.postgres.planning.options import LoadSettings
+from pg_migration.postgres.planning.options import Group, LoadSettings, option
 
 Owners = bool | Literal["best_effort"]
 OWNERS: tuple[Owners, ...] = (True, False, "best_effort")
@@ -19,45 +19,68 @@ def _position(value: object) -> object:
 class Options(LoadSettings):
     """Everything that can be chosen about a migration but its databases and schemas."""
 
-    exclude_tables: list[str] = Field(
-        default=[], description="Patterns (fnmatch) of tables to leave out, as 'table' or 'schema.table'."
+    exclude_tables: list[str] = option(
+        [],
+        "Patterns (fnmatch) of tables to leave out, as 'table' or 'schema.table'.",
+        Group.CONTENT,
+        ("preflight", "plan", "migrate", "validate", "repair", "compare"),
     )
-    drop_existing_tables: bool = Field(
-        default=False, description="Drop and recreate tables that exist in the target, instead of keeping and emptying."
+    drop_existing_tables: bool = option(
+        False,
+        "Drop and recreate tables that exist in the target, instead of keeping and emptying.",
+        Group.DANGER,
+        ("preflight", "migrate"),
     )
-    overwrite_existing_rows: bool = Field(
-        default=False,
-        description="Delete rows of the target that earlier runs did not load from this source. When off, a run that "
-        "would empty, drop or replace such rows stops before it changes anything.",
+    overwrite_existing_rows: bool = option(
+        False,
+        "Delete rows of the target that earlier runs did not load from this source. When off, a run that would empty, "
+        "drop or replace such rows stops before it changes anything.",
+        Group.DANGER,
+        ("preflight", "migrate", "repair"),
     )
-    check_content: bool = Field(
-        default=True,
-        description="After copying, compare a hash over all rows with the source. Without it only rows are counted, "
-        "which takes less time. The job validate always does both.",
+    check_content: bool = option(
+        True,
+        "After copying, compare a hash over all rows with the source. Without it only rows are counted, which takes "
+        "less time. The job validate always does both.",
+        Group.CHECKS,
+        ("migrate",),
     )
-    content_sample_percent: float = Field(
-        default=100.0,
-        description="Of tables with more rows than partition_threshold and a primary key, hash about this share of the "
-        "rows only. Both sides choose the same rows, by a hash of the key; the check says that it was a sample.",
+    content_sample_percent: float = option(
+        100.0,
+        "Of tables with more rows than partition_threshold and a primary key, hash about this share of the rows only. "
+        "Both sides choose the same rows, by a hash of the key; the check says that it was a sample.",
+        Group.CHECKS,
+        ("migrate", "validate", "repair"),
     )
     # Dagster has no type for a switch with a third position.
-    owners: Annotated[Any, BeforeValidator(_position)] = Field(
-        default=True,
+    owners: Annotated[Any, BeforeValidator(_position)] = option(
+        True,
+        "Give every object the owner that it has in the source. true: the run is refused where the role of the target "
+        "may not do that, or not grant what others granted. best_effort: such owners, grants and comments are left out "
+        "and named in the summary. false: everything belongs to that role.",
+        Group.CONTENT,
+        ("preflight", "migrate", "validate", "repair"),
         examples=[*OWNERS],
-        description="Give every object the owner that it has in the source. true: the run is refused where the role of "
-        "the target may not do that, or not grant what others granted. best_effort: such owners, grants and comments "
-        "are left out and named in the summary. false: everything belongs to that role.",
     )
-    privileges: bool = Field(default=True, description="Grant what the source grants, default privileges included.")
-    create_roles: bool = Field(
-        default=False,
-        description="Create roles that owners, grants and policies name and the target lacks, without login. When off, "
-        "the run stops and lists them.",
+    privileges: bool = option(
+        True,
+        "Grant what the source grants, default privileges included.",
+        Group.CONTENT,
+        ("preflight", "migrate", "validate", "repair"),
     )
-    spread_over: int = Field(
-        default=0,
-        description="How many further runs, launched through the instance's queue, copy the key ranges of large tables "
-        "at once, wherever the run launcher starts them. 0: this run copies everything itself.",
+    create_roles: bool = option(
+        False,
+        "Create roles that owners, grants and policies name and the target lacks, without login. When off, the run "
+        "stops and lists them.",
+        Group.CONTENT,
+        ("preflight", "migrate", "repair"),
+    )
+    spread_over: int = option(
+        0,
+        "How many further runs, launched through the instance's queue, copy the key ranges of large tables at once, "
+        "wherever the run launcher starts them. 0: this run copies everything itself.",
+        Group.SPEED,
+        ("migrate",),
     )
 
     def problems(self) -> Iterator[str]:

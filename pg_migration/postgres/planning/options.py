@@ -4,16 +4,60 @@ Dagster's run configuration, the Launchpad, the command line and the documentati
 """
 
 import os
-from collections.abc import Iterator
-from typing import Literal, get_args
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 from pg_migration.postgres.errors import ConfigurationError
 
 CopyFormat = Literal["auto", "text"]
 
 MAX_DEFAULT_WORKERS = 8
+
+UseCase = Literal["preflight", "plan", "migrate", "validate", "repair", "compare"]
+"""The use cases of `migration.use_cases`, which the jobs are called after."""
+
+
+class Group(str, Enum):
+    """What an option is about; the dangerous ones last."""
+
+    CONTENT = "What to copy"
+    SPEED = "How fast"
+    CHECKS = "How to check"
+    DANGER = "DANGEROUS: what may be deleted in the target"
+
+
+def option(default: Any, description: str, group: Group, use_cases: tuple[UseCase, ...], **more: Any) -> Any:
+    """A field of the options.
+
+    Args:
+        use_cases: those that it means something to. The others take it, too, since all are configured alike.
+        more: as `pydantic.Field`.
+    """
+    return Field(
+        default=default,
+        description=description,
+        json_schema_extra={"group": group.value, "use_cases": list(use_cases)},
+        **more,
+    )
+
+
+def use_cases_of(field: FieldInfo) -> frozenset[str]:
+    """Those that an option means something to."""
+    return frozenset(_declared(field)["use_cases"])
+
+
+def group_of(field: FieldInfo) -> Group:
+    """What an option is about."""
+    return Group(_declared(field)["group"])
+
+
+def _declared(field: FieldInfo) -> Mapping[str, Any]:
+    assert isinstance(field.json_schema_extra, dict), "every option is declared by option()"
+    return field.json_schema_extra
 
 
 def default_workers() -> int:
@@ -26,22 +70,38 @@ class LoadSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    chunk_size: int = Field(default=100_000, description="Rows that one COPY moves, about.")
-    use_unlogged_tables: bool = Field(
-        default=False,
-        description="Load into UNLOGGED tables and make them LOGGED afterwards. Usually slower: SET LOGGED writes the "
-        "table a second time.",
+    chunk_size: int = option(
+        100_000,
+        "Rows that one COPY moves, about.",
+        Group.SPEED,
+        ("plan", "migrate", "validate", "repair"),
     )
-    partition_threshold: int = Field(
-        default=1_000_000, description="Tables with more rows than this are cut into primary key ranges."
+    use_unlogged_tables: bool = option(
+        False,
+        "Load into UNLOGGED tables and make them LOGGED afterwards. Usually slower: SET LOGGED writes the table a "
+        "second time.",
+        Group.SPEED,
+        ("migrate", "repair"),
     )
-    max_partitions: int = Field(default=8, description="Into how many ranges a table is cut.")
+    partition_threshold: int = option(
+        1_000_000,
+        "Tables with more rows than this are cut into primary key ranges.",
+        Group.SPEED,
+        ("preflight", "plan", "migrate", "validate", "repair"),
+    )
+    max_partitions: int = option(8, "Into how many ranges a table is cut.", Group.SPEED, ("plan", "migrate"))
     # Not a default_factory: the Launchpad fills in defaults, and leaves out what has none in the definitions.
-    workers: int = Field(
-        default=default_workers(), description="Connections to each side that copy and build indexes at once."
+    workers: int = option(
+        default_workers(),
+        "Connections to each side that copy, build indexes and compare at once.",
+        Group.SPEED,
+        ("preflight", "plan", "migrate", "validate", "repair"),
     )
-    copy_format: CopyFormat = Field(
-        default="auto", description="'auto': binary for tables whose types allow it, which is faster; 'text': never."
+    copy_format: CopyFormat = option(
+        "auto",
+        "'auto': binary for tables whose types allow it, which is faster; 'text': never.",
+        Group.SPEED,
+        ("plan", "migrate", "repair"),
     )
 
     def problems(self) -> Iterator[str]:
