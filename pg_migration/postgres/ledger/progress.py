@@ -1,12 +1,8 @@
 """How far a run is, in the ledger: for whoever asks the target from elsewhere."""
 
 from psycopg2.extensions import connection as Connection
-from pydantic import TypeAdapter
 
 from pg_migration.postgres.connection.statements import execute
-from pg_migration.postgres.transfer.progress import Progress
-
-_ADAPTER = TypeAdapter(Progress)
 
 # Nobody waits for the disk for it: what a crash takes away is of a run that the crash has ended.
 _RECORD = """
@@ -16,20 +12,11 @@ ON CONFLICT (run_id) DO UPDATE SET progress = excluded.progress, told_at = pg_ca
 """
 
 
-def record_progress(connection: Connection, run_id: str, progress: Progress) -> None:
-    """Write down how far a run is now."""
-    execute(connection, _RECORD, (run_id, _ADAPTER.dump_json(progress).decode()))
+def record_progress(connection: Connection, run_id: str, progress: str) -> None:
+    """Write down how far a run is now, as JSON."""
+    execute(connection, _RECORD, (run_id, progress))
 
 
 def forget_progress(connection: Connection) -> None:
     """Forget how far earlier runs were."""
     execute(connection, "DELETE FROM _pg_migration.progress")
-
-
-def parse_progress(recorded: object) -> Progress:
-    """What `record_progress` wrote, as the driver reads it.
-
-    Raises:
-        ValueError: another version of this program wrote it, in another form.
-    """
-    return _ADAPTER.validate_python(recorded)

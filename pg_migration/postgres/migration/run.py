@@ -188,7 +188,7 @@ class MigrationRun:
         if self.begun and self.owner is None and time.monotonic() >= self._record_at:
             self._record_at = time.monotonic() + RECORD_SECONDS
             with suppress(MigrationError):  # what is wrong with the target will show elsewhere
-                self.call(lambda: record_progress(self.target_connection, self.run_id, progress))
+                self.call(lambda: record_progress(self.target_connection, self.run_id, progress.as_json()))
 
     def fail(self, problem: str) -> None:
         """Put a problem where people look: in the run's log and its summary."""

@@ -13,7 +13,6 @@ from pg_migration.postgres.connection.lock_waits import shown_statement
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import MigrationError, NotPermitted, server_message
 from pg_migration.postgres.ledger import schema
-from pg_migration.postgres.ledger.progress import parse_progress
 from pg_migration.postgres.ledger.runs import session_name
 from pg_migration.postgres.transfer.progress import Progress
 
@@ -171,6 +170,6 @@ def _compare(names: set[str]) -> list[str]:
 
 def _progress(recorded: object) -> Progress | None:
     try:
-        return parse_progress(recorded)
+        return Progress.from_data(recorded)
     except ValueError:
         return None

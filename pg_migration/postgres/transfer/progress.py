@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from pydantic import TypeAdapter
+
 from pg_migration.postgres.figures import roughly, size
 
 
@@ -92,6 +94,19 @@ class Progress:
     workers: tuple[WorkerStatus, ...]
     total: Total
 
+    def as_json(self) -> str:
+        """All of it, for programs."""
+        return _ADAPTER.dump_json(self).decode()
+
+    @classmethod
+    def from_data(cls, data: object) -> "Progress":
+        """What `as_json` wrote, as it is read from JSON.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        return _ADAPTER.validate_python(data)
+
     def __str__(self) -> str:
         if self.phase == "comparing":
             return f"compared {self.total}"
@@ -119,6 +134,9 @@ class Pace:
             return False
         self._due = now + max(LEAST_SECONDS, (now - self._begun) / PART_OF_ELAPSED)
         return True
+
+
+_ADAPTER = TypeAdapter(Progress)
 
 
 def percent(share: float) -> int:

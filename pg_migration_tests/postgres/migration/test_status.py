@@ -81,7 +81,7 @@ def test_the_last_run(
     target: Connection, target_db: str, end: str | None, succeeded: bool | None, state: State, words: str
 ) -> None:
     ledger(target, (OTHER, "2025-01-01", None, None), (RUN, "2026-01-01 10:00:00+00", end, succeeded))
-    record_progress(target, RUN, COPYING)
+    record_progress(target, RUN, COPYING.as_json())
     found, shown = told(target_db)
     assert found.run is not None
     assert (found.run.run_id, found.run.state, found.is_running) == (RUN, state, False)
@@ -105,13 +105,13 @@ def test_a_run_that_goes_on(target: Connection, target_db: str) -> None:
     assert (found.is_running, found.progress) == (True, None)
     assert "rows are not on their way now" in shown
     for progress in (COPYING, COMPARING):
-        record_progress(target, RUN, progress)
+        record_progress(target, RUN, progress.as_json())
         found, shown = told(target_db)
         assert found.progress == progress
         assert found.told_seconds is not None
         assert found.told_seconds >= 0
     assert shown.startswith(f"run {RUN} from postgresql://u@old/shop, since ")
-    record_progress(target, RUN, COPYING)
+    record_progress(target, RUN, COPYING.as_json())
     execute(target, "UPDATE _pg_migration.progress SET told_at = clock_timestamp() + interval '1 hour'")
     assert told(target_db)[1].endswith("63 %  about 2 min left")
 
@@ -119,7 +119,7 @@ def test_a_run_that_goes_on(target: Connection, target_db: str) -> None:
 @pytest.mark.usefixtures("holder")
 def test_what_it_does_while_it_tells_nothing(target: Connection, target_db: str) -> None:
     ledger(target, (RUN, "2026-01-01", None, None))
-    record_progress(target, RUN, COPYING)
+    record_progress(target, RUN, COPYING.as_json())
     execute(target, "UPDATE _pg_migration.progress SET told_at = told_at - %s * interval '1 s'", (STALE_SECONDS + 1,))
     with closing(psycopg2.connect(target_db, application_name=f"pg_migration run {RUN[:8]}", async_=True)) as worker:
         extras.wait_select(worker)
