@@ -21,13 +21,21 @@ MIB = 1024 * 1024
 Figure = dg.MetadataValue[Any] | dg.TableSchema | int | float | str
 
 
-def markdown(rows: Sequence[Mapping[str, object]]) -> dg.MarkdownMetadataValue:
-    """Rows as a markdown table; numbers right-aligned with thousands separators."""
-    return dg.MetadataValue.md(markdown_text(rows))
+def table(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue[Any]:
+    """Rows as a table, which the UI shows at once, however long it is. It hides longer markdown behind a button."""
+    if not rows:
+        return dg.MetadataValue.text("none")
+    return dg.MetadataValue.table([dg.TableRecord({name: _unbroken(value) for name, value in r.items()}) for r in rows])
+
+
+def _unbroken(value: object) -> str:
+    """A cell, in which a figure and its unit stay in one line."""
+    told = cell(value, plain=True)
+    return told.replace(" ", "\u00a0") if isinstance(value, Bytes | Seconds) else told
 
 
 def markdown_text(rows: Sequence[Mapping[str, object]]) -> str:
-    """As `markdown`, as plain text."""
+    """Rows as a markdown table; numbers right-aligned with thousands separators."""
     if not rows:
         return "none"
     cells = [{name: cell(value) for name, value in row.items()} for row in rows]
@@ -39,8 +47,8 @@ def _is_number(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def cell(value: object) -> str:
-    """A value as people write it, in one line that markdown takes for one cell."""
+def cell(value: object, plain: bool = False) -> str:
+    """A value as people write it, in one line that markdown takes for one cell, or in plain text."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -53,28 +61,31 @@ def cell(value: object) -> str:
         return count(value)
     if isinstance(value, float):
         return f"{value:,.1f}"
-    # A cell is one line, and a bar would end it.
-    return " ".join(readable(str(value)).split()).replace("|", "\\|")
+    # A cell is one line, and a bar would end it in markdown.
+    line = " ".join(readable(str(value)).split())
+    return line if plain else line.replace("|", "\\|")
 
 
-def findings_table(findings: Sequence[Finding]) -> dg.MarkdownMetadataValue:
+def findings_table(findings: Sequence[Finding]) -> dg.MetadataValue[Any]:
     """What preflight found, what stops the migration first."""
-    return dg.MetadataValue.md(findings_text(findings))
+    return table(_findings_rows(findings))
 
 
 def findings_text(findings: Sequence[Finding]) -> str:
     """As `findings_table`, as plain text."""
-    return markdown_text(
-        [
-            {
-                "check": found.check,
-                "": found.severity.value if found.severity is Severity.PASSED else found.severity.value.upper(),
-                "verdict": found.verdict,
-                "what to do": found.advice,
-            }
-            for found in worst_first(findings)
-        ]
-    )
+    return markdown_text(_findings_rows(findings))
+
+
+def _findings_rows(findings: Sequence[Finding]) -> list[dict[str, object]]:
+    return [
+        {
+            "check": found.check,
+            "result": found.severity.value if found.severity is Severity.PASSED else found.severity.value.upper(),
+            "verdict": found.verdict,
+            "what to do": found.advice,
+        }
+        for found in worst_first(findings)
+    ]
 
 
 def sql_block(statements: Sequence[str]) -> dg.MarkdownMetadataValue:
@@ -112,8 +123,8 @@ def _column_note(column: Column) -> str | None:
 def catalog_metadata(catalog: Catalog) -> dict[str, Figure]:
     """Counts per kind, and the tables with their sizes."""
     return {
-        "objects": markdown([{"kind": kind, "count": number} for kind, number in sorted(catalog.counts.items())]),
-        "tables": markdown(
+        "objects": table([{"kind": kind, "count": number} for kind, number in sorted(catalog.counts.items())]),
+        "tables": table(
             [
                 {
                     "table": f"{table.schema}.{table.name}",
@@ -125,7 +136,7 @@ def catalog_metadata(catalog: Catalog) -> dict[str, Figure]:
                 for table in sorted(catalog.tables, key=lambda t: (-t.bytes, t.schema, t.name))
             ]
         ),
-        "not_copied": markdown([{"kind": n.kind, "name": n.name, "reason": n.reason} for n in catalog.notices]),
+        "not_copied": table([{"kind": n.kind, "name": n.name, "reason": n.reason} for n in catalog.notices]),
         "server_version": f"{catalog.version // 10000}.{catalog.version % 10000}",
     }
 
@@ -175,7 +186,7 @@ def range_metadata(done: RangeLoaded) -> dict[str, Figure]:
 def plan_metadata(found: Forecast) -> dict[str, Figure]:
     """The plan as asset metadata."""
     return {
-        "plan": markdown(forecast_rows(found)),
+        "plan": table(forecast_rows(found)),
         "planned_rows": found.rows,
         "planned_bytes": found.bytes,
         "planned_chunks": found.chunks,
@@ -189,7 +200,7 @@ def progress_metadata(found: Progress) -> dict[str, Figure]:
     rows = {status.table: status for status in found.tables}
     return {
         "progress": f"{found.phase}: {found.total}",
-        "workers": markdown(
+        "workers": table(
             [
                 {
                     "table": worker.table,

@@ -93,7 +93,10 @@ class TableReport:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """One evaluation of an asset check. ``warning`` marks one whose failure does not fail the run."""
+    """One evaluation of an asset check. ``warning`` marks one whose failure does not fail the run.
+
+    ``findings`` is the table that it shows: the rows that differ, or the objects.
+    """
 
     subject: str
     name: str
@@ -101,6 +104,7 @@ class CheckReport:
     warning: bool
     verdict: str
     figures: dict[str, Figure]
+    findings: tuple[dict[str, str], ...] = ()
 
     @property
     def outcome(self) -> str:

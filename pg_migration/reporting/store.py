@@ -141,7 +141,7 @@ def _frames(report: Report) -> Mapping[str, "DataFrame"]:
         "chunks",
     ):  # else one that is missing makes all decimal
         tables[whole] = tables[whole].astype("Int64")
-    checks = _frame(CheckReport, report.checks).drop(columns="figures")
+    checks = _frame(CheckReport, report.checks).drop(columns=["figures", "findings"])
     return {TABLES: tables, CHECKS: checks, WORK: _frame(WorkReport, report.work)}
 
 

@@ -53,6 +53,14 @@ class Role:
         return f"postgresql://{self.name}:{quote(self.password, safe='')}@{address}"
 
 
+def shown(value: dg.MetadataValue[Any]) -> Any:
+    """A value of metadata; a table as lines, its columns between bars."""
+    if not isinstance(value, dg.TableMetadataValue):
+        return value.value
+    rows = [list(value.records[0].data), ["-"], *(list(record.data.values()) for record in value.records)]
+    return "\n".join(f"| {' | '.join(map(str, row))} |".replace("\u00a0", " ") for row in rows)
+
+
 @dataclass(frozen=True)
 class Run:
     """What became of a run, as the UI shows it."""
@@ -81,7 +89,7 @@ class Run:
     def observed(self, figure: str) -> list[Any]:
         """A figure of the summary each time that it was observed."""
         seen = [e.event_specific_data.asset_observation for e in self.result.all_events if e.is_asset_observation]
-        return [one.metadata[figure].value for one in seen if figure in one.metadata]
+        return [shown(one.metadata[figure]) for one in seen if figure in one.metadata]
 
     @cached_property
     def started(self) -> set[str]:
@@ -110,7 +118,7 @@ class Run:
         """What one materialization carries: of the table as a whole, unless one of its ranges is named."""
         wanted = (None, ALL) if partition is None else (partition,)
         (made,) = (m for m in self._materializations if m.asset_key.to_user_string() == asset and m.partition in wanted)
-        return {name: value.value for name, value in made.metadata.items()}
+        return {name: shown(value) for name, value in made.metadata.items()}
 
     @cached_property
     def checks(self) -> Mapping[str, dg.AssetCheckEvaluation]:

@@ -1,7 +1,10 @@
 """The report that every run leaves: true, complete, one page that needs nothing else, and safe to open."""
 
+import base64
+import hashlib
 import itertools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +18,7 @@ import pytest
 from pg_migration.cli.report import print_report
 from pg_migration.reporting import store
 from pg_migration.reporting.html import charts
+from pg_migration.reporting.html.page import render
 from pg_migration.reporting.model import Report
 from pg_migration_tests.conftest import SHOP, PostgresServer
 from pg_migration_tests.orchestration.conftest import serve
@@ -175,9 +179,18 @@ def test_its_page_fetches_nothing_and_runs_nothing(filed: Filed) -> None:
     outside = {address for address in read.addresses if not address.startswith("#")}
     assert outside == {store.DATA, store.TABLES, store.CHECKS, store.WORK}
     assert all((filed.place / name).is_file() for name in outside)
-    assert "http" not in filed.page
+    assert not re.search("https?:", filed.page)
+    assert "script-src 'none'" in filed.page
     assert "@import" not in filed.page
     assert "url(" not in filed.page.replace("url(#", "")
+
+
+def test_a_page_of_many_tables_has_fields_to_filter_them_and_runs_nothing_else(filed: Filed) -> None:
+    page = render(replace(filed.report, tables=filed.report.tables * 10, checks=filed.report.checks * 10))
+    assert page.count('class="filter"') == 2
+    (script,) = re.findall("<script>(.*?)</script>", page, re.DOTALL)
+    known = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{known}'" in page
 
 
 def test_its_page_shows_every_name_as_it_is(filed: Filed) -> None:

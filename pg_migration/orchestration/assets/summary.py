@@ -7,7 +7,7 @@ import dagster as dg
 
 from pg_migration.orchestration.location.names import AFTER_ROWS, SUMMARY
 from pg_migration.orchestration.location.table_assets import Relations
-from pg_migration.orchestration.metadata import Figure, markdown, markdown_text
+from pg_migration.orchestration.metadata import Figure, markdown_text, table
 from pg_migration.orchestration.reports.write import file_report
 from pg_migration.orchestration.runs.begin import begin, is_whole_run
 from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
@@ -22,6 +22,9 @@ from pg_migration.postgres.migration.steps.structure import return_everything
 
 # Taken from the ready steps last: in the job `migrate` it runs whatever became of the others.
 LAST = {"dagster/priority": "-100"}
+
+
+COLUMNS = ("table", "rows", "bytes", "seconds", "state", "checks")
 
 
 def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDefinition:
@@ -139,7 +142,8 @@ def _metadata(results: Sequence[TableResult], migration: MigrationRun, page: Pat
     report: dict[str, Figure] = {"report": dg.MetadataValue.path(str(page))} if page is not None else {}
     return {
         **report,
-        "tables": markdown([result.row for result in results]),
+        # The page has room for these; the report has all columns.
+        "tables": table([{name: result.row[name] for name in COLUMNS} for result in results]),
         **({"snapshot": snapshot.name} if snapshot is not None else {}),
         # Of every table, whichever run copied it.
         "rows": sum(result.rows or 0 for result in results),

@@ -12,7 +12,7 @@ from pg_migration.orchestration.dagster_internals.storing import CheckRecord, Ch
 from pg_migration.orchestration.jobs.migrate import MIGRATE
 from pg_migration.orchestration.jobs.repair import REPAIR
 from pg_migration.orchestration.location.names import AFTER_ROWS, SUMMARY, VALIDATION
-from pg_migration.orchestration.metadata import Figure, markdown
+from pg_migration.orchestration.metadata import Figure, table
 from pg_migration.orchestration.run_tags import own_label
 from pg_migration.postgres.migration.comparison.compare_state import counted
 
@@ -71,7 +71,7 @@ def _metadata(instance: dg.DagsterInstance, checks: Collection[dg.AssetCheckKey]
         "differing_checks": len(differing),
     }
     if differing:
-        figures["what_differs"] = markdown([_row(found) for found in differing])
+        figures["what_differs"] = table([_row(found) for found in differing])
         figures["what_to_do"] = dg.MetadataValue.md(_advice(differing, location))
     return figures
 
@@ -102,7 +102,7 @@ def _row(found: Differing) -> dict[str, object]:
     return {
         "what": ".".join(found.check.asset_key.path),
         "check": found.check.name,
-        "verdict": found.verdict,
+        "verdict": found.verdict.partition("; ")[0],  # the page of the check has the rest
         "since": f"{'before ' if found.at_least else ''}{found.since:%Y-%m-%d %H:%M} UTC",
     }
 

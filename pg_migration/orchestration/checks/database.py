@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import dagster as dg
 
 from pg_migration.orchestration.location.table_assets import Relations
-from pg_migration.orchestration.metadata import Figure, markdown
+from pg_migration.orchestration.metadata import Figure, table
 from pg_migration.orchestration.runs.begin import check_every_step
 from pg_migration.orchestration.runs.failures import fail_if
 from pg_migration.postgres.errors import MigrationError
@@ -115,7 +115,7 @@ def _judged(
 
 def _listed(name: str, rows: Sequence[Mapping[str, object]]) -> dict[str, Figure]:
     """A table, where there is something in it: the UI shows a button even for an empty one."""
-    return {name: markdown(rows)} if rows else {}
+    return {name: table(rows)} if rows else {}
 
 
 def build_known_tables(relations: Relations) -> dg.AssetChecksDefinition:

@@ -13,7 +13,7 @@ from pg_migration.orchestration.dagster_internals.running import (
 )
 from pg_migration.orchestration.live_table import LiveTable
 from pg_migration.orchestration.location.table_assets import Relations
-from pg_migration.orchestration.metadata import markdown
+from pg_migration.orchestration.metadata import table
 from pg_migration.orchestration.runs.concurrency import source_pool
 from pg_migration.orchestration.runs.failures import fail_if
 from pg_migration.postgres.catalog import TableName
@@ -142,7 +142,7 @@ def _content_metadata(verdict: Verdict, found: Answers[Digest]) -> Metadata:
             shown["bytes_per_second"] = dg.MetadataValue.int(round(found.table.bytes / found.seconds))
     if verdict.rows:
         rows = [{"row": r.row, "is": r.kind, "columns that differ": ", ".join(r.columns)} for r in verdict.rows]
-        shown["first_differences"] = markdown(rows)
+        shown["first_differences"] = table(rows)
     if found.error is None and (ranges := ranges_that_differ(found)):
         shown["ranges_that_differ"] = dg.MetadataValue.text(listed(ranges, MAX_RANGES_SHOWN))
     return {**shown, **_cost(found)}

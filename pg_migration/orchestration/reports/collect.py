@@ -6,7 +6,14 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Any
 
-from dagster import AssetCheckEvaluation, AssetCheckSeverity, DagsterEventType, DagsterInstance, MetadataValue
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckSeverity,
+    DagsterEventType,
+    DagsterInstance,
+    MetadataValue,
+    TableMetadataValue,
+)
 
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.dagster_internals.running import RunStepKeyStatsSnapshot, StepEventStatus
@@ -209,7 +216,15 @@ def _check(evaluation: AssetCheckEvaluation, relations: Relations) -> CheckRepor
         warning=evaluation.severity == AssetCheckSeverity.WARN,
         verdict=evaluation.description or "",
         figures=figures,
+        findings=tuple(_findings(evaluation)),
     )
+
+
+def _findings(evaluation: AssetCheckEvaluation) -> Iterator[dict[str, str]]:
+    """The table of a check; there is at most one."""
+    for entry in evaluation.metadata.values():
+        if isinstance(entry, TableMetadataValue):
+            yield from ({name: str(value) for name, value in record.data.items()} for record in entry.records)
 
 
 def _figure(entry: MetadataValue[Any]) -> Figure | None:

@@ -1,8 +1,11 @@
 """The report as one HTML page that needs nothing else: styles and pictures are in it, and it fetches nothing."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
+from hashlib import sha256
+from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -11,17 +14,34 @@ from pg_migration.reporting import formats
 from pg_migration.reporting.html.charts import Chart, draw
 from pg_migration.reporting.model import CheckReport, Report
 
+# So many lines of one kind have a field to filter them by.
+MANY = 20
+
 
 def render(report: Report) -> str:
     """The page. Every text in it that comes from a database or a setting is escaped."""
     failed, passed = _split(report.checks)
+    script = _script() if max(len(report.tables), len(report.checks)) > MANY else None
     return _template().render(
         report=report,
         charts=[_Drawn(chart) for chart in draw(report)],
         checks_failed=failed,
         checks_passed=passed,
         states=_states(report),
+        MANY=MANY,
+        script=script,
+        script_source=_source(script) if script else "'none'",
     )
+
+
+@cache
+def _script() -> Markup:
+    return Markup(files("pg_migration.reporting.html").joinpath("filter.js").read_text(encoding="utf-8"))
+
+
+def _source(script: str) -> Markup:
+    """What a browser is told that it may run: this text and nothing else, whatever a name in the page may hold."""
+    return Markup(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'")
 
 
 class _Drawn:

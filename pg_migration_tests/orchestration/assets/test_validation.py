@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from pg_migration.orchestration.assets.validation import build_validation
+from pg_migration_tests.orchestration.harness import shown as value_shown
 
 CONTENT = dg.AssetCheckKey(dg.AssetKey(["public", "orders"]), "content")
 STRUCTURE = dg.AssetCheckKey(dg.AssetKey("post_data"), "structure")
@@ -32,7 +33,7 @@ def shown(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey] = (CO
     """The metadata of the asset, made now."""
     done = dg.materialize([build_validation(checks)], instance=instance, tags={".dagster/repository": "shop@here"})
     (made,) = done.asset_materializations_for_node("validation")
-    return {name: entry.value for name, entry in made.metadata.items()}
+    return {name: value_shown(entry) for name, entry in made.metadata.items()}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.migration import Result
 from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration_tests.conftest import DUMP_HEADER, PostgresServer
+from pg_migration_tests.orchestration.harness import shown
 from pg_migration_tests.postgres.transfer.harness import Database, Pair
 
 BYTES = "SELECT encode(convert_to(v, getdatabaseencoding()), 'hex') FROM {} ORDER BY id"
@@ -198,7 +199,7 @@ def test_names_and_texts_of_no_encoding(encoded: Pair, caplog: pytest.LogCapture
     found = pair.run_job("validate")
     assert not found.success
     told = [e.metadata.get("first_differences") for e in found.get_asset_check_evaluations()]
-    assert r"(k\xe97)" in "".join(str(value.value) for value in told if value is not None)
+    assert r"(k\xe97)" in "".join(shown(value) for value in told if value is not None)
     done = pair.repair()
     assert done.succeeded, done.failures
     pair.check_equal()
