@@ -30,7 +30,7 @@ def render(report: Report) -> str:
         states=_states(report),
         MANY=MANY,
         script=script,
-        script_source=_source(script) if script else "'none'",
+        script_source=_source(script) if script else Markup("'none'"),
     )
 
 
