@@ -71,8 +71,8 @@ def _metadata(instance: dg.DagsterInstance, checks: Collection[dg.AssetCheckKey]
         "differing_checks": len(differing),
     }
     if differing:
-        figures["what_differs"] = table([_row(found) for found in differing])
         figures["what_to_do"] = dg.MetadataValue.md(_advice(differing, location))
+        figures["what_differs"] = table([_row(found) for found in differing])
     return figures
 
 

@@ -224,7 +224,8 @@ def _findings(evaluation: AssetCheckEvaluation) -> Iterator[dict[str, str]]:
     """The table of a check; there is at most one."""
     for entry in evaluation.metadata.values():
         if isinstance(entry, TableMetadataValue):
-            yield from ({name: str(value) for name, value in record.data.items()} for record in entry.records)
+            names = [column.name for column in entry.schema.columns]  # records that were stored have lost their order
+            yield from ({name: str(record.data[name]) for name in names} for record in entry.records)
 
 
 def _figure(entry: MetadataValue[Any]) -> Figure | None:
