@@ -222,12 +222,14 @@ def test_run_containers_get_what_a_run_needs() -> None:
     for name, value in override["services"]["daemon"]["environment"].items():
         assert value == SERVICES["code-location"]["environment"][name]
     assert launcher["image"] == SERVICES["code-location"]["image"]
-    assert launcher["network"] == override["networks"]["default"]["name"]
-    named = {volume["name"]: name for name, volume in override["volumes"].items()}
-    kept = [volume.partition(":") for volume in launcher["container_kwargs"]["volumes"]]
-    volumes = {volume for volume in SERVICES["code-location"]["volumes"] if volume[0] != "$"}
-    assert {f"{named[name]}:{path}" for name, _, path in kept} == volumes
-    assert override["services"]["code-location"]["build"]["args"]["EXTRAS"] == "docker"
+    # The names that Compose gives.
+    assert launcher["network"] == f"{COMPOSE['name']}_default"
+    assert launcher["container_kwargs"]["volumes_from"] == [f"{COMPOSE['name']}-code-location-1"]
+    assert SERVICES["code-location"]["build"]["args"]["EXTRAS"] == "docker"
+    switch = dict(re.findall(r"^#(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert switch["COMPOSE_FILE"].split(":") == ["docker-compose.yml", "deploy/docker/docker-compose.launcher.yml"]
+    text = (ROOT / "deploy/docker/docker-compose.launcher.yml").read_text()
+    assert set(re.findall(r"\$\{(\w+):\?", text)) - PASSWORDS.keys() == {"DOCKER_GID"} <= switch.keys()
 
 
 @pytest.mark.parametrize("more", [[], ["deploy/docker/docker-compose.launcher.yml"]], ids=["plain", "launcher"])
@@ -240,6 +242,8 @@ def test_every_image_is_built_once(more: list[str]) -> None:
     built = Counter(service["image"] for service in merged.values() if "build" in service)
     assert built == {merged["code-location"]["image"]: 1}
     assert {merged[name]["image"] for name in DAGSTER} == set(built)
+    # A registry may have an image of that name, too, and not this one.
+    assert {merged[name]["pull_policy"] for name in DAGSTER} == {"never"}
 
 
 # Tells pip about the project without its build system, which pip would have to fetch.
@@ -406,7 +410,9 @@ class Deployment:
         """A command of the file, with this machine's addresses."""
         replaced = {**self.ports, "0.0.0.0": HOST, "workspace.yaml": str(self.workspace)}
         words = [replaced.get(word, word) for word in command]
-        return [word.replace(":3000/", f":{self.ports['3000']}/") for word in words]
+        for port in self.ports:
+            words = [word.replace(f"127.0.0.1:{port}", f"{HOST}:{self.ports[port]}") for word in words]
+        return words
 
     @contextmanager
     def service(self, name: str, programs: Path, killed: bool = False) -> Iterator[None]:
