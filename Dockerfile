@@ -15,8 +15,9 @@ RUN pip install --no-cache-dir ".${EXTRAS:+[$EXTRAS]}"
 COPY pg_migration pg_migration
 RUN pip install --no-cache-dir --no-deps --force-reinstall .
 
-# A named volume takes its owner from the folder that it covers first.
-RUN useradd --system --home-dir "$DAGSTER_HOME" dagster \
+# A named volume takes its owner from the folder that it covers first. deploy/kubernetes has the group's number.
+RUN groupadd --system --gid 999 dagster \
+    && useradd --system --uid 999 --gid dagster --home-dir "$DAGSTER_HOME" dagster \
     && install --directory --owner=dagster "$DAGSTER_HOME" "$DAGSTER_HOME/storage" "$DAGSTER_HOME/pg_migration"
 COPY dagster.yaml "$DAGSTER_HOME"/
 

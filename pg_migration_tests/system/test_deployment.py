@@ -1,6 +1,6 @@
 """The container deployment: what its files promise, and its commands, run against real servers.
 
-The commands run as plain processes: a Docker engine is not part of a test machine.
+The commands run as plain processes, here; test_engine.py has them in containers.
 """
 
 import json
@@ -317,6 +317,8 @@ def test_kubernetes_has_the_limits_of_the_other_deployments() -> None:
     assert values["concurrency"]["runs"]["tagConcurrencyLimits"] == limits["runs"]["tag_concurrency_limits"]
     assert values["concurrency"]["pools"]["defaultLimit"] == limits["pools"]["default_limit"]
     assert values["concurrency"]["pools"]["granularity"] == limits["pools"]["granularity"]
+    queue = values["dagsterDaemon"]["runCoordinator"]["config"]["customRunCoordinator"]
+    assert queue == settings_of("dagster.yaml")["run_coordinator"]
     (location,) = values["dagster-user-deployments"]["deployments"]
     command = SERVICES["code-location"]["command"].split()
     assert location["codeServerArgs"] == command[command.index("--module-name") :]
