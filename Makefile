@@ -71,7 +71,7 @@ clean:
 	    [ -x $(BIN)/python ] || { echo "no $(VENV) to stop the servers of .demo with; make demo makes it again"; exit 1; }; \
 	    $(BIN)/python -m pg_migration.devtools.demo clean; \
 	fi
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
+	rm -rf $(VENV) .engine build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
 	find pg_migration pg_migration_tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

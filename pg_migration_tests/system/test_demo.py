@@ -62,7 +62,8 @@ def place() -> Iterator[Path]:
 def test_make_demo_in_a_clean_folder(place: Path) -> None:
     """From nothing but a Python and make; then again, which would only run it: another test sees what that does."""
     clone = place / "a clone"
-    untracked = shutil.ignore_patterns(".git", ".venv", ".demo", ".env", ".*cache", "__pycache__", "*.egg-info")
+    kept = (".venv", ".demo", ".engine", ".env", ".*cache", "__pycache__", "*.egg-info")
+    untracked = shutil.ignore_patterns(".git", *kept)
     shutil.copytree(ROOT, clone, ignore=untracked)
     # A make that runs these tests hands its own flags and level down, with which another make names its folders.
     foreign = ("PG", "DAGSTER_", "COVERAGE_", "MAKE", "MFLAGS")
