@@ -1,6 +1,7 @@
 """Sequences go on where they stood."""
 
 from pg_migration.postgres.ledger.sequence_positions import Position
+from pg_migration.postgres.transfer import sequences
 from pg_migration_tests.postgres.transfer.harness import Database, Pair
 
 SEQUENCES = """
@@ -38,6 +39,8 @@ def positions(database: Database) -> dict[str, Position]:
 
 
 def test_positions_in_another_schema(pair: Pair) -> None:
+    """Asked for in several queries, as where there are hundreds."""
+    pair.monkeypatch.setattr(sequences, "SEQUENCES_PER_QUERY", 4)
     pair.source.psql(SEQUENCES)
     pair.target.schema = "elsewhere"
     assert pair.migrate().succeeded

@@ -7,6 +7,7 @@ from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.ledger import schema
 from pg_migration.postgres.ledger.sequence_positions import record_positions
 from pg_migration.postgres.transfer.sequences import read_positions
+from pg_migration.postgres.verification import sequences
 from pg_migration.postgres.verification.observation import Observation
 from pg_migration.postgres.verification.sequences import compare_sequences, read_states
 from pg_migration_tests.postgres.verification.harness import Pair
@@ -24,8 +25,9 @@ NAMES = [("public", name) for name in ("up_id_seq", "down_ids", "around", "texts
 
 
 @pytest.fixture
-def ends(pair: Pair) -> tuple[Connection, Connection]:
-    """Connections to both sides, the target with the bookkeeping of a copy."""
+def ends(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> tuple[Connection, Connection]:
+    """Connections to both sides, the target with the bookkeeping of a copy; several queries ask for the columns."""
+    monkeypatch.setattr(sequences, "SEQUENCES_PER_QUERY", 1)
     pair.both(SEQUENCES)
     source, target = (pair.links.open(pair.ends[side]) for side in Side)
     schema.create(target)

@@ -57,6 +57,7 @@ CUTTABLE = {
 
 NOT_CUT = {
     "texts": ("text", "SELECT 'k' || i FROM generate_series(1, 1000) i"),
+    "texts_like_dates": ("text", "SELECT ('2000-01-01'::date + i)::text FROM generate_series(1, 1000) i"),
     "floats": ("float8", "SELECT i / 7.0 FROM generate_series(1, 1000) i"),
     "bpchars": ("char(6)", "SELECT i::text FROM generate_series(1, 1000) i"),
     "intervals": ("interval", "SELECT i * interval '1 day' FROM generate_series(1, 1000) i"),
@@ -101,6 +102,8 @@ CREATE TABLE constant (a int, b int, PRIMARY KEY (a, b));
 INSERT INTO constant SELECT 7, i FROM generate_series(1, 3000) i;
 CREATE TABLE few (a int, b int, PRIMARY KEY (a, b));
 INSERT INTO few SELECT i / 2500, i FROM generate_series(1, 3000) i;
+CREATE TABLE top (a int, b int, PRIMARY KEY (a, b));
+INSERT INTO top SELECT CASE WHEN i < 2200 THEN i ELSE 2147483647 END, i FROM generate_series(1, 3000) i;
 CREATE TABLE no_key (v int);
 INSERT INTO no_key SELECT i % 10 FROM generate_series(1, 3000) i;
 CREATE TABLE nullable (v int UNIQUE);
@@ -153,6 +156,7 @@ def test_composite_and_missing_keys(cut: tuple[Pair, Loaded]) -> None:
     ranges = {name: len(plan.ranges) for name, plan in loaded.plans.items()}
     assert ranges["mixed"] == 4
     assert ranges["orders"] == 4
+    assert ranges["top"] == 3  # the greatest value is no bound: there is none beyond it
     assert ranges["no_key"] == ranges["nullable"] == 1
     for name in ("constant", "few"):  # one value would be most of the table: cut by pages instead
         assert ranges[name] == 1

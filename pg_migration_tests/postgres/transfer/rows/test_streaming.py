@@ -1,16 +1,19 @@
 """One COPY into another: rows of usual width and very wide ones take two ways, which end alike."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from typing import Any
 
+import psutil
 import psycopg2
 import pytest
 from psycopg2 import sql
 
 from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.errors import CopyFailed
+from pg_migration.postgres.transfer.streams import wide_row_copy
 from pg_migration.postgres.transfer.streams.copy_stream import Copied, stream
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.transfer.conftest import between
@@ -53,7 +56,9 @@ def copy(ends: tuple[Any, Any], value: str, wide: bool) -> Copied:
 
 @both_ways
 def test_rows_arrive(databases: Pair, ends: tuple[Any, Any], wide: bool) -> None:
+    before = psutil.Process().num_fds()
     copied = copy(ends, f"repeat(i::text, {WIDTH})", wide)
+    assert psutil.Process().num_fds() == before, "an end of the pipe was left open"
     assert copied.rows == ROWS
     assert copied.bytes == 19 + 2 + ROWS * (2 + 4 + 4 + 4 + WIDTH)  # header and trailer, then by row and field
     assert databases.target.rows("SELECT id, v = repeat(id::text, %s) FROM wide ORDER BY id", (WIDTH,)) == [
@@ -101,3 +106,14 @@ def test_source_that_goes_away(ends: tuple[Any, Any], wide: bool) -> None:
     with pytest.raises(psycopg2.InterfaceError):
         execute(ends[0], "SELECT 1")
     assert not ends[1].closed
+
+
+def test_what_one_write_leaves_is_written_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+        wide_row_copy._write(writing, memoryview(b"a wide row"))
+    assert os.read(reading, 100) == b"a wide row"
+    for descriptor in (reading, writing):
+        os.close(descriptor)
