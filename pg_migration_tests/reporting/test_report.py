@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from pg_migration.cli.report import print_report
+from pg_migration.postgres.catalog import Notice
 from pg_migration.reporting import store
 from pg_migration.reporting.html import charts
 from pg_migration.reporting.html.page import render
@@ -296,9 +297,17 @@ def test_pictures_cost_nothing_until_they_are_drawn() -> None:
 def test_of_many_notes_the_terminal_shows_the_first(
     filed: Filed, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    report = replace(filed.report, notes=tuple(f"number {n} of them" for n in range(1, 1025)))
+    report = replace(
+        filed.report,
+        notes=tuple(f"number {n} of them" for n in range(1, 1025)),
+        left_out=(Notice("rule", "[bold]r", "it is odd"),),
+        cautions=("no table matches",),
+    )
     print_report(report, tmp_path, as_json=False)
-    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "no table matches"
+    assert "not migrated: rule [bold]r: it is odd" in lines
+    told = [line for line in lines if line.startswith("note: ")]
     assert told[:20] == [f"note: number {n} of them" for n in range(1, 21)]
     assert told[20:] == [f"note: 1,004 more, which 'pg_migration report {report.run_id} --json' lists"]
     print_report(report, tmp_path, as_json=True)
