@@ -258,6 +258,8 @@ def test_a_failed_run_leaves_one_that_begins_with_what_failed(filed: Filed) -> N
     texts = [text.strip() for text in _Reader(failed.page).texts]
     assert texts.index(told) < texts.index("Tables")
     assert "failed" in texts[: texts.index(told)]
+    good = f"{sum(check.passed for check in report.checks)} passed"
+    assert texts.index(report.checks[0].verdict) < texts.index(good), "what is well comes last, and may be folded"
 
 
 def test_a_report_that_cannot_be_written_is_a_note(filed: Filed, tmp_path: Path) -> None:
