@@ -12,6 +12,7 @@ from pg_migration.orchestration.assets.tables import build_tables
 from pg_migration.orchestration.assets.target_ddl import build_target_ddl
 from pg_migration.orchestration.assets.validation import build_validation
 from pg_migration.orchestration.automation.failed_runs import build_failed_runs
+from pg_migration.orchestration.automation.missed_retries import build_missed_retries
 from pg_migration.orchestration.automation.planned_ranges import build_planned_ranges
 from pg_migration.orchestration.automation.schedules import build_schedules
 from pg_migration.orchestration.automation.source_rows import build_source_rows_changed
@@ -56,15 +57,16 @@ def build(location: Location) -> dg.Definitions:
         },
         executor=dg.in_process_executor,
     )
-    migrate = build_migrate(base)
+    migrate, validate = build_migrate(base), build_validate()
     automation = dg.Definitions(
-        jobs=[migrate, build_validate(), build_repair(relations), preflight_job, plan_job, prune_job],
+        jobs=[migrate, validate, build_repair(relations), preflight_job, plan_job, prune_job],
         schedules=build_schedules(),
         sensors=[
             build_planned_ranges(relations),
             build_source_structure_changed(relations),
             build_source_rows_changed(relations, migrate),
             build_failed_runs(),
+            build_missed_retries([migrate, validate]),
         ],
     )
     return dg.Definitions.merge(base, automation)

@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import psutil
 import pytest
+from dagster._daemon.auto_run_reexecution import auto_run_reexecution
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 
 from pg_migration.orchestration.dagster_internals import commands, launching, running, storing
@@ -76,8 +77,23 @@ RUNNING = dict(
             "dagster/retry_on_asset_or_op_failure",
             "but not for a failure that comes again",
         ),
+        tag("WILL_RETRY_TAG", "dagster/will_retry", "the daemon writes false when it could not start a run again"),
+        tag("AUTO_RETRY_RUN_ID_TAG", "dagster/auto_retry_run_id", "or the run that it has started instead"),
+        tag("PARENT_RUN_ID_TAG", "dagster/parent_run_id", "a run that we start in its place says for which"),
+        tag("ROOT_RUN_ID_TAG", "dagster/root_run_id", "and which was the first, so that the daemon counts them"),
+        tag("RETRY_NUMBER_TAG", "dagster/retry_number", "as the daemon numbers them"),
     ]
 ) | {
+    "TAGS_TO_MAYBE_OMIT_ON_RETRY": Use(
+        "what a run that starts again does not inherit from the failed one",
+        "see DagsterInstance.create_reexecuted_run, use_parent_run_tags",
+        lambda: {running.WILL_RETRY_TAG, running.AUTO_RETRY_RUN_ID_TAG} <= set(running.TAGS_TO_MAYBE_OMIT_ON_RETRY),
+    ),
+    "FAILED_TO_RETRY": Use(
+        "the daemon tries once to start a run again, and leaves this in the run's log when it could not",
+        "where the daemon tries again by itself, delete the sensor missed_retries; else take the new words",
+        lambda: f'"{running.FAILED_TO_RETRY}"' in inspect.getsource(auto_run_reexecution),
+    ),
     "IMPLICIT_ASSET_JOB_NAME": Use(
         "runs of materializing in the UI are pruned, too",
         "look up the job of such a run in the UI, and take its name",

@@ -225,10 +225,12 @@ def test_runs_in_containers_of_their_own(site: Site) -> None:
 
     run = site.launch_one_that_sleeps()
     (container,) = site.engine.run(f"{ours} --filter label=dagster/run_id={run}").split()
-    # What the code location is made of does not matter to it.
-    site.engine.run("docker compose restart code-location")
+    # It needs no code location while it goes on. Nobody can start it again without one.
+    site.engine.run("docker compose stop code-location")
     assert site.engine.run(ours).split() == [container]
     site.engine.run(f"docker kill {container}")
+    site.wait_for(f"the failure of {run}", lambda: site.runs()[run]["status"] == "FAILURE")
+    site.engine.run(UP)
     site.expect_failure_and_retry(run)
     (retry,) = site.retries_of(run)
     assert site.engine.run(ours) == ""

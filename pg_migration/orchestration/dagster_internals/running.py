@@ -13,27 +13,40 @@ from dagster._core.snap import ExecutionPlanSnapshot, snapshot_from_execution_pl
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
+    AUTO_RETRY_RUN_ID_TAG,
     BACKFILL_ID_TAG,
     MAX_RETRIES_TAG,
+    PARENT_RUN_ID_TAG,
     PARTITION_NAME_TAG,
     REPOSITORY_LABEL_TAG,
+    RETRY_NUMBER_TAG,
     RETRY_ON_ASSET_OR_OP_FAILURE_TAG,
     RETRY_STRATEGY_TAG,
+    ROOT_RUN_ID_TAG,
+    TAGS_TO_MAYBE_OMIT_ON_RETRY,
+    WILL_RETRY_TAG,
 )
 from dagster_shared.error import SerializableErrorInfo
 
 __all__ = [
     "ASSET_PARTITION_RANGE_END_TAG",
     "ASSET_PARTITION_RANGE_START_TAG",
+    "AUTO_RETRY_RUN_ID_TAG",
     "BACKFILL_ID_TAG",
+    "FAILED_TO_RETRY",
     "IMPLICIT_ASSET_JOB_NAME",
     "MAX_RETRIES_TAG",
+    "PARENT_RUN_ID_TAG",
     "PARTITION_NAME_TAG",
     "REPOSITORY_LABEL_TAG",
+    "RETRY_NUMBER_TAG",
     "RETRY_ON_ASSET_OR_OP_FAILURE_TAG",
     "RETRY_STRATEGY_TAG",
+    "ROOT_RUN_ID_TAG",
     "SINGLETON_REPOSITORY_NAME",
     "STEPS_LOGGER",
+    "TAGS_TO_MAYBE_OMIT_ON_RETRY",
+    "WILL_RETRY_TAG",
     "ExecutionPlanSnapshot",
     "IDependencyDefinition",
     "JobPythonOrigin",
@@ -47,3 +60,6 @@ __all__ = [
     "create_execution_plan",
     "snapshot_from_execution_plan",
 ]
+
+# What Dagster's daemon writes into the log of a run that it could not start again.
+FAILED_TO_RETRY = "Failed to retry run"
