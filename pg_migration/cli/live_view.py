@@ -27,18 +27,6 @@ def draw(progress: Progress, width: int, workers: int, ascii_only: bool = False)
     return [*lines, _total(progress, width, ascii_only)]
 
 
-def cropped(name: str, width: int, ascii_only: bool = False) -> str:
-    """A name in at most so many columns, less its middle where it is longer: beginnings and ends tell names apart."""
-    if cell_len(name) <= width:
-        return name
-    gap = "..." if ascii_only else "…"
-    room = max(0, width - len(gap))
-    head, tail = set_cell_size(name, room - room // 2).rstrip(), name
-    while cell_len(tail) > room // 2:
-        tail = tail[1:]
-    return head + gap + tail
-
-
 def _together(workers: Sequence[WorkerStatus]) -> list[WorkerStatus]:
     """What they do; a table that several compare is told once, as both of its sides are read at the same time."""
     found = {(w.table if w.activity == "comparing" else w.worker): w for w in reversed(workers)}
@@ -55,7 +43,7 @@ def _worker(status: WorkerStatus, width: int, ascii_only: bool) -> Text:
     detail = _detail(status) if width >= NARROW else ""
     told = _first_that_fits(activity, f"{status.activity} {detail}".rstrip(), status.activity)
     line = Text("  ")
-    line.append(set_cell_size(cropped(_on_one_line(status.table), name, ascii_only), name), style="bold")
+    line.append(set_cell_size(formats.cropped(formats.on_one_line(status.table), name, ascii_only), name), style="bold")
     line.append(" " + set_cell_size(told, activity))
     line.append(figures, style="cyan")
     return line
@@ -63,11 +51,7 @@ def _worker(status: WorkerStatus, width: int, ascii_only: bool) -> Text:
 
 def _detail(status: WorkerStatus) -> str:
     """What there is to say of what a worker does, besides the table."""
-    return "" if status.activity == "comparing" or status.detail == ALL else _on_one_line(status.detail)
-
-
-def _on_one_line(name: str) -> str:
-    return formats.readable(name).replace("\n", "\\n").replace("\t", "\\t")
+    return "" if status.activity == "comparing" or status.detail == ALL else formats.on_one_line(status.detail)
 
 
 def _first_that_fits(width: int, *texts: str) -> str:

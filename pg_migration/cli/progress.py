@@ -43,11 +43,12 @@ class Follower(ABC):
         self.report = report
 
     def event(self, entry: dg.EventLogEntry) -> None:
-        """An entry of the run's event log."""
+        """An entry of the run's event log. What checks find wrong is left to the report, which comes soon after."""
         happened = entry.dagster_event
         if happened is None:
             level = logging.getLevelName(entry.level) if isinstance(entry.level, str) else entry.level
-            if level >= logging.WARNING and not entry.user_message.startswith(NOT_EXECUTED):
+            told_soon = entry.step_key in CHECKING and level >= logging.ERROR
+            if level >= logging.WARNING and not told_soon and not entry.user_message.startswith(NOT_EXECUTED):
                 self.say(entry.user_message.strip("\n"), alarming=level >= logging.ERROR)
         elif happened.step_key is not None:
             self.step(happened, happened.step_key)

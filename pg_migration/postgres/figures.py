@@ -61,6 +61,11 @@ def listed(names: Iterable[str], most: int = 10, separator: str = ", ") -> str:
     return separator.join(every[:most]) + more
 
 
+def counted(number: int, what: str) -> str:
+    """So many of something, whose plural is regular."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def checks_told(passed: int, failed: Collection[str]) -> str:
     """How many checks passed, and which failed, in few words; nothing where none was made."""
     parts = [f"{passed:,} passed"] if passed else []

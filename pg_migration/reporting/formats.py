@@ -1,9 +1,23 @@
 """Figures as people read them."""
 
+from rich.cells import cell_len, set_cell_size
+
 from pg_migration.postgres.figures import count, duration, roughly, size
 from pg_migration.postgres.planning.forecast import Forecast
+from pg_migration.postgres.verification.row_differences import RowDifference
 
-__all__ = ["count", "duration", "forecast", "readable", "roughly", "size", "step"]
+__all__ = [
+    "count",
+    "cropped",
+    "difference",
+    "duration",
+    "forecast",
+    "on_one_line",
+    "readable",
+    "roughly",
+    "size",
+    "step",
+]
 
 
 def forecast(found: Forecast) -> str:
@@ -35,6 +49,29 @@ _STEPS = {
 def step(name: str) -> str:
     """What a step of a job does, for people who need not know Dagster's names."""
     return _STEPS.get(name, name.replace("_", " "))
+
+
+def difference(row: RowDifference) -> str:
+    """What is on each side of a row that is not the same, by its key."""
+    where = {"missing": "only in the source", "extra": "only in the target"}.get(row.kind)
+    return f"{row.row}  {where or 'differs' + (' in ' + ', '.join(row.columns) if row.columns else '')}"
+
+
+def cropped(name: str, width: int, ascii_only: bool = False) -> str:
+    """A name in at most so many columns, less its middle where it is longer: beginnings and ends tell names apart."""
+    if cell_len(name) <= width:
+        return name
+    gap = "..." if ascii_only else "…"
+    room = max(0, width - len(gap))
+    head, tail = set_cell_size(name, room - room // 2).rstrip(), name
+    while cell_len(tail) > room // 2:
+        tail = tail[1:]
+    return head + gap + tail
+
+
+def on_one_line(text: str) -> str:
+    """As `readable`, and line breaks and tabs as well."""
+    return readable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def readable(text: str) -> str:

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from pg_migration.postgres.catalog import Notice
 from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.preflight import Finding
+from pg_migration.postgres.verification.row_differences import RowDifference
 
 Figure = int | float | str
 
@@ -113,6 +114,15 @@ class CheckReport:
 
 
 @dataclass(frozen=True)
+class DifferencesReport:
+    """The first rows of a table that are not the same on both sides; ``more`` tells that there may be others."""
+
+    table: str
+    rows: tuple[RowDifference, ...]
+    more: bool
+
+
+@dataclass(frozen=True)
 class StepReport:
     """One step of the run. ``finished_at`` is None when it did not come to its end."""
 
@@ -196,6 +206,7 @@ class Report:
     steps: tuple[StepReport, ...]
     work: tuple[WorkReport, ...]
     cautions: tuple[str, ...] = ()
+    differences: tuple[DifferencesReport, ...] = ()
 
     @property
     def seconds(self) -> float:

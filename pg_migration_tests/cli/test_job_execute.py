@@ -65,7 +65,7 @@ def test_migrate_then_validate(terminal: Terminal) -> None:
     terminal.target.psql("DELETE FROM orders WHERE id = 3999")
     checked = terminal.execute("validate")
     assert checked.status != 0
-    assert "row_count of public.orders: 4,000 rows in the source, 3,999 in the target" in checked.output
+    assert "public.orders: 4,000 rows in the source, 3,999 in the target" in checked.output
     terminal.assert_secret(done.output, checked.output)
 
 

@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from pg_migration.cli.live_view import cropped, draw
+from pg_migration.cli.live_view import draw
 from pg_migration.cli.progress import Bars, Lines, follower
 from pg_migration.definitions import defs
 from pg_migration.postgres.transfer.progress import Progress, TableStatus, Total, WorkerStatus
@@ -86,7 +86,7 @@ def test_both_sides_of_a_table_are_one_line() -> None:
     ("name", "width", "shown"), [("abc", 3, "abc"), ("abcdef", 5, "ab…ef"), ("日本語", 5, "日…語"), ("abc", 0, "…")]
 )
 def test_cropped_in_the_middle(name: str, width: int, shown: str) -> None:
-    assert cropped(name, width) == shown
+    assert formats.cropped(name, width) == shown
 
 
 def test_lines_tell_now_and_then() -> None:

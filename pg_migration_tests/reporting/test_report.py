@@ -17,10 +17,11 @@ import pytest
 
 from pg_migration.cli.report import print_report
 from pg_migration.postgres.catalog import Notice
+from pg_migration.postgres.verification.row_differences import RowDifference
 from pg_migration.reporting import store
 from pg_migration.reporting.html import charts
 from pg_migration.reporting.html.page import render
-from pg_migration.reporting.model import Report
+from pg_migration.reporting.model import DifferencesReport, Report
 from pg_migration_tests.conftest import SHOP, PostgresServer
 from pg_migration_tests.orchestration.conftest import serve
 from pg_migration_tests.orchestration.harness import Database, Platform, Run
@@ -251,8 +252,13 @@ def test_a_failed_run_leaves_one_that_begins_with_what_failed(filed: Filed) -> N
     failed = Filed(shop, run, filed.folder)
     report = failed.report
     assert not report.succeeded
-    told = "row_count of public.orders: 4,000 rows in the source, 3,999 in the target"
-    assert told in report.failures
+    told = (
+        "public.orders: 4,000 rows in the source, 3,999 in the target, 1 row differs. "
+        "Next: pg_migration repair public.orders"
+    )
+    assert report.failures[0] == told
+    assert sum("public.orders: " in failure for failure in report.failures) == 1
+    assert report.differences == (DifferencesReport("public.orders", (RowDifference("missing", "(7)"),), more=False),)
     assert report.checks[0].subject == "public.orders"
     assert report.checks[0].outcome == "failed"
     texts = [text.strip() for text in _Reader(failed.page).texts]

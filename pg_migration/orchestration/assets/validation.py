@@ -14,7 +14,7 @@ from pg_migration.orchestration.jobs.repair import REPAIR
 from pg_migration.orchestration.location.names import AFTER_ROWS, SUMMARY, VALIDATION
 from pg_migration.orchestration.metadata import Figure, table
 from pg_migration.orchestration.run_tags import own_label
-from pg_migration.postgres.migration.comparison.compare_state import counted
+from pg_migration.postgres.figures import counted
 
 # As the summary: it tells of the checks that the run has made, so it comes after all of them.
 AFTER_CHECKS = {"dagster/priority": "-50"}

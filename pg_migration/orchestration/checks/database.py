@@ -9,12 +9,11 @@ from pg_migration.orchestration.metadata import Figure, table
 from pg_migration.orchestration.runs.begin import check_every_step
 from pg_migration.orchestration.runs.failures import fail_if
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.figures import listed
+from pg_migration.postgres.figures import counted, listed
 from pg_migration.postgres.migration.comparison.compare_state import (
     STATE_CHECKS,
     StateCheck,
     compare_structure,
-    counted,
     examine,
     grave_differences,
 )

@@ -123,7 +123,7 @@ def _metadata(verdict: Verdict) -> Metadata:
         return _content_metadata(verdict, verdict.found)
     counts = {"rows_in_source": verdict.source, "rows_in_target": verdict.target}
     known = {name: dg.MetadataValue.int(value) for name, value in counts.items() if isinstance(value, int)}
-    return {**known, **_cost(verdict.found)}
+    return {**known, **_evidence(verdict), **_cost(verdict.found)}
 
 
 def _content_metadata(verdict: Verdict, found: Answers[Digest]) -> Metadata:
@@ -145,7 +145,11 @@ def _content_metadata(verdict: Verdict, found: Answers[Digest]) -> Metadata:
         shown["first_differences"] = table(rows)
     if found.error is None and (ranges := ranges_that_differ(found)):
         shown["ranges_that_differ"] = dg.MetadataValue.text(listed(ranges, MAX_RANGES_SHOWN))
-    return {**shown, **_cost(found)}
+    return {**shown, **_evidence(verdict), **_cost(found)}
+
+
+def _evidence(verdict: Verdict) -> Metadata:
+    return {"how_it_is_known": dg.MetadataValue.text(verdict.evidence)} if verdict.evidence else {}
 
 
 def _cost(found: Answers[Any]) -> Metadata:

@@ -26,9 +26,11 @@ from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.preflight import worst_first
 from pg_migration.postgres.transfer.events import WorkDone
+from pg_migration.postgres.verification.row_differences import MAX_ROWS_SHOWN
 from pg_migration.reporting.model import (
     CheckReport,
     Database,
+    DifferencesReport,
     Figure,
     KindReport,
     Report,
@@ -92,6 +94,11 @@ def gather(
         ),
         kinds=_kinds(migration, catalog),
         steps=tuple(sorted(steps, key=lambda step: (step.started_at is None, step.started_at))),
+        differences=tuple(
+            DifferencesReport(".".join(name), tuple(rows), more=len(rows) >= MAX_ROWS_SHOWN)
+            for name, rows in sorted(outcomes.differences.items())
+            if rows
+        ),
         work=tuple(_work(done) for done in sorted(outcomes.work, key=lambda done: done.started_at)),
     )
 

@@ -1,5 +1,6 @@
 """What became of each thing that a migration did."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pg_migration.postgres.catalog import TableName
@@ -8,6 +9,7 @@ from pg_migration.postgres.ddl import Outcome
 from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.preflight import Finding
 from pg_migration.postgres.transfer.events import TableFailed, TableLoaded, WorkDone
+from pg_migration.postgres.verification.row_differences import RowDifference
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Outcomes:
     failed: dict[TableName, TableFailed] = field(default_factory=dict)
     checks: dict[TableName, dict[str, bool]] = field(default_factory=dict)
     differing: set[TableName] = field(default_factory=set)
+    differences: dict[TableName, Sequence[RowDifference]] = field(default_factory=dict)  # the first of each table
     ddl: list[Outcome] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -15,6 +15,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.figures import counted
 from pg_migration.postgres.ledger.source_state import UNCOUNTED, SourceState, state_at_copy
 from pg_migration.postgres.sql_files import sql_file
 from pg_migration.postgres.verification.both_sides import BothSides, Part
@@ -52,44 +53,52 @@ class Drift:
         return not self.unexplained and bool(self.newer or self.deleted or self.rewritten)
 
     def __str__(self) -> str:
-        """For people: the verdict, and how it is known."""
-        at = f"{self.since:%Y-%m-%d %H:%M:%S} UTC"
-        traces = [
-            *([f"{self.newer:,} rows of it are newer than that snapshot (by xmin)"] if self.newer else []),
-            *([f"its statistics count {self.deleted:,} deleted rows since"] if self.deleted else []),
-            *(["it was emptied or rewritten since (its file is another one)"] if self.rewritten else []),
-        ]
+        """For people, in few words."""
+        at = f"the copy of {self.since:%Y-%m-%d %H:%M:%S} UTC"
         if self.changed:
-            return f"the source changed since the copy of {at}: {'; '.join(traces)}"
-        uncounted = (
-            "" if self.counted else "; rows that were deleted since are not known, as a standby does not count them"
-        )
-        if not traces and not self.counted:
-            return (
-                f"whether the source changed since the copy of {at} can't be told: none of its rows is newer than that "
-                f"snapshot (by xmin){uncounted}"
-            )
-        if not traces:
-            return (
-                f"rows differ although the source did not change since the copy of {at}: none of its rows is newer "
-                f"than that snapshot (by xmin), and its statistics count no deleted rows since"
-            )
-        examples = ", ".join(difference.row for difference in self.unexplained[:3])
+            return f"the source changed since {at}"
+        if self._traces:
+            rows = counted(len(self.unexplained), "row")
+            return f"the source changed since {at}, but that does not explain {rows} of them{self._unknown}"
+        if not self.counted:
+            return f"whether the source changed since {at} can't be told{self._unknown}"
+        return f"the source did not change since {at}, so the target did"
+
+    @property
+    def evidence(self) -> str:
+        """How that is known."""
+        told = [*self._traces]
+        if not self.newer:
+            told.append("no row of the source is newer than that snapshot (by xmin)")
+        if self.counted and not self.deleted:
+            told.append("its statistics count no deleted rows since")
+        if self._traces and self.unexplained:
+            told.append(f"not explained: {', '.join(difference.row for difference in self.unexplained[:3])}")
+        return "; ".join(told)
+
+    @property
+    def _unknown(self) -> str:
+        told = "; rows that were deleted since are not known, as a standby does not count them"
+        return "" if self.counted else told
+
+    @property
+    def _traces(self) -> tuple[str, ...]:
         return (
-            f"the source changed since the copy of {at} ({'; '.join(traces)}), but that does not explain "
-            f"{len(self.unexplained)} of the differing rows: {examples}{uncounted}"
+            *([f"{counted(self.newer, 'row')} of the source newer than that snapshot (by xmin)"] if self.newer else []),
+            *([f"its statistics count {counted(self.deleted, 'deleted row')} since"] if self.deleted else []),
+            *(["it was emptied or rewritten since (its file is another one)"] if self.rewritten else []),
         )
 
 
-def describe_drift(
+def drift_of(
     sides: BothSides,
     target: Connection,
     table: Table,
     name: TableName,
     rows: Sequence[RowDifference],
     hashing: Hashing,
-) -> str:
-    """Whether the source, as it is now, has changed since a table was copied, in words.
+) -> Drift | None:
+    """What happened to the source, as it is now, since a table was copied; None where the target has no record of that.
 
     Args:
         target: where the bookkeeping is.
@@ -101,9 +110,9 @@ def describe_drift(
     """
     state = state_at_copy(target, name)
     if state is None:
-        return "whether the source changed is not known: the target has no record of what it was when it was copied"
+        return None
     part = sides.part(Side.SOURCE, table, WHOLE)
-    return str(sides.on([Side.SOURCE], lambda ends: drift_since(ends[0], part, state, rows, hashing)))
+    return sides.on([Side.SOURCE], lambda ends: drift_since(ends[0], part, state, rows, hashing))
 
 
 def drift_since(

@@ -156,7 +156,7 @@ def test_success_and_failure_reach_both_channels(shop: Platform, post: Post, tmp
     assert [letter["Subject"].split(": ")[1] for letter in post.letters] == ["migrate succeeded", "validate FAILED"]
     plain, page = parts(post.letters[1])
     for text in (plain, page, post.messages[1]):
-        assert "row_count of public.orders: 4,000 rows in the source, 3,999 in the target" in text
+        assert "public.orders: 4,000 rows in the source, 3,999 in the target" in text
         assert "index orders_placed" in text
         assert text.index("public.orders") < text.index("public.customers")
     assert not secrets_in(done.stored)

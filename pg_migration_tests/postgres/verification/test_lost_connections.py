@@ -16,7 +16,7 @@ from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.errors import SnapshotLost
 from pg_migration.postgres.snapshot.readers import Readers
-from pg_migration.postgres.source_changes.drift import describe_drift
+from pg_migration.postgres.source_changes.drift import drift_of
 from pg_migration.postgres.verification.both_sides import Answers, BothSides, Part, Unanswered
 from pg_migration.postgres.verification.digests import Hashing, count_rows
 from pg_migration.postgres.verification.row_differences import RowDifference, differences
@@ -188,7 +188,7 @@ def test_differing_rows_and_their_reason_are_looked_for_again(pair: Pair) -> Non
     rows = differences(sides, found, Losing())
     assert rows == (RowDifference("different", "(5)", ("v",)),)
     target = pair.links.open(pair.ends[Side.TARGET])
-    told = describe_drift(sides, target, pair.table, ("public", "t"), rows, Losing())
+    told = str(drift_of(sides, target, pair.table, ("public", "t"), rows, Losing()))
     assert told.startswith("the source changed since the copy of")
     sides.snapshots[Side.SOURCE].release()
     with pytest.raises(SnapshotLost):

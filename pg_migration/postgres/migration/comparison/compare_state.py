@@ -9,6 +9,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.ddl import Difference, differences
 from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.figures import counted
 from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.verification.constraints import compare_constraints
@@ -100,7 +101,3 @@ def examine(run: MigrationRun, checks: Sequence[StateCheck]) -> Iterator[tuple[S
             yield from chain.from_iterable(examine(run, [check]) for check in checks)
         return
     yield from ((check, examined, found) for check, (examined, found) in zip(checks, seen, strict=True))
-
-
-def counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

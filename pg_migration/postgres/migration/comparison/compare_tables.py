@@ -1,19 +1,22 @@
 """Compare the rows of tables: how many there are, and a digest over all of them."""
 
+import glob
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.figures import counted
 from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.run import MigrationRun
-from pg_migration.postgres.source_changes.drift import describe_drift
+from pg_migration.postgres.source_changes.drift import drift_of
 from pg_migration.postgres.transfer.workload import COUNTING
 from pg_migration.postgres.verification.both_sides import Answers, BothSides, Unanswered
 from pg_migration.postgres.verification.digests import Digest, Hashing, count_rows, digest_tables
 from pg_migration.postgres.verification.partition_trees import Origins, ask_once, find_origins
-from pg_migration.postgres.verification.row_differences import RowDifference, differences
+from pg_migration.postgres.verification.row_differences import MAX_ROWS_SHOWN, RowDifference, differences
 from pg_migration.postgres.verification.slices import Slicing, slice_tables
 
 ROW_COUNT = "row_count"
@@ -24,8 +27,9 @@ CONTENT = "content"
 class Verdict:
     """What one comparison of one table came to; the table's name is the target's.
 
-    ``text`` says it to people. ``found`` has what both sides answered, None where they were not asked; ``source`` and
-    ``target`` sum that up, as a number of rows or a digest. ``rows`` are the first that differ, by ``hashing``.
+    ``text`` says it to people, ``evidence`` how it is known whether the source has changed. ``found`` has what both
+    sides answered, None where they were not asked; ``source`` and ``target`` sum that up, as a number of rows or a
+    digest. ``rows`` are the first that differ, by ``hashing``.
     """
 
     table: TableName
@@ -37,6 +41,15 @@ class Verdict:
     target: int | Digest | Unanswered | None = None
     rows: Sequence[RowDifference] = ()
     hashing: Hashing | None = None
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class _Why:
+    """Why rows differ, after what there is to say already, and how that is known."""
+
+    text: str = ""
+    evidence: str = ""
 
 
 def compare_tables(run: MigrationRun, wanted: Mapping[TableName, set[str]]) -> Iterator[Verdict]:
@@ -91,8 +104,10 @@ class Comparison:
         self._expect(hashed, origins)
         for counts in ask_once(sides, count_rows, counted, origins, workers):
             source, target = (a if isinstance(a, Unanswered) else sum(a) for a in (counts.source, counts.target))
-            drift = self._drift(counts, []) if source != target else ""
-            yield self._row_count(counts, source, target, drift)
+            why = self._why(counts, []) if source != target else _Why()
+            verdict = self._row_count(counts, source, target, why)
+            self._note([verdict], why)
+            yield verdict
         hashing = Hashing.of_sample(run.options.content_sample_percent, hashed, run.options.partition_threshold)
         for found, hashed_by in digest_tables(sides, hashed, hashing, origins, workers):
             yield from self._digested(found, hashed_by)
@@ -113,66 +128,78 @@ class Comparison:
         name = self._run.target_name(found.table)
         source, target = (a if isinstance(a, Unanswered) else Digest.of(a) for a in (found.source, found.target))
         rows: Sequence[RowDifference] = []
-        drift, problem = "", found.error
+        why, problem = _Why(), found.error
         if problem is None and source != target:
             try:
                 rows = self._run.call(lambda: differences(self._sides, found, hashing))
-                drift = self._drift(found, rows, hashing)
+                why = self._why(found, rows, hashing)
             except MigrationError as error:
-                drift = f"; the rows that differ can't be listed: {error}"
+                why = _Why(f"; the rows that differ can't be listed: {error}")
+        equal = problem is None and source == target
+        text = problem or _content_text(source, hashing, equal, rows) + why.text
+        verdicts = [Verdict(name, CONTENT, equal, text, found, source, target, rows, hashing, why.evidence)]
         if ROW_COUNT in self._wanted[name]:
             ours, theirs = (a.rows if isinstance(a, Digest) else a for a in (source, target))
-            yield self._row_count(found, ours, theirs, drift)
-        equal = problem is None and source == target
-        text = problem or _content_text(source, hashing, equal) + drift
-        yield self._told(Verdict(name, CONTENT, equal, text, found, source, target, rows, hashing))
+            verdicts.insert(0, self._row_count(found, ours, theirs, why))
+        self._note(verdicts, why)
+        yield from verdicts
 
-    def _drift(
-        self,
-        found: Answers[Any],
-        rows: Sequence[RowDifference],
-        hashing: Hashing | None = None,
-    ) -> str:
-        """Why rows differ, in a run that compares with the source as it is now, after what there is to say already."""
+    def _why(self, found: Answers[Any], rows: Sequence[RowDifference], hashing: Hashing | None = None) -> _Why:
+        """Why rows differ, in a run that compares with the source as it is now."""
         run = self._run
         if run.snapshot is not None or found.error is not None:
-            return ""
+            return _Why()
         name = run.target_name(found.table)
         try:
-            told = run.call(
-                lambda: describe_drift(
-                    self._sides, run.target_connection, found.table, name, rows, hashing or Hashing()
-                )
+            drift = run.call(
+                lambda: drift_of(self._sides, run.target_connection, found.table, name, rows, hashing or Hashing())
             )
         except MigrationError as error:
-            return f"; whether the source changed can't be told: {error}"
-        return f"; {told}"
+            return _Why(f"; whether the source changed can't be told: {error}")
+        if drift is None:
+            return _Why("; whether the source changed is not known", "the target has no record of when it was copied")
+        return _Why(f"; {drift}", drift.evidence)
 
-    def _row_count(
-        self, found: Answers[Any], source: int | Unanswered, target: int | Unanswered, drift: str
-    ) -> Verdict:
+    def _row_count(self, found: Answers[Any], source: int | Unanswered, target: int | Unanswered, why: _Why) -> Verdict:
         equal = found.error is None and source == target
         text = found.error or (
             f"{source:,} rows on both sides"
             if equal
-            else f"{source:,} rows in the source, {target:,} in the target{drift}"
+            else f"{source:,} rows in the source, {target:,} in the target{why.text}"
         )
         name = self._run.target_name(found.table)
-        return self._told(Verdict(name, ROW_COUNT, equal, text, found, source, target))
+        return Verdict(name, ROW_COUNT, equal, text, found, source, target, evidence=why.evidence)
 
-    def _told(self, verdict: Verdict) -> Verdict:
-        """The same, noted for the summary."""
-        outcomes = self._run.outcomes
-        outcomes.checks.setdefault(verdict.table, {})[verdict.check] = verdict.passed
-        if not verdict.passed:
-            self._run.fail(f"{verdict.check} of {'.'.join(verdict.table)}: {verdict.text}")
-            if verdict.found is not None and verdict.found.error is None:
-                outcomes.differing.add(verdict.table)
-        return verdict
+    def _note(self, verdicts: Sequence[Verdict], why: _Why) -> None:
+        """Note the verdicts on one table for the summary, and what is wrong with it once."""
+        outcomes, failed = self._run.outcomes, [verdict for verdict in verdicts if not verdict.passed]
+        for verdict in verdicts:
+            outcomes.checks.setdefault(verdict.table, {})[verdict.check] = verdict.passed
+        if not failed:
+            return
+        name, found = failed[0].table, failed[0].found
+        if found is None or found.error is not None:
+            self._run.fail(failed[0].text)
+            return
+        outcomes.differing.add(name)
+        outcomes.differences[name] = tuple(row for verdict in failed for row in verdict.rows)
+        told = ", ".join(verdict.text.removesuffix(why.text) for verdict in failed)
+        self._run.fail(f"{'.'.join(name)}: {told}{why.text}. Next: {_remedy(found.table)}")
 
 
-def _content_text(source: Digest | Unanswered, hashing: Hashing, equal: bool) -> str:
-    verdict = "the same rows on both sides" if equal else "the rows are not the same"
+def _remedy(table: Table) -> str:
+    """The command that mends a table. The rows of a partitioned one are in its partitions."""
+    return "pg_migration repair" + ("" if table.kind == "p" else f" {shlex.quote(glob.escape('.'.join(table.key)))}")
+
+
+def _content_text(source: Digest | Unanswered, hashing: Hashing, equal: bool, rows: Sequence[RowDifference]) -> str:
+    if equal:
+        verdict = "the same rows on both sides"
+    elif not rows:
+        verdict = "the rows are not the same"
+    else:
+        more = " or more" if len(rows) >= MAX_ROWS_SHOWN else ""
+        verdict = f"{counted(len(rows), 'row')}{more} {'differ' if len(rows) > 1 else 'differs'}"
     if not isinstance(source, Digest) or source.hashed == source.rows:
         return verdict
     share = f"{source.hashed:,} of {source.rows:,} rows, {hashing.sample_percent:g} % by a hash of the key"
