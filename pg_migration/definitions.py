@@ -46,7 +46,8 @@ def build(location: Location) -> dg.Definitions:
     checks = [build_known_tables(relations), build_database_checks(last)]
     if table_checks is not None:
         checks.append(table_checks)
-    assets += [build_validation([key for check in checks for key in check.check_keys])]
+    check_keys = [key for check in checks for key in check.check_keys]
+    assets.append(build_validation(check_keys))
     base = dg.Definitions(
         assets=[attended(made) for made in (*assets, build_summary(relations, last))],
         asset_checks=checks,
@@ -59,7 +60,7 @@ def build(location: Location) -> dg.Definitions:
     )
     migrate, validate = build_migrate(base), build_validate()
     automation = dg.Definitions(
-        jobs=[migrate, validate, build_repair(relations), preflight_job, plan_job, prune_job],
+        jobs=[migrate, validate, build_repair(relations, check_keys), preflight_job, plan_job, prune_job],
         schedules=build_schedules(),
         sensors=[
             build_planned_ranges(relations),

@@ -32,8 +32,8 @@ from pg_migration.orchestration import environment, load_events
 from pg_migration.orchestration.dagster_internals.commands import without_mirrors
 from pg_migration.orchestration.dagster_internals.running import SerializableErrorInfo
 from pg_migration.orchestration.jobs.migrate import MIGRATE
-from pg_migration.orchestration.jobs.repair import REPAIR
 from pg_migration.orchestration.location import code_location
+from pg_migration.orchestration.location.names import REPAIR
 from pg_migration.orchestration.runs.failures import INTERRUPTED
 from pg_migration.orchestration.runs.resource import MigrationResource
 from pg_migration.postgres.connection.endpoint import Side

@@ -10,8 +10,7 @@ import dagster as dg
 from pg_migration.orchestration.dagster_internals.running import REPOSITORY_LABEL_TAG
 from pg_migration.orchestration.dagster_internals.storing import CheckRecord, CheckStatus
 from pg_migration.orchestration.jobs.migrate import MIGRATE
-from pg_migration.orchestration.jobs.repair import REPAIR
-from pg_migration.orchestration.location.names import AFTER_ROWS, SUMMARY, VALIDATION
+from pg_migration.orchestration.location.names import AFTER_ROWS, REPAIR, SUMMARY, VALIDATION
 from pg_migration.orchestration.metadata import Figure, table
 from pg_migration.orchestration.run_tags import own_label
 from pg_migration.postgres.figures import counted
@@ -48,17 +47,20 @@ def build_validation(checks: Collection[dg.AssetCheckKey]) -> dg.AssetsDefinitio
         deps=[SUMMARY],
         op_tags=AFTER_CHECKS,
         description="What differs between source and target, since when, and what to do about it: the last verdict of "
-        "every check. The jobs validate and migrate write it.",
+        "every check. The jobs validate, migrate and repair write it.",
     )
     def validation(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        location = context.run.tags.get(REPOSITORY_LABEL_TAG, own_label())
-        return dg.MaterializeResult(metadata=_metadata(context.instance, checks, location))
+        return dg.MaterializeResult(metadata=validation_metadata(context, checks))
 
     return validation
 
 
-def _metadata(instance: dg.DagsterInstance, checks: Collection[dg.AssetCheckKey], location: str) -> dict[str, Figure]:
-    log = instance.event_log_storage
+def validation_metadata(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext, checks: Collection[dg.AssetCheckKey]
+) -> dict[str, Figure]:
+    """What the asset shows: the last verdicts of these checks."""
+    instance, log = context.instance, context.instance.event_log_storage
+    location = context.run.tags.get(REPOSITORY_LABEL_TAG, own_label())
     last = log.get_latest_asset_check_execution_by_key(list(checks))
     made = [record for record in last.values() if record.status in JUDGED]
     # A run plans all its checks when it begins; of those that it does not come to, an earlier verdict is the last one.

@@ -17,8 +17,8 @@ from pg_migration.orchestration.dagster_internals.running import IMPLICIT_ASSET_
 from pg_migration.orchestration.jobs.migrate import MIGRATE
 from pg_migration.orchestration.jobs.plan import PLAN
 from pg_migration.orchestration.jobs.preflight import PREFLIGHT
-from pg_migration.orchestration.jobs.repair import REPAIR
 from pg_migration.orchestration.jobs.validate import VALIDATE
+from pg_migration.orchestration.location.names import REPAIR
 from pg_migration.orchestration.run_tags import FINISHED, own_label
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.reporting import store

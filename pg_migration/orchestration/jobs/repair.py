@@ -1,9 +1,13 @@
 """The job ``repair``: compare, reload the key ranges that differ, refresh what reads them, and compare again."""
 
+from collections.abc import Collection, Iterator
+
 import dagster as dg
 from pydantic import Field
 
+from pg_migration.orchestration.assets.validation import validation_metadata
 from pg_migration.orchestration.checks.tables import compare_again
+from pg_migration.orchestration.location.names import REPAIR, VALIDATION
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import materializations
 from pg_migration.orchestration.runs.concurrency import run_tags
@@ -12,9 +16,11 @@ from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps.damage import repair_tables
 from pg_migration.postgres.transfer.events import TableLoaded
 
-REPAIR = "repair"
 # Graphs and ops share one name space.
 STEP = "repair_tables"
+
+
+Told = dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.Output[None]
 
 
 class RepairConfig(dg.Config):
@@ -25,22 +31,26 @@ class RepairConfig(dg.Config):
     )
 
 
-def build_repair(relations: Relations) -> dg.JobDefinition:
-    """One step over all tables, or those that its configuration names."""
+def build_repair(relations: Relations, checks: Collection[dg.AssetCheckKey]) -> dg.JobDefinition:
+    """One step over all tables, or those that its configuration names.
+
+    Args:
+        checks: all of the code location, of which the asset `validation` tells.
+    """
 
     @dg.op(name=STEP, description="Compares tables and reloads the key ranges that differ.")
-    def repair(context: dg.OpExecutionContext, config: RepairConfig, migration: dg.ResourceParam[MigrationRun]) -> None:
+    def repair(
+        context: dg.OpExecutionContext, config: RepairConfig, migration: dg.ResourceParam[MigrationRun]
+    ) -> Iterator[Told]:
         with as_step_failure(migration, context):
             known = {name: (listing.schema, listing.name) for name, listing in relations.listings.items()}
             for event in repair_tables(migration, config.tables, known):
                 if isinstance(event, TableLoaded):
-                    for made in materializations(relations.keys[migration.target_name(event.plan.table)], event):
-                        context.log_event(made)
-            reloaded = [*migration.outcomes.loaded, *migration.outcomes.failed]
-            # log_event takes check evaluations, too; only its type does not say so.
-            for evaluation in compare_again(migration, relations, reloaded):
-                context.log_event(evaluation)  # type: ignore[arg-type]
+                    yield from materializations(relations.keys[migration.target_name(event.plan.table)], event)
+            yield from compare_again(migration, relations, [*migration.outcomes.loaded, *migration.outcomes.failed])
+        yield dg.AssetMaterialization(VALIDATION, metadata=validation_metadata(context, checks))
         fail_if(migration.outcomes.failures, "the target is not repaired")
+        yield dg.Output(None)
 
     # Not called after the job: Dagster refuses a code location with a graph and an op of one name.
     @dg.graph(name="repair_graph")

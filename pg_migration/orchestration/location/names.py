@@ -66,3 +66,5 @@ def partitions_definition(table: TableName) -> dg.DynamicPartitionsDefinition:
 
 SUMMARY = "summary"
 VALIDATION = "validation"
+
+REPAIR = "repair"
