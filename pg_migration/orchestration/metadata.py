@@ -17,6 +17,7 @@ from pg_migration.postgres.transfer.events import RangeLoaded, TableLoaded
 from pg_migration.postgres.transfer.progress import Progress, percent
 
 MIB = 1024 * 1024
+LONGEST_UNBROKEN = 12
 
 Figure = dg.MetadataValue[Any] | dg.TableSchema | int | float | str
 
@@ -29,9 +30,9 @@ def table(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue[Any]:
 
 
 def _unbroken(value: object) -> str:
-    """A cell, in which a figure and its unit stay in one line."""
+    """A cell, in which a figure and its unit stay in one line, as other short texts."""
     told = cell(value, plain=True)
-    return told.replace(" ", "\u00a0") if isinstance(value, Bytes | Seconds) else told
+    return told.replace(" ", "\u00a0") if len(told) <= LONGEST_UNBROKEN else told
 
 
 def markdown_text(rows: Sequence[Mapping[str, object]]) -> str:

@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     source_schema: str = DEFAULT_SCHEMA
     target_schema: str | None = None
     reports: str = ""
+    reports_url: str = ""
 
     migrate_cron: str = "0 2 * * *"
     validate_cron: str = "30 * * * *"

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from pg_migration.cli.report import print_report
+from pg_migration.orchestration.reports.write import report_address
 from pg_migration.postgres.catalog import Notice
 from pg_migration.postgres.verification.row_differences import RowDifference
 from pg_migration.reporting import store
@@ -80,6 +81,16 @@ def filed(
 
 def test_it_is_linked_from_the_summary(filed: Filed) -> None:
     assert filed.run.metadata("summary")["report"] == str(filed.place / store.PAGE)
+
+
+def test_its_link_is_an_address_where_a_web_server_shows_the_folder(filed: Filed) -> None:
+    page = filed.place / store.PAGE
+    filed.platform.set(REPORTS_URL="https://reports.example/shop/")
+    try:
+        assert report_address(page) == f"https://reports.example/shop/{page.parent.name}/{store.PAGE}"
+    finally:
+        filed.platform.set(REPORTS_URL=None)
+    assert report_address(page) is None
 
 
 def test_its_data_is_what_the_ledger_has(filed: Filed) -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from pg_migration.orchestration.location.names import AFTER_ROWS, SUMMARY
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import Figure, markdown_text, table
-from pg_migration.orchestration.reports.write import file_report
+from pg_migration.orchestration.reports.write import file_report, report_address
 from pg_migration.orchestration.runs.begin import begin, is_whole_run
 from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
 from pg_migration.orchestration.table_results import NOT_COPIED, TableResult, table_result
@@ -139,7 +140,7 @@ def _listed(lines: Sequence[str]) -> str:
 def _metadata(results: Sequence[TableResult], migration: MigrationRun, page: Path | None) -> dict[str, Figure]:
     outcomes = migration.outcomes
     snapshot = migration.snapshot
-    report: dict[str, Figure] = {"report": dg.MetadataValue.path(str(page))} if page is not None else {}
+    report: dict[str, Figure] = {"report": _link(page)} if page is not None else {}
     return {
         **report,
         # The page has room for these; the report has all columns.
@@ -151,3 +152,9 @@ def _metadata(results: Sequence[TableResult], migration: MigrationRun, page: Pat
         "notes": dg.MetadataValue.md(_listed([*migration.cautions, *outcomes.notes])),
         "failures": dg.MetadataValue.md(_listed(outcomes.failures)),
     }
+
+
+def _link(page: Path) -> dg.MetadataValue[Any]:
+    """Where the report is: at an address, if a web server shows the folder, else on this machine's disk."""
+    address = report_address(page)
+    return dg.MetadataValue.url(address) if address else dg.MetadataValue.path(str(page))

@@ -9,6 +9,7 @@ from tabulate import tabulate
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.metadata import cell, markdown_text
 from pg_migration.orchestration.notifications.message import Message
+from pg_migration.orchestration.reports.write import report_address
 from pg_migration.orchestration.settings import current
 from pg_migration.orchestration.table_results import TableResult, table_result
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
@@ -101,7 +102,7 @@ def _report(run_id: str) -> dict[str, str]:
     except ConfigurationError:
         return {}
     page = folder / run_id / PAGE if folder is not None else None
-    return {"report": str(page)} if page is not None and page.exists() else {}
+    return {"report": report_address(page) or str(page)} if page is not None and page.exists() else {}
 
 
 def _address(side: Side) -> str:

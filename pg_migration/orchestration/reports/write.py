@@ -9,6 +9,7 @@ import dagster as dg
 from pg_migration.orchestration import environment, load_events
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.reports.collect import gather
+from pg_migration.orchestration.settings import current
 from pg_migration.orchestration.table_results import TableResult
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.reporting import store
@@ -52,3 +53,9 @@ def _note(migration: MigrationRun, reason: str) -> str:
     note = f"the report could not be written: {reason}"
     migration.outcomes.notes.append(note)
     return note
+
+
+def report_address(page: Path) -> str | None:
+    """The address of a report's page, where the environment names that of the folder of reports."""
+    base = current().reports_url.rstrip("/")
+    return f"{base}/{page.parent.name}/{page.name}" if base else None
