@@ -34,12 +34,14 @@ REPORTED_VALUES = {
     ("pg_migration.postgres.figures", "count"),
     ("pg_migration.postgres.figures", "counted"),
     ("pg_migration.postgres.figures", "duration"),
+    ("pg_migration.postgres.figures", "foreseen"),
     ("pg_migration.postgres.figures", "size"),
     ("pg_migration.postgres.figures", "roughly"),
     ("pg_migration.postgres.catalog", "Notice"),
     ("pg_migration.postgres.planning.forecast", "Forecast"),
     ("pg_migration.postgres.preflight", "Finding"),
     ("pg_migration.postgres.preflight", "Severity"),
+    ("pg_migration.postgres.preflight.objects", "NOT_COPIED"),
     ("pg_migration.postgres.verification.row_differences", "RowDifference"),
 }
 # Modules; more than that nobody finds their way in.

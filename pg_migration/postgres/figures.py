@@ -39,6 +39,13 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
+def foreseen(seconds: float) -> str:
+    """As `duration`, of what is only expected: without hundredths that nobody knows."""
+    if seconds < 0.1:
+        return "< 0.1 s"
+    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
+
+
 def roughly(seconds: float) -> str:
     """An estimate of seconds, minutes or hours, without figures that it can't know."""
     if seconds < 10:

@@ -2,7 +2,7 @@
 
 from rich.cells import cell_len, set_cell_size
 
-from pg_migration.postgres.figures import count, duration, roughly, size
+from pg_migration.postgres.figures import count, duration, foreseen, roughly, size
 from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.verification.row_differences import RowDifference
 
@@ -12,6 +12,7 @@ __all__ = [
     "difference",
     "duration",
     "forecast",
+    "foreseen",
     "on_one_line",
     "readable",
     "roughly",
@@ -22,9 +23,10 @@ __all__ = [
 
 def forecast(found: Forecast) -> str:
     """What a run would copy, and about how long that takes, in a sentence."""
+    time = f"{'about ' if found.seconds >= 0.1 else ''}{foreseen(found.seconds)}"
     return (
         f"In all about {count(found.rows)} rows, {size(found.bytes)}, in {found.chunks:,} chunks; with {found.workers} "
-        f"workers about {duration(found.seconds)} for the copy, without indexes and checks, at "
+        f"workers {time} for the copy, without indexes and checks, at "
         f"{size(found.bytes_per_second)}/s for each worker "
         f"({'as in earlier runs' if found.measured else 'assumed: no earlier run has left a figure in the target'})."
     )

@@ -1,7 +1,7 @@
 """The report in the terminal."""
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.text import Text
 from pg_migration.postgres.figures import counted
 from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.preflight import Finding, Severity
+from pg_migration.postgres.preflight.objects import NOT_COPIED
 from pg_migration.reporting import formats
 from pg_migration.reporting.model import Database, Report, TableReport
 
@@ -41,19 +42,26 @@ def show(report: Report, console: Console, place: str | None = None) -> None:
     _head(report, console)
     if any(table.state != "not copied" for table in report.tables):  # else the run did not come so far
         console.print(_tables(report.tables, console.width))
-    if problems := [found for found in report.findings if found.severity is not Severity.PASSED]:
+    # What is left out has lines of its own.
+    left_out = {f"{item.kind} {item.name}: {item.reason}" for item in report.left_out}
+    problems = [found for found in report.findings if found.severity is not Severity.PASSED]
+    if left_out:
+        problems = [found for found in problems if found.check != NOT_COPIED]
+    if problems:
         # The worst last, where eyes are when a command has ended.
-        console.print(_findings(sorted(problems, key=lambda found: found.severity is Severity.ERROR)))
+        _findings(console, sorted(problems, key=lambda found: found.severity is Severity.ERROR))
     if report.findings and not report.work:  # where rows were copied, what was in order beforehand is no news
-        _line(console, _text(f"{len(report.findings) - len(problems)} of {len(report.findings)} passed"))
+        passed = sum(found.severity is Severity.PASSED for found in report.findings)
+        _line(console, _text(f"{passed} of {len(report.findings)} passed"))
     if report.plan is not None:
-        console.print(_plan(report.plan))
+        console.print(_plan(report.plan, console.width))
         _line(console, _text(formats.forecast(report.plan)))
     if report.checks_planned:
         _line(console, _text(report.checks_told))
     _checks(report, console)
     _few(console, report, [f"not migrated: {item.kind} {item.name}: {item.reason}" for item in report.left_out])
-    _few(console, report, [f"note: {note}" for note in report.notes])
+    told = {*left_out, *(f"{found.check}: {found}" for found in problems)}
+    _few(console, report, [f"note: {note}" for note in report.notes if note not in told])
     if report.failures:
         _line(console, Text(counted(len(report.failures), "failure"), style="bold red"))
         for failure in report.failures:
@@ -128,33 +136,47 @@ def _tables(tables: Sequence[TableReport], width: int) -> Table:
     return drawn
 
 
-def _findings(findings: Iterable[Finding]) -> Table:
+def _findings(console: Console, findings: Sequence[Finding]) -> None:
+    """What was found, as a table; a narrow terminal gets a line for each, and another for what to do."""
+    if console.width < WIDE:
+        for found in findings:
+            style = _STYLES.get(found.severity.value, "")
+            _line(console, _text(f"{found.severity.value}: {found.check}: {found.verdict}", style), indent="  ")
+            if found.advice:
+                _line(console, _text(f"  what to do: {found.advice}"), indent="  ")
+        return
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("looked at", "outcome", "verdict", "what to do"):
         drawn.add_column(title, overflow="fold")
     for found in findings:
         outcome = _text(found.severity.value, _STYLES.get(found.severity.value, ""))
         drawn.add_row(_text(found.check), outcome, _text(found.verdict), _text(found.advice))
-    return drawn
+    console.print(drawn)
 
 
-def _plan(plan: Forecast) -> Table:
+def _plan(plan: Forecast, width: int) -> Table:
+    """The table of what would be copied; columns as in `_tables`."""
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("table", "format", "cut by"):
-        drawn.add_column(title, overflow="fold")
-    for title in ("rows", "size", "ranges", "chunks", "time"):
+    words = ["format", "cut by"] if width >= WIDE else ["cut by"] if width >= NARROW else []
+    figures = ["rows", "size", *(["ranges"] if width >= WIDE else []), *(["chunks"] if words else []), "time"]
+    drawn.add_column("table", no_wrap=True)
+    for title in words:
+        drawn.add_column(title, no_wrap=True)
+    for title in figures:
         drawn.add_column(title, justify="right", no_wrap=True)
+    rest = COLUMN * len(figures) + sum(max(len(table.cut_by) for table in plan.tables) + 2 for _ in words)
     for table in plan.tables:
-        drawn.add_row(
-            _text(table.table),
-            _text(table.wire_format),
-            _text(table.cut_by),
-            formats.count(table.rows),
-            formats.size(table.bytes),
-            formats.count(len(table.ranges)),
-            formats.count(table.chunks),
-            formats.duration(table.seconds),
-        )
+        cells = {
+            "format": table.wire_format,
+            "cut by": table.cut_by,
+            "rows": formats.count(table.rows),
+            "size": formats.size(table.bytes),
+            "ranges": formats.count(len(table.ranges)),
+            "chunks": formats.count(table.chunks),
+            "time": formats.foreseen(table.seconds),
+        }
+        title = formats.cropped(formats.on_one_line(table.table), max(LEAST_NAME, width - rest))
+        drawn.add_row(title, *(formats.on_one_line(cells[title]) for title in [*words, *figures]))
     return drawn
 
 
@@ -175,6 +197,7 @@ def _text(content: str, style: str = "") -> Text:
 def _line(console: Console, content: Text, indent: str = "") -> None:
     """Print text. On a terminal lines end between words; what has no blanks, a path say, stays whole to be copied."""
     if console.is_terminal:
+        content.expand_tabs(console.tab_size)
         lines = content.split("\n", allow_blank=True)
         content = Text("\n").join(_wrapped(line, console.width, indent) for line in lines)
     console.print(content, soft_wrap=True)

@@ -116,7 +116,7 @@ def discover(
         _tell_aliases_from_schemas(connection, schemas, drafts)
         type_names = _type_names(connection, schemas)
         assembly = assemble(drafts, rows["dependencies"], rows["extension_members"], lookups)
-        excluded_drafts, notices = _exclude(assembly, tables, excluded)
+        excluded_drafts, notices = _exclude(assembly, tables, excluded, exclude)
         notices += moved
         if surroundings is not None:
             notices += _leave_foreign_tables(assembly, tables, schemas, surroundings.relations)
@@ -299,6 +299,13 @@ def _check_readable(tables: TableRows, assembly: Assembly) -> None:
         )
 
 
+def _why_excluded(draft: Draft, is_excluded_table: bool, patterns: Sequence[str]) -> str:
+    if draft.kind == "table" and is_excluded_table:
+        named = is_excluded(draft.schema, draft.name, patterns)
+        return "excluded by exclude_tables" if named else "its parent is excluded by exclude_tables"
+    return "it needs a table that is excluded, or belongs to one"
+
+
 def _excluded_tables(tables: Sequence[TableRow], patterns: Sequence[str]) -> set[int]:
     """OIDs of the tables that patterns mean, with their partitions and inheritance children."""
     named = {row["oid"] for row in tables if is_excluded(row["schema"], row["name"], patterns)}
@@ -309,7 +316,9 @@ def _excluded_tables(tables: Sequence[TableRow], patterns: Sequence[str]) -> set
     return reachable(named, children)
 
 
-def _exclude(assembly: Assembly, tables: TableRows, excluded: set[int]) -> tuple[list[Draft], list[Notice]]:
+def _exclude(
+    assembly: Assembly, tables: TableRows, excluded: set[int], patterns: Sequence[str]
+) -> tuple[list[Draft], list[Notice]]:
     """Take excluded tables out, with all that leans on them; what is not part of a named table is noticed."""
     if not excluded:
         return [], []
@@ -325,7 +334,7 @@ def _exclude(assembly: Assembly, tables: TableRows, excluded: set[int]) -> tuple
     used = {needed for address, edges in assembly.edges.items() if address not in gone for needed in edges}
     gone |= owned - used
     notices = [
-        Notice(draft.kind, display(draft, tables), "excluded, or it needs a table that is excluded")
+        Notice(draft.kind, display(draft, tables), _why_excluded(draft, address in start, patterns))
         for address in sorted(gone)
         if (draft := assembly.drafts[address]).base is None
         and (draft.kind == "table" or draft.relation not in excluded)

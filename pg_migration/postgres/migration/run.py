@@ -88,7 +88,7 @@ from pg_migration.postgres.preflight import (
     rows_to_delete,
 )
 from pg_migration.postgres.preflight.objects import NOT_COPIED
-from pg_migration.postgres.preflight.resources import CONNECTIONS
+from pg_migration.postgres.preflight.resources import ALL_CONNECTIONS, CONNECTIONS
 from pg_migration.postgres.roles.reach import Reach, Standing, reach_of, standing_of
 from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
 from pg_migration.postgres.snapshot.snapshot import Snapshot
@@ -154,6 +154,7 @@ class MigrationRun:
         self._plans: dict[TableName, TablePlan] = {}
         self._workers: int | None = None
         self._free: dict[Side, int] = {}
+        self._workers_left, self._left_note = 0, ""
         self.workload = Workload()
         self._pace, self._record_at = Pace(), 0.0
         self.listeners: list[Callable[[Event], object]] = []  # in the thread that waits for the work
@@ -343,7 +344,8 @@ class MigrationRun:
         self.outcomes.notes += [
             f"{finding.check}: {finding}"
             for finding in findings
-            if finding.severity is Severity.WARNING and finding.check not in (CONNECTIONS, NOT_COPIED)
+            if finding.severity is Severity.WARNING
+            and finding.check not in (*CONNECTIONS.values(), ALL_CONNECTIONS, NOT_COPIED)
         ]
         demand(findings)
 
@@ -546,7 +548,13 @@ class MigrationRun:
 
     def note_worker_left(self, event: WorkerLeft) -> None:
         """Note for the summary that a worker had no connection any more."""
-        self.outcomes.notes.append(f"worker {event.worker} left its share to the others: {event.reason}")
+        notes = self.outcomes.notes
+        notes[:] = [note for note in notes if note != self._left_note]
+        self._workers_left += 1
+        many = self._workers_left
+        who = f"{many:,} workers left their shares" if many > 1 else f"worker {event.worker} left its share"
+        self._left_note = f"{who} to the others: {event.reason}"
+        notes.append(self._left_note)
 
     def further_runs(self, possible: int) -> tuple[int, int]:
         """How many further runs copy ranges, and how many workers each run has; fewer are noted for the summary.

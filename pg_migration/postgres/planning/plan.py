@@ -73,8 +73,8 @@ class TablePlan:
     def cut_by(self) -> str:
         """What tells one chunk's rows from another's, for people."""
         if self.chunk_count == 1:
-            return "nothing: one COPY"
-        return "physical pages" if self.ranges[0].range == WHOLE_TABLE or self.key is None else f"key {self.key.name}"
+            return "not cut"
+        return "place in file" if self.ranges[0].range == WHOLE_TABLE or self.key is None else f"key {self.key.name}"
 
 
 def in_order(plans: Iterable[TablePlan]) -> tuple[TablePlan, ...]:

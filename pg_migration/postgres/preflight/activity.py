@@ -8,9 +8,11 @@ from pg_migration.postgres.figures import listed, size
 from pg_migration.postgres.preflight.ends import Ends, ask
 from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
 
-TRANSACTIONS = "long transactions"
-LOCKS = "locks"
-REPLICATION = "replication"
+TRANSACTIONS = "long transactions on the source"
+LOCKS = "locks on"
+REPLICATION = "replication of"
+STANDBY = "replication of the source"
+BOTH = "both sides"
 
 LONG_TRANSACTION_SECONDS = 3600
 LONG_LOCK_SECONDS = 60
@@ -40,9 +42,13 @@ def locks(ends: Ends) -> list[Finding]:
             held.setdefault(_holder(side, *holder), []).append(relation)
         for (who, remedy), relations in held.items():
             found.append(
-                warning(LOCKS, f"{who} has locks on {listed(relations)}: the migration waits until it ends", remedy)
+                warning(
+                    f"{LOCKS} the {side.value}",
+                    f"{who} has locks on {listed(relations)}: the migration waits until it ends",
+                    remedy,
+                )
             )
-    return found or [passed(LOCKS, "no table is locked for long")]
+    return found or [passed(f"{LOCKS} {BOTH}", "no table is locked for long")]
 
 
 def _holder(
@@ -68,13 +74,13 @@ def replication(ends: Ends, catalog: Catalog) -> list[Finding]:
             if kept is not None and kept >= limit:
                 found.append(
                     warning(
-                        REPLICATION,
+                        f"{REPLICATION} the {side.value}",
                         f"nobody reads replication slot {name} of the {side.value}, for which {size(kept)} of WAL "
                         f"are kept{', and all that the migration writes will be' if side is Side.TARGET else ''}",
                         f"Let its subscriber go on, or drop it: SELECT pg_drop_replication_slot('{name}');",
                     )
                 )
-    return found or [passed(REPLICATION, "nothing lags")]
+    return found or [passed(f"{REPLICATION} {BOTH}", "nothing lags")]
 
 
 def _standby(source: Connection, catalog: Catalog) -> list[Finding]:
@@ -84,7 +90,7 @@ def _standby(source: Connection, catalog: Catalog) -> list[Finding]:
     if standby and (unlogged := [name for (name,) in ask(source, "unlogged", relations=relations)]):
         found.append(
             error(
-                REPLICATION,
+                STANDBY,
                 f"the source is a standby, where what is UNLOGGED can't be read: {listed(unlogged)}",
                 "Leave it out (exclude_tables), or read from the primary",
             )
@@ -92,7 +98,7 @@ def _standby(source: Connection, catalog: Catalog) -> list[Finding]:
     if standby and lag is not None and lag > STANDBY_LAG_SECONDS:
         found.append(
             warning(
-                REPLICATION,
+                STANDBY,
                 f"the source is a standby and {lag:,.0f} s behind: the copy will be of that time",
                 "Wait until it has caught up, or read from the primary",
             )
@@ -100,7 +106,7 @@ def _standby(source: Connection, catalog: Catalog) -> list[Finding]:
     if standby and may_cancel:
         found.append(
             warning(
-                REPLICATION,
+                STANDBY,
                 "the source is a standby whose recovery may cancel the long queries of the migration",
                 "Set hot_standby_feedback = on, or max_standby_streaming_delay = -1, for the time of the migration",
             )

@@ -9,10 +9,10 @@ from pg_migration.postgres.preflight.ends import Ends, Intent, ask
 from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
 
 FEATURES = "features of the target's version"
-EXTENSIONS = "extensions"
-PRIMARY_KEYS = "primary keys"
+EXTENSIONS = "extensions in the target"
+PRIMARY_KEYS = "primary keys of the source"
 NOT_COPIED = "not copied"
-EVENT_TRIGGERS = "event triggers"
+EVENT_TRIGGERS = "event triggers in the target"
 
 _NUMBERS = re.compile(r"\d+(\.\d+)*")
 
@@ -106,7 +106,7 @@ def event_triggers(ends: Ends) -> Finding:
     if names:
         return warning(
             EVENT_TRIGGERS,
-            f"in the target, {listed(names)} fires for the commands of the migration, and may refuse them",
+            f"{listed(names)} fires for the commands of the migration, and may refuse them",
             "Disable it for the time of the migration: ALTER EVENT TRIGGER ... DISABLE",
         )
     return passed(EVENT_TRIGGERS, "none in the target")

@@ -19,10 +19,10 @@ from pg_migration.postgres.roles.reach import is_reserved, quoted, standing_of
 
 DIFFERENT = "source and target"
 WRITABLE = "target can be written"
-ROLES = "roles"
+ROLES = "roles in the target"
 OWNERSHIP = "owners in the target"
-SEQUENCES = "sequences can be read"
-ROW_SECURITY = "row-level security"
+SEQUENCES = "sequences of the source can be read"
+ROW_SECURITY = "row-level security on the source"
 
 MAX_REMEDIES = 10
 

@@ -14,38 +14,42 @@ from pg_migration.postgres.preflight.ends import Ends, Intent, ask, names_in_tar
 from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
 from pg_migration.postgres.snapshot.readers import OTHER_READERS, room_for_locks
 
-CONNECTIONS = "free connections"
-DISK_SPACE = "disk space"
-LOCKS = "room for locks"
+CONNECTIONS = {side: f"free connections on the {side.value}" for side in Side}
+ALL_CONNECTIONS = "free connections on both sides"
+DISK_SPACE = "disk space on the target"
+LOCKS = "room for locks on the source"
 
 
 def connections(ends: Ends, intent: Intent) -> list[Finding]:
     """That both servers have sessions left for the workers."""
     wanted = intent.workers + SPARE_CONNECTIONS
-    found = []
-    for side, end in ((Side.SOURCE, ends.source), (Side.TARGET, ends.target)):
-        free, limits = connections_left(end)
-        if free < MIN_CONNECTIONS:
-            found.append(
-                error(
-                    CONNECTIONS,
-                    f"the {side.value} has {max(0, free)} free connections for this role, a migration needs "
-                    f"{MIN_CONNECTIONS} more than it has ({limits})",
-                    "End sessions that nobody needs, or raise these limits",
-                )
-            )
-        elif free < wanted:
-            found.append(
-                warning(
-                    CONNECTIONS,
-                    f"the {side.value} has {free} free connections, {wanted} are wanted: fewer workers will copy "
-                    f"({limits})",
-                    "End sessions that nobody needs, raise these limits, or set fewer workers",
-                )
-            )
-        else:
-            found.append(passed(CONNECTIONS, f"{free} on the {side.value}, {wanted} are wanted"))
-    return found
+    left = {side: connections_left(end) for side, end in ((Side.SOURCE, ends.source), (Side.TARGET, ends.target))}
+    if all(MIN_CONNECTIONS <= free < wanted for free, _ in left.values()):
+        told = " and ".join(f"the {side.value} has {free} free connections" for side, (free, _) in left.items())
+        limits = "; ".join(f"{side.value}: {limit}" for side, (_, limit) in left.items())
+        return [_too_few(ALL_CONNECTIONS, told, wanted, limits)]
+    return [_connections(side, free, limits, wanted) for side, (free, limits) in left.items()]
+
+
+def _connections(side: Side, free: int, limits: str, wanted: int) -> Finding:
+    if free < MIN_CONNECTIONS:
+        return error(
+            CONNECTIONS[side],
+            f"the {side.value} has {max(0, free)} free connections for this role, a migration needs "
+            f"{MIN_CONNECTIONS} more than it has ({limits})",
+            "End sessions that nobody needs, or raise these limits",
+        )
+    if free < wanted:
+        return _too_few(CONNECTIONS[side], f"the {side.value} has {free} free connections", wanted, limits)
+    return passed(CONNECTIONS[side], f"{free}, {wanted} are wanted")
+
+
+def _too_few(check: str, free: str, wanted: int, limits: str) -> Finding:
+    return warning(
+        check,
+        f"{free}, {wanted} are wanted: fewer workers will copy ({limits})",
+        "End sessions that nobody needs, raise these limits, or set fewer workers",
+    )
 
 
 def locks(ends: Ends, catalog: Catalog, intent: Intent) -> Finding:

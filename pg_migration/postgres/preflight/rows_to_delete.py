@@ -6,7 +6,7 @@ from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger.own_rows import UnknownRows, Written
 from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
 
-ROWS_TO_DELETE = "rows that would be deleted"
+ROWS_TO_DELETE = "rows of the target that would be deleted"
 
 
 def of_ours(written: Sequence[Written]) -> Finding:

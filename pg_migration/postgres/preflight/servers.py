@@ -12,7 +12,8 @@ from pg_migration.postgres.preflight.finding import Finding, error, passed, warn
 
 VERSIONS = "server versions"
 ENCODINGS = "encodings"
-COLLATIONS = "collations"
+COLLATIONS = "collations of the databases"
+COLUMN_COLLATIONS = "collations of columns in the target"
 COLLATION_VERSIONS = "collation versions"
 
 OLDEST, NEWEST = 12, 18
@@ -85,12 +86,14 @@ def used_collations(ends: Ends, catalog: Catalog) -> Finding:
     missing = [name for (name,) in ask(ends.target, "missing_collations", names=names)]
     if missing:
         return error(
-            COLLATIONS,
+            COLUMN_COLLATIONS,
             f"columns or indexes use collations that the target does not have: {listed(missing)}",
             "Install these locales on the target's server, then run there: SELECT "
             "pg_import_system_collations('pg_catalog');",
         )
-    return passed(COLLATIONS, f"columns name {listed(names)}, which the target has" if names else "columns name none")
+    return passed(
+        COLUMN_COLLATIONS, f"columns name {listed(names)}, which the target has" if names else "columns name none"
+    )
 
 
 def collation_versions(ends: Ends, catalog: Catalog) -> list[Finding]:

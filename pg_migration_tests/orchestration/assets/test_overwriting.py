@@ -107,7 +107,9 @@ def test_unknown_rows_go_when_somebody_says_so(shop: Platform, options: dict[str
     done = shop.migrate_directly(overwrite_existing_rows=True, exclude_tables=["customers"], **options)
     assert done.failures == ()
     assert rows(shop.target) == 4000
-    assert any("rows that would be deleted" in note and "public.orders (2 rows)" in note for note in done.notes)
+    assert any(
+        "rows of the target that would be deleted" in note and "public.orders (2 rows)" in note for note in done.notes
+    )
 
 
 def test_our_own_rows_may_go_and_who_wrote_is_told(shop: Platform) -> None:

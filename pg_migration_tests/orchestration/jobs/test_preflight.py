@@ -30,24 +30,26 @@ CHECKS = {
     "target can be written",
     "server versions",
     "encodings",
-    "collations",
+    "collations of the databases",
+    "collations of columns in the target",
     "collation versions",
     "source schema",
-    "sequences can be read",
-    "row-level security",
-    "roles",
+    "sequences of the source can be read",
+    "row-level security on the source",
+    "roles in the target",
     "owners in the target",
     "features of the target's version",
-    "extensions",
-    "free connections",
-    "disk space",
-    "long transactions",
-    "locks",
-    "room for locks",
-    "rows that would be deleted",
-    "replication",
-    "primary keys",
-    "event triggers",
+    "extensions in the target",
+    "free connections on the source",
+    "free connections on the target",
+    "disk space on the target",
+    "long transactions on the source",
+    "locks on both sides",
+    "room for locks on the source",
+    "rows of the target that would be deleted",
+    "replication of both sides",
+    "primary keys of the source",
+    "event triggers in the target",
     "not copied",
     "structure of the target",
 }
@@ -150,7 +152,7 @@ def test_a_migration_stops_with_all_errors_and_notes_the_warnings(shop: Platform
         shop.set(TARGET_URL=shop.target.url)
         done = shop.migrate(create_roles=True)
         assert done.success
-        assert "- event triggers: in the target, watch fires for the commands of the migration" in done.log[-1]
+        assert "- event triggers in the target: watch fires for the commands of the migration" in done.log[-1]
         assert "| event triggers " in done.metadata("source_schema")["preflight"]
     finally:
         shop.target.psql("DROP EVENT TRIGGER watch; DROP OWNED BY boss, peon CASCADE; DROP ROLE IF EXISTS boss, peon")
@@ -159,7 +161,9 @@ def test_a_migration_stops_with_all_errors_and_notes_the_warnings(shop: Platform
 
 def test_large_tables_without_a_primary_key(shop: Platform) -> None:
     shop.source.psql("ALTER TABLE orders DROP CONSTRAINT orders_pkey; CREATE TABLE notes (n text); ANALYZE")
-    assert "none in public.notes, public.orders" in str(next(f for f in findings() if f.check == "primary keys"))
+    assert "none in public.notes, public.orders" in str(
+        next(f for f in findings() if f.check == "primary keys of the source")
+    )
     found = the(findings(threshold=100), Severity.WARNING)
     assert found.verdict.endswith("can't be reloaded in parts: public.orders")
 
@@ -181,12 +185,12 @@ def test_notifications_that_can_not_be_sent(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.usefixtures("idle_shop")
 def test_too_few_connections() -> None:
     found = [f for f in findings(workers=1000) if f.severity is Severity.WARNING]
-    assert [f.check for f in found] == ["free connections"] * 2
+    assert [f.check for f in found] == ["free connections on both sides"]
     assert "1003 are wanted: fewer workers will copy" in found[0].verdict
 
 
 def test_space_on_the_target(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    (seen,) = (f for f in findings() if f.check == "disk space")
+    (seen,) = (f for f in findings() if f.check == "disk space on the target")
     folder = shop.target.psql("SHOW data_directory")
     assert seen.severity is Severity.PASSED
     assert seen.verdict.endswith(f"are free in {folder}")
@@ -196,7 +200,7 @@ def test_space_on_the_target(shop: Platform, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_space_that_can_not_be_seen(idle_shop: Platform, clerk: Role) -> None:
     idle_shop.set(TARGET_URL=clerk.url(idle_shop.target))
-    (unseen,) = (f for f in findings() if f.check == "disk space")
+    (unseen,) = (f for f in findings() if f.check == "disk space on the target")
     assert unseen.severity is Severity.PASSED
     assert "can't be seen from here" in unseen.verdict
 
@@ -210,7 +214,7 @@ def test_sessions_that_are_in_the_way(shop: Platform, monkeypatch: pytest.Monkey
         session(shop.target.url, "SELECT count(*) FROM orders"),
     ):
         found = findings()
-    locked = [f.verdict for f in found if f.check == "locks"]
+    locked = [f.verdict for f in found if f.check.startswith("locks on")]
     assert [("on the source" in v, "on the target" in v) for v in locked] == [(True, False), (False, True)]
     assert all("has locks on public.orders: the migration waits" in verdict for verdict in locked)
     assert "canceling statement due to lock timeout" in the(found, Severity.ERROR).verdict
@@ -220,7 +224,7 @@ def test_a_transaction_that_is_open_for_long(idle_shop: Platform, monkeypatch: p
     monkeypatch.setattr(activity, "LONG_TRANSACTION_SECONDS", -60)
     with session(idle_shop.source.url, "SELECT count(*) FROM orders"):
         found = the(findings(), Severity.WARNING)
-    assert found.check == "long transactions"
+    assert found.check == "long transactions on the source"
     assert "pg_terminate_backend(" in found.advice
 
 
@@ -239,7 +243,11 @@ def test_a_slot_that_nobody_reads(idle_shop: Platform) -> None:
     [
         ("ENCODING LATIN1 LOCALE 'C'", "encodings", "UTF8 to LATIN1: text that is not valid in LATIN1"),
         ("ENCODING SQL_ASCII LOCALE 'C'", "encodings", "the target does not know what its bytes mean"),
-        ("LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'", "collations", "by C (libc) in the source and by C.UTF-8"),
+        (
+            "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'",
+            "collations of the databases",
+            "by C (libc) in the source and by C.UTF-8",
+        ),
     ],
     ids=["latin1", "sql_ascii", "builtin"],
 )
@@ -267,7 +275,7 @@ def test_an_older_target(
         found = {(f.check, f.severity): str(f) for f in findings()}
     assert "the target is older" in found["server versions", Severity.WARNING]
     assert "virtual generated column" in found["features of the target's version", Severity.ERROR]
-    assert "pg_c_utf8. Install these locales" in found["collations", Severity.ERROR]
+    assert "pg_c_utf8. Install these locales" in found["collations of columns in the target", Severity.ERROR]
 
 
 def test_extensions_and_library_versions(
@@ -289,8 +297,8 @@ def test_extensions_and_library_versions(
         platform.source.psql("DROP TABLE t")
     postgres15.drop_database(url)
     errors = {f.check: f.verdict for f in found if f.severity is Severity.ERROR}
-    assert errors["extensions"] == "the target's server does not have extension hstore"
-    assert "de-x-icu" in errors["collations"]
+    assert errors["extensions in the target"] == "the target's server does not have extension hstore"
+    assert "de-x-icu" in errors["collations of columns in the target"]
     outdated = [str(f) for f in found if f.check == "collation versions"]
     assert "of version 2.0 when indexes were built" in outdated[0]
     assert 'ALTER COLLATION pg_catalog."de-x-icu" REFRESH VERSION;' in outdated[1]
@@ -311,7 +319,7 @@ def test_extensions_that_somebody_has_to_see_to(
     """)
     for platform in serve(source, target, monkeypatch, tmp_path):
         platform.set(TARGET_URL=clerk.url(target))
-        told = sorted(str(found) for found in findings() if found.check == "extensions")
+        told = sorted(str(found) for found in findings() if found.check == "extensions in the target")
     target.psql(f"DROP ROLE {clerk.name}")
     for end in (source, target):
         postgres15.drop_database(end.url)

@@ -81,7 +81,7 @@ def free_connection_findings(pair: Pair) -> list[Finding]:
     made = Migration.between(pair.source.url, pair.target.url, options=options)
     run = MigrationRun("test", options, lambda: made)
     try:
-        return [found for found in look(run) if found.check == "free connections"]
+        return [found for found in look(run) if found.check.startswith("free connections on")]
     finally:
         run.close()
 
