@@ -233,7 +233,7 @@ def test_runs_in_containers_of_their_own(site: Site) -> None:
     site.engine.run(UP)
     site.expect_failure_and_retry(run)
     (retry,) = site.retries_of(run)
-    assert site.engine.run(ours) == ""
+    site.wait_for("the end of its container", lambda: site.engine.run(ours) == "")
     kept = "/opt/dagster/home/pg_migration/reports"
     assert "report.html" in site.engine.run(f"docker compose exec -T code-location ls {kept}/{retry['runId']}")
 

@@ -26,7 +26,7 @@ if [ ! -e "$folder/docker.made" ]; then
     chmod +x "$root/usr/sbin/policy-rc.d"
     chroot "$root" apt-get update
     chroot "$root" apt-get install --yes --no-install-recommends \
-        docker.io docker-cli docker-compose docker-buildx iproute2 iptables
+        docker.io docker-cli docker-compose docker-buildx iproute2 iptables tini
     chroot "$root" apt-get clean
     touch "$folder/docker.made"
 fi
