@@ -111,6 +111,20 @@ def test_what_refers_to_a_table_that_was_loaded(postgres18: PostgresServer, ends
     assert postgres18.psql(ends.target, "SELECT id FROM target_only").strip() == "7"
 
 
+@pytest.mark.parametrize("key", ["PRIMARY KEY", "UNIQUE"])
+def test_an_index_that_did_not_become_a_key_yet(
+    postgres16: PostgresServer, postgres18: PostgresServer, source_db: str, target_db: str, key: str
+) -> None:
+    """It is built anew, and nobody is told that the source does not have it."""
+    postgres16.psql(source_db, f"CREATE TABLE t (id integer CONSTRAINT once {key}); INSERT INTO t VALUES (1)")
+    migration = Migration.between(source_db, target_db)
+    assert migrate(migration).succeeded
+    postgres18.psql(target_db, "ALTER TABLE t DROP CONSTRAINT once; CREATE UNIQUE INDEX once ON t (id)")
+    result = migrate(migration)
+    assert (result.failures, result.notes) == ((), ())
+    assert postgres18.dump_schema(target_db, "public") == postgres16.dump_schema(source_db, "public")
+
+
 def kill_during_a_load(source: str, target: str) -> set[tuple[str, str]]:
     """Kill a run that waits to load the largest table; schemas and names of what it took away."""
     with psycopg2.connect(target) as blocker, blocker.cursor() as cursor:

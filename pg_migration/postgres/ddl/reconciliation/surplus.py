@@ -112,6 +112,10 @@ class Surplus:
             if a in self.taken_back and memory_key(identity_of(self.target, item)) not in self.target.brought
         ]
 
+    def is_unfinished_key(self, item: SchemaObject) -> bool:
+        """Whether a run that was killed has built this index for a key of the source, and not made it the key's."""
+        return item.kind == "index" and any((kind, *identity_of(self.target, item)[1:]) in self._ours for kind in KEYS)
+
     @cached_property
     def _theirs(self) -> Mapping[Identity, SchemaObject]:
         return there(self.target)
@@ -170,8 +174,7 @@ class Surplus:
             and identity_of(self.target, base) in self._ours
         ):
             return Verdict.TAKEN_BACK
-        # A run that was killed has built the index of a key, and not made it the key's.
-        if item.kind == "index" and any((kind, *identity_of(self.target, item)[1:]) in self._ours for kind in KEYS):
+        if self.is_unfinished_key(item):
             return Verdict.TAKEN_BACK
         return self._own_verdict(item)
 

@@ -185,6 +185,7 @@ def lost_with(plan: Reconciliation) -> list[str]:
         *(
             f"dropped in the target: {item.identity}{_TAKEN_BACK if item.address in plan.surplus.taken_back else ''}"
             for item in gone
+            if not plan.surplus.is_unfinished_key(item)
         ),
         *(f"taken away in the target, as the source does not have it: {item.identity}" for item in unknown),
     ]
