@@ -27,6 +27,7 @@ from pg_migration.orchestration.jobs.repair import build_repair
 from pg_migration.orchestration.jobs.validate import build_validate
 from pg_migration.orchestration.location.code_location import Location, load
 from pg_migration.orchestration.location.table_assets import Relations
+from pg_migration.orchestration.runs.begin import TARGET_DDL
 from pg_migration.orchestration.runs.resource import MigrationResource, database
 from pg_migration.postgres.connection.endpoint import Side
 
@@ -47,7 +48,8 @@ def build(location: Location) -> dg.Definitions:
     if table_checks is not None:
         checks.append(table_checks)
     check_keys = [key for check in checks for key in check.check_keys]
-    assets.append(build_validation(check_keys))
+    made_late = foreign_keys.keys if foreign_keys is not None else {TARGET_DDL}
+    assets.append(build_validation(check_keys, made_late))
     base = dg.Definitions(
         assets=[attended(made) for made in (*assets, build_summary(relations, last))],
         asset_checks=checks,

@@ -10,7 +10,7 @@ import dagster as dg
 from pg_migration.orchestration.dagster_internals.running import REPOSITORY_LABEL_TAG
 from pg_migration.orchestration.dagster_internals.storing import CheckRecord, CheckStatus
 from pg_migration.orchestration.jobs.migrate import MIGRATE
-from pg_migration.orchestration.location.names import AFTER_ROWS, REPAIR, SUMMARY, VALIDATION
+from pg_migration.orchestration.location.names import AFTER_ROWS, REPAIR, VALIDATION
 from pg_migration.orchestration.metadata import Figure, table
 from pg_migration.orchestration.run_tags import own_label
 from pg_migration.postgres.figures import counted
@@ -37,14 +37,17 @@ class Differing:
     at_least: bool
 
 
-def build_validation(checks: Collection[dg.AssetCheckKey]) -> dg.AssetsDefinition:
-    """The asset of what these checks, all of the code location, have found last."""
+def build_validation(checks: Collection[dg.AssetCheckKey], after: Collection[dg.AssetKey]) -> dg.AssetsDefinition:
+    """The asset of what these checks, all of the code location, have found last.
+
+    Args:
+        after: what it comes after in the graph. Assets without blocking checks: it would not be made where one fails.
+    """
 
     @dg.asset(
         name=VALIDATION,
         group_name=AFTER_ROWS,
-        # Not of what has blocking checks: it would not be made where one of them fails.
-        deps=[SUMMARY],
+        deps=after,
         op_tags=AFTER_CHECKS,
         description="What differs between source and target, since when, and what to do about it: the last verdict of "
         "every check. The jobs validate, migrate and repair write it.",
