@@ -2,11 +2,13 @@
 
 import dagster as dg
 
+from pg_migration.orchestration import environment
 from pg_migration.orchestration.location.code_location import Location
 from pg_migration.orchestration.location.names import BEFORE_ROWS
 from pg_migration.orchestration.metadata import catalog_metadata, findings_table, plan_metadata
 from pg_migration.orchestration.runs.begin import begin
 from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
+from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.migration.forecast import look_ahead
 from pg_migration.postgres.migration.run import MigrationRun
 
@@ -21,7 +23,12 @@ def build_source_schema(location: Location) -> dg.AssetsDefinition:
     if location.problem:
         description += f"\n\n**The source could not be read when this code location was loaded.** {location.problem}"
 
-    @dg.asset(group_name=BEFORE_ROWS, kinds={"postgres"}, description=description)
+    @dg.asset(
+        group_name=BEFORE_ROWS,
+        kinds={"postgres"},
+        description=description,
+        metadata={"source": environment.place(Side.SOURCE)},
+    )
     def source_schema(
         context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
     ) -> dg.MaterializeResult[None]:

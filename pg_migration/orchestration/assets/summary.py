@@ -72,7 +72,7 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
         # The run has failed already, and its steps have told why; a second failure would read like a second cause.
         for failure in failures[told:]:
             context.log.error(failure)
-        context.log.error(f"The migration is not complete: see why at {listed(failed_steps)}.")
+        context.log.info(f"The migration is not complete. Why: {listed(failed_steps)}.")
 
     return summary
 

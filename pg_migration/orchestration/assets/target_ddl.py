@@ -2,10 +2,12 @@
 
 import dagster as dg
 
+from pg_migration.orchestration import environment
 from pg_migration.orchestration.location.names import BEFORE_ROWS
 from pg_migration.orchestration.metadata import sql_block
 from pg_migration.orchestration.runs.begin import begin
 from pg_migration.orchestration.runs.failures import as_step_failure
+from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps.structure import make_target
 
@@ -19,6 +21,7 @@ def build_target_ddl() -> dg.AssetsDefinition:
         deps=["source_schema"],
         description="Schemas, types, functions, sequences and tables in the target. A table that is there is kept when "
         "its columns are the same; when they differ, the run stops before it changes anything.",
+        metadata={"target": environment.place(Side.TARGET)},
     )
     def target_ddl(
         context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]

@@ -61,6 +61,9 @@ def test_every_asset_tells_what_it_is(definitions: dg.Definitions) -> None:
     for node in graph.asset_nodes:
         assert node.description
         assert node.kinds or node.key.path in (["summary"], ["validation"])
+    for name, side in (("source_schema", "source"), ("target_ddl", "target")):
+        (place,) = (value for key, value in graph.get(dg.AssetKey(name)).metadata.items() if key == side)
+        assert place.startswith("127.0.0.1:")
     customers = graph.get(dg.AssetKey(["public", "customers"]))
     assert customers.description.startswith("Who buys")
     assert {"postgres", "table"} <= customers.kinds
