@@ -86,7 +86,10 @@ def as_data(found: Status) -> dict[str, object]:
 
 def lines(found: Status, target: Endpoint, width: int, ascii_only: bool = False) -> list[Text]:
     """What goes on, for people."""
-    told = [Text(f"run {name} compares; how far it is, it tells only where it was started") for name in found.comparing]
+    told = [
+        Text(f"run {name} has just begun, or it only compares: how far it is, it tells where it was started")
+        for name in found.comparing
+    ]
     if found.run is None:
         return told or [Text(f"nothing was migrated to {target.description} yet: it has no books of pg_migration")]
     if found.run.state is not State.RUNNING:
@@ -106,7 +109,7 @@ def _running(found: Status, run: RunStatus, width: int, ascii_only: bool) -> Ite
         yield Text("rows are not on their way now" if found.progress is None else f"that was the last it told{ago}")
         yield from map(_session, found.sessions[:MOST_LINES])
     elif waiting := sum(session.waits for session in found.sessions):
-        yield Text(f"{waiting} of its sessions wait for a lock of others", style="yellow")
+        yield Text(f"{formats.counted(waiting, 'worker')} waiting for a lock", style="yellow")
 
 
 def _session(session: Session) -> Text:

@@ -2,12 +2,13 @@
 
 from rich.cells import cell_len, set_cell_size
 
-from pg_migration.postgres.figures import count, duration, foreseen, roughly, size
+from pg_migration.postgres.figures import count, counted, duration, foreseen, roughly, size
 from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.verification.row_differences import RowDifference
 
 __all__ = [
     "count",
+    "counted",
     "cropped",
     "difference",
     "duration",

@@ -183,7 +183,10 @@ def _plan(plan: Forecast, width: int) -> Table:
 def _checks(report: Report, console: Console) -> None:
     """The checks that did not pass, less those whose verdict is among the failures that follow."""
     for check in report.checks:
-        told = any(check.verdict in failure or failure.startswith(f"{check.subject}: ") for failure in report.failures)
+        told = any(
+            check.verdict in failure or failure in check.verdict or failure.startswith(f"{check.subject}: ")
+            for failure in report.failures
+        )
         if not check.passed and not told:
             line = f"{check.outcome}: {check.name} of {check.subject}: {check.verdict}"
             _line(console, _text(line, _STYLES.get(check.outcome, "")), indent="  ")

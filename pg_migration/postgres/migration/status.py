@@ -56,7 +56,8 @@ class Status:
         run: None where nothing was ever migrated to it.
         progress: what the run has told last, ``told_seconds`` ago; None where it has told nothing.
         sessions: those of the run that are busy, as far as the role may see them.
-        comparing: runs that only compare, by the beginnings of their identifiers: they leave nothing in the ledger.
+        comparing: runs that have just begun or only compare, by the beginnings of their identifiers: they have left
+            nothing in the ledger.
     """
 
     at: datetime
@@ -107,7 +108,8 @@ WHERE datname = current_database() AND application_name ~ '^pg_migration run .{8
 
 # Of other roles' sessions one sees no more than their names (PostgreSQL docs: pg_read_all_stats).
 _SESSIONS = """
-SELECT pid, query, extract(epoch FROM clock_timestamp() - query_start)::float8, wait_event_type = 'Lock'
+SELECT pid, query, extract(epoch FROM clock_timestamp() - query_start)::float8,
+       wait_event_type = 'Lock' AND wait_event <> 'extend'  -- which those who fill a table wait for in turn
 FROM pg_stat_activity
 WHERE datname = current_database() AND application_name LIKE %s AND state = 'active' AND query_start IS NOT NULL
 ORDER BY query_start

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psycopg2 import sql
@@ -81,9 +81,12 @@ class Planner:
         wanted = [parse(k, key, f"{table.schema}.{table.name}") for k in keys]
         if WHOLE_TABLE in wanted:
             ranges: tuple[RangePlan, ...] = (RangePlan(WHOLE_TABLE, self._page_chunks(table, size)),)
-        else:
-            ranges = tuple(RangePlan(r, (Chunk(1, r.predicate(key)),)) for r in wanted)
-        return self._table_plan(table, size, key, ranges)
+            return self._table_plan(table, size, key, ranges)
+        ranges = tuple(RangePlan(r, (Chunk(1, r.predicate(key)),)) for r in wanted)
+        made = self._table_plan(table, size, key, ranges)
+        # They were cut into as many of about one size, unless that was configured otherwise then.
+        share = min(1.0, len(wanted) / self.settings.max_partitions)
+        return replace(made, rows=round(made.rows * share), bytes=round(made.bytes * share))
 
     def _plan_table(self, table: Table, size: _Size) -> TablePlan:
         key = self.key_column(table)

@@ -187,7 +187,8 @@ class LoadProgress:
                 rows, expected = rows + table.rows, expected + table.rows
                 continue
             here = (table.continued.rows if table.continued else 0) + (status[name].rows if name in status else 0)
-            rows, expected = rows + here, expected + max(here, table.plan.rows)
+            there = here if table.meter.expected_rows == 0 else max(here, table.plan.rows)
+            rows, expected = rows + here, expected + there
         return rows, expected
 
     def _builds_under_way(self, doing: Mapping[int, Doing], moment: float) -> Mapping[Task, tuple[float, bool]]:
@@ -243,7 +244,8 @@ class LoadProgress:
         seconds = moment - doing.since
         share, speed = None, None
         if isinstance(doing.task, Copy):
-            share = status[doing.table].share if doing.table in status else None
+            known = doing.table in status and status[doing.table].expected_rows
+            share = status[doing.table].share if known else None
             speed = doing.bytes / seconds if seconds > 0 else None
         elif doing.task in under_way:
             far, told = under_way[doing.task]

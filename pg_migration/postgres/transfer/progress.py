@@ -30,10 +30,8 @@ class TableStatus:
         return self.rows / self.elapsed if self.elapsed > 0 else 0.0
 
     def __str__(self) -> str:
-        text = (
-            f"{self.table}: {self.rows:,} of about {self.expected_rows:,} rows ({self.share:.0%}), "
-            f"{self.rows_per_second:,.0f} rows/s, {size(self.bytes)}"
-        )
+        expected = f"of about {self.expected_rows:,} rows ({self.share:.0%})" if self.expected_rows else "rows"
+        text = f"{self.table}: {self.rows:,} {expected}, {self.rows_per_second:,.0f} rows/s, {size(self.bytes)}"
         if 0 < self.share < 1:
             text += f", about {self.elapsed * (1 - self.share) / self.share:,.0f} s left"
         return text

@@ -151,6 +151,18 @@ def test_a_table_that_is_continued(clock: Clock) -> None:
     assert told.seconds_left == pytest.approx(20 / 2 + 0.4 * 40 + 0.8 * 40 / 2)
 
 
+def test_what_is_not_known_to_have_an_end_has_no_share(clock: Clock) -> None:
+    """Of some ranges of a table nobody knows how many rows they hold."""
+    loading = Loading(clock)
+    loading.work.meter.expected_rows = 0
+    loading.copy(1, 1, seconds=3)
+    loading.copy(1, 2, seconds=3, done=0.5)
+    told = loading.now()
+    assert [worker.share for worker in told.workers] == [None]
+    assert [str(table) for table in told.tables] == ["public.flights: 250 rows, 42 rows/s, 37.5 MiB"]
+    assert (told.total.rows, told.total.expected_rows) == (250, 250)
+
+
 def test_workers_go_on_meanwhile(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table that is begun while progress is told is in the next one."""
     loading, planes = Loading(clock), ("public", "planes")
