@@ -16,11 +16,11 @@ def test_the_last_run_is_that_of_this_pair(terminal: Terminal) -> None:
         assert other.command("plan").status == 0
         name, others = (end.source.url.rpartition("/")[2] for end in (terminal, other))
         mine = terminal.command("report")
-        first = mine.output.splitlines()[0]
+        first, source, *_ = mine.output.splitlines()
         assert first.startswith("plan succeeded")
-        assert f"{name} to " in first
+        assert f"/{name} (" in source
         assert mine.errors == ""
-        assert f"{others} to " in other.command("report").output.splitlines()[0]
+        assert f"/{others} (" in other.command("report").output.splitlines()[1]
         third = terminal.command("report", "--json", PG_MIGRATION_SOURCE_URL="postgresql://u@nowhere.invalid/third")
         assert third.errors.startswith("This report is of ANOTHER PAIR, from postgresql://")
         assert others in third.errors, "of that pair nothing ever ran, so it is the last of any"
