@@ -16,7 +16,7 @@ from pg_migration.orchestration.table_results import NOT_COPIED, TableResult, ta
 from pg_migration.postgres.catalog import Phase, TableName
 from pg_migration.postgres.ddl import missing
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.figures import listed
+from pg_migration.postgres.figures import count, counted, listed, size
 from pg_migration.postgres.ledger.chunks import LoadedRange
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps.structure import return_everything
@@ -141,14 +141,16 @@ def _metadata(results: Sequence[TableResult], migration: MigrationRun, page: Pat
     outcomes = migration.outcomes
     snapshot = migration.snapshot
     report: dict[str, Figure] = {"report": _link(page)} if page is not None else {}
+    rows, there = sum(result.rows or 0 for result in results), sum(result.bytes or 0 for result in results)
     return {
         **report,
+        "total": f"{count(rows)} rows, {size(there)}, in {counted(len(results), 'table')}",
         # The page has room for these; the report has all columns.
         "tables": table([{name: result.row[name] for name in COLUMNS} for result in results]),
         **({"snapshot": snapshot.name} if snapshot is not None else {}),
-        # Of every table, whichever run copied it.
-        "rows": sum(result.rows or 0 for result in results),
-        "bytes": sum(result.bytes or 0 for result in results),
+        # Of every table, whichever run copied it; as numbers the UI plots them.
+        "rows": rows,
+        "bytes": there,
         "notes": dg.MetadataValue.md(_listed([*migration.cautions, *outcomes.notes])),
         "failures": dg.MetadataValue.md(_listed(outcomes.failures)),
     }
