@@ -84,7 +84,7 @@ def discover(
         own_grants: whether what the role that connects was granted on the schemas counts: in a target that may be what
             lets it work there.
         brought_from: the source whose objects in this database are of interest (`ddl.origin`). What is in no schema
-            is not named then: nothing is to be copied from a target.
+            is not named then, and the role need not be able to read every table: nothing is to be copied from a target.
 
     Returns:
         The catalog. Objects that depend on an excluded table are left out and named in ``notices``.
@@ -133,7 +133,8 @@ def discover(
             *(Notice(row["kind"], row["name"], row["reason"]) for row in rows["outside"]),
             *(database_notices(connection, surroundings) if surroundings is not None else ()),
         ]
-        _check_readable(tables, assembly)
+        if brought_from is None:
+            _check_readable(tables, assembly)
     break_cycles(assembly)
     put_tables_first(assembly)
     if any(Address(PG_CLASS, row["relation"]) in assembly.drafts for row in rows["naming_tables"]):
