@@ -238,8 +238,7 @@ def test_runs_in_containers_of_their_own(site: Site) -> None:
     assert "report.html" in site.engine.run(f"docker compose exec -T code-location ls {kept}/{retry['runId']}")
 
     run = site.launch_one_that_sleeps()
-    site.engine.run(f"docker stop --time 60 $({ours})")
-    site.engine.run("docker compose down")
+    site.engine.run(f"docker compose stop daemon && {ours} | xargs docker stop -t 60 && docker compose down")
     assert site.engine.run("docker network ls --quiet --filter name=pg_migration") == ""
     say_in_env(site.engine)
     site.engine.run(UP)
