@@ -46,7 +46,7 @@ from pg_migration.postgres.transfer.events import (
 )
 from pg_migration.postgres.transfer.load_context import LoadContext
 from pg_migration.postgres.transfer.load_progress import Doing, LoadProgress, TableWork, is_long
-from pg_migration.postgres.transfer.progress import TableMeter
+from pg_migration.postgres.transfer.progress import TableMeter, next_beat
 from pg_migration.postgres.transfer.resume import Continued
 from pg_migration.postgres.transfer.streams.copy_stream import Copied
 from pg_migration.postgres.transfer.streams.row_memory import RowMemory
@@ -149,10 +149,11 @@ class Load:
             if event is not None:
                 yield event
             # Also while one event follows the other, as small chunks bring about.
-            if time.monotonic() >= due:
-                due = time.monotonic() + PROGRESS_SECONDS
+            if (begun := time.monotonic()) >= due:
                 self._look()
-                yield self._progress.now()
+                progress = self._progress.now()
+                due = next_beat(begun, PROGRESS_SECONDS)
+                yield progress
         yield self._progress.now()
 
     def _stop(self) -> None:

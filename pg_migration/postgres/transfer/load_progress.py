@@ -54,6 +54,11 @@ class TableWork:
     ended: bool = False
 
     @property
+    def is_copied_now(self) -> bool:
+        """Whether some of its rows are there or on their way, and not all."""
+        return self.begun and self.rows is None and not self.ended
+
+    @property
     def weight(self) -> float:
         """What each piece of work on it counts."""
         return float(max(self.plan.bytes, LEAST_BYTES))
@@ -144,7 +149,7 @@ class LoadProgress:
 
     def _now(self) -> Progress:
         moment, doing, spent = time.monotonic(), self._doing, self._spent
-        status = {name: table.meter.status() for name, table in self._tables.items() if table.begun}
+        status = {name: table.meter.status() for name, table in self._tables.items() if table.is_copied_now}
         left = {name: self._copy_left(table, status.get(name)) for name, table in self._tables.items()}
         load = self._workload
         copying = sum(moment - d.since for d in doing.values() if isinstance(d.task, Copy))
@@ -170,8 +175,7 @@ class LoadProgress:
             seconds_left=load.seconds_left(self._longest(left, under_way)),
             bytes_per_second=sum(speeds) if speeds else None,
         )
-        shown = tuple(s for n, s in status.items() if self._tables[n].rows is None and not self._tables[n].ended)
-        return Progress("copying", shown, workers, total)
+        return Progress("copying", tuple(status.values()), workers, total)
 
     @staticmethod
     def _copy_left(table: TableWork, status: TableStatus | None) -> float:

@@ -10,6 +10,9 @@ from pydantic import TypeAdapter
 
 from pg_migration.postgres.figures import roughly, size
 
+# To find out how far something is may take one second in so many.
+WORTH = 50
+
 
 @dataclass(frozen=True)
 class TableStatus:
@@ -135,6 +138,12 @@ class Pace:
 
 
 _ADAPTER = TypeAdapter(Progress)
+
+
+def next_beat(begun: float, seconds: float) -> float:
+    """When to tell again, after what was begun then has been made: later where that takes long, as of many tables."""
+    now = time.monotonic()
+    return now + max(seconds, (now - begun) * WORTH)
 
 
 def percent(share: float) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.connection.endpoint import Side
-from pg_migration.postgres.transfer.progress import Progress, TableStatus, Total, WorkerStatus
+from pg_migration.postgres.transfer.progress import Progress, TableStatus, Total, WorkerStatus, next_beat
 from pg_migration.postgres.transfer.workload import LEAST_BYTES, OVERDUE_SHARE, Amount, Work, Workload
 from pg_migration.postgres.verification.slices import Slicing
 
@@ -106,9 +106,10 @@ class ComparisonProgress:
 
     def beat(self) -> None:
         """Tell how far the comparison is, if it is time to."""
-        if self._tell is not None and self._tables and time.monotonic() >= self._due:
-            self._due = time.monotonic() + PROGRESS_SECONDS
-            self._tell(self.now())
+        if self._tell is not None and self._tables and (begun := time.monotonic()) >= self._due:
+            progress = self.now()
+            self._due = next_beat(begun, PROGRESS_SECONDS)
+            self._tell(progress)
 
     def now(self) -> Progress:
         """How far it is."""

@@ -194,6 +194,13 @@ def test_a_table_that_failed_is_no_work_any_more(clock: Clock) -> None:
     assert told.total.seconds_left == pytest.approx(0.8 * 10 / 2)
 
 
+def test_what_takes_long_to_tell_is_told_less_often(clock: Clock) -> None:
+    begun = clock.now
+    assert progress.next_beat(begun, 1.0) == begun + 1.0
+    clock.now += 0.5
+    assert progress.next_beat(begun, 1.0) == clock.now + 0.5 * progress.WORTH
+
+
 def test_a_worker_that_leaves(clock: Clock) -> None:
     loading = Loading(clock)
     loading.begin(1, INDEX)

@@ -7,6 +7,7 @@ from psycopg2 import sql
 
 from pg_migration.postgres.catalog import Table
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.transfer import progress
 from pg_migration.postgres.transfer.progress import Progress, WorkerStatus
 from pg_migration.postgres.transfer.workload import Workload
 from pg_migration.postgres.verification import comparison_progress
@@ -18,7 +19,8 @@ from pg_migration_tests.postgres.transfer.test_load_progress import MIB, Clock
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(comparison_progress, "time", clock)
+    for module in (comparison_progress, progress):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 
