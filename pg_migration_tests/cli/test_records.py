@@ -40,6 +40,7 @@ def runs(home: Path) -> dict[str, str | None]:
     with instance:
         found = {run.job_name: run.tags.get(".dagster/repository") for run in instance.get_runs()}
         origins = {run.job_name: run.remote_job_origin.repository_origin.get_label() for run in instance.get_runs()}
+        assert all(run.tags["dagster/max_retries"] == "0" for run in instance.get_runs())
     assert found == origins
     return found
 

@@ -15,7 +15,7 @@ import pytest
 from pg_migration.orchestration.jobs import prune
 from pg_migration.orchestration.jobs.prune import old_runs
 from pg_migration.postgres.errors import ConfigurationError
-from pg_migration_tests.orchestration.harness import Platform
+from pg_migration_tests.orchestration.harness import Platform, Run
 
 ROOT = Path(__file__).parents[3]
 
@@ -40,6 +40,12 @@ def change_the_target(platform: Platform) -> None:
     platform.target.psql("DELETE FROM orders WHERE id = 7")
 
 
+def launched(platform: Platform) -> Run:
+    """A migration with the label of one that the UI has launched: those of a command line are not started again."""
+    job = platform.definitions.resolve_job_def("migrate")
+    return platform.run(job, {}, tags={".dagster/repository": "__repository__@here"})
+
+
 @pytest.mark.parametrize(
     ("step", "accident", "again"),
     [
@@ -51,7 +57,7 @@ def test_lost_connections_are_tried_again_and_wrong_rows_are_not(
     retrying: Platform, step: str, accident: Callable[[Platform], None], again: bool
 ) -> None:
     retrying.after(step, lambda: accident(retrying))
-    done = retrying.migrate()
+    done = launched(retrying)
     assert not done.success
     tags = retrying.instance.get_run_by_id(done.result.run_id).tags  # type: ignore[union-attr]
     assert tags["dagster/will_retry"] == str(again).lower()
@@ -67,7 +73,7 @@ def test_a_server_that_is_down_and_a_wrong_password(
     url = user if port is None else f"postgresql://postgres:x@127.0.0.1:{port}/shop"
     retrying.definitions  # noqa: B018  (loaded while the source was there)
     retrying.monkeypatch.setenv("PG_MIGRATION_SOURCE_URL", url)
-    done = retrying.migrate()
+    done = launched(retrying)
     assert not done.success
     tags = retrying.instance.get_run_by_id(done.result.run_id).tags  # type: ignore[union-attr]
     assert tags["dagster/will_retry"] == str(again).lower()
@@ -133,13 +139,13 @@ def test_old_runs_go_and_what_people_look_at_stays(
     assert [run.success for run in (first, second, table, failed)] == [True, True, True, False]
     now = datetime.now(timezone.utc)
     assert old_runs(shop.instance, now - timedelta(days=1), None) == []
-    assert set(old_runs(shop.instance, now, None)) == {first.result.run_id, failed.result.run_id}
+    assert old_runs(shop.instance, now, None) == [first.result.run_id]  # the failed one is the last that validated
     monkeypatch.setattr(prune, "timedelta", lambda days: timedelta(days=-days))  # as if it were next month
     pruned = shop.definitions.resolve_job_def("prune_old_runs").execute_in_process(instance=shop.instance)
     assert pruned.success
     left = {run.run_id for run in shop.instance.get_runs()}
-    assert left == {second.result.run_id, table.result.run_id, pruned.run_id}
-    assert [path.name for path in reports.iterdir()] == [second.result.run_id]
+    assert left == {second.result.run_id, table.result.run_id, failed.result.run_id, pruned.run_id}
+    assert {path.name for path in reports.iterdir()} == {second.result.run_id, failed.result.run_id}
     assert not list(shop.instance.all_logs(first.result.run_id))
     assert shop.instance.get_latest_materialization_event(dg.AssetKey(["public", "customers"])) is not None
 
