@@ -243,6 +243,8 @@ def test_drop_existing_tables_replaces_them_and_leaves_the_rest(shop: Platform) 
     assert shop.target.psql("SELECT id FROM invoices") == "1"
     assert shop.target.psql("SELECT to_regclass('names') IS NULL") == "t"
     assert "dropped in the target: view public.names" in str(done.notes)
+    (staying,) = [note for note in done.notes if note.startswith("left alone in the target")]
+    assert staying.endswith(": table public.invoices")
     foreign_keys = shop.target.psql("SELECT conname FROM pg_constraint WHERE contype = 'f' ORDER BY 1")
     assert foreign_keys.split() == ["invoices_order_id_fkey", "orders_customer_fkey"]
 

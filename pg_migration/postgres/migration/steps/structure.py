@@ -1,7 +1,7 @@
 """Make the structure of the source in the target."""
 
 from ast import literal_eval
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from psycopg2.extensions import connection as Connection
@@ -109,7 +109,8 @@ def make_target(run: MigrationRun) -> TargetMade:
     statements = [*plan.drop, *run.call(lambda: make(run, wanted))]
     of_extensions = run.call(lambda: list(_extension_rows(run)))
     dropped_schemas = run.call(lambda: _dropped_schemas(run, target))
-    run.outcomes.notes += [*lost, *_left_alone(plan.surplus, dropped_schemas)]
+    not_coming_back = {item.address for item in plan.dropped} if run.options.drop_existing_tables else set()
+    run.outcomes.notes += [*lost, *_left_alone(plan.surplus, dropped_schemas, not_coming_back)]
     run.outcomes.notes += [f"{notice.kind} {notice.name}: {notice.reason}" for notice in plan.notices]
     copied = [done for done in of_extensions if isinstance(done, ExtensionRows)]
     run.outcomes.notes += map(str, copied)
@@ -252,10 +253,11 @@ def _with_refreshes(catalog: Catalog, wanted: Sequence[SchemaObject]) -> list[Sc
     return [*(item for item in wanted if item.address not in known), *ordered]
 
 
-def _left_alone(surplus: Surplus, dropped_schemas: Sequence[str]) -> list[str]:
+def _left_alone(surplus: Surplus, dropped_schemas: Sequence[str], gone: Container[Address]) -> list[str]:
     """What stays in the target although the source does not have it, in a line for each reason."""
     staying = {
-        verdict.value: [item.identity for item in surplus.staying(verdict)] for verdict in (Verdict.OWN, Verdict.NEEDED)
+        verdict.value: [item.identity for item in surplus.staying(verdict) if item.address not in gone]
+        for verdict in (Verdict.OWN, Verdict.NEEDED)
     }
     staying[_NOT_FOR_US] = [*(f"schema {name}" for name in dropped_schemas), *(i.identity for i in surplus.wholes)]
     return [
