@@ -91,7 +91,7 @@ def lines(found: Status, target: Endpoint, width: int, ascii_only: bool = False)
         for name in found.comparing
     ]
     if found.run is None:
-        return told or [Text(f"nothing was migrated to {target.description} yet: it has no books of pg_migration")]
+        return told or [Text(f"nothing was migrated to {target.description} yet")]
     if found.run.state is not State.RUNNING:
         return told or [Text("nothing goes on"), Text(_ended(found.run))]
     return [*told, *_running(found, found.run, width, ascii_only)]

@@ -65,6 +65,7 @@ def discover(
     reach: Reach | None = None,
     own_grants: bool = True,
     brought_from: str | None = None,
+    readable: bool = True,
 ) -> Catalog:
     """Read the catalogs of one database.
 
@@ -84,14 +85,15 @@ def discover(
         own_grants: whether what the role that connects was granted on the schemas counts: in a target that may be what
             lets it work there.
         brought_from: the source whose objects in this database are of interest (`ddl.origin`). What is in no schema
-            is not named then, and the role need not be able to read every table: nothing is to be copied from a target.
+            is not named then: nothing is to be copied from a target.
+        readable: whether the role has to be able to read the rows of every table.
 
     Returns:
         The catalog. Objects that depend on an excluded table are left out and named in ``notices``.
 
     Raises:
         ConfigurationError: a schema does not exist, or a name in ``exclude`` means no table.
-        NotPermitted: the role may not read a table that is to be copied.
+        NotPermitted: the role may not read a table, and has to.
     """
     version = connection.server_version
     with catalog_session(connection, schemas):
@@ -133,7 +135,7 @@ def discover(
             *(Notice(row["kind"], row["name"], row["reason"]) for row in rows["outside"]),
             *(database_notices(connection, surroundings) if surroundings is not None else ()),
         ]
-        if brought_from is None:
+        if readable:
             _check_readable(tables, assembly)
     break_cycles(assembly)
     put_tables_first(assembly)

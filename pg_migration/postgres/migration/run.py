@@ -483,6 +483,7 @@ class MigrationRun:
                 **self._discovered,
                 own_grants=self.reach.role in source.roles,
                 brought_from=self.source.place,
+                readable=False,
             )
 
     def target_name(self, table: Table) -> TableName:

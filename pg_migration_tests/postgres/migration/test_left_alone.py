@@ -1,6 +1,6 @@
 """What the source has dropped and others may use, and what others made, is left alone in the target and named."""
 
-from pg_migration.postgres.migration import Migration, Options, migrate
+from pg_migration.postgres.migration import Migration, Options, compare, migrate
 from pg_migration_tests.conftest import PostgresServer
 
 MADE = """
@@ -49,5 +49,7 @@ def test_a_table_of_somebody_else_that_the_role_may_not_read(
                 "left alone in the target, since it never came from this source: table public.private",
             )
         assert postgres18.psql(target_db, "SELECT id FROM private").strip() == "7"
+        found = compare(Migration.between(source_db, url, options=Options(owners=False, privileges=False)))
+        assert [(d.identity, d.stays) for d in found] == [("table public.private", True)]
     finally:
         postgres18.psql(target_db, "DROP OWNED BY brings CASCADE; DROP ROLE brings")

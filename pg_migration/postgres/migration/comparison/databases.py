@@ -71,6 +71,8 @@ def structural_differences(migration: Migration) -> tuple[Catalog, list[Differen
             surroundings=read_surroundings(target),
             ownership=owners,
             privileges=privileges,
+            readable=False,
         )
-        theirs = discover(target, {name: name for name in schemas.values()}, ownership=owners, privileges=privileges)
+        same = {name: name for name in schemas.values()}
+        theirs = discover(target, same, ownership=owners, privileges=privileges, readable=False)
         return ours, differences(ours, theirs)
