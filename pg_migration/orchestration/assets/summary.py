@@ -42,7 +42,7 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
     )
     def summary(
         context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
-    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetObservation]:
+    ) -> Iterator[dg.AssetMaterialization | dg.AssetObservation]:
         failures = migration.outcomes.failures
         if not is_whole_run(context) or not failures:
             with as_step_failure(migration, context):
@@ -64,7 +64,8 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
         context.log.info("\n" + _text(results, migration))
         if not failures:
             migration.outcomes.at_the_end = True
-            yield dg.MaterializeResult(metadata=_metadata(results, migration, page))
+            # Nothing waits for an output, which would repeat all of this in the log.
+            yield dg.AssetMaterialization(context.asset_key, metadata=_metadata(results, migration, page))
             return
         yield dg.AssetObservation(context.asset_key, metadata=_metadata(results, migration, page))
         if not failed_steps:

@@ -1,6 +1,6 @@
 """The asset ``validation``: what differs now, since when, and what to do about it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import takewhile
@@ -49,11 +49,13 @@ def build_validation(checks: Collection[dg.AssetCheckKey], after: Collection[dg.
         group_name=AFTER_ROWS,
         deps=after,
         op_tags=AFTER_CHECKS,
+        output_required=False,
         description="What differs between source and target, since when, and what to do about it: the last verdict of "
         "every check. The jobs validate, migrate and repair write it.",
     )
-    def validation(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        return dg.MaterializeResult(metadata=validation_metadata(context, checks))
+    def validation(context: dg.AssetExecutionContext) -> Iterator[dg.AssetMaterialization]:
+        # As the summary, it has no output.
+        yield dg.AssetMaterialization(context.asset_key, metadata=validation_metadata(context, checks))
 
     return validation
 
