@@ -9,6 +9,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.statements import execute, fetch, transaction
 from pg_migration.postgres.errors import LedgerTooNew, NotPermitted
+from pg_migration.postgres.roles.reach import quoted
 from pg_migration.postgres.sql_files import sql_folder
 
 # PostgreSQL reserves schema names that begin with pg_ (docs: CREATE SCHEMA), hence the underscore.
@@ -91,10 +92,10 @@ def _not_permitted(connection: Connection, error: psycopg2.Error) -> NotPermitte
         return NotPermitted(
             f"role {role} may not create the bookkeeping schema {SCHEMA} in the target database {database} "
             f"({error.diag.message_primary}). As its owner run: GRANT CREATE ON DATABASE "
-            f'"{database}" TO "{role}";'
+            f"{quoted(database)} TO {quoted(role)};"
         )
     return NotPermitted(
         f"role {role} may not upgrade the bookkeeping schema {SCHEMA} of the target database {database} to version "
-        f'{LATEST} ({error.diag.message_primary}). Connect as {owner} once, or as a superuser run: GRANT "{owner}" TO '
-        f'"{role}";'
+        f"{LATEST} ({error.diag.message_primary}). Connect as {owner} once, or as a superuser run: "
+        f"GRANT {quoted(owner)} TO {quoted(role)};"
     )

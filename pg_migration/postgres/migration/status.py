@@ -14,6 +14,7 @@ from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import MigrationError, NotPermitted, server_message
 from pg_migration.postgres.ledger import schema
 from pg_migration.postgres.ledger.runs import session_name
+from pg_migration.postgres.roles.reach import quoted
 from pg_migration.postgres.transfer.progress import Progress
 
 
@@ -140,8 +141,8 @@ def _read(connection: Connection) -> Status:
     if tables and not may:
         raise NotPermitted(
             f"role {role} may not read the books of pg_migration in the target database {database}. As their owner "
-            f'run: GRANT USAGE ON SCHEMA {schema.SCHEMA} TO "{role}"; GRANT SELECT ON ALL TABLES IN SCHEMA '
-            f'{schema.SCHEMA} TO "{role}";'
+            f"run: GRANT USAGE ON SCHEMA {schema.SCHEMA} TO {quoted(role)}; GRANT SELECT ON ALL TABLES IN SCHEMA "
+            f"{schema.SCHEMA} TO {quoted(role)};"
         )
     names = {name for (name,) in fetch(connection, _NAMES)}
     if not there or not tables or not schema.version(connection):

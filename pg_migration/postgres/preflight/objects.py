@@ -7,6 +7,7 @@ from pg_migration.postgres.ddl import unsupported
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.preflight.ends import Ends, Intent, ask
 from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
+from pg_migration.postgres.roles.reach import quoted
 
 FEATURES = "features of the target's version"
 EXTENSIONS = "extensions in the target"
@@ -51,7 +52,7 @@ def extensions(ends: Ends, catalog: Catalog) -> list[Finding]:
                 warning(
                     EXTENSIONS,
                     f"only a superuser may create extension {name} in the target",
-                    f'Have one run there: CREATE EXTENSION "{name}"; it is kept',
+                    f"Have one run there: CREATE EXTENSION {quoted(name)}; it is kept",
                 )
             )
         if (there := installed or default) and is_older(there, in_source.get(name, "")):
@@ -66,7 +67,7 @@ def extensions(ends: Ends, catalog: Catalog) -> list[Finding]:
 
 
 def _update(name: str) -> str:
-    return f', then run there: ALTER EXTENSION "{name}" UPDATE;'
+    return f", then run there: ALTER EXTENSION {quoted(name)} UPDATE;"
 
 
 def is_older(version: str, than: str) -> bool:

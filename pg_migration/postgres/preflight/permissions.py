@@ -117,13 +117,13 @@ def _schemas(ends: Ends) -> Iterator[Finding]:
             yield error(
                 WRITABLE,
                 f"role {role} may not create tables in schema {name} of the target database {database}",
-                f'As its owner run: GRANT USAGE, CREATE ON SCHEMA "{name}" TO "{role}";',
+                f"As its owner run: GRANT USAGE, CREATE ON SCHEMA {quoted(name)} TO {quoted(role)};",
             )
         if not exists and not may_create_schema:
             yield error(
                 WRITABLE,
                 f"role {role} may not create schema {name} in the target database {database}",
-                f'As its owner run: GRANT CREATE ON DATABASE "{database}" TO "{role}";',
+                f"As its owner run: GRANT CREATE ON DATABASE {quoted(database)} TO {quoted(role)};",
             )
 
 
@@ -150,7 +150,7 @@ def _bookkeeping(target: Connection) -> Iterator[Finding]:
         yield error(
             WRITABLE,
             f"role {role} may not create the bookkeeping schema {BOOKKEEPING} in the target database {database}",
-            f'As its owner run: GRANT CREATE ON DATABASE "{database}" TO "{role}";',
+            f"As its owner run: GRANT CREATE ON DATABASE {quoted(database)} TO {quoted(role)};",
         )
 
 
@@ -270,5 +270,5 @@ def row_security(ends: Ends, catalog: Catalog) -> Finding:
     return error(
         ROW_SECURITY,
         f"row-level security may hide rows of the source from role {role}, in {names}",
-        f'Let their owner do the migration, or run as a superuser: ALTER ROLE "{role}" BYPASSRLS;',
+        f"Let their owner do the migration, or run as a superuser: ALTER ROLE {quoted(role)} BYPASSRLS;",
     )

@@ -155,8 +155,9 @@ def test_what_a_newer_program_has_told(target: Connection, target_db: str, holde
 
 
 def test_a_role_without_rights(postgres18: PostgresServer, target: Connection, target_db: str) -> None:
-    postgres18.psql(target_db, "CREATE ROLE status_clerk LOGIN PASSWORD 'x'")
-    url = "postgresql://status_clerk:x@" + target_db.rpartition("@")[2]
+    clerk = '"status ""clerk"""'
+    postgres18.psql(target_db, f"CREATE ROLE {clerk} LOGIN PASSWORD 'x'")
+    url = "postgresql://status%20%22clerk%22:x@" + target_db.rpartition("@")[2]
     try:
         assert told(url)[0].run is None
         ledger(target, (RUN, "2026-01-01", "2026-01-02", True))
@@ -166,7 +167,7 @@ def test_a_role_without_rights(postgres18: PostgresServer, target: Connection, t
         found, _ = told(url)
         assert found.run is not None
     finally:
-        postgres18.psql(target_db, "DROP OWNED BY status_clerk CASCADE; DROP ROLE status_clerk")
+        postgres18.psql(target_db, f"DROP OWNED BY {clerk} CASCADE; DROP ROLE {clerk}")
 
 
 def test_a_connection_that_is_lost(target: Connection, target_db: str) -> None:
