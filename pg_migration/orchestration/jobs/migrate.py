@@ -18,11 +18,11 @@ from dagster import DependencyDefinition, MultiDependencyDefinition, NodeInvocat
 
 from pg_migration.orchestration.dagster_internals.running import IDependencyDefinition
 from pg_migration.orchestration.location.names import SUMMARY, VALIDATION
+from pg_migration.orchestration.runs.begin import TARGET_DDL
 from pg_migration.orchestration.runs.concurrency import run_tags
 
 MIGRATE = "migrate"
 TABLES = "tables"
-TARGET_DDL = "target_ddl"
 
 
 # Dagster shows no tab for the Launchpad of a job whose assets have different partitions, but the page is there. The
@@ -62,6 +62,6 @@ def _inputs(node: str | NodeInvocation, inputs: Inputs) -> Inputs:
         return {}
     every = [source for wanted in inputs.values() for source in wanted.get_node_dependencies()]
     if any(source.node == TABLES for source in every):
-        every.append(DependencyDefinition(TARGET_DDL))
+        every.append(DependencyDefinition(TARGET_DDL.to_python_identifier()))
     # One input is enough to wait with; all sources at every input would be the square of the number of tables.
     return {next(iter(inputs)): MultiDependencyDefinition(list(dict.fromkeys(every)))} if every else inputs
