@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pg_migration.devtools.benchmark.application import application
+
 SMALL_TABLES = 300
 
 
@@ -81,5 +83,6 @@ DATASETS: Mapping[str, Dataset] = {
     "toast": Dataset("values of 19 kB, stored out of line", 50_000, _toast),
     "uuid": Dataset("keys in no physical order", 1_500_000, _uuid),
     "small": Dataset(f"{SMALL_TABLES} small tables (rows of each)", 100, _small),
+    "app": Dataset("the 173 tables of an application, five of them large (rows of those)", 45_000, application),
     "indexed": Dataset("one table, five indexes", 3_000_000, _indexed),
 }
