@@ -1,29 +1,38 @@
-"""The pictures of a report, as SVG that stands in the page itself.
+"""The pictures of a report: where everything stands in them. The page's template writes them as SVG.
 
-matplotlib takes about a second to import, so it is imported when the first picture is drawn: a code location that only
-waits for work has no use for it.
+A picture is 1,000 units wide, whatever the window, and as high as it needs to be. What is drawn of a colour is of its
+class in the page's style, so that there is one for light and one for dark.
 """
 
-import io
-import re
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from math import floor, log10
+
+from rich.cells import cell_len
 
 from pg_migration.reporting import formats
 from pg_migration.reporting.model import Report, TableReport
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+# Classes of the page's style.
+COLOURS = tuple(f"colour{number}" for number in range(8))
+OTHERS = "others"
+STEPS = "steps"
+FAILED = "failed"
+BUILDING = "building"
 
-COLOURS = ("#2f6db3", "#e08a2c", "#3f9c5a", "#8a63b8", "#c2554d", "#4fb0ae", "#b59a2f", "#d17fb0")
-OTHERS = "#a9adb3"
-STEPS = "#d5d8dc"
-FAILED = "#c0261c"
-INK = "#30353b"
+WIDTH = 1000.0
+RIGHT = 16.0
+ROW = 26.0
+BAR = 20.0
+AXIS = 44.0
+TOP = 6.0
+# The size of letters, and how wide they are at most in a usual font; a column is that of a terminal.
+TEXT = 12.0
+COLUMN = 6.8
+CAPITAL = 4.0
+GAP_OF_LABEL = 8.0
+TICKS = 8
 
 LONGEST_LABEL = 34
 TABLES_IN_BARS = 15
@@ -35,31 +44,37 @@ BINS = 200
 GAP = 1 / 1500
 SLOTS = 600
 
-_STYLE: Any = {
-    "svg.fonttype": "none",  # text stays text: it can be searched, and the reader's fonts have more scripts than ours
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": "#c3c7cc",
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "text.parse_math": False,  # a dollar sign in an identifier is a dollar sign
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": "#e6e8eb",
-    "legend.frameon": False,
-}
+
+@dataclass(frozen=True)
+class Text:
+    """Words at a place: ``anchor`` is what of them is there, ``whole`` what they are short for."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str = "middle"
+    whole: str | None = None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An area or line: ``path`` is its outline in SVG's own notation, which only ever holds letters and numbers."""
+
+    path: str
+    look: str
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture, and what it shows."""
+    """A picture, and what it shows. ``legend`` has the classes of colours, and what they stand for."""
 
+    name: str
     title: str
     explanation: str
-    svg: str
+    height: float
+    shapes: tuple[Shape, ...]
+    texts: tuple[Text, ...]
+    legend: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,20 +88,28 @@ class _Bar:
     failed: bool
 
 
+@dataclass(frozen=True)
+class _Scale:
+    """From figures between 0 and ``most`` to places between ``begin`` and ``end``."""
+
+    most: float
+    begin: float
+    end: float
+
+    def at(self, value: float) -> float:
+        return self.begin + (self.end - self.begin) * value / self.most
+
+    def ticks(self, number: int = TICKS) -> Sequence[float]:
+        """Round figures, about so many."""
+        rough = self.most / number
+        power = 10.0 ** floor(log10(rough))
+        step = next(power * nice for nice in (1, 2, 5, 10) if power * nice >= rough * 0.999)
+        return [step * place for place in range(floor(self.most / step * 1.000001) + 1)]
+
+
 def draw(report: Report) -> list[Chart]:
     """The pictures that a run gives rise to; none when it copied nothing."""
-    if not report.work:
-        return []
-    # Only pictures need it: see above.
-    import matplotlib
-
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of characters that its own fonts lack; it does not draw them, the reader does
-        return [
-            Chart("Who did what when", _TIMELINE, _timeline(report)),
-            Chart("Throughput", "What all workers together sent over the wire.", _throughput(report)),
-            Chart("Tables that took longest", "Wall time, of all workers together, by table.", _longest(report)),
-        ]
+    return [_timeline(report), _throughput(report), _longest(report)] if report.work else []
 
 
 _TIMELINE = (
@@ -95,53 +118,40 @@ _TIMELINE = (
 )
 
 
-def _timeline(report: Report) -> str:
+def _timeline(report: Report) -> Chart:
     colours = _colours(report)
     rows = {
         worker: _sampled(_merged(bars, report.seconds), report.seconds)
         for worker, bars in sorted(_bars(report, colours).items())
     }
-    unit, seconds = _unit(report)
-    figure, axes = _canvas(height=1.2 + 0.34 * (len(rows) + 1))
-    _draw_steps(axes, report, seconds)
-    for number, bars in enumerate(rows.values(), 1):
-        for (colour, building, failed), alike in _by_look(bars).items():
-            axes.broken_barh(
-                [(b.begin / seconds, max(b.end - b.begin, report.seconds * GAP) / seconds) for b in alike],
-                (number - 0.38, 0.76),
-                facecolors=colour,
-                alpha=0.4 if building else 1.0,
-                edgecolor=FAILED if failed else "white",
-                linewidth=1.4 if failed else 0.3 if len(bars) < SLOTS / 4 else 0.0,
-            )
     names = {done.worker: done.who for done in report.work}
-    axes.set_yticks(range(len(rows) + 1), ["steps", *(names[worker] for worker in rows)])
-    axes.invert_yaxis()
-    axes.set_xlim(0, report.seconds / seconds)
-    axes.set_xlabel(f"{unit} since the run began")
-    axes.tick_params(axis="y", length=0)
-    _legend(figure, colours, others=len({done.table for done in report.work}) > len(colours))
-    return _svg(figure, "timeline")
+    labels = ["steps", *(names[worker] for worker in rows)]
+    scale, bottom = _Scale(_span(report), _room(labels), WIDTH - RIGHT), TOP + ROW * len(labels)
+    shapes, texts = _axis(report, scale, bottom)
+    steps = list(_steps(report))
+    shapes += [Shape(_boxes([(begin, end)], scale, 0), STEPS) for begin, end, _ in steps]
+    texts += [
+        Text((scale.at(begin) + scale.at(end)) / 2, _middle(0), name)
+        for begin, end, name in steps
+        if scale.at(end) - scale.at(begin) > _width(name) + GAP_OF_LABEL
+    ]
+    for number, bars in enumerate(rows.values(), 1):
+        for look, alike in _by_look(bars).items():
+            least = report.seconds * GAP
+            boxes = [(bar.begin, max(bar.end, bar.begin + least)) for bar in alike]
+            shapes.append(Shape(_boxes(boxes, scale, number), _look_told(*look)))
+    texts += [_row_label(scale, number, label) for number, label in enumerate(labels)]
+    legend = [(colour, _label(table)) for table, colour in colours.items()]
+    if len({done.table for done in report.work}) > len(colours):
+        legend.append((OTHERS, "other tables"))
+    return Chart("timeline", "Who did what when", _TIMELINE, bottom + AXIS, tuple(shapes), tuple(texts), tuple(legend))
 
 
-def _draw_steps(axes: "Axes", report: Report, seconds: float) -> None:
+def _steps(report: Report) -> Iterator[tuple[float, float, str]]:
     for step in report.steps:
-        if step.started_at is None:
-            continue
-        begin = _since(report, step.started_at) / seconds
-        end = (_since(report, step.finished_at) if step.finished_at else report.seconds) / seconds
-        axes.broken_barh([(begin, end - begin)], (-0.38, 0.76), facecolors=STEPS, edgecolor="white", linewidth=0.6)
-        if (end - begin) > 0.012 * len(step.name) * report.seconds / seconds:
-            axes.text((begin + end) / 2, 0, step.name, ha="center", va="center", fontsize=8)
-
-
-def _legend(figure: "Figure", colours: Mapping[str, str], others: bool) -> None:
-    from matplotlib.patches import Patch
-
-    patches = [Patch(color=colour, label=_label(table)) for table, colour in colours.items()]
-    if others:
-        patches.append(Patch(color=OTHERS, label="other tables"))
-    figure.legend(handles=patches, loc="outside lower left", ncols=4, fontsize=8, handlelength=1, columnspacing=1.2)
+        if step.started_at is not None:
+            end = _since(report, step.finished_at) if step.finished_at else report.seconds
+            yield _since(report, step.started_at), end, step.name
 
 
 def _colours(report: Report) -> dict[str, str]:
@@ -194,24 +204,40 @@ def _look(bar: _Bar) -> tuple[str, bool, bool]:
     return bar.colour, bar.building, bar.failed
 
 
+def _look_told(colour: str, building: bool, failed: bool) -> str:
+    """As classes; what failed comes last, to lie above all else."""
+    return " ".join([colour, *([BUILDING] if building else []), *([FAILED] if failed else [])])
+
+
 def _by_look(bars: Iterable[_Bar]) -> dict[tuple[str, bool, bool], list[_Bar]]:
+    """Bars of one look together, those that failed last: they are drawn above the others."""
     found: dict[tuple[str, bool, bool], list[_Bar]] = {}
-    for bar in bars:
+    for bar in sorted(bars, key=lambda bar: bar.failed):
         found.setdefault(_look(bar), []).append(bar)
     return found
 
 
-def _throughput(report: Report) -> str:
+def _throughput(report: Report) -> Chart:
     edges, rates = throughput(report)
-    figure, axes = _canvas(height=2.2)
-    unit, seconds = _unit(report)
-    axes.stairs([rate / 2**20 for rate in rates], [e / seconds for e in edges], fill=True, color=COLOURS[0], alpha=0.85)
-    axes.set_xlim(0, report.seconds / seconds)
-    axes.set_ylim(bottom=0)
-    axes.grid(axis="y")
-    axes.set_xlabel(f"{unit} since the run began")
-    axes.set_ylabel("MiB/s")
-    return _svg(figure, "throughput")
+    most = max(max(rates) / 2**20, 0.001)
+    bottom = TOP + 150.0
+    height = _Scale(most * 1.05, bottom, TOP)
+    marks = {tick: f"{tick:,.6g}" for tick in height.ticks(4)}
+    scale = _Scale(_span(report), _room([*marks.values(), "MiB/s"]), WIDTH - RIGHT)
+    shapes, texts = _axis(report, scale, bottom)
+    shapes.append(Shape("".join(f"M{scale.begin:.1f} {height.at(tick):.1f}H{scale.end:.1f}" for tick in marks), "grid"))
+    texts += [
+        Text(scale.begin - GAP_OF_LABEL, height.at(tick) + TEXT / 3, mark, "end")
+        for tick, mark in marks.items()
+        if tick < most * 0.95
+    ]
+    texts.append(Text(scale.begin - GAP_OF_LABEL, TOP + TEXT / 3, "MiB/s", "end"))
+    stairs = "".join(
+        f"V{height.at(rate / 2**20):.1f}H{scale.at(edge):.1f}" for rate, edge in zip(rates, edges[1:], strict=True)
+    )
+    shapes.append(Shape(f"M{scale.begin:.1f} {bottom:.1f}{stairs}V{bottom:.1f}Z", COLOURS[0]))
+    told = "What all workers together sent over the wire."
+    return Chart("throughput", "Throughput", told, bottom + AXIS, tuple(shapes), tuple(texts))
 
 
 def throughput(report: Report) -> tuple[list[float], list[float]]:
@@ -220,42 +246,71 @@ def throughput(report: Report) -> tuple[list[float], list[float]]:
     Returns:
         The edges of the bins, in seconds since the run began, and the rates between them.
     """
-    import numpy
-
-    edges = numpy.linspace(0, max(report.seconds, 0.001), BINS + 1)
-    moved = numpy.zeros(BINS)
+    width = _span(report) / BINS
+    moved = [0.0] * BINS
     for done in report.work:
         if done.bytes:
-            begin, end = _since(report, done.started_at), _since(report, done.finished_at)
-            end = max(end, begin + 1e-6)
-            overlap = numpy.minimum(end, edges[1:]) - numpy.maximum(begin, edges[:-1])
-            moved += numpy.clip(overlap, 0, None) * (done.bytes / (end - begin))
-    return edges.tolist(), (moved / numpy.diff(edges)).tolist()
+            _spread(moved, width, _since(report, done.started_at), _since(report, done.finished_at), done.bytes)
+    return [width * place for place in range(BINS + 1)], [sent / width for sent in moved]
 
 
-def _longest(report: Report) -> str:
+def _spread(moved: list[float], width: float, begin: float, end: float, size: int) -> None:
+    end = max(end, begin + 1e-6)
+    for place in range(max(0, int(begin / width)), min(BINS - 1, int(end / width)) + 1):
+        shared = min(end, (place + 1) * width) - max(begin, place * width)
+        moved[place] += size * max(0.0, shared) / (end - begin)
+
+
+def _longest(report: Report) -> Chart:
     tables = sorted(report.copied, key=lambda table: -_table_seconds(table))[:TABLES_IN_BARS]
-    figure, axes = _canvas(height=0.9 + 0.26 * max(len(tables), 1))
-    places = range(len(tables))
-    copying = [table.copy_seconds or 0.0 for table in tables]
-    building = [table.build_seconds or 0.0 for table in tables]
-    axes.barh(places, copying, 0.7, color=COLOURS[0], label="copying")
-    axes.barh(places, building, 0.7, left=copying, color=COLOURS[0], alpha=0.4, label="indexes, keys, statistics")
-    for place, table in zip(places, tables, strict=True):
-        told = f" {formats.count(table.rows)} rows, {formats.size(table.bytes)}"
-        axes.text(_table_seconds(table), place, told, va="center", fontsize=8)
-    axes.set_yticks(places, [_label(table.title) for table in tables])
-    axes.set_xlim(0, 1.3 * max(map(_table_seconds, tables), default=1) or 1)
-    axes.invert_yaxis()
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x")
-    axes.set_xlabel("seconds")
-    axes.legend(loc="lower right", fontsize=8)
-    return _svg(figure, "longest")
+    labels = [_label(table.title) for table in tables]
+    told = [f"{formats.count(table.rows)} rows, {formats.size(table.bytes)}" for table in tables]
+    room = max(map(_width, told), default=0.0) + GAP_OF_LABEL
+    most = max(map(_table_seconds, tables), default=0.0) or 1.0
+    begin, bottom = _room(labels), TOP + ROW * len(tables)
+    scale = _Scale(most, begin, WIDTH - RIGHT - room)
+    shapes, texts = [_grid(scale, bottom)], [*_marks(scale, bottom, "seconds")]
+    for number, (table, label, figures) in enumerate(zip(tables, labels, told, strict=True)):
+        copied, done = table.copy_seconds or 0.0, _table_seconds(table)
+        shapes.append(Shape(_boxes([(0.0, copied)], scale, number), COLOURS[0]))
+        if done > copied:
+            shapes.append(Shape(_boxes([(copied, done)], scale, number), f"{COLOURS[0]} {BUILDING}"))
+        texts.append(_row_label(scale, number, label, whole=table.title))
+        texts.append(Text(scale.at(done) + GAP_OF_LABEL, _middle(number), figures, "start"))
+    return Chart(
+        "longest",
+        "Tables that took longest",
+        "Wall time, of all workers together, by table.",
+        bottom + AXIS,
+        tuple(shapes),
+        tuple(texts),
+        ((COLOURS[0], "copying"), (f"{COLOURS[0]} {BUILDING}", "indexes, keys, statistics")),
+    )
 
 
 def _table_seconds(table: TableReport) -> float:
     return (table.copy_seconds or 0.0) + (table.build_seconds or 0.0)
+
+
+def _span(report: Report) -> float:
+    return max(report.seconds, 0.001)
+
+
+def _axis(report: Report, scale: _Scale, bottom: float) -> tuple[list[Shape], list[Text]]:
+    """The axis of a run's time, below its picture: the scale is in seconds, its figures in what tells them well."""
+    unit, seconds = _unit(report)
+    told = _Scale(scale.most / seconds, scale.begin, scale.end)
+    return [_grid(told, bottom)], [*_marks(told, bottom, f"{unit} since the run began")]
+
+
+def _grid(scale: _Scale, bottom: float) -> Shape:
+    return Shape("".join(f"M{scale.at(tick):.1f} {TOP:.1f}V{bottom:.1f}" for tick in scale.ticks()), "grid")
+
+
+def _marks(scale: _Scale, bottom: float, unit: str) -> Iterator[Text]:
+    for tick in scale.ticks():
+        yield Text(scale.at(tick), bottom + TEXT + 4, f"{tick:,.6g}")
+    yield Text((scale.begin + scale.end) / 2, bottom + 2 * TEXT + 12, unit)
 
 
 def _unit(report: Report) -> tuple[str, float]:
@@ -265,31 +320,36 @@ def _unit(report: Report) -> tuple[str, float]:
     return ("minutes", 60.0) if report.seconds < 3 * 3600 else ("hours", 3600.0)
 
 
+def _boxes(stretches: Iterable[tuple[float, float]], scale: _Scale, row: int) -> str:
+    """Bars in one row, as one path."""
+    top = TOP + ROW * row + (ROW - BAR) / 2
+    return "".join(
+        f"M{scale.at(begin):.2f} {top:.1f}h{scale.at(end) - scale.at(begin):.2f}v{BAR:.0f}H{scale.at(begin):.2f}z"
+        for begin, end in stretches
+    )
+
+
+def _row_label(scale: _Scale, row: int, label: str, whole: str | None = None) -> Text:
+    return Text(scale.begin - GAP_OF_LABEL, _middle(row), label, "end", whole)
+
+
+def _middle(row: int) -> float:
+    """Where the foot of letters stands that are in the middle of a row."""
+    return TOP + ROW * row + ROW / 2 + TEXT / 3
+
+
+def _width(text: str) -> float:
+    return COLUMN * cell_len(text) + CAPITAL * sum(map(str.isupper, text))
+
+
+def _room(labels: Iterable[str]) -> float:
+    """So much room labels take on the left."""
+    return max(map(_width, labels), default=0.0) + 2 * GAP_OF_LABEL
+
+
 def _since(report: Report, moment: datetime) -> float:
     return (moment - report.started_at).total_seconds()
 
 
 def _label(name: str) -> str:
-    line = " ".join(formats.readable(name).split())
-    return line if len(line) <= LONGEST_LABEL else line[: LONGEST_LABEL - 1] + "…"
-
-
-def _canvas(height: float) -> "tuple[Figure, Axes]":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, height), layout="constrained")
-    return figure, figure.subplots()
-
-
-# What names the SVG namespace: not needed inside a page, and no address has a place in one that fetches nothing.
-_NAMESPACES = re.compile(r'\s+xmlns(:\w+)?="[^"]*"')
-_IDENTIFIERS = re.compile(r'( id="| xlink:href="#|url\(#)')
-
-
-def _svg(figure: "Figure", name: str) -> str:
-    """The picture's element alone, its identifiers unlike those of any other picture on the page."""
-    drawn = io.StringIO()
-    figure.savefig(drawn, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    text = drawn.getvalue()
-    text = _NAMESPACES.sub("", text[text.index("<svg") :])
-    return _IDENTIFIERS.sub(rf"\g<1>{name}-", text)
+    return formats.cropped(" ".join(formats.readable(name).split()), LONGEST_LABEL)

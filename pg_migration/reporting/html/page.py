@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pg_migration.reporting import formats
-from pg_migration.reporting.html.charts import Chart, draw
+from pg_migration.reporting.html.charts import draw
 from pg_migration.reporting.model import CheckReport, Report
 
 # So many lines of one kind have a field to filter them by.
@@ -24,7 +24,7 @@ def render(report: Report) -> str:
     script = _script() if max(len(report.tables), len(report.checks)) > MANY else None
     return _template().render(
         report=report,
-        charts=[_Drawn(chart) for chart in draw(report)],
+        charts=draw(report),
         checks_failed=failed,
         checks_passed=passed,
         states=_states(report),
@@ -42,15 +42,6 @@ def _script() -> Markup:
 def _source(script: str) -> Markup:
     """What a browser is told that it may run: this text and nothing else, whatever a name in the page may hold."""
     return Markup(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'")
-
-
-class _Drawn:
-    """A picture whose markup is not escaped: matplotlib wrote it, and escaped the names in it."""
-
-    def __init__(self, chart: Chart) -> None:
-        self.title = chart.title
-        self.explanation = chart.explanation
-        self.svg = Markup(formats.readable(chart.svg))
 
 
 def _split(checks: tuple[CheckReport, ...]) -> tuple[list[CheckReport], list[CheckReport]]:
