@@ -1,27 +1,136 @@
 """A line between a client and a server that takes time, has a width, and counts round trips.
 
 It understands nothing of what it forwards: a round trip is whatever a client sends until the server answers.
+It is a process of its own, since clients may wait for it and let no other thread run meanwhile.
 """
 
 import asyncio
-import threading
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from pg_migration.devtools.servers import HOST
-
+HOST = "127.0.0.1"
 # What one call reads, and what of one direction of a connection may be under way beside what the line holds by itself.
 READ_BYTES = 256 * 1024
-START_SECONDS = 30.0
+# A line without a limit, for the size of what is under way.
+WIDE = 1e9
+
+
+class Line:
+    """A TCP port of this machine that leads to another one, as long as the ``with`` block lasts.
+
+    Attributes:
+        port: where to connect instead.
+    """
+
+    port: int
+
+    def __init__(self, port: int, round_trip: float = 0.0, bytes_per_second: float | None = None) -> None:
+        """
+        Args:
+            port: of the server, on this machine.
+            round_trip: seconds from a question to its answer, half of them for each way.
+            bytes_per_second: of each connection, each way; None for no limit.
+        """
+        self._arguments = [str(port), str(round_trip), str(bytes_per_second or 0.0)]
+        self._process: subprocess.Popen[str]
+
+    def __enter__(self) -> "Line":
+        command = [sys.executable, "-m", "pg_migration.devtools.line", *self._arguments]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        (self.port,) = self._say()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.communicate()
+
+    def counted(self) -> tuple[int, int]:
+        """How many connections were made until now, and how often a server answered what its client had sent.
+
+        The first round trips of each connection negotiate and authenticate. Requests to cancel are connections, too.
+        """
+        assert self._process.stdin is not None
+        print(file=self._process.stdin, flush=True)
+        connections, round_trips = self._say()
+        return connections, round_trips
+
+    def _say(self) -> list[int]:
+        assert self._process.stdout is not None
+        return [int(word) for word in self._process.stdout.readline().split()]
 
 
 @dataclass
-class _Direction:
+class _Forwarding:
+    """What the process of a line does."""
+
+    port: int
+    round_trip: float
+    bytes_per_second: float
+    connections: int = 0
+    round_trips: int = 0
+
+    def seconds_for(self, size: int) -> float:
+        return size / self.bytes_per_second if self.bytes_per_second else 0.0
+
+    @property
+    def window(self) -> float:
+        return READ_BYTES + self.round_trip * (self.bytes_per_second or WIDE)
+
+    async def run(self) -> None:
+        """Tell the port, then the counts for each line that is read, until there are no more."""
+        loop = asyncio.get_running_loop()
+        listening = await asyncio.start_server(self._connection, HOST, 0)
+        print(listening.sockets[0].getsockname()[1], flush=True)
+        while await loop.run_in_executor(None, sys.stdin.readline):
+            print(self.connections, self.round_trips, flush=True)
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        begins = asyncio.get_running_loop().time() + self.round_trip  # to connect is a round trip of its own
+        try:
+            from_server, to_server = await asyncio.open_connection(HOST, self.port)
+        except OSError:
+            writer.close()
+            return
+        conversation = _Conversation(self)
+        ways = (
+            _forward(reader, to_server, _Way(self, begins), conversation.ask),
+            _forward(from_server, writer, _Way(self, begins), conversation.answer),
+        )
+        try:
+            await asyncio.gather(*ways)
+        except (OSError, asyncio.CancelledError):
+            pass  # one end is gone, which the other one is told, or the line is
+        finally:
+            writer.close()
+            to_server.close()
+
+
+@dataclass
+class _Conversation:
+    """Who spoke last on one connection."""
+
+    forwarding: _Forwarding
+    asked: bool = False
+
+    def ask(self) -> None:
+        self.asked = True
+
+    def answer(self) -> None:
+        self.forwarding.round_trips += self.asked
+        self.asked = False
+
+
+@dataclass
+class _Way:
     """What goes one way on one connection: read, and under way until it is due."""
 
-    line: "Line"
+    forwarding: _Forwarding
     begins: float  # nothing is sent before
     under_way: deque[tuple[float, bytes]] = field(default_factory=deque)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -31,12 +140,12 @@ class _Direction:
     async def send(self, piece: bytes) -> None:
         """Put a piece on the line, an empty one for its end; wait where the line is full."""
         now = asyncio.get_running_loop().time()
-        self.free_at = max(now, self.begins, self.free_at) + self.line.seconds_for(len(piece))
+        self.free_at = max(now, self.begins, self.free_at) + self.forwarding.seconds_for(len(piece))
         async with self.changed:
-            self.under_way.append((self.free_at + self.line.round_trip / 2, piece))
+            self.under_way.append((self.free_at + self.forwarding.round_trip / 2, piece))
             self.size += len(piece)
             self.changed.notify_all()
-            await self.changed.wait_for(lambda: self.size <= self.line.window)
+            await self.changed.wait_for(lambda: self.size <= self.forwarding.window)
 
     async def receive(self) -> bytes:
         """The next piece, when it is due."""
@@ -52,119 +161,24 @@ class _Direction:
         return piece
 
 
-@dataclass
-class _Conversation:
-    """Who spoke last on one connection."""
+async def _forward(
+    source: asyncio.StreamReader, target: asyncio.StreamWriter, way: _Way, count: Callable[[], None]
+) -> None:
+    async def read() -> None:
+        while piece := await source.read(READ_BYTES):
+            count()
+            await way.send(piece)
+        await way.send(b"")
 
-    line: "Line"
-    asked: bool = False
+    async def write() -> None:
+        while piece := await way.receive():
+            target.write(piece)
+            await target.drain()
+        target.write_eof()
 
-    def ask(self) -> None:
-        self.asked = True
-
-    def answer(self) -> None:
-        self.line.round_trips += self.asked
-        self.asked = False
+    await asyncio.gather(read(), write())
 
 
-class Line:
-    """A TCP port of this machine that leads to another one; used in a ``with`` block, in any number of threads.
-
-    Attributes:
-        port: where to connect instead.
-        round_trips: how often a client has sent something and the server has then answered, on all connections; the
-            first ones of each connect, negotiate and authenticate.
-        connections: how many were made, requests to cancel among them.
-    """
-
-    def __init__(self, port: int, round_trip: float = 0.0, bytes_per_second: float | None = None) -> None:
-        """
-        Args:
-            port: of the server, on this machine.
-            round_trip: seconds from a question to its answer, half of them for each way.
-            bytes_per_second: of each connection, each way; None for no limit.
-        """
-        self._server = port
-        self.round_trip, self._bytes_per_second = round_trip, bytes_per_second
-        self.port = self.round_trips = self.connections = 0
-        self._ready, self._end = threading.Event(), asyncio.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="line", daemon=True)
-        self._loop: asyncio.AbstractEventLoop
-
-    def __enter__(self) -> "Line":
-        self._thread.start()
-        if not self._ready.wait(START_SECONDS):
-            raise TimeoutError("the line did not open its port")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join()
-
-    def seconds_for(self, size: int) -> float:
-        """How long so many bytes take to be sent."""
-        return size / self._bytes_per_second if self._bytes_per_second else 0.0
-
-    @property
-    def window(self) -> float:
-        """How many bytes may be under way in one direction of a connection."""
-        return READ_BYTES + self.round_trip * (self._bytes_per_second or 1e9)
-
-    async def _run(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        connected: set[asyncio.Task[None]] = set()
-
-        def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.create_task(self._connection(reader, writer))
-            connected.add(task)
-            task.add_done_callback(connected.discard)
-
-        listening = await asyncio.start_server(connect, HOST, 0)
-        self.port = listening.sockets[0].getsockname()[1]
-        self._ready.set()
-        await self._end.wait()
-        listening.close()
-        for task in list(connected):
-            task.cancel()
-        await asyncio.gather(*connected, return_exceptions=True)
-
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        begins = asyncio.get_running_loop().time() + self.round_trip  # to connect is a round trip of its own
-        try:
-            from_server, to_server = await asyncio.open_connection(HOST, self._server)
-        except OSError:
-            writer.close()
-            return
-        conversation = _Conversation(self)
-        ways = (
-            self._forward(reader, to_server, _Direction(self, begins), conversation.ask),
-            self._forward(from_server, writer, _Direction(self, begins), conversation.answer),
-        )
-        try:
-            await asyncio.gather(*ways)
-        except OSError:
-            pass  # one end is gone, which the other one is told
-        finally:
-            writer.close()
-            to_server.close()
-
-    @staticmethod
-    async def _forward(
-        source: asyncio.StreamReader, target: asyncio.StreamWriter, way: _Direction, count: Callable[[], None]
-    ) -> None:
-        async def read() -> None:
-            while piece := await source.read(READ_BYTES):
-                count()
-                await way.send(piece)
-            await way.send(b"")
-
-        async def write() -> None:
-            while piece := await way.receive():
-                target.write(piece)
-                await target.drain()
-            target.write_eof()
-
-        await asyncio.gather(read(), write())
+if __name__ == "__main__":
+    _port, _round_trip, _bytes_per_second = sys.argv[1:]
+    asyncio.run(_Forwarding(int(_port), float(_round_trip), float(_bytes_per_second)).run())

@@ -49,7 +49,7 @@ def test_questions_with_their_answers_are_counted() -> None:
     with echo() as server, Line(server) as line:
         assert ask(line.port, b"one", b"two") == [b"one\n", b"two\n"]
         assert ask(line.port, b"three") == [b"three\n"]
-        assert (line.connections, line.round_trips) == (2, 3)
+        assert line.counted() == (2, 3)
 
 
 def test_each_round_trip_takes_its_time() -> None:
