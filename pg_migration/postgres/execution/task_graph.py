@@ -13,6 +13,7 @@ Task = TypeVar("Task", bound=Hashable)
 @dataclass
 class _Node(Generic[Task]):
     weight: int
+    rank: int
     waiting_for: int
     doomed_by: Task | None = None
 
@@ -29,16 +30,22 @@ class Schedule(Generic[Task]):
         self._on_skip = on_skip
         self._nodes: dict[Task, _Node[Task]] = {}
         self._after: dict[Task, list[tuple[Task, bool]]] = {}
-        self._ready: list[tuple[int, int, Task]] = []
+        self._ready: list[tuple[int, int, int, Task]] = []
         self._order = itertools.count()
         self._unsettled = 0
         self._stopped = False
         self._changed = threading.Condition()
 
-    def add(self, task: Task, weight: int, after: Iterable[Task] = (), follows: Iterable[Task] = ()) -> None:
-        """Add a task; all before the first `take`."""
+    def add(
+        self, task: Task, weight: int, after: Iterable[Task] = (), follows: Iterable[Task] = (), rank: int = 0
+    ) -> None:
+        """Add a task; all before the first `take`.
+
+        Args:
+            rank: of tasks that are as heavy, those with a lower one come first.
+        """
         needed, awaited = set(after), set(follows)
-        self._nodes[task] = _Node(weight, len(needed | awaited))
+        self._nodes[task] = _Node(weight, rank, len(needed | awaited))
         for prerequisite in needed | awaited:
             self._after.setdefault(prerequisite, []).append((task, prerequisite in needed))
         self._unsettled += 1
@@ -52,7 +59,7 @@ class Schedule(Generic[Task]):
                 self._changed.wait()
             if self._stopped or not self._ready:
                 return None
-            return heapq.heappop(self._ready)[2]
+            return heapq.heappop(self._ready)[-1]
 
     def give_back(self, task: Task) -> None:
         """Hand a task that was taken to another worker."""
@@ -94,4 +101,5 @@ class Schedule(Generic[Task]):
                     settled.append((dependent, node.doomed_by))
 
     def _push(self, task: Task) -> None:
-        heapq.heappush(self._ready, (-self._nodes[task].weight, next(self._order), task))
+        node = self._nodes[task]
+        heapq.heappush(self._ready, (-node.weight, node.rank, next(self._order), task))

@@ -1,18 +1,28 @@
 """The bookkeeping in the target's ``_pg_migration`` schema: which rows are there, from which run and snapshot."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extras import execute_values
 
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.planning.page_ranges import page_range
 from pg_migration.postgres.snapshot.snapshot import Snapshot
 
 # A server that is busy notices late that a client has left, also one that said goodbye.
 LEAVING_SECONDS = 3
+
+# A session that needs a page also takes one that others have added and left: of those each adds up to 64 at a time
+# (since 16; PostgreSQL's MAX_BUFFERS_TO_EXTEND_BY), or up to 512. So many are looked at before a table is read whole.
+FREE_PAGES = (16, 1024)
+
+
+ChunkName = tuple[str, int]
+"""A chunk of a table: the key of its range, and its number in that."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,45 @@ class LoadedRange:
     bytes: int
     started_at: datetime
     finished_at: datetime
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where the rows of a chunk are in the target.
+
+    ``transaction`` wrote them, which is their ``xmin``. ``file`` is the one that the table was stored in then. Before
+    they were written it had ``first_page`` pages, and then ``end_page``; None where that is not known any more.
+    """
+
+    transaction: int
+    file: int | None
+    first_page: int = 0
+    end_page: int | None = None
+
+    @property
+    def anywhere(self) -> sql.Composable:
+        """What is true of these rows."""
+        # Row versions carry the low 32 bits.
+        return sql.SQL("xmin OPERATOR(pg_catalog.=) {}::pg_catalog.xid").format(
+            sql.Literal(str(self.transaction % 2**32))
+        )
+
+    @property
+    def places(self) -> Iterator[sql.Composable]:
+        """The same, first of the pages that they are in, then of some before that may have been free, then of all."""
+        if self.end_page is not None:
+            for pages in FREE_PAGES:
+                yield sql.SQL(" AND ").join([page_range(max(0, self.first_page - pages), self.end_page), self.anywhere])
+        yield self.anywhere
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A chunk that was committed: its rows and bytes, and where they are."""
+
+    rows: int
+    bytes: int
+    placed: Placed
 
 
 @dataclass(frozen=True)
@@ -65,33 +114,56 @@ def forget_range(connection: Connection, table: TableName, range_key: str) -> No
     )
 
 
-def record(connection: Connection, entry: ChunkEntry, rows: int, size: int) -> None:
+def record(connection: Connection, entry: ChunkEntry, rows: int, size: int, placed: Placed) -> Placed:
     """Write one chunk's row, with the rows and bytes that it moved, in the transaction of its COPY.
 
     It runs under the search_path that the COPY needs.
+
+    Args:
+        placed: where they were going to be.
+
+    Returns:
+        Where they are.
     """
-    execute(
+    ((written, block),) = fetch(
         connection,
         "INSERT INTO _pg_migration.chunk (schema_name, table_name, range_key, chunk, chunks, relation, run_id, "
         "snapshot, predicate, row_count, byte_count, started_at, copied_by, target_xid) VALUES (%s, %s, %s, %s, %s, "
         "pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', %s, %s)), %s, %s, %s, %s, %s, %s, %s, "
-        "pg_catalog.txid_current())",
+        "pg_catalog.txid_current()) "
+        "RETURNING pg_catalog.pg_relation_size(relation), pg_catalog.current_setting('block_size')",
         (
             *(*entry.table, entry.range_key, entry.chunk, entry.chunks, *entry.table, entry.run_id, entry.snapshot),
             *(entry.predicate, rows, size, entry.started_at.isoformat(), entry.copied_by),
         ),
     )
+    return replace(placed, end_page=written // int(block))
 
 
-def recorded(connection: Connection, entry: ChunkEntry) -> tuple[int, int] | None:
-    """Rows and bytes of a chunk that the same run has committed; None when it has not."""
+def place(connection: Connection, table: TableName) -> Placed:
+    """Where the rows are going to be that the transaction writes to a table; under any search_path."""
+    ((transaction, file, size, block),) = fetch(
+        connection,
+        "SELECT pg_catalog.txid_current(), pg_catalog.pg_relation_filenode(t.relation), "
+        "pg_catalog.pg_relation_size(t.relation), pg_catalog.current_setting('block_size') "
+        "FROM (SELECT pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', %s, %s))) AS t (relation)",
+        table,
+    )
+    return Placed(transaction, file, (size or 0) // int(block))
+
+
+def recorded(connection: Connection, entry: ChunkEntry) -> Recorded | None:
+    """A chunk that the same run has committed; None when it has not."""
     found = fetch(
         connection,
-        "SELECT row_count, byte_count FROM _pg_migration.chunk "
+        "SELECT row_count, byte_count, target_xid, pg_relation_filenode(relation) FROM _pg_migration.chunk "
         "WHERE (schema_name, table_name, range_key, chunk, run_id) = (%s, %s, %s, %s, %s)",
         (*entry.table, entry.range_key, entry.chunk, entry.run_id),
     )
-    return (found[0][0], found[0][1]) if found else None
+    if not found:
+        return None
+    ((rows, size, transaction, file),) = found
+    return Recorded(rows, size, Placed(transaction, file))
 
 
 def loaded_ranges(connection: Connection, table: TableName) -> tuple[LoadedRange, ...]:

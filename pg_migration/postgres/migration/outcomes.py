@@ -8,7 +8,7 @@ from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.ddl import Outcome
 from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.preflight import Finding
-from pg_migration.postgres.transfer.events import TableFailed, TableLoaded, WorkDone
+from pg_migration.postgres.transfer.events import RowsHashed, TableFailed, TableLoaded, WorkDone
 from pg_migration.postgres.verification.row_differences import RowDifference
 
 
@@ -24,6 +24,7 @@ class Outcomes:
     addresses: dict[Side, str] = field(default_factory=dict)
     work: list[WorkDone] = field(default_factory=list)
     loaded: dict[TableName, TableLoaded] = field(default_factory=dict)
+    hashed: dict[TableName, RowsHashed] = field(default_factory=dict)
     reloaded: dict[TableName, str] = field(default_factory=dict)  # begun by an earlier run, and why not continued
     failed: dict[TableName, TableFailed] = field(default_factory=dict)
     checks: dict[TableName, dict[str, bool]] = field(default_factory=dict)

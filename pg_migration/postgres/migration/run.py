@@ -96,6 +96,8 @@ from pg_migration.postgres.transfer.events import Event, WorkerLeft, is_complete
 from pg_migration.postgres.transfer.load_context import LoadContext, Lock
 from pg_migration.postgres.transfer.progress import Pace, Progress
 from pg_migration.postgres.transfer.workload import COUNTING, Workload
+from pg_migration.postgres.verification.digests import Hashing, count_as_digest
+from pg_migration.postgres.verification.slices import Slicing
 
 Result = TypeVar("Result")
 
@@ -593,7 +595,24 @@ class MigrationRun:
             observer=self.target_connection,
             workload=self.workload,
             compared=0.0 if self.owner else 1.0 if self.options.check_content else COUNTING,
+            question=self.hashing if self.options.check_content else count_as_digest,
+            same_encoding=self.same_encoding,
         )
+
+    @property
+    def same_encoding(self) -> bool:
+        """Whether both databases store text in one encoding."""
+        ends = (self.source_connection, self.target_connection)
+        return len({end.info.parameter_status("server_encoding") for end in ends}) == 1
+
+    @property
+    def hashing(self) -> Hashing:
+        """How rows are hashed while they are copied: only a sample of tables that are planned, and large."""
+        return self.hashing_of(self._plans.values())
+
+    def hashing_of(self, tables: Iterable[Slicing | TablePlan]) -> Hashing:
+        """How the rows of some tables are hashed."""
+        return Hashing.of_sample(self.options.content_sample_percent, tables, self.options.partition_threshold)
 
     def call(self, work: Callable[[], Result]) -> Result:
         """Run blocking work so that an interrupt of the run reaches it, and turn a server's refusal into a message.

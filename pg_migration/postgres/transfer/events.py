@@ -1,15 +1,17 @@
 """What a load tells while it goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from pg_migration.postgres.catalog import SchemaObject, TableName
-from pg_migration.postgres.ledger.chunks import LoadedRange
+from pg_migration.postgres.ledger.chunks import ChunkName, LoadedRange
 from pg_migration.postgres.planning.key_ranges import KeyColumn, cover_everything, parse
 from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration.postgres.transfer.progress import Progress
 from pg_migration.postgres.transfer.resume import Continued
+from pg_migration.postgres.verification.digests import Digest
+from pg_migration.postgres.verification.untouched import Written
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,28 @@ class TableLoaded:
     def copied_rows(self) -> int:
         """Rows that this load has copied."""
         return self.rows - (self.continued.rows if self.continued else 0)
+
+
+@dataclass(frozen=True)
+class RowsHashed:
+    """The digests of a table's chunks, made while others were copied: on the source of those whose rows could be read.
+
+    ``target`` is the digest of the whole table there, None where it was not made or could not be; ``written`` is what
+    makes sure that it still holds. ``seconds`` is what workers spent on it all.
+    """
+
+    plan: TablePlan
+    source: Mapping[ChunkName, Digest]
+    target: Digest | None
+    written: Written | None
+    seconds: float
+
+    @property
+    def source_digest(self) -> Digest | None:
+        """That of all rows in the source; None where some have none."""
+        everything = cover_everything((piece.range for piece in self.plan.ranges), self.plan.key)
+        complete = everything and len(self.source) == self.plan.chunk_count
+        return Digest.of(self.source.values()) if complete else None
 
 
 @dataclass(frozen=True)
@@ -144,6 +168,7 @@ Event = (
     | WorkerLeft
     | WorkDone
     | TableLoaded
+    | RowsHashed
     | TableFailed
     | ObjectFailed
     | ObjectMade

@@ -1,14 +1,15 @@
 """The load: chunks of all tables in one queue, largest table first, worked off by a bounded pool of connections.
 
-A table's indexes and keys are built as soon as its rows are there, by the same workers. The calling thread only
-receives events, so that it stays free to report them and can be interrupted at any moment.
+A table's indexes and keys are built as soon as its rows are there, by the same workers, and both sides of each chunk
+are hashed once it was copied. The calling thread only receives events, so that it stays free to report them and can be
+interrupted at any moment.
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import Enum
 from functools import partial
@@ -16,6 +17,7 @@ from functools import partial
 import psycopg2
 
 from pg_migration.postgres.catalog import Address, SchemaObject, TableName
+from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.retry import Retry
 from pg_migration.postgres.connection.statements import transaction
 from pg_migration.postgres.errors import (
@@ -29,6 +31,7 @@ from pg_migration.postgres.errors import (
 )
 from pg_migration.postgres.execution.task_graph import Schedule
 from pg_migration.postgres.ledger import chunks
+from pg_migration.postgres.ledger.chunks import Placed
 from pg_migration.postgres.planning.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.transfer.events import (
     Event,
@@ -38,6 +41,7 @@ from pg_migration.postgres.transfer.events import (
     ObjectMade,
     ObjectNoted,
     RangeLoaded,
+    RowsHashed,
     TableFailed,
     TableLoaded,
     WorkDone,
@@ -56,13 +60,19 @@ from pg_migration.postgres.transfer.tasks import (
     Complete,
     Copy,
     Finish,
+    Hash,
     Task,
     beside_others,
     build_statements,
 )
 from pg_migration.postgres.transfer.worker import Worker, empty
+from pg_migration.postgres.verification.digests import Digest
+from pg_migration.postgres.verification.untouched import Counts, Written, read_counts
 
 PROGRESS_SECONDS = 1.0
+
+# Pages of a table up to this size are taken to be in memory still when it has all its rows.
+MAX_BYTES_IN_MEMORY = 2**30
 
 
 class Mode(Enum):
@@ -82,6 +92,11 @@ class _TableState:
     work: TableWork
     objects: list[SchemaObject] = field(default_factory=list)
     moved: dict[Copy, Copied] = field(default_factory=dict)
+    placed: dict[Copy, Placed] = field(default_factory=dict)
+    to_hash: set[Hash] = field(default_factory=set)
+    hashed: dict[Hash, Digest | None] = field(default_factory=dict)
+    hash_seconds: float = 0.0
+    counts: Counts | None = None
     rows: dict[str, int] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
     started: float | None = None
@@ -176,6 +191,11 @@ class Load:
     def _empty_tables(self) -> None:
         """Empty what is not emptied in the transaction of its only chunk."""
         worker = Worker(self._context)
+        if self._context.question is not None:
+            names = {name: self._context.target_name(state.plan.table) for name, state in self._tables.items()}
+            counts = read_counts(worker.target, list(names.values()))
+            for name, state in self._tables.items():
+                state.counts = counts.get(names[name])
         for state in self._tables.values():
             if state.continued or self._is_emptied_by_its_chunk(state):
                 continue
@@ -201,12 +221,26 @@ class Load:
             ]
             for copy in copies:
                 self._schedule.add(copy, weight, follows=named if state.plan.table.names_objects else ())
+            for task in self._hashes(state, copies):
+                state.to_hash.add(task)
+                self._schedule.add(task, weight, after=[task.copy], rank=_rank(state.plan, task))
             self._schedule.add(Complete(name), weight, after=copies)
             builds = [Build(o.address) for o in state.objects if build_statements(o)]
             alters = [Alter(o.address) for o in state.objects]
             for previous, made in zip([None, *alters], state.objects, strict=False):
                 self._add_object(name, weight, made, builds, previous)
             self._schedule.add(Finish(name), weight, after=[Complete(name)], follows=alters)
+
+    def _hashes(self, state: _TableState, copies: Sequence[Copy]) -> Iterator[Hash]:
+        """The digests to make of what is copied. On the target where all of the table is, by us alone."""
+        plan = state.plan
+        if self._context.question is None or plan.table.kind != "r":
+            return
+        everything = self._mode is Mode.RELOAD and state.continued is None and not plan.table.through_root
+        both = everything and state.counts is not None and not self._context.unlogged_for_load(plan.table)
+        for copy in copies:
+            for side in Side if both else (Side.SOURCE,):
+                yield Hash(copy.table, copy.range_key, copy.chunk, side)
 
     def _add_object(
         self, table: TableName, weight: int, made: SchemaObject, builds: Sequence[Build], previous: Alter | None
@@ -241,6 +275,7 @@ class Load:
                 self._progress.settle(number, succeeded)
                 self._tell_of_work(number, task, started_at, succeeded)
                 self._schedule.settle(task, succeeded)
+            worker.tell_counts()
         finally:
             worker.abandon()
 
@@ -272,6 +307,8 @@ class Load:
         """What a task does, and to what; None when it does nothing that takes time."""
         if isinstance(task, Copy):
             return "copy", task.range_key
+        if isinstance(task, Hash):
+            return "hash", f"{task.range_key}, {task.side.value}"
         if isinstance(task, Finish):
             return "analyze", ""
         if isinstance(task, Complete):
@@ -343,6 +380,8 @@ class Load:
     def _do(self, worker: Worker, task: Task, again: bool) -> None:
         if isinstance(task, Copy):
             self._copy(worker, task, again)
+        elif isinstance(task, Hash):
+            self._hash(worker, task)
         elif isinstance(task, Complete):
             self._mark_complete(worker, self._tables[task.table])
         elif isinstance(task, Finish):
@@ -360,13 +399,54 @@ class Load:
         with self._row_memory.reserve(state.plan.row_bytes) as wide, state.work.meter.chunk() as on_bytes:
             replace, empties = self._mode is Mode.REPLACE_RANGES, self._is_emptied_by_its_chunk(state)
             counted = self._progress.counted(task, on_bytes)
-            copied = worker.copy(state.plan, piece, chunk, replace, empties, again, counted)
+            copied, placed = worker.copy(state.plan, piece, chunk, replace, empties, again, counted)
             worker.leave_source(bloated=wide)
         state.work.meter.committed(copied.rows, copied.bytes)
         with self._lock:
-            state.moved[task] = copied
+            state.moved[task], state.placed[task] = copied, placed
             state.rows[task.range_key] = state.rows.get(task.range_key, 0) + copied.rows
             state.bytes[task.range_key] = state.bytes.get(task.range_key, 0) + copied.bytes
+
+    def _hash(self, worker: Worker, task: Hash) -> None:
+        state, question = self._tables[task.table], self._context.question
+        assert question is not None, "nothing is hashed without"
+        started = time.monotonic()
+        if task.side is Side.SOURCE:
+            digest = worker.hash_source(state.plan, self._chunks[task.copy][1], question)
+        else:
+            # What is emptied by its chunk has no other rows; if it has, they are to be seen.
+            whole = self._is_emptied_by_its_chunk(state)
+            placed = None if whole else state.placed[task.copy]
+            digest = worker.hash_target(state.plan, placed, state.moved[task.copy].rows, question)
+        self._keep_digest(state, task, digest, time.monotonic() - started)
+
+    def _keep_digest(self, state: _TableState, task: Hash, digest: Digest | None, seconds: float = 0.0) -> None:
+        """Keep a digest, None where it could not be made, and tell of those of the table when none is to come."""
+        with self._lock:
+            state.hashed[task] = digest
+            state.hash_seconds += seconds
+            last = len(state.hashed) == len(state.to_hash) and state.error is None
+            sides = [state.hashed.get(replace(task, side=side)) for side in Side]
+            copied = len(state.moved) == state.plan.chunk_count
+        if all(sides) and sides[0] != sides[1] and not copied:
+            ours, theirs = sides
+            raise MigrationError(
+                f"its rows in the range {task.range_key} (chunk {task.chunk}) are not the same on both sides after "
+                f"they were copied: {ours} in the source, {theirs} in the target. The rest was not copied"
+            )
+        if last:
+            self._tell(self._rows_hashed(state))
+
+    def _rows_hashed(self, state: _TableState) -> RowsHashed:
+        by_side = {side: {t: d for t, d in state.hashed.items() if t.side is side} for side in Side}
+        source = {(t.range_key, t.chunk): d for t, d in by_side[Side.SOURCE].items() if d is not None}
+        found = list(by_side[Side.TARGET].values())
+        target = None if not found or None in found else Digest.of(d for d in found if d is not None)
+        written = None
+        files = {placed.file for placed in state.placed.values()}
+        if target is not None and state.counts is not None and len(files) == 1:
+            written = Written(state.counts, files.pop(), sum(state.rows.values()))
+        return RowsHashed(state.plan, source, target, written, state.hash_seconds)
 
     def _mark_complete(self, worker: Worker, state: _TableState) -> None:
         state.copied = time.monotonic()
@@ -417,6 +497,9 @@ class Load:
             self._tell(ObjectFailed(self._objects[task.address], error))
             return
         state = self._tables[task.table]
+        if isinstance(task, Hash) and task not in state.hashed:
+            self._keep_digest(state, task, None)  # the comparison tries again, and tells why it can't be done
+            return
         with self._lock:
             first, state.error = state.error is None, state.error or error
             state.work.ended = True
@@ -443,6 +526,15 @@ def _begin(context: LoadContext, plan: TablePlan, continued: Continued | None) -
     return state
 
 
+def _rank(plan: TablePlan, task: Hash) -> int:
+    """When to hash a chunk: when nothing else can be done on its table. At once where its pages would be gone by then.
+
+    The first one of each table is hashed at once too: what is always copied wrong shows there.
+    """
+    first = plan.ranges[0].range.key, plan.ranges[0].chunks[0].number
+    return -1 if plan.bytes > MAX_BYTES_IN_MEMORY or (task.range_key, task.chunk) == first else 1
+
+
 def _in_words(activity: str) -> str:
     """What a worker does, for people who see it at work."""
     return _WORDS.get(activity, f"building {activity}")
@@ -450,6 +542,7 @@ def _in_words(activity: str) -> str:
 
 _WORDS = {
     "copy": "copying",
+    "hash": "hashing",
     "analyze": "analyzing",
     "set logged": "setting logged",
     "statistics": "adding statistics",

@@ -12,6 +12,8 @@ from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint
 from pg_migration.postgres.snapshot.snapshot import Snapshot
 from pg_migration.postgres.transfer.workload import Workload
+from pg_migration.postgres.verification.both_sides import Question
+from pg_migration.postgres.verification.digests import Digest
 
 
 class Lock(Protocol):
@@ -29,8 +31,10 @@ class LoadContext:
     ``calls`` are, by source name, the functions that a table's indexes call (`SchemaObject.calls`).
     ``borrower`` is the run of this process where another one, ``run_id``, owns the snapshot and the lock.
     ``observer`` is a session of the target that nobody uses while a load goes on: it is asked how far indexes are.
-    ``workload`` is the work of the run besides the load's, ``compared`` what it will cost to compare a table then, in
-    parts of its hashing.
+    ``workload`` is the work of the run besides the load's, ``compared`` what it costs to compare a table, in parts of
+    its hashing.
+    ``question`` is asked of the rows of each chunk on both sides, once they are copied. ``same_encoding`` tells that
+    both databases have one.
     """
 
     connections: Connections
@@ -48,6 +52,8 @@ class LoadContext:
     observer: Connection | None = None
     workload: Workload = field(default_factory=Workload)
     compared: float = 0.0
+    question: Question[Digest] | None = None
+    same_encoding: bool = False
 
     def target_name(self, table: Table) -> TableName:
         """Schema and name in the target."""

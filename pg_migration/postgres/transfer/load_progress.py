@@ -15,7 +15,7 @@ from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration.postgres.sql_files import sql_file
 from pg_migration.postgres.transfer.progress import Progress, TableMeter, TableStatus, Total, WorkerStatus
 from pg_migration.postgres.transfer.resume import Continued
-from pg_migration.postgres.transfer.tasks import Alter, Build, Copy, Task, build_statements
+from pg_migration.postgres.transfer.tasks import Alter, Build, Copy, Hash, Task, build_statements
 from pg_migration.postgres.transfer.workload import LEAST_BYTES, OVERDUE_SHARE, Amount, Work, Workload
 
 # Nobody but the server knows how far the build of an index is. It is asked once in a while, and for long builds only.
@@ -37,7 +37,8 @@ class Doing:
 
 @dataclass
 class TableWork:
-    """The work on one table: ``rest`` is the share of its rows that this load copies, ``builds`` what to build then.
+    """The work on one table: ``rest`` is the share of its rows that this load copies, ``builds`` what to build then,
+    ``hashed`` how many chunks were hashed, on each side.
 
     ``rows`` are those of the table, from when all are there. Unless ``ended``, it is copied, built on or to come.
     """
@@ -49,6 +50,7 @@ class TableWork:
     continued: Continued | None = None
     builds: frozenset[Task] = frozenset()
     built: set[Task] = field(default_factory=set)
+    hashed: int = 0
     begun: bool = False
     rows: int | None = None
     ended: bool = False
@@ -82,6 +84,7 @@ class LoadProgress:
     def __init__(self, tables: Mapping[TableName, TableWork], workload: Workload, compared: float) -> None:
         self._tables = tables
         self._workload = workload
+        self._compared = compared
         workload.amounts[Work.COMPARE] += Amount(compared * sum(table.weight for table in tables.values()))
         self._before = dict(workload.amounts)
         self._doing: dict[int, Doing] = {}
@@ -104,6 +107,9 @@ class LoadProgress:
             took = time.monotonic() - doing.since
             if isinstance(doing.task, Copy):
                 self._spent[Work.COPY] += took
+            elif isinstance(doing.task, Hash):
+                self._tables[doing.table].hashed += 1
+                self._spent[Work.COMPARE] += took
             elif doing.task in self._tables[doing.table].builds:
                 self._tables[doing.table].built.add(doing.task)
                 if succeeded:
@@ -160,6 +166,11 @@ class LoadProgress:
         building = sum(moment - d.since for d in doing.values() if d.task in under_way)
         build = self._builds(under_way, spent[Work.BUILD] + building)
         load.amounts[Work.BUILD] = self._before[Work.BUILD] + build
+        hashed = sum(
+            table.weight * table.hashed / max(1, 2 * table.plan.chunk_count) for table in self._tables.values()
+        )
+        compare = Amount(0.0, self._compared * hashed, spent[Work.COMPARE])
+        load.amounts[Work.COMPARE] = self._before[Work.COMPARE] + compare
         workers = tuple(
             self._worker(number, d, status, under_way, moment) for number, d in sorted(doing.items()) if d.activity
         )

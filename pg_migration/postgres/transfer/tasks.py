@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 
 from pg_migration.postgres.catalog import Address, SchemaObject, TableName
+from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.planning.plan import TablePlan
 
 # Below this the way of a key by an index of its own costs more in statements than it saves in waiting.
@@ -17,6 +18,21 @@ class Copy:
     table: TableName
     range_key: str
     chunk: int
+
+
+@dataclass(frozen=True)
+class Hash:
+    """The digest of a chunk's rows on one side, after its copy."""
+
+    table: TableName
+    range_key: str
+    chunk: int
+    side: Side
+
+    @property
+    def copy(self) -> Copy:
+        """The copy of the chunk."""
+        return Copy(self.table, self.range_key, self.chunk)
 
 
 @dataclass(frozen=True)
@@ -45,7 +61,7 @@ class Finish:
     table: TableName
 
 
-Task = Copy | Complete | Build | Alter | Finish
+Task = Copy | Hash | Complete | Build | Alter | Finish
 
 
 def beside_others(made: SchemaObject, plan: TablePlan) -> SchemaObject:

@@ -15,12 +15,14 @@ from pg_migration.postgres.connection.session_settings import pin, relied_on, se
 from pg_migration.postgres.connection.statements import execute, fetch, transaction
 from pg_migration.postgres.ddl.changes.make import NAME_NOT_FOUND, make, on_path, usual_path
 from pg_migration.postgres.ledger import chunks
-from pg_migration.postgres.ledger.chunks import ChunkEntry
+from pg_migration.postgres.ledger.chunks import ChunkEntry, Placed
 from pg_migration.postgres.planning.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.planning.row_width import is_wide
 from pg_migration.postgres.snapshot.readers import Reader
 from pg_migration.postgres.transfer.load_context import LoadContext
 from pg_migration.postgres.transfer.streams.copy_stream import Copied, stream
+from pg_migration.postgres.verification.both_sides import Part, Question
+from pg_migration.postgres.verification.digests import Digest
 
 # Commits do not wait for the disk: the end of the load does. The memory of an index build is the server's own setting
 # or, where that is more, a worker's share of shared_buffers, the only measure of the machine that SQL can see; at most
@@ -40,6 +42,9 @@ SELECT set_config('synchronous_commit', 'off', false),
                AND current_setting('max_parallel_maintenance_workers') <> '0')
        )), false)
 """
+
+
+WHOLE_TABLE = (sql.SQL("true"),)
 
 
 class Worker:
@@ -116,7 +121,7 @@ class Worker:
         empties: bool,
         again: bool,
         on_bytes: Callable[[int], None],
-    ) -> Copied:
+    ) -> tuple[Copied, Placed]:
         """Copy one chunk and write its ledger row, in one transaction of the target.
 
         Args:
@@ -124,6 +129,9 @@ class Worker:
             empties: empty the table first, in the same transaction; for its only chunk.
             again: a connection was lost in an earlier attempt, which may have been committed all the same.
             on_bytes: as `copying.stream`.
+
+        Returns:
+            What was copied, and where it is in the target.
 
         Raises:
             CopyFailed, CopyMismatch, psycopg2.Error: nothing of the chunk is in the target then.
@@ -141,7 +149,7 @@ class Worker:
             datetime.now(timezone.utc),
         )
         if again and (done := chunks.recorded(self.target, entry)) is not None:
-            return Copied(*done, 0.0)
+            return Copied(done.rows, done.bytes, 0.0), done.placed
         with transaction(self.target):
             # Until it ends; what is said to the ledger in between means the same under any settings.
             execute(self.target, self._target_path(table).setting())
@@ -152,9 +160,47 @@ class Worker:
                 empty(self.target, self._context, table)
             if replace:
                 self._delete(plan, piece)
+            placed = chunks.place(self.target, name)
             copied = self._rows(plan, chunk, frozen=empties, on_bytes=on_bytes)
-            chunks.record(self.target, entry, copied.rows, copied.bytes)
-        return copied
+            placed = chunks.record(self.target, entry, copied.rows, copied.bytes, placed)
+        return copied, placed
+
+    def hash_source(self, plan: TablePlan, chunk: Chunk, question: Question[Digest]) -> Digest:
+        """The digest of a chunk's rows in the source.
+
+        Args:
+            question: as `BothSides.ask`.
+
+        Raises:
+            MigrationError, psycopg2.Error: they can't be read.
+        """
+        table, context = plan.table, self._context
+        part = Part(table, table.key, chunk.predicate, (), context.application({}), context.same_encoding)
+        digest = question(self.source(table), part)
+        self.leave_source(bloated=is_wide(plan.row_bytes))
+        return digest
+
+    def hash_target(self, plan: TablePlan, placed: Placed | None, rows: int, question: Question[Digest]) -> Digest:
+        """The digest of what was written to the target, wherever it is in its table; without a place of all of that.
+
+        Args:
+            rows: how many that were. Fewer in its pages are looked for in all.
+
+        Raises:
+            MigrationError, psycopg2.Error: it can't be read.
+        """
+        table, context = plan.table, self._context
+        application = context.application(context.schemas)
+        for predicate in WHOLE_TABLE if placed is None else placed.places:
+            part = Part(table, context.target_name(table), predicate, (), application, context.same_encoding)
+            if (digest := question(self.target, part)).rows == rows:
+                break
+        return digest
+
+    def tell_counts(self) -> None:
+        """Have the server count now what this worker has written (since 15; else it does when the session ends)."""
+        if self._target is not None and not self._target.closed and self._target.server_version >= 150000:
+            fetch(self._target, "SELECT pg_catalog.pg_stat_force_next_flush()")
 
     def make(self, item: SchemaObject, statements: Sequence[str], again: bool) -> list[str]:
         """Run statements of an object on the target, each in its own transaction.

@@ -4,7 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -177,7 +177,13 @@ class BothSides:
         application = application_path(self.settings, names)
         return Part(table, self.name(side, table), predicate, left_out, application, self.same_encoding)
 
-    def ask(self, question: Question[Answer], slicings: Sequence[Slicing], workers: int) -> Iterator[Answers[Answer]]:
+    def ask(
+        self,
+        question: Question[Answer],
+        slicings: Sequence[Slicing],
+        workers: int,
+        known: Mapping[TableName, Mapping[Side, Answer]] | None = None,
+    ) -> Iterator[Answers[Answer]]:
         """Ask a question of every slice on both sides; a failure is one table's answer, not an exception.
 
         A slice whose connection was lost is asked again on a new one, a few times, as long as the snapshot lives. A
@@ -187,9 +193,17 @@ class BothSides:
             question: is given a connection and some rows of a table.
             slicings: the tables, those that take longest first.
             workers: connections to each side.
+            known: answers for whole tables, by their names in the source: those sides are not asked.
         """
-        tables = [_Asked(slicing, {s: [None] * len(slicing.slices[s]) for s in Side}) for slicing in slicings]
-        work = {side: deque((a, n) for a in tables for n in range(len(a.answers[side]))) for side in Side}
+        tables = [_Asked.begin_with(slicing, (known or {}).get(slicing.table.key, {})) for slicing in slicings]
+        for known_answers in [found for table in tables if (found := table.found()) is not None]:
+            self.progress.finished(known_answers.slicing)
+            yield known_answers
+        tables = [table for table in tables if table.found() is None]
+        work = {
+            side: deque((a, n) for a in tables for n, answer in enumerate(a.answers[side]) if answer is None)
+            for side in Side
+        }
         left = len(tables)
         stopped = self.connections.stopped()
         crews = [_Crew(self, question, s, work[s], stopped, min(workers, len(work[s]))) for s in Side]
@@ -214,6 +228,14 @@ class _Asked(Generic[Answer]):
     lock: threading.Lock = field(default_factory=threading.Lock)
     started: float | None = None
 
+    @classmethod
+    def begin_with(cls, slicing: Slicing, known: Mapping[Side, Answer]) -> "_Asked[Answer]":
+        """The table before anything is asked. An answer that is known is that of all slices of its side."""
+        if known:  # the sides are not read in the same slices then
+            slicing = replace(slicing, key=None, ranges=())
+        none: list[Answer | Unanswered | None] = [None]
+        return cls(slicing, {s: [known[s]] if s in known else none * len(slicing.slices[s]) for s in Side})
+
     def begin(self) -> None:
         """The clock runs from the first slice."""
         with self.lock:
@@ -227,9 +249,13 @@ class _Asked(Generic[Answer]):
         """Keep one answer; all of them, when it was the last."""
         with self.lock:
             self.answers[side][number] = answer
-            if any(a is None for answers in self.answers.values() for a in answers):
-                return None
-        seconds = time.monotonic() - (self.started or time.monotonic())
+            return self.found()
+
+    def found(self) -> Answers[Answer] | None:
+        """All answers, when none is missing."""
+        if any(a is None for answers in self.answers.values() for a in answers):
+            return None
+        seconds = time.monotonic() - self.started if self.started is not None else 0.0
         return Answers(self.slicing, self._of(Side.SOURCE), self._of(Side.TARGET), seconds)
 
     def _of(self, side: Side) -> tuple[Answer, ...] | Unanswered:

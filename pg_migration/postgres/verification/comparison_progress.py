@@ -55,6 +55,7 @@ class ComparisonProgress:
 
     def __init__(self, workload: Workload | None = None, tell: Callable[[Progress], None] | None = None) -> None:
         self._workload = workload or Workload()
+        self._before = self._workload.amounts[Work.COMPARE]  # what was compared while rows were copied
         self._tell = tell
         self._tables: dict[TableName, _Table] = {}
         self._taken_over = 0
@@ -120,7 +121,10 @@ class ComparisonProgress:
         under_way = sum(self._under_way(one, moment) for one in reading.values())
         # There are as many workers for each side as copy and build.
         spent = (spent + sum(moment - one.since for one in reading.values())) / 2
-        self._workload.amounts[Work.COMPARE] = Amount(every, done + under_way, spent)
+        before = self._before
+        self._workload.amounts[Work.COMPARE] = Amount(
+            before.done + every, before.done + done + under_way, before.seconds + spent
+        )
         finished = sum(t.share == 1.0 for t in tables)
         if finished == len(tables):  # then those come whose answers are in these
             finished += self._taken_over

@@ -12,7 +12,9 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table, TableName
+from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration.postgres.planning.wire_format import PORTABLE_TYPES
 from pg_migration.postgres.sql_files import sql_file
 from pg_migration.postgres.verification.both_sides import Answers, BothSides, Part, compared_relation
@@ -69,9 +71,11 @@ class Hashing:
     shortened: bool = False
 
     @classmethod
-    def of_sample(cls, sample_percent: float, slicings: Iterable[Slicing], least_rows: int) -> "Hashing":
-        """Tables with more than so many rows, and a primary key to choose by, are sampled."""
-        large = (s.table for s in slicings if s.rows > least_rows and s.table.primary_key)
+    def of_sample(cls, sample_percent: float, tables: Iterable[Slicing | TablePlan], least_rows: int) -> "Hashing":
+        """Tables with more than so many rows, by estimate, and a primary key to choose by, are sampled."""
+        if sample_percent >= 100:
+            return cls()
+        large = (t.table for t in tables if t.rows > least_rows and t.table.primary_key)
         return cls(sample_percent, frozenset(table.key for table in large))
 
     def __call__(self, connection: Connection, part: Part) -> Digest:
@@ -117,7 +121,12 @@ class Hashing:
 
 
 def digest_tables(
-    sides: BothSides, slicings: Sequence[Slicing], hashing: Hashing, origins: Origins, workers: int
+    sides: BothSides,
+    slicings: Sequence[Slicing],
+    hashing: Hashing,
+    origins: Origins,
+    workers: int,
+    known: Mapping[TableName, Mapping[Side, Digest]] | None = None,
 ) -> Iterator[tuple[Answers[Digest], Hashing]]:
     """The digests of tables, each with how its rows were hashed: other than asked for where they are too large.
 
@@ -125,11 +134,12 @@ def digest_tables(
         slicings: as for `BothSides.ask`.
         origins: of tables, which are read only where the digests of those do not add up to theirs.
         workers: connections to each side.
+        known: digests of whole tables by ``hashing``, by names in the source: those sides are not read.
     """
     tables = {slicing.table.key: slicing.table for slicing in slicings}
     adding_up = {n: found for n, found in origins.items() if n in tables and _add_up(found, tables[n], hashing)}
     too_large: list[Slicing] = []
-    for found in ask_once(sides, hashing, slicings, adding_up, workers):
+    for found in ask_once(sides, hashing, slicings, adding_up, workers, known):
         if found.too_large:
             too_large.append(found.slicing)
         else:
@@ -180,6 +190,11 @@ def _senders(connection: Connection, part: Part) -> Mapping[str, str]:
     relation = sql.Identifier(*part.name).as_string(connection)
     rows = fetch(connection, statement, {"relation": relation, "portable": list(PORTABLE_TYPES)})
     return {name: send for name, send in rows if send is not None}
+
+
+def count_as_digest(connection: Connection, part: Part) -> Digest:
+    """The same as a digest of which no row was hashed."""
+    return Digest(count_rows(connection, part), 0, 0, 0)
 
 
 def count_rows(connection: Connection, part: Part) -> int:

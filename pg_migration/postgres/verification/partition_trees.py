@@ -51,7 +51,12 @@ def _leaves_on(sides: BothSides, side: Side) -> Mapping[TableName, set[TableName
 
 
 def ask_once(
-    sides: BothSides, question: Question[Answer], slicings: Sequence[Slicing], origins: Origins, workers: int
+    sides: BothSides,
+    question: Question[Answer],
+    slicings: Sequence[Slicing],
+    origins: Origins,
+    workers: int,
+    known: Mapping[TableName, Mapping[Side, Answer]] | None = None,
 ) -> Iterator[Answers[Answer]]:
     """As `BothSides.ask`, but some tables take over the answers of others where all of these are asked as well.
 
@@ -59,13 +64,14 @@ def ask_once(
 
     Args:
         origins: of tables whose answers are those of others.
+        known: as `BothSides.ask`.
     """
     asked = {slicing.table.key for slicing in slicings}
     waiting = {
         s.table.key: s for s in slicings if s.table.key in origins and all(t.key in asked for t in origins[s.table.key])
     }
     answered: dict[TableName, Answers[Answer]] = {}
-    for found in sides.ask(question, [s for s in slicings if s.table.key not in waiting], workers):
+    for found in sides.ask(question, [s for s in slicings if s.table.key not in waiting], workers, known):
         answered[found.table.key] = found
         yield found
     left: list[Slicing] = []

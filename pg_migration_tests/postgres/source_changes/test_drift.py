@@ -45,7 +45,7 @@ def record(pair: Pair) -> None:
         predicate="true",
         started_at=datetime.now(timezone.utc),
     )
-    chunks.record(target, entry, 100, 1000)
+    chunks.record(target, entry, 100, 1000, chunks.place(target, entry.table))
     snapshot.holder.close()
     source.close()
 

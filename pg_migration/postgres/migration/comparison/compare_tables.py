@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pg_migration.postgres.catalog import Table, TableName
+from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import counted
 from pg_migration.postgres.migration.comparison.databases import both_sides
+from pg_migration.postgres.migration.comparison.known_digests import known_digests
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.source_changes.drift import drift_of
 from pg_migration.postgres.transfer.workload import COUNTING
@@ -21,6 +23,10 @@ from pg_migration.postgres.verification.slices import Slicing, slice_tables
 
 ROW_COUNT = "row_count"
 CONTENT = "content"
+
+
+AnyKnown = Mapping[TableName, Mapping[Side, Any]]
+"""Answers for whole tables, by their names in the source."""
 
 
 @dataclass(frozen=True)
@@ -97,32 +103,64 @@ class Comparison:
         """Every verdict that is wanted of some tables of the source."""
         run, sides = self._run, self._sides
         origins = run.call(lambda: find_origins(sides, tables))
-        hashed = self._sliced((t for t in tables if self._is_hashed(t)), by_key=True)
-        counted = self._sliced((t for t in tables if not self._is_hashed(t)), by_key=False)
+        made = run.call(lambda: known_digests(run, tables))
+        known = {
+            name: digests for name, digests in made.items() if all(d.hashed or not d.rows for d in digests.values())
+        }
+        numbers = {name: {side: digest.rows for side, digest in digests.items()} for name, digests in made.items()}
+        hashed = self._sliced([t for t in tables if self._is_hashed(t)], known, by_key=True)
+        counted = self._sliced([t for t in tables if not self._is_hashed(t)], numbers, by_key=False)
         workers = run.call(run.workers)
-        self._expect(counted, origins, COUNTING)
-        self._expect(hashed, origins)
-        for counts in ask_once(sides, count_rows, counted, origins, workers):
+        self._expect(counted, origins, numbers, COUNTING)
+        self._expect(hashed, origins, known)
+        for counts in ask_once(sides, count_rows, counted, origins, workers, numbers):
             source, target = (a if isinstance(a, Unanswered) else sum(a) for a in (counts.source, counts.target))
             why = self._why(counts, []) if source != target else _Why()
             verdict = self._row_count(counts, source, target, why)
             self._note([verdict], why)
             yield verdict
-        hashing = Hashing.of_sample(run.options.content_sample_percent, hashed, run.options.partition_threshold)
-        for found, hashed_by in digest_tables(sides, hashed, hashing, origins, workers):
+        hashing, unequal = run.hashing_of(hashed), list[Table]()
+        for found, hashed_by in digest_tables(sides, hashed, hashing, origins, workers, known):
+            if known and (found.table.key in known or found.taken_from) and not _are_equal(found):
+                unequal.append(found.table)
+            else:
+                yield from self._digested(found, hashed_by)
+        # What is not the same is read again, range by range, to tell where.
+        again = self._sliced(unequal, {}, by_key=True)
+        self._expect(again, origins, {})
+        for found, hashed_by in digest_tables(sides, again, hashing, origins, workers):
             yield from self._digested(found, hashed_by)
 
-    def _expect(self, slicings: Sequence[Slicing], origins: Origins, cost: float = 1.0) -> None:
-        read = {".".join(self._run.target_name(s.table)): s for s in slicings if s.table.key not in origins}
+    def _expect(
+        self,
+        slicings: Sequence[Slicing],
+        origins: Origins,
+        known: Mapping[TableName, Mapping[Side, Any]],
+        cost: float = 1.0,
+    ) -> None:
+        """Have the comparison expect the tables that are read."""
+        there = {name for name, found in known.items() if len(found) == len(Side)}
+        read = {
+            ".".join(self._run.target_name(s.table)): s
+            for s in slicings
+            if s.table.key not in origins and s.table.key not in there
+        }
         self._sides.progress.expect(read, cost, taken_over=len(slicings) - len(read))
 
     def _is_hashed(self, table: Table) -> bool:
         return CONTENT in self._wanted[self._run.target_name(table)]
 
-    def _sliced(self, tables: Iterable[Table], by_key: bool) -> list[Slicing]:
-        run = self._run
-        names = {table: run.target_name(table) for table in tables}
-        return run.call(lambda: slice_tables(run.planner(), run.target_connection, names, by_key))
+    def _sliced(self, tables: Iterable[Table], known: AnyKnown, by_key: bool) -> list[Slicing]:
+        """Tables in the slices that both sides are read in; in one where nothing is to be read."""
+        run, there, names = self._run, list[Table](), dict[Table, TableName]()
+        for table in tables:
+            if len(known.get(table.key, {})) == len(Side):
+                there.append(table)
+            else:
+                names[table] = run.target_name(table)
+        plans = run.plan(there)
+        sliced = run.call(lambda: slice_tables(run.planner(), run.target_connection, names, by_key)) if names else []
+        return [*(Slicing.whole(plan.table, plan.rows) for plan in plans), *sliced]
 
     def _digested(self, found: Answers[Digest], hashing: Hashing) -> Iterator[Verdict]:
         name = self._run.target_name(found.table)
@@ -185,6 +223,12 @@ class Comparison:
         outcomes.differences[name] = tuple(row for verdict in failed for row in verdict.rows)
         told = ", ".join(verdict.text.removesuffix(why.text) for verdict in failed)
         self._run.fail(f"{'.'.join(name)}: {told}{why.text}. Next: {_remedy(found.table)}")
+
+
+def _are_equal(found: Answers[Digest]) -> bool:
+    """Whether both sides were read and are the same."""
+    source, target = found.source, found.target
+    return isinstance(source, tuple) and isinstance(target, tuple) and Digest.of(source) == Digest.of(target)
 
 
 def _remedy(table: Table) -> str:

@@ -1,6 +1,7 @@
 """Compare the structure of two databases; and what every comparison of rows needs: both sides."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import psycopg2
@@ -30,21 +31,42 @@ def both_sides(run: MigrationRun, readers: int | None = None) -> Iterator[BothSi
         MigrationError: when a side can't be reached.
     """
     source = run.snapshot or run.call(lambda: run.protected_snapshot(readers or run.workers()))
-    target = None
+    snapshots = _Snapshots(source, lambda: Snapshot.take(run.connections, run.target))
     try:
-        target = run.call(lambda: Snapshot.take(run.connections, run.target))
-        snapshots = {Side.SOURCE: source, Side.TARGET: target}
-        ends = (run.source_connection, run.target_connection)
-        same_encoding = len({end.info.parameter_status("server_encoding") for end in ends}) == 1
         progress = ComparisonProgress(run.workload, run.tell)
-        yield BothSides(run.connections, run.schemas, snapshots, run.catalog.settings, same_encoding, progress)
+        yield BothSides(run.connections, run.schemas, snapshots, run.catalog.settings, run.same_encoding, progress)
     finally:
-        if target is not None:
-            target.release()
+        snapshots.release_target()
         if run.snapshot is None:
             source.release()
             with suppress(psycopg2.Error):  # a lost connection says so at its next use
                 execute(run.source_connection, "ROLLBACK")
+
+
+class _Snapshots(Mapping[Side, Snapshot]):
+    """One of each side. That of the target is taken when it is first needed: a load may have hashed all rows there."""
+
+    def __init__(self, source: Snapshot, take_target: Callable[[], Snapshot]) -> None:
+        self._taken = {Side.SOURCE: source}
+        self._take_target = take_target
+        self._lock = threading.Lock()
+
+    def __getitem__(self, side: Side) -> Snapshot:
+        with self._lock:
+            if side not in self._taken:
+                self._taken[side] = self._take_target()
+            return self._taken[side]
+
+    def __iter__(self) -> Iterator[Side]:
+        return iter(Side)
+
+    def __len__(self) -> int:
+        return len(Side)
+
+    def release_target(self) -> None:
+        """Let go of the target's, if there is one."""
+        if (target := self._taken.get(Side.TARGET)) is not None:
+            target.release()
 
 
 def structural_differences(migration: Migration) -> tuple[Catalog, list[Difference]]:

@@ -13,10 +13,12 @@ from pg_migration.postgres.migration.steps.structure import missing_objects
 from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration.postgres.transfer.events import (
     Event,
+    LoadBegun,
     NotAnalyzed,
     ObjectFailed,
     ObjectMade,
     ObjectNoted,
+    RowsHashed,
     TableFailed,
     TableLoaded,
     WorkDone,
@@ -118,6 +120,11 @@ def _record(run: MigrationRun, event: Event) -> None:
     outcomes = run.outcomes
     if isinstance(event, TableLoaded):
         outcomes.loaded[run.target_name(event.plan.table)] = event
+    elif isinstance(event, LoadBegun):
+        for plan in event.plans:
+            outcomes.hashed.pop(run.target_name(plan.table), None)
+    elif isinstance(event, RowsHashed):
+        outcomes.hashed[run.target_name(event.plan.table)] = event
     elif isinstance(event, WorkDone):
         outcomes.work.append(event)
     elif isinstance(event, TableFailed):
