@@ -1,6 +1,6 @@
-"""Dagster's event log on connections that stay open.
+"""Dagster's event log on connections that stay open, and written a moment's events at a time.
 
-A migration records about eight events for each table. Dagster's own storages open a connection for every statement: in
+A migration records about six events for each table. Dagster's own storages open a connection for every statement: in
 SQLite that is half of what an event costs, since closing the only connection also writes the log back into the file;
 in PostgreSQL it is nearly all of it. What is recorded, and where, is the same as with Dagster's own classes, so records
 can be read by either.
@@ -14,7 +14,9 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
 from dagster import DagsterEventType, EventLogEntry
@@ -24,43 +26,154 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import StaticPool
 
 from pg_migration.orchestration.dagster_internals.storing import (
+    ASSET_CHECK_EVENTS,
+    ASSET_EVENTS,
+    ASSET_KEY_INDEX_COLS,
+    EVENT_TYPE_TO_PIPELINE_RUN_STATUS,
     INDEX_SHARD_NAME,
     SQLITE_BUSY_TIMEOUT_SECONDS,
     ConfigurableClassData,
     DagsterSqliteStorage,
-    EventLogStorage,
+    SqlEventLogStorage,
+    SqlEventLogStorageTable,
     SqliteEventLogStorage,
 )
 from pg_migration.orchestration.storage.run_locks import AdvisoryLocks, FileLocks, RunLocks
+from pg_migration.orchestration.storage.writing import Entry, derive, entries, insert
 
 # Dagster reads this variable. Unset, it writes one by one what is planned when a run is made: three events a table.
 BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 BATCH_SIZE = "1000"
 
+# A run's events are gathered for so long, or until there are so many.
+GATHER_SECONDS = 0.5
+GATHERED_MOST = 1000
+
 # Of a run whose process is known to hold its lock for as long as it lives. The UI hides tags that begin like this.
 HOLDS_LOCK_TAG = ".dagster/pg_migration/holds_lock"
 ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
+
+# What SQLite's index has besides the file of the run.
+MIRRORED = {*ASSET_EVENTS, *ASSET_CHECK_EVENTS, *EVENT_TYPE_TO_PIPELINE_RUN_STATUS}
 
 # Databases of single runs that are kept open beside the index: one is written, others are looked at.
 MAX_SHARDS = 8
 
 
-class LockingEventLog(EventLogStorage, ABC):
-    """An event log whose process holds the lock of each run that it executes."""
+class LockingEventLog(SqlEventLogStorage, ABC):
+    """An event log whose process holds the lock of each run that it executes, and gathers the run's events a moment.
+
+    Whoever reads in this process sees what is gathered; others see it within a moment. What says how a run stands is
+    written at once, with all before it.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        self._own_runs: set[str] = set()
+        self._gathered: list[EventLogEntry] = []
+        self._gathering = threading.Lock()
+        self._flushing = threading.Lock()
+        self._timer: threading.Timer | None = None
+        self._lost: Exception | None = None
+        self._here = _Here()
+        super().__init__(*arguments)  # type: ignore[no-untyped-call]
 
     @property
     @abstractmethod
     def run_locks(self) -> RunLocks:
         """The locks of this instance's runs."""
 
+    @abstractmethod
+    def write(self, events: Sequence[EventLogEntry]) -> None:
+        """Write events of one run, in one transaction of each database that they belong in."""
+
     def store_event(self, event: EventLogEntry) -> None:
         """Store an event; the first of a run takes its lock, the last lets it go."""
         kind = event.dagster_event_type
-        if kind is DagsterEventType.RUN_START and self.run_locks.hold(event.run_id) and self.has_instance:
-            self._instance.add_run_tags(event.run_id, {HOLDS_LOCK_TAG: "true"})
-        super().store_event(event)  # type: ignore[safe-super]  # it is mixed into the storages, which have it
+        if kind is DagsterEventType.RUN_START:
+            self.execute_here(event.run_id)
+        if event.run_id in self._own_runs and kind not in EVENT_TYPE_TO_PIPELINE_RUN_STATUS:
+            self._gather(event)
+            return
+        self.flush()
+        self.write([event])
         if kind in ENDS:
+            self._own_runs.discard(event.run_id)
             self.run_locks.release(event.run_id)
+
+    def execute_here(self, run_id: str) -> None:
+        """Take this process for the one that executes a run."""
+        if run_id not in self._own_runs:
+            self._own_runs.add(run_id)
+            if self.run_locks.hold(run_id) and self.has_instance:
+                self._instance.add_run_tags(run_id, {HOLDS_LOCK_TAG: "true"})
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events of one run in one transaction."""
+        self.flush()
+        self.write(events)
+
+    def _gather(self, event: EventLogEntry) -> None:
+        with self._gathering:
+            self._gathered.append(event)
+            if self._timer is None:
+                self._timer = threading.Timer(GATHER_SECONDS, self._flush_later)
+                self._timer.daemon = True
+                self._timer.start()
+        if len(self._gathered) >= GATHERED_MOST or self._lost is not None:
+            self.flush()
+
+    def _flush_later(self) -> None:
+        try:
+            self.flush()
+        except Exception as error:  # is for the run to hear of, with its next event
+            self._lost = error
+
+    def flush(self) -> None:
+        """Write what is gathered; not inside a transaction of this thread, which may still be undone.
+
+        Raises:
+            Exception: what the database says of it, or has said when nobody was there to hear.
+        """
+        if self._here.inside or not (self._gathered or self._lost):
+            return
+        with self._flushing, self.inside():
+            with self._gathering:
+                events, self._gathered = self._gathered, []
+                lost, self._lost = self._lost, None
+                if self._timer is not None:
+                    self._timer.cancel()
+                    self._timer = None
+            if lost is not None:
+                raise lost
+            for _, of_run in groupby(events, key=lambda event: event.run_id):
+                self.write(list(of_run))
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """While this thread has a transaction."""
+        self._here.inside += 1
+        try:
+            yield
+        finally:
+            self._here.inside -= 1
+
+    def _derive(self, found: Sequence[Entry], connection: Connection, dated: bool) -> list[Entry]:
+        return derive(self, connection, insert(connection, found), dated)
+
+    def _store_the_rest(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self.store_asset_check_event(entry.event, entry.id)
+
+    def dispose(self) -> None:
+        """Write what is gathered."""
+        self.flush()
+        super().dispose()
+
+
+class _Here(threading.local):
+    """What is of one thread alone: how many transactions it is in."""
+
+    inside = 0
 
 
 @dataclass
@@ -92,7 +205,8 @@ class KeptSqliteEventLog(LockingEventLog, SqliteEventLogStorage):
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         """A transaction on one file; inside another one on the same file, that one."""
-        with self._shards_lock:
+        self.flush()
+        with self.inside(), self._shards_lock:
             kept = self._shard(shard)
             if kept.open is not None:
                 yield kept.open
@@ -137,10 +251,17 @@ class KeptSqliteEventLog(LockingEventLog, SqliteEventLogStorage):
         for name in runs[:-MAX_SHARDS]:
             self._shards.pop(name).engine.dispose()
 
-    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events of one run in one transaction of its file and one of the index."""
-        with self._connect(events[0].run_id), self._connect(INDEX_SHARD_NAME):
-            super().store_event_batch(events)
+    def write(self, events: Sequence[EventLogEntry]) -> None:
+        """Write events of one run into its file, and what others ask for across runs into the index."""
+        found = entries(self, events)
+        mirrored = [entry for entry in found if entry.kind in MIRRORED]
+        with self._connect(events[0].run_id) as of_run:
+            of_run.execute(sqlalchemy.insert(SqlEventLogStorageTable), [entry.row for entry in found])
+            rest: list[Entry] = []
+            if mirrored:
+                with self._connect(INDEX_SHARD_NAME) as index:
+                    rest = self._derive(mirrored, index, self._has_asset_key_index_cols_on_connection(index))
+        self._store_the_rest(rest)
 
     def delete_events(self, run_id: str) -> None:
         """Delete the events of a run, and the lock that its process may have left when it died."""
@@ -164,7 +285,7 @@ class KeptSqliteEventLog(LockingEventLog, SqliteEventLogStorage):
         return True
 
     def dispose(self) -> None:
-        """Close every connection."""
+        """Write what is gathered, and close every connection."""
         super().dispose()
         with self._shards_lock:
             _close(self._shards)
@@ -186,22 +307,38 @@ def _identity(path: str) -> tuple[int, int] | None:
 class KeptPostgresEventLog(LockingEventLog, PostgresEventLogStorage):
     """Dagster's event log in PostgreSQL, with a connection that stays open."""
 
-    def __init__(self, postgres_url: str) -> None:
+    def __init__(self, postgres_url: str, make_tables: bool = True, tokens: Any = None) -> None:
         self._run_locks = AdvisoryLocks(postgres_url)
-        super().__init__(postgres_url)
+        super().__init__(postgres_url, make_tables, None, tokens)
         self._engine = create_pg_engine(
             postgres_url,
+            tokens,
             isolation_level="AUTOCOMMIT",
             pool_size=1,
             max_overflow=20,
             pool_recycle=600,
             pool_pre_ping=True,
+            # Many rows of one statement in one message to the server.
+            executemany_mode="values_plus_batch",
         )
 
     @property
     def run_locks(self) -> RunLocks:
         """In the database that has the records."""
         return self._run_locks
+
+    @contextmanager
+    def _connect(self) -> Iterator[Connection]:
+        self.flush()
+        with self.inside(), super()._connect() as connection:
+            yield connection
+
+    def write(self, events: Sequence[EventLogEntry]) -> None:
+        """Write events, and all that Dagster keeps of them, in one transaction."""
+        dated = self.has_secondary_index(ASSET_KEY_INDEX_COLS)
+        with self.index_transaction() as connection:
+            rest = self._derive(entries(self, events), connection, dated)
+        self._store_the_rest(rest)
 
 
 class KeptSqliteStorage(DagsterSqliteStorage):
