@@ -29,6 +29,7 @@ from pg_migration.orchestration.location.code_location import Location, load
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.runs.begin import TARGET_DDL
 from pg_migration.orchestration.runs.resource import MigrationResource, database
+from pg_migration.orchestration.storage.stock import store_batches_at_once
 from pg_migration.postgres.connection.endpoint import Side
 
 
@@ -75,4 +76,5 @@ def build(location: Location) -> dg.Definitions:
     return dg.Definitions.merge(base, automation)
 
 
+store_batches_at_once()
 defs = build(load())

@@ -3,9 +3,10 @@
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,10 +15,10 @@ from pg_migration.cli.exit_status import Misused, first_line
 from pg_migration.orchestration import dagster_home, environment
 from pg_migration.orchestration.dagster_internals.commands import (
     InstanceRef,
-    get_possibly_temporary_instance_for_cli,
     without_telemetry,
 )
 from pg_migration.orchestration.storage.event_log import LockingEventLog
+from pg_migration.orchestration.storage.stock import write_through_ours
 from pg_migration.postgres.errors import ConfigurationError
 
 
@@ -57,6 +58,7 @@ def records() -> Iterator[Records]:
                 f"Dagster's records can't be opened: {first_line(error)}. Set DAGSTER_HOME to a folder of yours."
             ) from None
         without_telemetry(instance)
+        write_through_ours(instance)
         yield Records(instance, advice)
 
 
@@ -88,8 +90,19 @@ def hushed(logger: str) -> Iterator[None]:
         log.setLevel(level)
 
 
-def _as_dagster_has_it() -> AbstractContextManager[dg.DagsterInstance]:
-    # Where neither DAGSTER_HOME nor a dagster.yaml says otherwise, Dagster makes one for the time of the command.
-    log = logging.getLogger("pg_migration.cli")
-    log.setLevel(logging.WARNING)
-    return get_possibly_temporary_instance_for_cli("pg_migration", logger=log)
+@contextmanager
+def _as_dagster_has_it() -> Iterator[dg.DagsterInstance]:
+    """As its own commands have it: where neither DAGSTER_HOME nor a dagster.yaml says otherwise, one for the command.
+
+    Their function for it is not used, since all of Dagster's commands are imported with it.
+    """
+    if os.environ.get("DAGSTER_HOME"):
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+        return
+    here = Path.cwd()
+    with (
+        TemporaryDirectory(prefix=".tmp_dagster_home_", dir=here) as home,
+        dg.DagsterInstance.from_ref(InstanceRef.from_dir(home, config_dir=str(here))) as instance,
+    ):
+        yield instance

@@ -14,6 +14,9 @@ from typing import Any
 import dagster as dg
 import psutil
 import pytest
+from alembic.script import ScriptDirectory
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.sql import get_alembic_config
 from dagster._daemon.auto_run_reexecution import auto_run_reexecution
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 
@@ -179,6 +182,27 @@ RUNNING = dict(
 }
 
 _AS_DAGSTERS = "make DeploymentStorage hand out Dagster's own classes (slower, the same records), then write it anew"
+_AS_WRITTEN = "as SqlEventLogStorage"
+
+
+def _columns(table: Any) -> bool:
+    """Those that test_writing.py compares, and no others: a new one would be left empty."""
+    known = {
+        "event_logs": "id run_id event dagster_event_type timestamp step_key asset_key partition",
+        "asset_keys": "id asset_key last_materialization last_run_id asset_details wipe_timestamp "
+        "last_materialization_timestamp tags create_timestamp cached_status_data",
+        "asset_check_executions": "id asset_key check_name partition run_id execution_status evaluation_event "
+        "evaluation_event_timestamp evaluation_event_storage_id materialization_event_storage_id create_timestamp",
+    }
+    return sorted(column.name for column in table.columns) == sorted(known[table.name].split())
+
+
+def _revisions_are_read_once() -> bool:
+    storing.read_revisions_once()
+    config = get_alembic_config(sqlite_event_log.__file__)
+    return ScriptDirectory.from_config(config) is ScriptDirectory.from_config(config)
+
+
 STORING = {
     "DagsterStorage": Use(
         "the base of what dagster.yaml names as its storage",
@@ -234,6 +258,36 @@ STORING = {
         ),
     ),
     "CheckStatus": Use("whether it passed", "as CheckRecord", lambda: has(storing.CheckStatus, "SUCCEEDED", "FAILED")),
+    "SqlEventLogStorage": Use(
+        "a run's events are written a moment's at a time: rows as Dagster makes them, and what it derives",
+        "compare writing.py with store_event of Dagster's storages; test_writing.py shows the difference",
+        lambda: (
+            has(
+                storing.SqlEventLogStorage,
+                *("_event_to_row", "_store_asset_event_tags", "_get_asset_entry_values", "store_asset_check_event"),
+                *("run_connection", "index_connection", "index_transaction"),
+            )
+            and issubclass(storing.SqliteEventLogStorage, storing.SqlEventLogStorage)
+            and issubclass(PostgresEventLogStorage, storing.SqlEventLogStorage)
+        ),
+    ),
+    "SqlEventLogStorageTable": Use(
+        "the table of events", _AS_WRITTEN, lambda: _columns(storing.SqlEventLogStorageTable)
+    ),
+    "AssetKeyTable": Use("the table of assets", _AS_WRITTEN, lambda: _columns(storing.AssetKeyTable)),
+    "AssetCheckExecutionsTable": Use(
+        "the table of checks", _AS_WRITTEN, lambda: _columns(storing.AssetCheckExecutionsTable)
+    ),
+    "ASSET_EVENTS": Use("which events are about assets", _AS_WRITTEN),
+    "ASSET_CHECK_EVENTS": Use("which events are about checks", _AS_WRITTEN),
+    "EVENT_TYPE_TO_PIPELINE_RUN_STATUS": Use("which events say how a run stands: these are not held back", _AS_WRITTEN),
+    "ASSET_KEY_INDEX_COLS": Use("whether PostgreSQL's table of assets has all columns", _AS_WRITTEN),
+    "datetime_from_timestamp": Use("when an asset was materialized, as its row has it", _AS_WRITTEN),
+    "read_revisions_once": Use(
+        "a new database of Dagster's costs no half a second of imports",
+        "see what dagster._core.storage.sql.stamp_alembic_rev reads",
+        lambda: _revisions_are_read_once(),
+    ),
     "INDEX_SHARD_NAME": Use("the file of the event log that all runs share", _AS_DAGSTERS),
     "SQLITE_BUSY_TIMEOUT_SECONDS": Use("how long to wait for another process that writes", "take 60"),
 }
@@ -243,11 +297,6 @@ COMMANDS = {
         "a home without a dagster.yaml gets the project's storage",
         "see how DagsterInstance.get reads a dagster.yaml",
         lambda: takes(commands.InstanceRef.from_dir, "base_dir", "overrides"),
-    ),
-    "get_possibly_temporary_instance_for_cli": Use(
-        "our commands record runs where Dagster's own would",
-        "see which instance `dagster job execute` works on",
-        lambda: takes(commands.get_possibly_temporary_instance_for_cli, "cli_command", "logger"),
     ),
     "without_telemetry": Use(
         "our commands count nothing on Dagster's behalf, and work where the home can't be written",

@@ -5,13 +5,12 @@ from contextlib import contextmanager
 from typing import TextIO
 
 import dagster as dg
-from dagster._cli.utils import get_possibly_temporary_instance_for_cli
 from dagster._core.execution.compute_logs import redirect_to_file
 from dagster._core.instance import InstanceRef
 from dagster._core.storage import local_compute_log_manager
 from dagster._utils import ensure_file
 
-__all__ = ["InstanceRef", "get_possibly_temporary_instance_for_cli", "without_mirrors", "without_telemetry"]
+__all__ = ["InstanceRef", "without_mirrors", "without_telemetry"]
 
 
 def without_telemetry(instance: dg.DagsterInstance) -> None:

@@ -56,7 +56,7 @@ def check_every_step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionC
     identifier = run.execution_plan_snapshot_id
     if identifier is None or run.asset_selection or run.asset_check_selection:  # whoever selects leaves out on purpose
         return
-    planned = {step.key for step in context.instance.get_execution_plan_snapshot(identifier).steps}
+    planned = _steps(context.instance, identifier)
     unplanned = sorted({node.name for node in context.job_def.nodes} - planned)
     if unplanned:
         known = code_location.load().tables
@@ -68,6 +68,17 @@ def check_every_step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionC
             f"since. Reload the code location (in the UI: Deployment, Reload) and start the run again; nothing was "
             f"changed."
         )
+
+
+def _steps(instance: dg.DagsterInstance, plan: str) -> frozenset[str]:
+    """The steps of a plan, which is known by a hash of all it says: large, as it names every asset, and read once."""
+    if plan not in _known_plans:
+        _known_plans.clear()
+        _known_plans[plan] = frozenset(step.key for step in instance.get_execution_plan_snapshot(plan).steps)
+    return _known_plans[plan]
+
+
+_known_plans: dict[str, frozenset[str]] = {}
 
 
 def _check_nothing_left_out(context: dg.AssetExecutionContext) -> None:

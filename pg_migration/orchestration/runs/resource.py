@@ -13,6 +13,7 @@ from pg_migration.orchestration.reports.write import file_report
 from pg_migration.orchestration.run_tags import SNAPSHOT_OF, label
 from pg_migration.orchestration.runs.end import at_end
 from pg_migration.orchestration.runs.failures import show_stacks
+from pg_migration.orchestration.storage.stock import write_through_ours
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.migration.run import MigrationRun
@@ -44,6 +45,8 @@ class MigrationResource(dg.ConfigurableResource[MigrationRun], Options):
         run.log = context.log or get_dagster_logger()
         run.listeners.append(load_events.emit)
         if started is not None and context.instance is not None:
+            if not started.is_finished:
+                write_through_ours(context.instance, started.run_id)
             label(context.instance, started)
         try:
             yield run

@@ -37,9 +37,12 @@ from pg_migration.orchestration.dagster_internals.storing import (
     SqlEventLogStorage,
     SqlEventLogStorageTable,
     SqliteEventLogStorage,
+    read_revisions_once,
 )
 from pg_migration.orchestration.storage.run_locks import AdvisoryLocks, FileLocks, RunLocks
 from pg_migration.orchestration.storage.writing import Entry, derive, entries, insert
+
+read_revisions_once()
 
 # Dagster reads this variable. Unset, it writes one by one what is planned when a run is made: three events a table.
 BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
