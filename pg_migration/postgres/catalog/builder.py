@@ -290,6 +290,7 @@ class Finisher:
             type=self.type_names[row["type_oid"], row["type_modifier"]],
             ddl_type=rename(row["quoted_type"]),
             type_oid=row["type_oid"],
+            base_type=row["base_type"],
             collation=rename.optional(row["collation"]),
             not_null=row["not_null"],
             default=rename.optional(row["default"]),

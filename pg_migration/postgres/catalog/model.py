@@ -62,11 +62,12 @@ VIRTUAL = "v"
 class Column:
     """A column as pg_attribute has it.
 
-    ``type`` is for people; ``ddl_type``, ``collation`` and ``default`` are for DDL: fully qualified, every identifier
-    quoted, in the target's schema names. ``not_null_constraint`` is what a NOT NULL with a name says in DDL (from 18
-    on), None where a parent brings it. ``not_null_comes_later``: rows were never checked against it, or a statement of
-    its own checks them after the load. ``storage`` is the word for SET STORAGE, also where it is the type's own;
-    ``options`` are what SET (...) sets.
+    ``type`` is for people; ``base_type`` is the name in pg_catalog of the type behind domains, ``anyarray`` for arrays,
+    ``anyenum`` for enumerations themselves, and None for what else is users' own. ``ddl_type``, ``collation`` and
+    ``default`` are for DDL: fully qualified, every identifier quoted, in the target's schema names.
+    ``not_null_constraint`` is what a NOT NULL with a name says in DDL (from 18 on), None where a parent brings it.
+    ``not_null_comes_later``: rows were never checked against it, or a statement of its own checks them after the load.
+    ``storage`` is the word for SET STORAGE, also where it is the type's own; ``options`` are what SET (...) sets.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Column:
     type: str
     ddl_type: str
     type_oid: int
+    base_type: str | None
     collation: str | None
     not_null: bool
     default: str | None

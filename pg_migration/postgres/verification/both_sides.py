@@ -72,10 +72,9 @@ Question = Callable[[Connection, Part], Answer]
 
 @dataclass(frozen=True)
 class Unanswered:
-    """Why a side could not answer, for people. ``too_large``: a row of the table has no text form within 1 GB."""
+    """Why a side could not answer, for people."""
 
     reason: str
-    too_large: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,11 +101,6 @@ class Answers(Generic[Answer]):
         """Why there is nothing to compare."""
         reasons = [side.reason for side in (self.source, self.target) if isinstance(side, Unanswered)]
         return "; ".join(reasons) or None
-
-    @property
-    def too_large(self) -> bool:
-        """Whether text forms are what is too large."""
-        return any(isinstance(side, Unanswered) and side.too_large for side in (self.source, self.target))
 
 
 @dataclass(frozen=True)
@@ -348,7 +342,9 @@ class _Crew(Generic[Answer]):
             return self._question(connection, part)
         except psycopg2.Error as error:
             reason = f"{'.'.join(part.name)} can't be read on the {self._side.value}: {server_message(error)}"
-            return Unanswered(reason, is_too_large(error))
+            if isinstance(error, psycopg2.errors.UndefinedFunction):
+                reason += ". Functions are chosen by the source's types of columns: are they others here?"
+            return Unanswered(reason)
 
 
 def _settle(
@@ -363,12 +359,6 @@ def _settle(
 def is_lost(error: Exception, connections: Sequence[Connection]) -> bool:
     """Whether work failed because a connection was lost or could not be made, and may succeed on new ones."""
     return any(c.closed for c in connections) or (isinstance(error, ConnectionFailed) and error.transient)
-
-
-def is_too_large(error: psycopg2.Error) -> bool:
-    """Whether a value or a row outgrew 1 GB on its way: the limit of a string, or of what can be allocated at once."""
-    message = error.diag.message_primary or ""
-    return isinstance(error, psycopg2.errors.ProgramLimitExceeded) or "invalid memory alloc request size" in message
 
 
 def compared_relation(table: Table) -> tuple[TableName, bool]:

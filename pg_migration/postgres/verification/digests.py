@@ -1,37 +1,39 @@
 """Whether two tables hold the same rows: one digest over all of them on each side.
 
-A row's hash is taken of the pinned text form of every copied column, so it does not depend on the order of rows, on the
-server's version (12 and later) or on how values are stored. PostgreSQL's hash functions are fit to compare two servers
-today, not to keep a fingerprint: their results may change between major versions on other hardware.
+A row's hash is taken of every copied column (`value_hashes`), so it does not depend on the order of rows, on the
+server's version (12 and later) or on how values are stored. PostgreSQL's hash functions are fit to compare servers of
+one byte order; what another version of this program hashed is told by its form (`Hashing.form`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.connection.endpoint import Side
-from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.planning.plan import TablePlan
-from pg_migration.postgres.planning.wire_format import PORTABLE_TYPES
-from pg_migration.postgres.sql_files import sql_file
 from pg_migration.postgres.verification.both_sides import Answers, BothSides, Part, compared_relation
 from pg_migration.postgres.verification.partition_trees import Origins, ask_once
 from pg_migration.postgres.verification.slices import Slicing
+from pg_migration.postgres.verification.value_hashes import ValueHashes, form_of, together
 
 # How fine a share of the rows can be chosen.
 _SAMPLE_UNITS = 2**20
+
+# Of a row's hash h. The seed makes it depend on every bit, as the function alone folds one half over the other.
+MIXED = sql.SQL("pg_catalog.hashint8extended(h, h)")
 
 
 @dataclass(frozen=True)
 class Digest:
     """Rows as a multiset: how many there are, how many of them were hashed (all, unless a sample was taken), the sum of
-    their 64-bit hashes, and the sum of each hash's upper half times its lower half.
+    their 64-bit hashes, and the sum of hashes of these.
 
-    Sums count duplicates, which an exclusive or would cancel; the second one makes it unlikely that changes in several
-    rows make up for each other. Digests of parts of a table add up to that of the whole.
+    Sums count duplicates, which an exclusive or would cancel. No change of one row leaves the first one as it is; the
+    second one makes it unlikely that changes in several rows make up for each other: values that changed places, say.
+    Digests of parts of a table add up to that of the whole.
     """
 
     rows: int
@@ -62,13 +64,10 @@ class Hashing:
         sample_percent: of some tables only about this share of the rows is hashed, chosen by a hash of the primary
             key, so that both sides choose the same ones. All rows are counted.
         sampled: those tables, by their names in the source.
-        shortened: values are hashed by way of a digest of their binary form, where that is portable. It takes longer,
-            and can do rows whose text form is larger than the 1 GB that PostgreSQL allows.
     """
 
     sample_percent: float = 100.0
     sampled: frozenset[TableName] = frozenset()
-    shortened: bool = False
 
     @classmethod
     def of_sample(cls, sample_percent: float, tables: Iterable[Slicing | TablePlan], least_rows: int) -> "Hashing":
@@ -82,42 +81,52 @@ class Hashing:
         expression = self.row_hash(connection, part)
         if self.percent_of(part.table) < 100:
             chosen = sql.SQL("({} OPERATOR(pg_catalog.&) {}) OPERATOR(pg_catalog.<) {}").format(
-                key_hash(connection, part),
+                self.key_hash(connection, part),
                 sql.Literal(_SAMPLE_UNITS - 1),
                 sql.Literal(round(self.sample_percent / 100 * _SAMPLE_UNITS)),
             )
             expression = sql.SQL("CASE WHEN {} THEN {} END").format(chosen, expression)
         # OFFSET 0 keeps the hash from being computed once for each sum.
         statement = sql.SQL(
-            "SELECT pg_catalog.count(*), pg_catalog.count(h), coalesce(pg_catalog.sum(h), 0), coalesce(pg_catalog.sum("
-            "(h OPERATOR(pg_catalog.>>) 32) OPERATOR(pg_catalog.*) (h OPERATOR(pg_catalog.&) 4294967295)), 0) "
-            "FROM (SELECT {} AS h {} OFFSET 0) AS hashes"
-        )
-        ((rows, hashed, total, mixed),) = part.fetch(connection, statement.format(expression, part.rows))
+            "SELECT pg_catalog.count(*), pg_catalog.count(h), coalesce(pg_catalog.sum(h), 0), "
+            "coalesce(pg_catalog.sum({}), 0) FROM (SELECT {} AS h {} OFFSET 0) AS hashes"
+        ).format(MIXED, expression, part.rows)
+        ((rows, hashed, total, mixed),) = part.fetch(connection, statement)
         return Digest(int(rows), int(hashed), int(total), int(mixed))
 
     def percent_of(self, table: Table) -> float:
         """The share of a table's rows that is hashed, about."""
         return self.sample_percent if table.key in self.sampled else 100.0
 
-    def for_large_rows(self) -> "Hashing":
-        """The same, for rows whose text form is too large."""
-        return replace(self, shortened=True)
+    def form(self, table: Table, same_encoding: bool) -> str:
+        """What digests of a table are made of, in short: only those of one form can be compared.
+
+        Args:
+            same_encoding: as of the `Part` that is hashed.
+        """
+        share = self.percent_of(table)
+        form = form_of(table.compared_columns, same_encoding)
+        return form if share == 100 else f"{form}/{share:g}%"
 
     def row_hash(self, connection: Connection, part: Part) -> sql.Composable:
-        """A 64-bit hash of a row's compared columns, by name and in the source's order."""
-        return hash_of(connection, part, list(self.columns(connection, part).values()))
+        """A 64-bit hash of a row's compared columns, by name and in the source's order, never NULL."""
+        return together(list(self.columns(connection, part).values()))
+
+    def key_hash(self, connection: Connection, part: Part) -> sql.Composable:
+        """The same of the primary key."""
+        columns = self.columns(connection, part)
+        return together([columns[name] for name in part.table.primary_key])
 
     def columns(self, connection: Connection, part: Part) -> Mapping[str, sql.Composable]:
-        """What is hashed of each compared column."""
-        names = [column.name for column in part.table.compared_columns]
-        senders = _senders(connection, part) if self.shortened else {}
-        found: dict[str, sql.Composable] = {}
-        for name in names:
-            column, sender = sql.Identifier(name), senders.get(name)
-            digest = sql.SQL("pg_catalog.sha256(pg_catalog.{}({}))")
-            found[name] = digest.format(sql.Identifier(sender), column) if sender else column
-        return found
+        """The hash of each compared column.
+
+        Between databases of different encodings it is that of the text in UTF-8, whatever the server stores; SQL_ASCII
+        is taken for that.
+        """
+        encoding = connection.info.parameter_status("server_encoding")
+        hashes = ValueHashes(in_utf8=not part.same_encoding and encoding not in ("UTF8", "SQL_ASCII"))
+        # By places, which are the same in a table and in those that hold its rows.
+        return {column.name: hashes.of(column, place) for place, column in enumerate(part.table.compared_columns, 1)}
 
 
 def digest_tables(
@@ -127,8 +136,8 @@ def digest_tables(
     origins: Origins,
     workers: int,
     known: Mapping[TableName, Mapping[Side, Digest]] | None = None,
-) -> Iterator[tuple[Answers[Digest], Hashing]]:
-    """The digests of tables, each with how its rows were hashed: other than asked for where they are too large.
+) -> Iterator[Answers[Digest]]:
+    """The digests of tables.
 
     Args:
         slicings: as for `BothSides.ask`.
@@ -138,21 +147,13 @@ def digest_tables(
     """
     tables = {slicing.table.key: slicing.table for slicing in slicings}
     adding_up = {n: found for n, found in origins.items() if n in tables and _add_up(found, tables[n], hashing)}
-    too_large: list[Slicing] = []
-    for found in ask_once(sides, hashing, slicings, adding_up, workers, known):
-        if found.too_large:
-            too_large.append(found.slicing)
-        else:
-            yield found, hashing
-    hashing = hashing.for_large_rows()
-    for found in ask_once(sides, hashing, too_large, adding_up, workers):
-        yield found, hashing
+    return ask_once(sides, hashing, slicings, adding_up, workers, known)
 
 
 def _add_up(origins: Iterable[Table], table: Table, hashing: Hashing) -> bool:
     """Whether digests of tables that hold a table's rows are together what its own would be, of no fewer of the rows.
 
-    They are where a row's text is the same: its columns have the same order, and names in values the same schema.
+    They are where a row's hash is the same: its columns have the same order, and names in values the same schema.
     """
     columns = [column.name for column in table.compared_columns]
     return all(
@@ -161,35 +162,6 @@ def _add_up(origins: Iterable[Table], table: Table, hashing: Hashing) -> bool:
         and hashing.percent_of(origin) >= hashing.percent_of(table)
         for origin in origins
     )
-
-
-def hash_of(connection: Connection, part: Part, values: Sequence[sql.Composable]) -> sql.Composable:
-    """A 64-bit hash of several values of a row, the same on both servers.
-
-    ROW tells NULL from the empty string; collation C makes the hash one of bytes. Between databases of different
-    encodings they are those of UTF-8, whatever the server stores; SQL_ASCII is taken for that.
-    """
-    text = sql.SQL("ROW({})::pg_catalog.text").format(sql.SQL(", ").join(values))
-    if not part.same_encoding and connection.info.parameter_status("server_encoding") not in ("UTF8", "SQL_ASCII"):
-        # No function hashes bytea by itself. That of an array is 31 times 1 plus the hash of its one element, modulo
-        # 2^64: the subtraction can't overflow but for 31 hashes of all.
-        return sql.SQL(
-            "(pg_catalog.hash_array_extended(ARRAY[pg_catalog.convert_to({}, 'UTF8')], 0) OPERATOR(pg_catalog.-) 31)"
-        ).format(text)
-    return sql.SQL('pg_catalog.hashtextextended({} COLLATE pg_catalog."C", 0)').format(text)
-
-
-def key_hash(connection: Connection, part: Part) -> sql.Composable:
-    """The same of the primary key."""
-    return hash_of(connection, part, [sql.Identifier(name) for name in part.table.primary_key])
-
-
-def _senders(connection: Connection, part: Part) -> Mapping[str, str]:
-    """The send functions of the columns that have a portable binary form."""
-    statement = sql_file("verification/binary_forms.sql")
-    relation = sql.Identifier(*part.name).as_string(connection)
-    rows = fetch(connection, statement, {"relation": relation, "portable": list(PORTABLE_TYPES)})
-    return {name: send for name, send in rows if send is not None}
 
 
 def count_as_digest(connection: Connection, part: Part) -> Digest:

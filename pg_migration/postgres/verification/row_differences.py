@@ -15,7 +15,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.verification.both_sides import Answers, BothSides, Part
-from pg_migration.postgres.verification.digests import Digest, Hashing, hash_of, key_hash
+from pg_migration.postgres.verification.digests import MIXED, Digest, Hashing
 from pg_migration.postgres.verification.slices import WHOLE
 
 BUCKET_BITS = 12
@@ -120,15 +120,15 @@ class _End:
         self._columns = hashing.columns(connection, part)
         self._hash = hashing.row_hash(connection, part)
         self._key = key_text(connection, part, hashing)
-        self._key_hash = key_hash(connection, part) if part.table.primary_key else self._hash
+        self._key_hash = hashing.key_hash(connection, part) if part.table.primary_key else self._hash
 
     def buckets(self, predicate: sql.Composable, shift: int) -> Mapping[int, tuple[int, int]]:
-        """Rows and the sum of their hashes in every bucket of the rows that a condition holds for."""
+        """Rows and a sum of their hashes in every bucket of the rows that a condition holds for."""
         statement = sql.SQL(
-            "SELECT b, pg_catalog.count(*), pg_catalog.sum(h) "
+            "SELECT b, pg_catalog.count(*), pg_catalog.sum({}) "
             "FROM (SELECT {} AS b, {} AS h {} OFFSET 0) AS hashes GROUP BY b"
         )
-        rows = self._fetch(statement.format(self._bucket(shift), self._hash, self._where(predicate)))
+        rows = self._fetch(statement.format(MIXED, self._bucket(shift), self._hash, self._where(predicate)))
         return {bucket: (count, total) for bucket, count, total in rows}
 
     def in_buckets(self, buckets: Sequence[int], shift: int) -> sql.Composable:
@@ -149,11 +149,12 @@ class _End:
 
     def columns(self, predicate: sql.Composable, keys: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
         """The hash of each column of the rows with some keys, which a condition holds for."""
-        hashes = [hash_of(self.connection, self.part, [value]) for value in self._columns.values()]
         chosen = sql.SQL("{} AND {} OPERATOR(pg_catalog.=) ANY ({}::pg_catalog.text[])").format(
             predicate, self._key, sql.Literal(list(keys))
         )
-        statement = sql.SQL("SELECT {}, {} {}").format(self._key, sql.SQL(", ").join(hashes), self._where(chosen))
+        statement = sql.SQL("SELECT {}, {} {}").format(
+            self._key, sql.SQL(", ").join(self._columns.values()), self._where(chosen)
+        )
         return {key: dict(zip(self._columns, row, strict=True)) for key, *row in self._fetch(statement)}
 
     def _fetch(self, statement: sql.Composable) -> list[tuple[Any, ...]]:

@@ -50,7 +50,7 @@ def compare(pair: Pair, hashing: Hashing, tables: Sequence[str] | None = None) -
     """The digests of tables by name."""
     sides, wanted = pair.sides, slicings(pair, tables)
     origins = find_origins(sides, [slicing.table for slicing in wanted])
-    return {found.table.name: found for found, _ in digest_tables(sides, wanted, hashing, origins, 2)}
+    return {found.table.name: found for found in digest_tables(sides, wanted, hashing, origins, 2)}
 
 
 def whole(found: Answers[Digest]) -> tuple[Digest, Digest]:

@@ -1,5 +1,12 @@
 -- Columns of tables. to_jsonb(...) ->> reads catalog columns that older servers lack: attcompression came with 14. A column
--- is local where none of the parents in tables.sql brings it.
+-- is local where none of the parents in tables.sql brings it. base_type is the built-in type behind domains; anyarray for
+-- arrays and anyenum for enumerations (not for domains over those, which functions of enumerations don't take), as the
+-- parameters of functions call them; NULL for all other types of users.
+WITH RECURSIVE domains AS (
+    SELECT oid AS domain, typbasetype AS base FROM pg_type WHERE typtype = 'd'
+     UNION ALL
+    SELECT d.domain, t.typbasetype FROM domains d JOIN pg_type t ON t.oid = d.base WHERE t.typtype = 'd'
+)
 SELECT a.attrelid AS relation,
        a.attnum AS number,
        a.attname AS name,
@@ -7,6 +14,9 @@ SELECT a.attrelid AS relation,
        a.atttypid AS type_oid,
        a.atttypmod AS type_modifier,
        format_type(a.atttypid, a.atttypmod) AS quoted_type,
+       CASE WHEN t.typtype = 'e' THEN 'anyenum'
+            WHEN e.typarray = b.oid THEN 'anyarray'
+            WHEN b.typnamespace = 'pg_catalog'::regnamespace THEN b.typname END AS base_type,
        CASE WHEN a.attcollation <> t.typcollation
             THEN (SELECT format('%I.%I', cn.nspname, k.collname)
                     FROM pg_collation k
@@ -35,6 +45,9 @@ SELECT a.attrelid AS relation,
   JOIN pg_class c ON c.oid = a.attrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_type t ON t.oid = a.atttypid
+  LEFT JOIN domains behind ON behind.domain = t.oid
+  JOIN pg_type b ON b.oid = coalesce(behind.base, t.oid) AND b.typtype <> 'd'
+  LEFT JOIN pg_type e ON e.oid = b.typelem AND e.typarray = b.oid
   LEFT JOIN pg_inherits pending ON pending.inhrelid = c.oid
                                AND coalesce(to_jsonb(pending) ->> 'inhdetachpending' = 'true', false)
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum

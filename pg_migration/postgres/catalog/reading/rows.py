@@ -71,6 +71,7 @@ class ColumnRow(TypedDict):
     type_oid: int
     type_modifier: int
     quoted_type: str
+    base_type: str | None
     collation: str | None
     not_null: bool
     default_oid: int

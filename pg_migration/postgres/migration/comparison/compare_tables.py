@@ -120,16 +120,16 @@ class Comparison:
             self._note([verdict], why)
             yield verdict
         hashing, unequal = run.hashing_of(hashed), list[Table]()
-        for found, hashed_by in digest_tables(sides, hashed, hashing, origins, workers, known):
+        for found in digest_tables(sides, hashed, hashing, origins, workers, known):
             if known and (found.table.key in known or found.taken_from) and not _are_equal(found):
                 unequal.append(found.table)
             else:
-                yield from self._digested(found, hashed_by)
+                yield from self._digested(found, hashing)
         # What is not the same is read again, range by range, to tell where.
         again = self._sliced(unequal, {}, by_key=True)
         self._expect(again, origins, {})
-        for found, hashed_by in digest_tables(sides, again, hashing, origins, workers):
-            yield from self._digested(found, hashed_by)
+        for found in digest_tables(sides, again, hashing, origins, workers):
+            yield from self._digested(found, hashing)
 
     def _expect(
         self,

@@ -47,7 +47,7 @@ def find_damage(run: MigrationRun, sides: BothSides, tables: Sequence[Table]) ->
     by_range, others = run.call(lambda: _slices(run, names))
     slicings = [*by_range, *others]
     sides.progress.expect({".".join(names[slicing.table]): slicing for slicing in slicings})
-    for answers, _ in digest_tables(sides, slicings, Hashing(), {}, run.call(run.workers)):
+    for answers in digest_tables(sides, slicings, Hashing(), {}, run.call(run.workers)):
         yield from _damage(answers, {slicing.table for slicing in by_range})
 
 
