@@ -97,6 +97,13 @@ class Lines(Follower):
         if (ended := _ended(event)) is not None:
             self.say(f"{formats.step(name)}: {ended}")
 
+    def say(self, message: str, alarming: bool = False) -> None:
+        if self._console.is_terminal:
+            super().say(message, alarming)
+        else:  # there are no colours, and as many lines as tables, of which rich draws a thousand in a second or two
+            self._console.file.write(f"{formats.readable(message)}\n")
+            self._console.file.flush()
+
     def load(self, event: Event) -> None:
         if isinstance(event, LoadBegun):
             self.say(f"copying {len(event.plans)} tables with {event.workers} workers")

@@ -278,6 +278,23 @@ STORING = {
     "AssetCheckExecutionsTable": Use(
         "the table of checks", _AS_WRITTEN, lambda: _columns(storing.AssetCheckExecutionsTable)
     ),
+    "AssetEventTagsTable": Use(
+        "which assets have tags at all: a step asks for those of each table",
+        "see what get_latest_tags_by_partition reads",
+        lambda: (
+            has(storing.AssetEventTagsTable.c, "asset_key", "key")
+            and takes(storing.SqlEventLogStorage.get_latest_tags_by_partition, "asset_key", "event_type", "tag_keys")
+            and takes(storing.SqlEventLogStorage._get_latest_materialization_records, "raw_asset_rows")
+        ),
+    ),
+    "DynamicPartitionsTable": Use(
+        "the ranges of all tables in one statement, read and written",
+        "see get_dynamic_partitions and add_dynamic_partitions",
+        lambda: (
+            sorted(column.name for column in storing.DynamicPartitionsTable.columns)
+            == ["create_timestamp", "id", "partition", "partitions_def_name"]
+        ),
+    ),
     "ASSET_EVENTS": Use("which events are about assets", _AS_WRITTEN),
     "ASSET_CHECK_EVENTS": Use("which events are about checks", _AS_WRITTEN),
     "EVENT_TYPE_TO_PIPELINE_RUN_STATUS": Use("which events say how a run stands: these are not held back", _AS_WRITTEN),

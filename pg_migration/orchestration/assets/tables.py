@@ -16,6 +16,7 @@ from pg_migration.orchestration.runs.begin import begin, is_whole_run
 from pg_migration.orchestration.runs.concurrency import source_pool
 from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
 from pg_migration.orchestration.runs.fan_out import Spread, runs_at_once
+from pg_migration.orchestration.storage.reading import AnsweringTogether
 from pg_migration.postgres.catalog import SchemaObject, Table, TableName
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.migration.run import MigrationRun
@@ -172,13 +173,16 @@ class TablesStep:
     def _register(self, plans: Sequence[TablePlan]) -> None:
         """Make the planned ranges the partitions of each table, and drop those of an earlier plan."""
         instance = self._context.instance
-        for plan in plans:
-            name = self._partitions_name(plan)
-            planned = [piece.range.key for piece in plan.ranges]
-            known = set(instance.get_dynamic_partitions(name))
-            if new := [key for key in planned if key not in known]:
-                instance.add_dynamic_partitions(name, new)
-            for stale in known.difference(planned):
+        planned = {self._partitions_name(plan): [piece.range.key for piece in plan.ranges] for plan in plans}
+        known = {name: set(instance.get_dynamic_partitions(name)) for name in planned}
+        new = {name: wanted for name, keys in planned.items() if (wanted := [k for k in keys if k not in known[name]])}
+        if isinstance(log := instance.event_log_storage, AnsweringTogether):
+            log.add_partitions(new)
+        else:
+            for name, keys in new.items():
+                instance.add_dynamic_partitions(name, keys)
+        for name, keys in planned.items():
+            for stale in known[name].difference(keys):
                 instance.delete_dynamic_partition(name, stale)
 
     def _partitions(self, plan: TablePlan) -> Sequence[str]:

@@ -34,13 +34,13 @@ from pg_migration.orchestration.dagster_internals.storing import (
     SQLITE_BUSY_TIMEOUT_SECONDS,
     ConfigurableClassData,
     DagsterSqliteStorage,
-    SqlEventLogStorage,
     SqlEventLogStorageTable,
     SqliteEventLogStorage,
     read_revisions_once,
 )
+from pg_migration.orchestration.storage.reading import AnsweringTogether
 from pg_migration.orchestration.storage.run_locks import AdvisoryLocks, FileLocks, RunLocks
-from pg_migration.orchestration.storage.writing import Entry, derive, entries, insert
+from pg_migration.orchestration.storage.writing import Entry, derive, entries, insert, materializations
 
 read_revisions_once()
 
@@ -63,7 +63,7 @@ MIRRORED = {*ASSET_EVENTS, *ASSET_CHECK_EVENTS, *EVENT_TYPE_TO_PIPELINE_RUN_STAT
 MAX_SHARDS = 8
 
 
-class LockingEventLog(SqlEventLogStorage, ABC):
+class LockingEventLog(AnsweringTogether, ABC):
     """An event log whose process holds the lock of each run that it executes, and gathers the run's events a moment.
 
     Whoever reads in this process sees what is gathered; others see it within a moment. What says how a run stands is
@@ -78,7 +78,7 @@ class LockingEventLog(SqlEventLogStorage, ABC):
         self._timer: threading.Timer | None = None
         self._lost: Exception | None = None
         self._here = _Here()
-        super().__init__(*arguments)  # type: ignore[no-untyped-call]
+        super().__init__(*arguments)
 
     @property
     @abstractmethod
@@ -101,6 +101,7 @@ class LockingEventLog(SqlEventLogStorage, ABC):
         self.write([event])
         if kind in ENDS:
             self._own_runs.discard(event.run_id)
+            self._written.clear()
             self.run_locks.release(event.run_id)
 
     def execute_here(self, run_id: str) -> None:
@@ -109,6 +110,10 @@ class LockingEventLog(SqlEventLogStorage, ABC):
             self._own_runs.add(run_id)
             if self.run_locks.hold(run_id) and self.has_instance:
                 self._instance.add_run_tags(run_id, {HOLDS_LOCK_TAG: "true"})
+
+    def executes(self) -> bool:
+        """Whether this process executes a run, as far as its events tell."""
+        return bool(self._own_runs)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events of one run in one transaction."""
@@ -161,7 +166,10 @@ class LockingEventLog(SqlEventLogStorage, ABC):
             self._here.inside -= 1
 
     def _derive(self, found: Sequence[Entry], connection: Connection, dated: bool) -> list[Entry]:
-        return derive(self, connection, insert(connection, found), dated)
+        written = insert(connection, found)
+        rest = derive(self, connection, written, dated)
+        self.wrote_materializations(materializations(written))
+        return rest
 
     def _store_the_rest(self, entries: Sequence[Entry]) -> None:
         for entry in entries:

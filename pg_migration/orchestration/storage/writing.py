@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from dagster import AssetCheckEvaluation, DagsterEventType, EventLogEntry
+from dagster import AssetCheckEvaluation, DagsterEventType, EventLogEntry, EventLogRecord
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
@@ -106,6 +106,12 @@ def derive(log: SqlEventLogStorage, connection: Connection, found: Sequence[Entr
         connection.execute(_UPDATE, [_evaluated(entry) for entry in expected])
     done = {id(entry) for entry in (*plain, *expected)}
     return [entry for entry in checks if id(entry) not in done]
+
+
+def materializations(found: Iterable[Entry]) -> Mapping[str, EventLogRecord]:
+    """The last materialization of each asset, as Dagster reads it."""
+    made = (entry for entry in found if entry.kind is DagsterEventType.ASSET_MATERIALIZATION)
+    return {entry.subject: EventLogRecord(entry.id, entry.event) for entry in made}
 
 
 def _states(log: SqlEventLogStorage, assets: Iterable[Entry], dated: bool) -> Mapping[str, Row]:

@@ -14,7 +14,7 @@ from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster_postgres import PostgresEventLogStorage
 
-from pg_migration.orchestration.storage import event_log
+from pg_migration.orchestration.storage import event_log, reading
 from pg_migration.orchestration.storage.event_log import KeptPostgresEventLog, KeptSqliteEventLog, LockingEventLog
 from pg_migration_tests.conftest import PostgresServer
 
@@ -211,3 +211,51 @@ def test_a_moment_is_a_bounded_number_of_statements(pair: Pair, recorded: list[d
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", count)
     assert 0 < len(counted) <= 6, counted
+
+
+def test_what_steps_ask_of_each_table_is_what_dagsters_answers(
+    pair: Pair, recorded: list[dg.EventLogEntry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [dg.AssetKey(name) for name in ("one", "two", "three", "four", "five")]
+    materialized = dg.DagsterEventType.ASSET_MATERIALIZATION
+
+    def answers(log: Any) -> list[Any]:
+        return [
+            log.get_asset_records(keys),
+            log.get_asset_records(keys),
+            [log.get_latest_tags_by_partition(key, materialized, ["dagster/data_version"], ["..5"]) for key in keys],
+            [log.get_latest_tags_by_partition(key, materialized, ["dagster/data_version"]) for key in keys],
+            [list(log.get_dynamic_partitions(name)) for name in ("ranges", "others", "none")],
+        ]
+
+    def same() -> bool:
+        ours, theirs = answers(pair.ours), answers(pair.theirs)
+        return [_undated(o) for o in ours[:2]] == [_undated(t) for t in theirs[:2]] and ours[2:] == theirs[2:]
+
+    for entry in recorded[:-1]:
+        pair.theirs.store_event(entry)
+        pair.ours.store_event(entry)
+    assert pair.ours.executes()
+    for name, key in (("ranges", "..5"), ("ranges", "6.."), ("others", "all")):
+        pair.theirs.add_dynamic_partitions(name, [key])
+    pair.ours.add_partitions({"ranges": ["..5", "6.."]})
+    pair.ours.add_dynamic_partitions("others", ["all"])
+    assert same()
+    for log in (pair.theirs, pair.ours):
+        log.delete_dynamic_partition("ranges", "..5")
+        log.wipe_asset(keys[0])
+    assert same()
+    # Another process writes into our database.
+    monkeypatch.setattr(reading, "REMEMBERED_SECONDS", 0.0)
+    other = type(pair.theirs)(getattr(pair.ours, "postgres_url", None) or pair.ours._base_dir)
+    for log in (pair.theirs, other):
+        log.add_dynamic_partitions("others", ["more"])
+        for entry in recorded:
+            if entry.dagster_event_type is materialized:
+                log.store_event(entry._replace(timestamp=entry.timestamp + 3600))
+    assert same()
+
+
+def _undated(records: Any) -> list[Any]:
+    """Of each asset what does not depend on when its row was made."""
+    return sorted((r.asset_entry.asset_key, r.asset_entry.last_materialization_record) for r in records)
