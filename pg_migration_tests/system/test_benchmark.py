@@ -10,15 +10,25 @@ from pg_migration.devtools.benchmark.__main__ import main
 from pg_migration.devtools.benchmark.datasets import DATASETS
 from pg_migration.devtools.benchmark.measuring import Cost, Failed, measure
 from pg_migration.devtools.benchmark.methods import METHODS, Setting
-from pg_migration.devtools.benchmark.report import OURS, Result, draw_scaling, markdown, scaling_markdown
+from pg_migration.devtools.benchmark.report import (
+    BEGIN,
+    END,
+    FLOOR,
+    OURS,
+    Result,
+    draw_scaling,
+    inserted,
+    markdown,
+    scaling_markdown,
+)
 from pg_migration.devtools.servers import embedded
 from pg_migration_tests.conftest import TEMPORARY, PostgresServer
 from pg_migration_tests.programs import PYTHON
 
 pytestmark = pytest.mark.system
 
-OTHERS = [name for name in METHODS if not name.startswith("pg_migration") and name != "pgcopydb"]
-DATASET = "indexed"
+OTHERS = [name for name in METHODS if not name.startswith(("pg_migration", "pgcopydb"))]
+DATASET, DISTANT = "indexed", "wan"
 
 
 def test_a_little_by_every_other_method(
@@ -32,15 +42,21 @@ def test_a_little_by_every_other_method(
     for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
         (tmp_path / part.name).symlink_to(part)
     monkeypatch.setattr(tempfile, "tempdir", str(TEMPORARY))
-    chosen = ["--scale", "0.0005", "--output", str(tmp_path), "--datasets", DATASET, "--methods", *OTHERS]
+    docs = tmp_path / "docs" / "figures.md"
+    docs.parent.mkdir()
+    docs.write_text(f"Before\n{BEGIN}\nold\n{END}\nAfter\n")
+    chosen = ["--scale", "0.0005", "--output", str(tmp_path), "--docs", str(docs), "--methods", *OTHERS]
+    chosen += ["--datasets", DATASET, DISTANT, "--round-trip", "5"]
     hidden = str(tmp_path / bindir.relative_to(wheel.parent))
     monkeypatch.setattr(sys, "argv", ["benchmark", *chosen, "--bindir", hidden])
     main()
     table = (tmp_path / "benchmark.md").read_text()
     assert table in capsys.readouterr().out
     assert "PostgreSQL 16, source" in table
-    assert table.count(f"| {DATASET} |") == len(OTHERS)
-    assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")
+    assert table.count(f"\n| {DATASET} |") == table.count(f"\n| {DISTANT} |") == len(OTHERS)
+    assert "each server is 5 ms away" in table
+    assert docs.read_text() == f"Before\n{BEGIN}\n\n{table}\n{END}\nAfter\n"
+    assert (docs.parent / "benchmark.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_little_by_ours(
@@ -57,9 +73,18 @@ def test_a_little_by_ours(
     setting = Setting(source_db, target_db, (DATASET,), 2, postgres18.bindir, tmp_path)
     variables = {**setting.environment, "PG_MIGRATION_REPORTS": "off"}  # whose pictures take two seconds
     cost = measure(METHODS[OURS](setting), variables, tmp_path / "log", [postgres18.server.pid])
-    assert cost.servers > 0
+    assert min(cost.servers) > 0
     rows = f"SELECT * FROM {DATASET} ORDER BY id"
     assert postgres18.psql(target_db, rows) == postgres18.psql(source_db, rows) != ""
+
+
+@pytest.mark.parametrize("name", [name for name in DATASETS if name != "small"])
+def test_datasets_have_as_many_rows_as_are_asked_for(postgres18: PostgresServer, source_db: str, name: str) -> None:
+    postgres18.psql(source_db, DATASETS[name].sql(200))
+    counts = "SELECT count(*), max(n_live_tup) FROM pg_stat_user_tables"
+    tables, most = map(int, postgres18.psql(source_db, f"SELECT pg_stat_force_next_flush(); {counts}").split("|"))
+    assert tables == {"app": 173, "both": 2}.get(name, 1)
+    assert most >= 200
 
 
 def test_cost_of_a_program(tmp_path: Path) -> None:
@@ -67,23 +92,41 @@ def test_cost_of_a_program(tmp_path: Path) -> None:
     assert cost.wall > 0.2
     assert 0 < cost.cpu < cost.wall
     assert cost.memory > 200_000_000
-    assert cost.servers == 0
+    assert cost.servers == ()
     with pytest.raises(Failed, match="ended with 3:\nno such luck"):
         measure("echo no such luck; false | exit 3", {"PATH": "/usr/bin:/bin"}, tmp_path / "log")
 
 
 def result(method: str, wall: float, startup: float, dataset: str = "narrow", tables: int = 1) -> Result:
     """All of a wall time is CPU time, half of it the client's."""
-    costs = [Cost(seconds, seconds / 2, seconds / 2, 2**20) for seconds in (wall, startup)]
+    costs = [Cost(seconds, seconds / 2, (seconds / 8, seconds * 3 / 8), 2**20) for seconds in (wall, startup)]
     return Result(dataset, method, 4_000_000, 2, tables, *costs)
 
 
 def test_ratios_leave_out_the_start() -> None:
-    results = [result("pg_migration", 10.0, 2.0), result("pg_dump | psql", 16.5, 0.5)]
-    assert markdown(results, "On a machine.").splitlines()[-2:] == [
-        "| narrow | pg_migration | 10.0 | 2.0 |  | 8.0 |  | 4.0 | 1 |",
-        r"| narrow | pg_dump \| psql | 16.5 | 0.5 | 0.50 | 16.0 | 0.50 | 8.0 | 1 |",
+    results = [
+        *(result("pg_migration", 10.0, 2.0), result("pg_dump | psql", 16.5, 0.5), result(FLOOR, 5.0, 1.0)),
+        *(result("pg_migration", 3.0, 2.0, "wide"), result(FLOOR, 3.0, 1.0, "wide")),
     ]
+    lines = markdown(results, "On a machine.").splitlines()
+    assert lines[:2] == ["On a machine.", ""]
+    assert lines[4:8] == [
+        "| method | narrow | wide |",
+        "| --- | ---: | ---: |",
+        r"| pg_dump \| psql | 0.50, 0.50 |  |",
+        r"| floor: psql \| psql | 2.00, 2.00 | 0.50, 0.50 |",
+    ]
+    assert lines[-5:-2] == [
+        "| narrow | pg_migration | 10.0 | 2.0 | 2.00 | 8.0 | 4.0 | 1.0 | 3.0 | 2.00 | 1 |",
+        r"| narrow | pg_dump \| psql | 16.5 | 0.5 | 4.00 | 16.0 | 8.0 | 2.0 | 6.0 | 4.00 | 1 |",
+        r"| narrow | floor: psql \| psql | 5.0 | 1.0 | 1.00 | 4.0 | 2.0 | 0.5 | 1.5 | 1.00 | 1 |",
+    ]
+
+
+def test_a_document_has_a_place_for_what_was_measured() -> None:
+    for document in ("", f"{BEGIN} text", f"{END}{BEGIN}"):
+        with pytest.raises(ValueError, match="no place"):
+            inserted("new", document)
 
 
 def test_the_cost_of_a_small_table() -> None:
@@ -97,8 +140,8 @@ def test_the_cost_of_a_small_table() -> None:
 def test_scaling_by_workers_and_by_rows(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     cases = [(1, 4_000_000, 20.0), (2, 4_000_000, 12.0), (2, 8_000_000, 22.0)]
-    costs = [Cost(seconds, 4.0, 14.0, 2**27) for _, _, seconds in cases]
-    start = Cost(2.0, 2.0, 0.0, 0)
+    costs = [Cost(seconds, 4.0, (4.0, 10.0), 2**27) for _, _, seconds in cases]
+    start = Cost(2.0, 2.0, (0.0, 0.0), 0)
     results = [
         Result("narrow", "pg_migration", n, jobs, 1, cost, start)
         for (jobs, n, _), cost in zip(cases, costs, strict=True)

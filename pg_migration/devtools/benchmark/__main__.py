@@ -2,6 +2,8 @@
 
 Every method migrates from the same source into an empty database of the same target. Only ratios within one run of this
 program mean anything.
+
+With ``--docs`` the results go into the project's documentation, between two marks (see `report.inserted`).
 """
 
 import argparse
@@ -10,7 +12,8 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg2
@@ -19,7 +22,16 @@ from psycopg2 import sql
 from pg_migration.devtools.benchmark.datasets import DATASETS
 from pg_migration.devtools.benchmark.measuring import Cost, measure
 from pg_migration.devtools.benchmark.methods import METHODS, Setting, available
-from pg_migration.devtools.benchmark.report import OURS, Result, draw, draw_scaling, markdown, scaling_markdown
+from pg_migration.devtools.benchmark.report import (
+    OURS,
+    Result,
+    draw,
+    draw_scaling,
+    inserted,
+    markdown,
+    scaling_markdown,
+)
+from pg_migration.devtools.line import Line
 from pg_migration.devtools.servers import (
     Installation,
     Server,
@@ -39,46 +51,72 @@ SETTINGS = {
     "maintenance_work_mem": "256MB",
     "autovacuum": "off",
 }
+# For the initial copy of logical replication, by as many workers as there are jobs.
+SETTINGS_OF_SOURCE = {"wal_level": "logical", "max_wal_senders": "40", "max_replication_slots": "40"}
+SETTINGS_OF_TARGET = {"max_logical_replication_workers": "40", "max_worker_processes": "48"}
+
 NOTHING = "CREATE TABLE nothing (id int PRIMARY KEY);"
 SCALED = "narrow"
+DISTANT = "wan"
 
 SCALING_JOBS = (1, 2, 4)
 SCALING_ROWS = (1_000_000, 5_000_000, 10_000_000, 20_000_000)
+DISTANT_JOBS = (1, 2, 4, 8)
 
 
 def main() -> None:
     options = _options()
-    options.output.mkdir(parents=True, exist_ok=True)  # what can't be written is known before anything is measured
+    # What can't be written is known before anything is measured.
+    options.output.mkdir(parents=True, exist_ok=True)
+    if options.docs is not None:
+        inserted("", options.docs.read_text(encoding="utf-8"))
     folder = temporary_folder("pg_migration-benchmark-", server_account())
+    scaling, distant = list[Result](), list[Result]()
     try:
         with _servers(folder, options.bindir) as (source, target):
             # Asks the programs, which may be a copy in the folder.
             conditions = _conditions(options, source)
-            bench = Benchmark(source, target, options.bindir, folder, options.repeat)
+            distance = Distance(options.round_trip / 1000, options.bandwidth * 1e6)
+            bench = Benchmark(source, target, options.bindir, folder, options.repeat, distance)
             results = bench.run(options.datasets, options.methods, options.scale, options.jobs)
-            scaling = bench.scale(SCALING_JOBS, SCALING_ROWS, options.scale, options.jobs) if options.scaling else []
+            if DISTANT in options.datasets and OURS in options.methods:
+                distant = bench.scale(DISTANT, [(options.scale, jobs) for jobs in DISTANT_JOBS])
+            if options.scaling:
+                rows = [number / DATASETS[SCALED].rows for number in SCALING_ROWS]
+                cases = [(1.0, jobs) for jobs in SCALING_JOBS] + [(share, options.jobs) for share in rows]
+                scaling = bench.scale(SCALED, [(options.scale * share, jobs) for share, jobs in cases])
     finally:
         demolish(folder)
     text = markdown(results, conditions)
+    if distant:
+        text += f"\nOver the long line, by workers:\n\n{scaling_markdown(distant)}"
     if scaling:
-        text += "\n" + scaling_markdown(scaling)
+        text += f"\nNarrow rows, by workers and by rows:\n\n{scaling_markdown(scaling)}"
     (options.output / "benchmark.md").write_text(text, encoding="utf-8")
     print(text)
-    draw(results, options.output / "benchmark.png")
-    written = ["benchmark.md", "benchmark.png"]
+    pictures = options.output if options.docs is None else options.docs.parent
+    draw(results, pictures / "benchmark.png")
+    written = [options.output / "benchmark.md", pictures / "benchmark.png"]
     if scaling:
-        draw_scaling(scaling, options.output / "scaling.png")
-        written.append("scaling.png")
-    print(f"Written to {options.output}: {', '.join(written)}.")
+        draw_scaling(scaling, pictures / "scaling.png")
+        written.append(pictures / "scaling.png")
+    if options.docs is not None:
+        options.docs.write_text(inserted(text, options.docs.read_text(encoding="utf-8")), encoding="utf-8")
+        written.append(options.docs)
+    print(f"Written: {', '.join(map(str, written))}.")
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m pg_migration.devtools.benchmark", description=__doc__)
-    parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=["narrow", "wide", "small"])
+    parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=["both", "app", DISTANT])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=available())
     parser.add_argument("--scale", type=float, default=1.0, help="share of each dataset's rows, for example 0.1")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="workers of every parallel method")
     parser.add_argument("--repeat", type=int, default=1, help="measure this many times in turn, and take the fastest")
+    parser.add_argument("--round-trip", type=float, default=20.0, help=f"milliseconds to each server, for {DISTANT}")
+    parser.add_argument(
+        "--bandwidth", type=float, default=5.0, help=f"million bytes a second of each connection, for {DISTANT}"
+    )
     parser.add_argument(
         "--scaling",
         action="store_true",
@@ -88,6 +126,7 @@ def _options() -> argparse.Namespace:
         "--bindir", type=Path, default=embedded(16).bindir, help="PostgreSQL's programs, for servers and clients"
     )
     parser.add_argument("--output", type=Path, default=Path("benchmark"), help="folder for the results")
+    parser.add_argument("--docs", type=Path, help="markdown that the results are put into, pictures beside it")
     return parser.parse_args()
 
 
@@ -96,10 +135,17 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 def _conditions(options: argparse.Namespace, server: Server) -> str:
-    return (
+    told = (
         f"PostgreSQL {server.installation.version}, source, target and client on one machine with {os.cpu_count()} "
-        f"cores ({platform.machine()}), {options.jobs} jobs, {options.scale:g} of the default rows."
+        f"cores ({platform.machine()}), {options.jobs} jobs, {options.scale:g} of the default rows, the fastest of "
+        f"{options.repeat}."
     )
+    if DISTANT in options.datasets:
+        told += (
+            f" In {DISTANT} each server is {options.round_trip:g} ms away, and {options.bandwidth:g} MB a second pass "
+            f"on each connection."
+        )
+    return "\n".join([told, "", *(f"- {name}: {DATASETS[name].description}" for name in options.datasets)])
 
 
 @contextmanager
@@ -107,8 +153,8 @@ def _servers(folder: Path, bindir: Path) -> Iterator[tuple[Server, Server]]:
     account = server_account()
     installation = usable(Installation(bindir), account, folder)
     pair = (
-        Server(installation, folder / "source", account, SETTINGS),
-        Server(installation, folder / "target", account, SETTINGS),
+        Server(installation, folder / "source", account, {**SETTINGS, **SETTINGS_OF_SOURCE}),
+        Server(installation, folder / "target", account, {**SETTINGS, **SETTINGS_OF_TARGET}),
     )
     try:
         for server in pair:
@@ -119,15 +165,26 @@ def _servers(folder: Path, bindir: Path) -> Iterator[tuple[Server, Server]]:
             server.stop("immediate")
 
 
+@dataclass(frozen=True)
+class Distance:
+    """A long line: seconds of a round trip, and bytes a second of each connection, each way."""
+
+    round_trip: float
+    bytes_per_second: float
+
+
 class Benchmark:
     """Two running servers and what is done with them."""
 
-    def __init__(self, source: Server, target: Server, bindir: Path, folder: Path, repeat: int) -> None:
+    def __init__(
+        self, source: Server, target: Server, bindir: Path, folder: Path, repeat: int, distance: Distance
+    ) -> None:
         self._source = source
         self._target = target
         self._bindir = bindir
         self._folder = folder
         self._repeat = repeat
+        self._distance = distance
 
     def run(self, datasets: Sequence[str], methods: Sequence[str], scale: float, jobs: int) -> list[Result]:
         """Measure every method on every dataset; a line for each as it is there."""
@@ -152,20 +209,16 @@ class Benchmark:
             _recreate(self._source, name)
         return results
 
-    def scale(self, jobs: Sequence[int], rows: Sequence[int], share: float, usual: int) -> list[Result]:
-        """Our method on narrow rows: with more and more workers, then with more and more rows."""
-        whole = DATASETS[SCALED].rows
-        cases = [(1.0, count) for count in jobs] + [(number / whole, usual) for number in rows]
-        results = []
-        for times, count in cases:
-            number = self._fill_dataset(SCALED, times * share)
-            start = min((self._measure("nothing", OURS, count) for _ in range(self._repeat)), key=_wall)
-            cost = min((self._measure(SCALED, OURS, count) for _ in range(self._repeat)), key=_wall)
-            results.append(Result(SCALED, OURS, number, count, 1, cost, start))
-            print(
-                f"{SCALED}, {number:,} rows, {count} workers: {cost.wall:.1f} s, CPU {cost.all_cpu:.1f} s", flush=True
-            )
-        _recreate(self._source, SCALED)
+    def scale(self, name: str, cases: Sequence[tuple[float, int]]) -> list[Result]:
+        """Our method on one dataset of one table: with shares of its rows, and numbers of workers."""
+        results = list[Result]()
+        for share, jobs in cases:
+            rows = self._fill_dataset(name, share)
+            start = min((self._measure("nothing", OURS, jobs) for _ in range(self._repeat)), key=_wall)
+            cost = min((self._measure(name, OURS, jobs) for _ in range(self._repeat)), key=_wall)
+            results.append(Result(name, OURS, rows, jobs, 1, cost, start))
+            print(f"{name}, {rows:,} rows, {jobs} workers: {cost.wall:.1f} s, CPU {cost.all_cpu:.1f} s", flush=True)
+        _recreate(self._source, name)
         return results
 
     def _fill_dataset(self, name: str, scale: float) -> int:
@@ -185,16 +238,24 @@ class Benchmark:
             with _connection(server.url()) as connection:
                 execute(connection, "CHECKPOINT")
         work = Path(tempfile.mkdtemp(dir=self._folder))
-        setting = Setting(
-            *(self._source.url(name), self._target.url(name), self._tables(self._source, name)),
-            *(jobs, self._bindir, work),
-        )
-        servers = [server.pid for server in (self._source, self._target)]
-        cost = measure(METHODS[method](setting), setting.environment, work / "log", servers)
+        servers = (self._source, self._target)
+        with ExitStack() as lines:
+            source, target = (self._url(server, name, lines) for server in servers)
+            setting = Setting(source, target, self._tables(self._source, name), jobs, self._bindir, work)
+            command = METHODS[method](setting)
+            cost = measure(command, setting.environment, work / "log", [server.pid for server in servers])
         if self._counts(self._source, name) != self._counts(self._target, name):
             raise SystemExit(f"{method} did not copy {name} whole")
         shutil.rmtree(work)
         return cost
+
+    def _url(self, server: Server, name: str, lines: ExitStack) -> str:
+        """Where a method finds a database: at the other end of a line, if the dataset is distant."""
+        url = server.url(name)
+        if name not in DATASETS or not DATASETS[name].distant:
+            return url
+        line = lines.enter_context(Line(server.port, self._distance.round_trip, self._distance.bytes_per_second))
+        return url.replace(f":{server.port}/", f":{line.port}/")
 
     def _tables(self, server: Server, name: str) -> tuple[str, ...]:
         with _connection(server.url(name)) as connection:

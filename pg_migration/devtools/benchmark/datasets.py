@@ -10,11 +10,15 @@ SMALL_TABLES = 300
 
 @dataclass(frozen=True)
 class Dataset:
-    """Tables to migrate. ``sql`` makes them, with ``rows`` rows in the large ones; ``rows`` is the default."""
+    """Tables to migrate. ``sql`` makes them, with ``rows`` rows in the large ones; ``rows`` is the default.
+
+    ``distant``: there is a line between the client and each server, which takes time and has a width.
+    """
 
     description: str
     rows: int
     sql: Callable[[int], str]
+    distant: bool = False
 
 
 def _narrow(rows: int) -> str:
@@ -37,6 +41,10 @@ def _wide(rows: int) -> str:
             FROM generate_series(1, {rows}) AS i;
         CREATE INDEX ON wide (name);
     """
+
+
+def _both(rows: int) -> str:
+    return f"{_narrow(rows)} {_wide(max(1, rows * 3 // 8))} CREATE INDEX ON wide (at);"
 
 
 def _toast(rows: int) -> str:
@@ -78,11 +86,13 @@ def _indexed(rows: int) -> str:
 
 
 DATASETS: Mapping[str, Dataset] = {
+    "both": Dataset("narrow rows and 3/8 as many wide ones, five indexes (rows of the narrow table)", 4_000_000, _both),
     "narrow": Dataset("narrow rows, one index beside the key", 4_000_000, _narrow),
     "wide": Dataset("text, jsonb, numeric", 1_500_000, _wide),
     "toast": Dataset("values of 19 kB, stored out of line", 50_000, _toast),
     "uuid": Dataset("keys in no physical order", 1_500_000, _uuid),
     "small": Dataset(f"{SMALL_TABLES} small tables (rows of each)", 100, _small),
     "app": Dataset("the 173 tables of an application, five of them large (rows of those)", 45_000, application),
+    "wan": Dataset("narrow rows, over a long line", 1_000_000, _narrow, distant=True),
     "indexed": Dataset("one table, five indexes", 3_000_000, _indexed),
 }

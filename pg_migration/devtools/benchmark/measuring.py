@@ -18,20 +18,20 @@ class Cost:
     Args:
         wall: seconds.
         cpu: seconds of the program and all it started.
-        servers: CPU seconds of the servers that it used meanwhile. The sum of both does not depend on what else the
+        servers: CPU seconds of each server that it used meanwhile. The sum of all does not depend on what else the
             machine does, as wall time does.
         memory: bytes, the peak of the largest process.
     """
 
     wall: float
     cpu: float
-    servers: float
+    servers: tuple[float, ...]
     memory: int
 
     @property
     def all_cpu(self) -> float:
         """CPU seconds of everything."""
-        return self.cpu + self.servers
+        return self.cpu + sum(self.servers)
 
 
 class Failed(Exception):
@@ -47,7 +47,7 @@ def measure(command: str, environment: Mapping[str, str], log: Path, servers: Se
     Raises:
         Failed: its exit status was not 0.
     """
-    used_before = sum(map(_used, servers))
+    used_before = [_used(server) for server in servers]
     with log.open("wb") as output:
         started = time.monotonic()
         process = subprocess.Popen(
@@ -62,7 +62,7 @@ def measure(command: str, environment: Mapping[str, str], log: Path, servers: Se
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise Failed(f"{command}\nended with {process.returncode}:\n{log.read_text(errors='replace')[-2000:]}")
-    used = sum(map(_used, servers)) - used_before
+    used = tuple(_used(server) - before for server, before in zip(servers, used_before, strict=True))
     return Cost(wall, usage.ru_utime + usage.ru_stime, used, usage.ru_maxrss * 1024)
 
 

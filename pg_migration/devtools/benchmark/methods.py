@@ -76,7 +76,7 @@ def _ours_on_postgres(setting: Setting) -> str:
     commands = [f"DROP DATABASE IF EXISTS {RECORDS} WITH (FORCE)", f"CREATE DATABASE {RECORDS}"]
     create = setting.program("psql", "-X", "-q", "-d", setting.target, *(part for c in commands for part in ("-c", c)))
     environment = shlex.join(["env", *(f"{name}={value}" for name, value in variables.items())])
-    return f"{create} && {environment} {_ours(setting, check_content=False)}"
+    return f"{create} && {environment} {_ours(setting)}"
 
 
 def _pgcopydb(setting: Setting) -> str:
@@ -87,6 +87,17 @@ def _pgcopydb(setting: Setting) -> str:
             *("--dir", str(setting.folder / "pgcopydb"), "--restart", "--not-consistent"),
         ]
     )
+
+
+def _pgcopydb_and_hashes(setting: Setting) -> str:
+    """With the proof that newer versions of it offer: `pgcopydb compare data`."""
+    query = 'SELECT count(1), sum(hashtext(t::text)::bigint) FROM ONLY "{}" AS t'
+    hashes = " && ".join(
+        f"{_for_each_table(setting, setting.program('psql', '-X', '-q', '-A', '-t', '-d', url, '-c', query))} "
+        f"| sort > {shlex.quote(str(setting.folder / side))}"
+        for side, url in (("source", setting.source), ("target", setting.target))
+    )
+    return f"{_pgcopydb(setting)} && {hashes} && cmp {shlex.quote(str(setting.folder))}/{{source,target}}"
 
 
 def _dump_and_psql(setting: Setting) -> str:
@@ -105,15 +116,11 @@ def _floor(setting: Setting) -> str:
     structure = setting.folder / "structure"
     out = setting.program("psql", "-X", "-q", "-d", setting.source, "-c", "COPY {} TO STDOUT")
     into = setting.program("psql", "-X", "-q", "-d", setting.target, "-c", "COPY {} FROM STDIN")
-    copies = (
-        f"printf '%s\\n' {shlex.join(setting.tables)} | "
-        f"xargs -P {setting.jobs} -I {{}} bash -c {shlex.quote(f'{out} | {into}')}"
-    )
     return " && ".join(
         [
             setting.program("pg_dump", "-Fc", "--schema-only", "-f", structure, "-d", setting.source),
             setting.program("pg_restore", "--section=pre-data", "-d", setting.target, structure),
-            copies,
+            _for_each_table(setting, f"{out} | {into}"),
             setting.program(
                 *("pg_restore", "--section=post-data", "-j", setting.jobs, "-d", setting.target, structure)
             ),
@@ -121,18 +128,55 @@ def _floor(setting: Setting) -> str:
     )
 
 
+def _for_each_table(setting: Setting, command: str) -> str:
+    """A command for each table, whose name stands for {} in it; as many at once as there are jobs."""
+    tables = f"printf '%s\\n' {shlex.join(setting.tables)}"
+    return f"{tables} | xargs -P {setting.jobs} -I {{}} bash -c {shlex.quote(command)}"
+
+
+def _logical_replication(setting: Setting) -> str:
+    """The copy that a subscription begins with, after which it would follow."""
+    name = "benchmark"
+
+    def psql(url: str, *commands: str) -> str:
+        said = (part for command in commands for part in ("-c", command))
+        return setting.program("psql", "-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-d", url, *said)
+
+    wait = (
+        "DO $$BEGIN WHILE EXISTS (SELECT FROM pg_subscription_rel WHERE srsubstate <> 'r') LOOP "
+        "PERFORM pg_sleep(0.02); END LOOP; END$$"
+    )
+    return " && ".join(
+        [
+            f"{setting.program('pg_dump', '--schema-only', '-d', setting.source)} | {psql(setting.target)}",
+            psql(setting.source, f"CREATE PUBLICATION {name} FOR ALL TABLES"),
+            psql(
+                setting.target,
+                f"ALTER SYSTEM SET max_sync_workers_per_subscription = {setting.jobs}",
+                "SELECT pg_reload_conf()",
+                f"CREATE SUBSCRIPTION {name} CONNECTION '{setting.source}' PUBLICATION {name} WITH (copy_data)",
+                wait,
+                f"DROP SUBSCRIPTION {name}",
+            ),
+            psql(setting.source, f"DROP PUBLICATION {name}"),
+        ]
+    )
+
+
 METHODS: Mapping[str, Callable[[Setting], str]] = {
-    "pg_migration": partial(_ours, check_content=False),
-    "pg_migration, rows hashed": _ours,
+    "pg_migration": _ours,
+    "pg_migration, rows counted": partial(_ours, check_content=False),
     "pg_migration, records in PostgreSQL": _ours_on_postgres,
-    "pg_migration, unlogged": partial(_ours, check_content=False, use_unlogged_tables=True),
+    "pg_migration, unlogged": partial(_ours, use_unlogged_tables=True),
     "pgcopydb": _pgcopydb,
+    "pgcopydb, rows hashed as text": _pgcopydb_and_hashes,
     "pg_dump | psql": _dump_and_psql,
     "pg_dump -Fd, pg_restore -j": _dump_and_restore,
+    "logical replication": _logical_replication,
     "floor: psql | psql": _floor,
 }
 
 
 def available() -> tuple[str, ...]:
     """The methods that can be run here; pgcopydb is optional."""
-    return tuple(name for name in METHODS if name != "pgcopydb" or shutil.which("pgcopydb"))
+    return tuple(name for name in METHODS if not name.startswith("pgcopydb") or shutil.which("pgcopydb"))

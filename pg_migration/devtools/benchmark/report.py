@@ -9,7 +9,10 @@ from pg_migration.devtools.benchmark.measuring import Cost
 
 OURS = "pg_migration"
 PGCOPYDB = "pgcopydb"
+FLOOR = "floor: psql | psql"
 BAR = "\\|"
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 MANY_TABLES = 10  # from here on what one table costs is worth a line
 
@@ -38,22 +41,72 @@ class Result:
 
 
 def markdown(results: Sequence[Result], conditions: str) -> str:
-    """The table: every cost, and the ratio of ours to the method's, start-up not counted on either side."""
-    ours = {r.dataset: r for r in results if r.method == OURS}
+    """What was measured: ours against each other method, then every cost."""
+    lines = [*conditions.splitlines(), "", *_comparison(results), "", *_costs(results), *_costs_of_a_table(results)]
+    return "\n".join(lines) + "\n"
+
+
+def _comparison(results: Sequence[Result]) -> list[str]:
+    """Ours divided by theirs, wall and CPU time; smaller is better."""
+    found = {(r.dataset, r.method): r for r in results}
+    datasets = [name for name in dict.fromkeys(r.dataset for r in results) if (name, OURS) in found]
+    methods = [name for name in dict.fromkeys(r.method for r in results) if name != OURS]
+    if not datasets or not methods:
+        return []
     lines = [
-        conditions,
+        f"What `{OURS}` takes divided by what others take, start-up left out: wall time, and CPU time of all three.",
         "",
-        "| dataset | method | seconds | start-up | ours / theirs | CPU s | ours / theirs | client's | peak MB |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        f"| method | {' | '.join(datasets)} |",
+        f"| --- {'| ---: ' * len(datasets)}|",
+    ]
+    for method in methods:
+        cells = [_ratios(found[dataset, OURS], found.get((dataset, method))) for dataset in datasets]
+        lines.append(f"| {method.replace('|', BAR)} | {' | '.join(cells)} |")
+    return lines
+
+
+def _ratios(ours: Result, theirs: Result | None) -> str:
+    if theirs is None:
+        return ""
+    return f"{_ratio(ours.net, theirs.net)}, {_ratio(ours.work, theirs.work)}"
+
+
+def _costs(results: Sequence[Result]) -> list[str]:
+    floors = {r.dataset: r for r in results if r.method == FLOOR}
+    lines = [
+        "Seconds, start-up included; CPU seconds of all three and of each, start-up left out; the floor is 1.",
+        "",
+        "| dataset | method | seconds | start-up | floors | CPU s | client | source | target | floors | peak MB |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for r in results:
-        mine = ours.get(r.dataset) if r.method != OURS else None
-        wall, work = (_ratio(mine.net, r.net), _ratio(mine.work, r.work)) if mine else ("", "")
+        floor = floors.get(r.dataset)
+        wall, work = (_ratio(r.net, floor.net), _ratio(r.work, floor.work)) if floor else ("", "")
+        client, source, target = _parties(r)
         lines.append(
             f"| {r.dataset} | {r.method.replace('|', BAR)} | {r.cost.wall:.1f} | {r.startup.wall:.1f} | {wall} "
-            f"| {r.work:.1f} | {work} | {r.cost.cpu - r.startup.cpu:.1f} | {r.cost.memory / 2**20:.0f} |"
+            f"| {r.work:.1f} | {client:.1f} | {source:.1f} | {target:.1f} | {work} | {r.cost.memory / 2**20:.0f} |"
         )
-    return "\n".join([*lines, *_costs_of_a_table(results)]) + "\n"
+    return lines
+
+
+def _parties(result: Result) -> list[float]:
+    """CPU seconds of the client, the source and the target, less start-up."""
+    cost, startup = ((found.cpu, *found.servers) for found in (result.cost, result.startup))
+    return [whole - before for whole, before in zip(cost, startup, strict=True)]
+
+
+def inserted(text: str, document: str) -> str:
+    """A document with a text between its two marks, in place of what was there.
+
+    Raises:
+        ValueError: the document has not both marks.
+    """
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"the document has no place for what was measured: {BEGIN} and {END}")
+    return f"{before}{begin}\n\n{text}\n{end}{after}"
 
 
 def _ratio(ours: float, theirs: float) -> str:
