@@ -23,11 +23,10 @@ from pg_migration.devtools.benchmark.report import (
 )
 from pg_migration.devtools.servers import embedded
 from pg_migration_tests.conftest import TEMPORARY, PostgresServer
-from pg_migration_tests.programs import PYTHON
 
 pytestmark = pytest.mark.system
 
-OTHERS = [name for name in METHODS if not name.startswith(("pg_migration", "pgcopydb"))]
+OTHERS = [name for name in METHODS if not name.startswith(("pg_migration", "dagster", "pgcopydb"))]
 DATASET, DISTANT = "indexed", "wan"
 
 
@@ -64,11 +63,8 @@ def test_a_little_by_ours(
     source_db: str,
     target_db: str,
     tmp_path: Path,
-    programs: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Once: the program starts it several times."""
-    monkeypatch.setattr(sys, "executable", str(programs / PYTHON))
     postgres18.psql(source_db, DATASETS[DATASET].sql(100))
     setting = Setting(source_db, target_db, (DATASET,), 2, postgres18.bindir, tmp_path)
     variables = {**setting.environment, "PG_MIGRATION_REPORTS": "off"}  # whose pictures take two seconds

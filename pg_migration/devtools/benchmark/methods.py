@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from psycopg2.extensions import parse_dsn
@@ -43,18 +42,25 @@ class Setting:
 
 RECORDS = "dagster_records"
 
-DAGSTER_YAML = """
-telemetry: {enabled: false}
+WITHOUT_TELEMETRY = "telemetry: {enabled: false}\n"
+
+DAGSTER_YAML = f"""{WITHOUT_TELEMETRY}
 storage:
-  custom: {module: pg_migration.orchestration.storage, class: DeploymentStorage, config: {}}
+  custom: {{module: pg_migration.orchestration.storage, class: DeploymentStorage, config: {{}}}}
 """
 
 
-def _ours(setting: Setting, **options: object) -> str:
-    """The job `migrate` with some parameters of the resource `migration`, and the storage of our dagster.yaml."""
-    (setting.folder / "dagster.yaml").write_text(DAGSTER_YAML)
+def _ours(setting: Setting, *options: str) -> str:
+    """Our command, which keeps Dagster's records by the project's own storage."""
+    command = [sys.executable, "-m", "pg_migration", "run", "--workers", str(setting.jobs)]
+    return shlex.join([*command, *options])
+
+
+def _ours_by_dagster(setting: Setting) -> str:
+    """The same job by Dagster's command, with the storage that Dagster has where nothing else is said."""
+    (setting.folder / "dagster.yaml").write_text(WITHOUT_TELEMETRY)
     config = setting.folder / "run.yaml"
-    config.write_text(json.dumps({"resources": {"migration": {"config": {"workers": setting.jobs, **options}}}}))
+    config.write_text(json.dumps({"resources": {"migration": {"config": {"workers": setting.jobs}}}}))
     return shlex.join(
         [
             *(sys.executable, "-m", "dagster", "job", "execute"),
@@ -65,6 +71,7 @@ def _ours(setting: Setting, **options: object) -> str:
 
 def _ours_on_postgres(setting: Setting) -> str:
     """With Dagster's records in a new database of the target's server."""
+    (setting.folder / "dagster.yaml").write_text(DAGSTER_YAML)
     server = parse_dsn(setting.target)
     variables = {
         "DAGSTER_POSTGRES_HOST": server["host"],
@@ -165,9 +172,10 @@ def _logical_replication(setting: Setting) -> str:
 
 METHODS: Mapping[str, Callable[[Setting], str]] = {
     "pg_migration": _ours,
-    "pg_migration, rows counted": partial(_ours, check_content=False),
+    "pg_migration, rows counted": lambda setting: _ours(setting, "--no-check-content"),
+    "pg_migration, unlogged": lambda setting: _ours(setting, "--use-unlogged-tables"),
     "pg_migration, records in PostgreSQL": _ours_on_postgres,
-    "pg_migration, unlogged": partial(_ours, use_unlogged_tables=True),
+    "dagster job execute": _ours_by_dagster,
     "pgcopydb": _pgcopydb,
     "pgcopydb, rows hashed as text": _pgcopydb_and_hashes,
     "pg_dump | psql": _dump_and_psql,
