@@ -18,7 +18,9 @@ from pg_migration.orchestration.runs.concurrency import source_pool
 from pg_migration.orchestration.runs.failures import fail_if
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.figures import listed
-from pg_migration.postgres.migration.comparison.compare_tables import CONTENT, ROW_COUNT, Verdict, compare_tables
+from pg_migration.postgres.migration.comparison.compare_tables import compare_tables
+from pg_migration.postgres.migration.comparison.verdict import CONTENT, ROW_COUNT, Verdict
+from pg_migration.postgres.migration.options import Against
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.verification.both_sides import Answers
 from pg_migration.postgres.verification.digests import Digest, Hashing
@@ -32,6 +34,8 @@ _DESCRIPTIONS = {
     "whole tables unless `check_content` is off. Where it differs, the first rows that do are listed; the job `repair` "
     "reloads the ranges that they are in.",
 }
+
+_COMPARED_WITH: Mapping[Against, str] = {"source": "the source as it is now", "ledger": "the ledger in the target"}
 
 Metadata = Mapping[str, dg.MetadataValue[Any]]
 
@@ -105,7 +109,7 @@ def _hashable(
 
 def _evaluation(verdict: Verdict, relations: Relations, run: MigrationRun) -> dg.AssetCheckEvaluation:
     """What Dagster records of a verdict. A result would be recorded twice, as the output of the step as well."""
-    compared_with = "the run's snapshot" if run.snapshot is not None else "the source as it is now"
+    compared_with = "the run's snapshot" if run.snapshot is not None else _COMPARED_WITH[run.options.against]
     return dg.AssetCheckEvaluation(
         asset_key=relations.keys[verdict.table],
         check_name=verdict.check,

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from pg_migration.postgres.catalog import ListedColumn, TableListing, list_table
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import ConfigurationError, MigrationError, server_message
-from pg_migration.postgres.migration.schemas import map_schemas
+from pg_migration.postgres.ledger.digests import copied_rows, has_digests
+from pg_migration.postgres.migration.schemas import EVERY_SCHEMA, map_schemas
 
 _LOG = logging.getLogger(__name__)
 
@@ -79,6 +80,29 @@ def _last_known(problem: str) -> Location:
         known = json.loads(_path().read_text(encoding="utf-8"))
         return Location(known["schemas"], tuple(_listing(t) for t in known["tables"]), problem)
     except (OSError, ValueError, KeyError, TypeError, ConfigurationError):
+        return _copied(problem)
+
+
+def _copied(problem: str) -> Location:
+    """The tables that were copied, by the ledger in the target: where nothing else is known of the source, also when it
+    is gone for good.
+    """
+    try:
+        settings, target = current(), environment.endpoint(Side.TARGET)
+        with Connections("pg_migration code location") as connections:
+            connection = connections.open(target)
+            known = copied_rows(connection) if has_digests(connection) else {}
+            every = settings.source_schema.strip() == EVERY_SCHEMA
+            schemas = (
+                {name: name for name, _ in known}
+                if every
+                else map_schemas(settings.source_schema, settings.target_schema)
+            )
+            sources = {there: name for name, there in schemas.items()}
+            listed = list_tables(connection, {there: there for there in sources})
+            tables = (replace(t, schema=sources[t.schema]) for t in listed if (t.schema, t.name) in known)
+            return Location(schemas, tuple(tables), problem)
+    except (MigrationError, psycopg2.Error):
         return Location({}, (), problem)
 
 

@@ -166,6 +166,19 @@ def recorded(connection: Connection, entry: ChunkEntry) -> Recorded | None:
     return Recorded(rows, size, Placed(transaction, file))
 
 
+def hashed_chunks(connection: Connection, tables: Collection[TableName]) -> Mapping[TableName, frozenset[ChunkName]]:
+    """The chunks of some tables that have a digest."""
+    found: dict[TableName, set[ChunkName]] = {}
+    for schema, table, *chunk in fetch(
+        connection,
+        "SELECT schema_name, table_name, range_key, chunk FROM _pg_migration.chunk WHERE digest_form IS NOT NULL "
+        "AND (schema_name, table_name) IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
+        ([t[0] for t in tables], [t[1] for t in tables]),
+    ):
+        found.setdefault((schema, table), set()).add((chunk[0], chunk[1]))
+    return {name: frozenset(chunks) for name, chunks in found.items()}
+
+
 def loaded_ranges(connection: Connection, table: TableName) -> tuple[LoadedRange, ...]:
     """The complete ranges of a table, as long as it still is the relation that they were loaded into."""
     return all_loaded_ranges(connection, [table]).get(table, ())

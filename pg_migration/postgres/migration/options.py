@@ -1,13 +1,14 @@
 """The options of a migration: what a run does besides copying, and what it may do to the target."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator
 
 from pg_migration.postgres.planning.options import Group, LoadSettings, option
 
 Owners = bool | Literal["best_effort"]
+Against = Literal["source", "ledger"]
 OWNERS: tuple[Owners, ...] = (True, False, "best_effort")
 
 
@@ -52,6 +53,13 @@ class Options(LoadSettings):
         Group.CHECKS,
         ("migrate", "validate", "repair"),
     )
+    against: Against = option(
+        "source",
+        "'source': as it is now; 'ledger': as it was when it was copied, by the digests that runs have kept in the "
+        "target. The source is not asked then, and may be gone. Only rows are compared.",
+        Group.CHECKS,
+        ("validate",),
+    )
     # Dagster has no type for a switch with a third position.
     owners: Annotated[Any, BeforeValidator(_position)] = option(
         True,
@@ -90,6 +98,8 @@ class Options(LoadSettings):
             yield (
                 f"content_sample_percent is {self.content_sample_percent:g}, but must be more than 0 and at most 100"
             )
+        if self.against not in get_args(Against):
+            yield f"against is {self.against!r}, but must be one of {', '.join(get_args(Against))}"
         if self.owners not in OWNERS:
             yield f"owners is {self.owners!r}, but must be true, false or best_effort"
         if self.spread_over < 0:

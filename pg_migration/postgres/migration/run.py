@@ -65,6 +65,7 @@ from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger import chunks, own_rows, plans, schema, source_state
 from pg_migration.postgres.ledger import runs as runs_
 from pg_migration.postgres.ledger.chunks import LoadedRange
+from pg_migration.postgres.ledger.digests import HashedChunks, record_digests
 from pg_migration.postgres.ledger.lock import BorrowedLock, TargetLock
 from pg_migration.postgres.ledger.progress import forget_progress, record_progress
 from pg_migration.postgres.ledger.runs import shared_snapshot
@@ -92,7 +93,7 @@ from pg_migration.postgres.preflight.resources import ALL_CONNECTIONS, CONNECTIO
 from pg_migration.postgres.roles.reach import Reach, Standing, reach_of, standing_of
 from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
 from pg_migration.postgres.snapshot.snapshot import Snapshot
-from pg_migration.postgres.transfer.events import Event, WorkerLeft, is_complete
+from pg_migration.postgres.transfer.events import Event, RowsHashed, WorkerLeft, is_complete
 from pg_migration.postgres.transfer.load_context import LoadContext, Lock
 from pg_migration.postgres.transfer.progress import Pace, Progress
 from pg_migration.postgres.transfer.workload import COUNTING, Workload
@@ -159,6 +160,7 @@ class MigrationRun:
         self._workers_left, self._left_note = 0, ""
         self.workload = Workload()
         self._pace, self._record_at = Pace(), 0.0
+        self.unrecorded: list[RowsHashed] = []
         self.listeners: list[Callable[[Event], object]] = []  # in the thread that waits for the work
         self.log: Log = logging.getLogger(__name__)
         self._define, self._thread = define, threading.get_ident()
@@ -604,6 +606,20 @@ class MigrationRun:
         """Whether both databases store text in one encoding."""
         ends = (self.source_connection, self.target_connection)
         return len({end.info.parameter_status("server_encoding") for end in ends}) == 1
+
+    def record_digests(self) -> None:
+        """Write the source's digests of the tables that were hashed since the last time into the ledger."""
+        hashed, self.unrecorded = self.unrecorded, []
+        chunks = [
+            HashedChunks(self.target_name(found.plan.table), self._form(found.plan.table), found.source)
+            for found in hashed
+            if self.options.check_content and found.source
+        ]
+        if chunks:
+            record_digests(self.target_connection, chunks)
+
+    def _form(self, table: Table) -> str:
+        return self.hashing.form(table, self.same_encoding)
 
     @property
     def hashing(self) -> Hashing:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 from uuid import UUID
 
 from psycopg2 import sql
@@ -191,6 +192,25 @@ def cover_everything(ranges: Iterable[Range], column: KeyColumn | None) -> bool:
         if reached is None or _ordinal(piece.upper, column.type) > _ordinal(reached, column.type):  # type: ignore[operator]
             reached = piece.upper
     return False
+
+
+def are_disjoint(ranges: Iterable[Range], column: KeyColumn | None) -> bool:
+    """Whether ranges that cover everything do so without a key that is in two of them."""
+    pieces = list(ranges)
+    if column is None or len(pieces) < 2:
+        return len(pieces) < 2
+    ordered = sorted(pieces, key=lambda p: _lower_rank(p, column))
+    return all(
+        before.upper is not None and piece.lower is not None and not _overlap(before.upper, piece.lower, column)
+        for before, piece in pairwise(ordered)
+    )
+
+
+def _overlap(upper: str, lower: str, column: KeyColumn) -> bool:
+    """Whether a range that begins at ``lower`` shares keys with one that ends at ``upper``."""
+    if column.whole_numbers:
+        return int(lower) <= int(upper)
+    return _ordinal(lower, column.type) < _ordinal(upper, column.type)  # type: ignore[operator]
 
 
 def _lower_rank(piece: Range, column: KeyColumn) -> tuple[bool, object]:

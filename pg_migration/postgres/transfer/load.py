@@ -31,7 +31,7 @@ from pg_migration.postgres.errors import (
 )
 from pg_migration.postgres.execution.task_graph import Schedule
 from pg_migration.postgres.ledger import chunks
-from pg_migration.postgres.ledger.chunks import Placed
+from pg_migration.postgres.ledger.chunks import ChunkName, Placed
 from pg_migration.postgres.planning.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.transfer.events import (
     Event,
@@ -96,6 +96,7 @@ class _TableState:
     to_hash: set[Hash] = field(default_factory=set)
     hashed: dict[Hash, Digest | None] = field(default_factory=dict)
     hash_seconds: float = 0.0
+    hashed_before: frozenset[ChunkName] = frozenset()
     counts: Counts | None = None
     rows: dict[str, int] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
@@ -156,6 +157,8 @@ class Load:
         """
         if self._mode is Mode.RELOAD:
             self._context.connections.run(self._empty_tables)
+        if self._context.question is not None and any(state.continued for state in self._tables.values()):
+            self._context.connections.run(self._find_hashed)
         self._draw_graph()
         workers = [partial(self._work, number) for number in range(1, self._context.workers + 1)]
         yield LoadBegun(tuple(state.plan for state in self._tables.values()), len(workers))
@@ -203,6 +206,14 @@ class Load:
                 empty(worker.target, self._context, state.plan.table)
         worker.abandon()
 
+    def _find_hashed(self) -> None:
+        """Which of the chunks that are there have a digest in the ledger."""
+        worker = Worker(self._context)
+        continued = {self._context.target_name(s.plan.table): s for s in self._tables.values() if s.continued}
+        for name, found in chunks.hashed_chunks(worker.target, continued).items():
+            continued[name].hashed_before = found
+        worker.abandon()
+
     def _is_emptied_by_its_chunk(self, state: _TableState) -> bool:
         whole = self._mode is Mode.RELOAD and state.continued is None
         return whole and state.plan.frozen
@@ -223,7 +234,8 @@ class Load:
                 self._schedule.add(copy, weight, follows=named if state.plan.table.names_objects else ())
             for task in self._hashes(state, copies):
                 state.to_hash.add(task)
-                self._schedule.add(task, weight, after=[task.copy], rank=_rank(state.plan, task))
+                after = [task.copy] if task.copy in copies else []
+                self._schedule.add(task, weight, after, rank=_rank(state.plan, task))
             self._schedule.add(Complete(name), weight, after=copies)
             builds = [Build(o.address) for o in state.objects if build_statements(o)]
             alters = [Alter(o.address) for o in state.objects]
@@ -241,6 +253,9 @@ class Load:
         for copy in copies:
             for side in Side if both else (Side.SOURCE,):
                 yield Hash(copy.table, copy.range_key, copy.chunk, side)
+        for key, number in state.continued.present if state.continued else ():
+            if (key, number) not in state.hashed_before:
+                yield Hash(plan.name, key, number, Side.SOURCE)
 
     def _add_object(
         self, table: TableName, weight: int, made: SchemaObject, builds: Sequence[Build], previous: Alter | None

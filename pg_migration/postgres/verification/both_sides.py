@@ -69,6 +69,9 @@ class Part:
 
 Question = Callable[[Connection, Part], Answer]
 
+Known = Mapping[TableName, Mapping[Side, Sequence[Answer]]]
+"""Answers that there are for all rows of tables, by their names in the source: one for each range, or one in all."""
+
 
 @dataclass(frozen=True)
 class Unanswered:
@@ -176,7 +179,7 @@ class BothSides:
         question: Question[Answer],
         slicings: Sequence[Slicing],
         workers: int,
-        known: Mapping[TableName, Mapping[Side, Answer]] | None = None,
+        known: Known[Answer] | None = None,
     ) -> Iterator[Answers[Answer]]:
         """Ask a question of every slice on both sides; a failure is one table's answer, not an exception.
 
@@ -187,7 +190,7 @@ class BothSides:
             question: is given a connection and some rows of a table.
             slicings: the tables, those that take longest first.
             workers: connections to each side.
-            known: answers for whole tables, by their names in the source: those sides are not asked.
+            known: answers for all rows of tables: those sides are not asked.
         """
         tables = [_Asked.begin_with(slicing, (known or {}).get(slicing.table.key, {})) for slicing in slicings]
         for known_answers in [found for table in tables if (found := table.found()) is not None]:
@@ -223,12 +226,12 @@ class _Asked(Generic[Answer]):
     started: float | None = None
 
     @classmethod
-    def begin_with(cls, slicing: Slicing, known: Mapping[Side, Answer]) -> "_Asked[Answer]":
-        """The table before anything is asked. An answer that is known is that of all slices of its side."""
-        if known:  # the sides are not read in the same slices then
+    def begin_with(cls, slicing: Slicing, known: Mapping[Side, Sequence[Answer]]) -> "_Asked[Answer]":
+        """The table before anything is asked."""
+        if any(len(answers) != len(slicing.ranges) for answers in known.values()):  # not those of the same ranges
             slicing = replace(slicing, key=None, ranges=())
         none: list[Answer | Unanswered | None] = [None]
-        return cls(slicing, {s: [known[s]] if s in known else none * len(slicing.slices[s]) for s in Side})
+        return cls(slicing, {s: [*known[s]] if s in known else none * len(slicing.slices[s]) for s in Side})
 
     def begin(self) -> None:
         """The clock runs from the first slice."""

@@ -12,9 +12,8 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table, TableName
-from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.planning.plan import TablePlan
-from pg_migration.postgres.verification.both_sides import Answers, BothSides, Part, compared_relation
+from pg_migration.postgres.verification.both_sides import Answers, BothSides, Known, Part, compared_relation
 from pg_migration.postgres.verification.partition_trees import Origins, ask_once
 from pg_migration.postgres.verification.slices import Slicing
 from pg_migration.postgres.verification.value_hashes import ValueHashes, form_of, together
@@ -135,7 +134,7 @@ def digest_tables(
     hashing: Hashing,
     origins: Origins,
     workers: int,
-    known: Mapping[TableName, Mapping[Side, Digest]] | None = None,
+    known: Known[Digest] | None = None,
 ) -> Iterator[Answers[Digest]]:
     """The digests of tables.
 
@@ -143,7 +142,7 @@ def digest_tables(
         slicings: as for `BothSides.ask`.
         origins: of tables, which are read only where the digests of those do not add up to theirs.
         workers: connections to each side.
-        known: digests of whole tables by ``hashing``, by names in the source: those sides are not read.
+        known: digests by ``hashing``, as `BothSides.ask`.
     """
     tables = {slicing.table.key: slicing.table for slicing in slicings}
     adding_up = {n: found for n, found in origins.items() if n in tables and _add_up(found, tables[n], hashing)}

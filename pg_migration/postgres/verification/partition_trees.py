@@ -9,7 +9,7 @@ from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.sql_files import sql_file
-from pg_migration.postgres.verification.both_sides import Answer, Answers, BothSides, Question, compared_relation
+from pg_migration.postgres.verification.both_sides import Answer, Answers, BothSides, Known, Question, compared_relation
 from pg_migration.postgres.verification.slices import Slicing
 
 Origins = Mapping[TableName, Sequence[Table]]
@@ -56,7 +56,7 @@ def ask_once(
     slicings: Sequence[Slicing],
     origins: Origins,
     workers: int,
-    known: Mapping[TableName, Mapping[Side, Answer]] | None = None,
+    known: Known[Answer] | None = None,
 ) -> Iterator[Answers[Answer]]:
     """As `BothSides.ask`, but some tables take over the answers of others where all of these are asked as well.
 

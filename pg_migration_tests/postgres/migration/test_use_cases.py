@@ -12,7 +12,7 @@ from pg_migration.postgres import migration as use_cases
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.migration import Migration, Options
 from pg_migration.postgres.migration import use_cases as steps
-from pg_migration.postgres.migration.comparison.compare_tables import CONTENT, ROW_COUNT
+from pg_migration.postgres.migration.comparison.verdict import CONTENT, ROW_COUNT
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.preflight import Severity
 from pg_migration.postgres.transfer.events import Event

@@ -29,7 +29,8 @@ from pg_migration.postgres.ledger import runs
 from pg_migration.postgres.ledger import schema as schema_
 from pg_migration.postgres.ledger.lock import TargetLock
 from pg_migration.postgres.migration import Migration, Options, Result, use_cases
-from pg_migration.postgres.migration.comparison.compare_tables import CONTENT, Verdict, compare_tables
+from pg_migration.postgres.migration.comparison.compare_tables import compare_tables
+from pg_migration.postgres.migration.comparison.verdict import CONTENT, Verdict
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.planning.plan import TablePlan

@@ -10,44 +10,19 @@ from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import counted
+from pg_migration.postgres.ledger.digests import copied_rows, has_digests
+from pg_migration.postgres.migration.comparison.against_ledger import compare_with_ledger
 from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.comparison.known_digests import known_digests
+from pg_migration.postgres.migration.comparison.verdict import CONTENT, ROW_COUNT, Verdict
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.source_changes.drift import drift_of
 from pg_migration.postgres.transfer.workload import COUNTING
-from pg_migration.postgres.verification.both_sides import Answers, BothSides, Unanswered
+from pg_migration.postgres.verification.both_sides import Answers, BothSides, Known, Unanswered
 from pg_migration.postgres.verification.digests import Digest, Hashing, count_rows, digest_tables
 from pg_migration.postgres.verification.partition_trees import Origins, ask_once, find_origins
 from pg_migration.postgres.verification.row_differences import MAX_ROWS_SHOWN, RowDifference, differences
 from pg_migration.postgres.verification.slices import Slicing, slice_tables
-
-ROW_COUNT = "row_count"
-CONTENT = "content"
-
-
-AnyKnown = Mapping[TableName, Mapping[Side, Any]]
-"""Answers for whole tables, by their names in the source."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one comparison of one table came to; the table's name is the target's.
-
-    ``text`` says it to people, ``evidence`` how it is known whether the source has changed. ``found`` has what both
-    sides answered, None where they were not asked; ``source`` and ``target`` sum that up, as a number of rows or a
-    digest. ``rows`` are the first that differ, by ``hashing``.
-    """
-
-    table: TableName
-    check: str
-    passed: bool
-    text: str
-    found: Answers[Any] | None = None
-    source: int | Digest | Unanswered | None = None
-    target: int | Digest | Unanswered | None = None
-    rows: Sequence[RowDifference] = ()
-    hashing: Hashing | None = None
-    evidence: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +39,9 @@ def compare_tables(run: MigrationRun, wanted: Mapping[TableName, set[str]]) -> I
     Args:
         wanted: the comparisons of each table, by its name in the target.
     """
+    if run.options.against == "ledger":
+        yield from compare_with_ledger(run, wanted)
+        return
     wanted = {name: checks for name, checks in wanted.items() if checks}
     answered = set[tuple[TableName, str]]()
     try:
@@ -105,9 +83,14 @@ class Comparison:
         origins = run.call(lambda: find_origins(sides, tables))
         made = run.call(lambda: known_digests(run, tables))
         known = {
-            name: digests for name, digests in made.items() if all(d.hashed or not d.rows for d in digests.values())
+            name: sides
+            for name, sides in made.items()
+            if all(digest.hashed or not digest.rows for digests in sides.values() for digest in digests)
         }
-        numbers = {name: {side: digest.rows for side, digest in digests.items()} for name, digests in made.items()}
+        numbers = {
+            name: {side: [digest.rows for digest in digests] for side, digests in sides.items()}
+            for name, sides in made.items()
+        }
         hashed = self._sliced([t for t in tables if self._is_hashed(t)], known, by_key=True)
         counted = self._sliced([t for t in tables if not self._is_hashed(t)], numbers, by_key=False)
         workers = run.call(run.workers)
@@ -135,7 +118,7 @@ class Comparison:
         self,
         slicings: Sequence[Slicing],
         origins: Origins,
-        known: Mapping[TableName, Mapping[Side, Any]],
+        known: Known[Any],
         cost: float = 1.0,
     ) -> None:
         """Have the comparison expect the tables that are read."""
@@ -150,7 +133,7 @@ class Comparison:
     def _is_hashed(self, table: Table) -> bool:
         return CONTENT in self._wanted[self._run.target_name(table)]
 
-    def _sliced(self, tables: Iterable[Table], known: AnyKnown, by_key: bool) -> list[Slicing]:
+    def _sliced(self, tables: Iterable[Table], known: Known[Any], by_key: bool) -> list[Slicing]:
         """Tables in the slices that both sides are read in; in one where nothing is to be read."""
         run, there, names = self._run, list[Table](), dict[Table, TableName]()
         for table in tables:
@@ -188,6 +171,8 @@ class Comparison:
         if run.snapshot is not None or found.error is not None:
             return _Why()
         name = run.target_name(found.table)
+        if hashing is not None and (told := run.call(lambda: self._by_ledger(found, hashing))) is not None:
+            return told
         try:
             drift = run.call(
                 lambda: drift_of(self._sides, run.target_connection, found.table, name, rows, hashing or Hashing())
@@ -197,6 +182,26 @@ class Comparison:
         if drift is None:
             return _Why("; whether the source changed is not known", "the target has no record of when it was copied")
         return _Why(f"; {drift}", drift.evidence)
+
+    def _by_ledger(self, found: Answers[Digest], hashing: Hashing) -> _Why | None:
+        """Which side has the rows that were copied, by their digests; None where that is not known, or neither has."""
+        run, table = self._run, found.table
+        if table.kind != "r" or table.through_root or not has_digests(run.target_connection):
+            return None
+        name, (ours, theirs) = run.target_name(table), (found.source, found.target)
+        copied = copied_rows(run.target_connection, [name[0]]).get(name)
+        if copied is None or copied.form != hashing.form(table, run.same_encoding) or not copied.same_relation:
+            return None
+        if not copied.is_whole(run.planner().key_column(table)):
+            return None
+        at = f"the copy of {copied.copied_at:%Y-%m-%d %H:%M:%S} UTC"
+        if isinstance(ours, tuple) and Digest.of(ours) == copied.digest:
+            evidence = "the rows of the source have the digest that the ledger has of them"
+            return _Why(f"; the source did not change since {at}, so the target did", evidence)
+        if isinstance(theirs, tuple) and Digest.of(theirs) == copied.digest:
+            evidence = "the rows of the target have the digest that the ledger has of the source's"
+            return _Why(f"; the source changed since {at}, the target did not", evidence)
+        return None
 
     def _row_count(self, found: Answers[Any], source: int | Unanswered, target: int | Unanswered, why: _Why) -> Verdict:
         equal = found.error is None and source == target

@@ -1,20 +1,21 @@
 """The digests that a run has made of its tables while it copied them, as far as they still hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.ledger.digests import copied_rows
 from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.verification.both_sides import Known
 from pg_migration.postgres.verification.digests import Digest
 from pg_migration.postgres.verification.untouched import read_counts
 
-Known = Mapping[TableName, Mapping[Side, Digest]]
-"""Digests of all rows of tables, by their names in the source."""
 
-
-def known_digests(run: MigrationRun, tables: Sequence[Table]) -> Known:
+def known_digests(run: MigrationRun, tables: Sequence[Table]) -> Known[Digest]:
     """What need not be read again: the source's rows are those of the run's snapshot, so they can't have changed; the
     target's where its server has counted nothing since but what the run itself wrote.
+
+    What other runs have copied from that snapshot, or was shown to be the same in it, is in the ledger.
 
     Raises:
         psycopg2.Error: the target can't be asked.
@@ -22,14 +23,31 @@ def known_digests(run: MigrationRun, tables: Sequence[Table]) -> Known:
     hashed, sampled = run.outcomes.hashed, run.options.content_sample_percent < 100
     names = {table.key: run.target_name(table) for table in tables if run.target_name(table) in hashed}
     counts = read_counts(run.target_connection, list(names.values()))
-    known: dict[TableName, Mapping[Side, Digest]] = {}
+    known: dict[TableName, Mapping[Side, Sequence[Digest]]] = {}
     for key, name in names.items():
-        found, sides = hashed[name], dict[Side, Digest]()
+        found, sides = hashed[name], dict[Side, Sequence[Digest]]()
         if found.source_digest is not None:
-            sides[Side.SOURCE] = found.source_digest
+            sides[Side.SOURCE] = [found.source_digest]
         if found.target is not None and found.written is not None and found.written.is_all(counts.get(name)):
-            sides[Side.TARGET] = found.target
+            sides[Side.TARGET] = [found.target]
         # Which rows are chosen depends on an estimate, which may be another one for a comparison.
         if sides and (not sampled or len(sides) == len(Side)):
             known[key] = sides
+    for table, digests in _of_the_snapshot(run, [table for table in tables if table.key not in known]):
+        known[table.key] = {Side.SOURCE: digests}
     return known
+
+
+def _of_the_snapshot(run: MigrationRun, tables: Sequence[Table]) -> Iterator[tuple[Table, Sequence[Digest]]]:
+    """The source's digests of tables that are all of the run's snapshot, by the ledger."""
+    hashing, snapshot = run.hashing_of([]), run.snapshot
+    if snapshot is None or not tables or run.options.content_sample_percent < 100 or not run.options.check_content:
+        return
+    copied, planner = copied_rows(run.target_connection, list(run.schemas.values())), run.planner()
+    for table in tables:
+        found = copied.get(run.target_name(table))
+        if table.kind != "r" or table.through_root or found is None or found.snapshots != {snapshot.name}:
+            continue
+        whole = found.same_relation and found.is_whole(planner.key_column(table))
+        if whole and found.form == hashing.form(table, run.same_encoding):
+            yield table, [found.digest]

@@ -105,8 +105,10 @@ def follow(run: MigrationRun, events: Iterable[Event]) -> Iterator[Event]:
         if isinstance(event, Progress) and time.monotonic() >= due:
             due = time.monotonic() + CHECK_SECONDS
             run.call(run.check_held)
+            run.call(run.record_digests)
         run.tell(event)
         yield event
+    run.call(run.record_digests)
     run.target_catalogs.changed({Phase.KEYS})
     run.call(run.target_catalogs.settle)
 
@@ -125,6 +127,7 @@ def _record(run: MigrationRun, event: Event) -> None:
             outcomes.hashed.pop(run.target_name(plan.table), None)
     elif isinstance(event, RowsHashed):
         outcomes.hashed[run.target_name(event.plan.table)] = event
+        run.unrecorded.append(event)
     elif isinstance(event, WorkDone):
         outcomes.work.append(event)
     elif isinstance(event, TableFailed):

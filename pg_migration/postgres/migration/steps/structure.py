@@ -23,6 +23,7 @@ from pg_migration.postgres.ddl import (
 )
 from pg_migration.postgres.ddl.changes import suspend
 from pg_migration.postgres.figures import listed
+from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.transfer.extension_rows import ExtensionFailed, ExtensionRows, copy_extension_rows
 
@@ -209,6 +210,8 @@ def _drop(run: MigrationRun, plan: Reconciliation) -> list[str]:
         verdicts = plan.surplus.verdicts
         theirs = (item for item in plan.dropped if verdicts.get(item.address) not in (Verdict.OWN, Verdict.NEEDED))
         suspend.forget(connection, theirs)
+        if tables := [item.table for item in plan.dropped if item.kind == "table" and item.table is not None]:
+            chunks.forget(connection, tables)
     return [
         f"dropped in the target: {' '.join(notice.split())}" for notice in connection.notices if "cascade" in notice
     ]
