@@ -1,5 +1,6 @@
 """The commands that run a job."""
 
+import gc
 import json
 import os
 import sys
@@ -106,6 +107,8 @@ def execute(
     # What Dagster writes down of each table before the first step takes minutes where there are thousands.
     follower.say(f"{len(code_location.load().tables):,} tables; planning the run")
     run_id = str(uuid4())
+    gc.freeze()
+    gc.enable()
     instance.add_event_listener(run_id, follower.event)
     instance.add_event_listener(run_id, lambda entry: _cancel_if_stopped(instance, entry))
     try:
