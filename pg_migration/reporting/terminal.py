@@ -4,7 +4,8 @@ import textwrap
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -41,7 +42,7 @@ def show(report: Report, console: Console, place: str | None = None) -> None:
         _line(console, _text(caution, "yellow"))
     _head(report, console)
     if any(table.state != "not copied" for table in report.tables):  # else the run did not come so far
-        console.print(_tables(report.tables, console.width))
+        console.print(_tables(report.tables, console), soft_wrap=True)
     # What is left out has lines of its own.
     left_out = {f"{item.kind} {item.name}: {item.reason}" for item in report.left_out}
     problems = [found for found in report.findings if found.severity is not Severity.PASSED]
@@ -54,7 +55,7 @@ def show(report: Report, console: Console, place: str | None = None) -> None:
         passed = sum(found.severity is Severity.PASSED for found in report.findings)
         _line(console, _text(f"{passed} of {len(report.findings)} passed"))
     if report.plan is not None:
-        console.print(_plan(report.plan, console.width))
+        console.print(_plan(report.plan, console), soft_wrap=True)
         _line(console, _text(formats.forecast(report.plan)))
     if report.checks_planned:
         _line(console, _text(report.checks_told))
@@ -109,16 +110,13 @@ def _end(end: Database) -> str:
     return f"{end.where or 'unknown'} ({version}{schemas})"
 
 
-def _tables(tables: Sequence[TableReport], width: int) -> Table:
+def _tables(tables: Sequence[TableReport], console: Console) -> RenderableType:
     """The table of tables; a narrow terminal gets fewer columns, and long names less their middles."""
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    drawn.add_column("table", no_wrap=True)
-    drawn.add_column("state", no_wrap=True)
+    width = console.width
     narrow, wide = width < NARROW, width >= WIDE
     titles = ["rows", "size", *(["time"] if narrow else ["copy", "indexes"]), *(["wire", "rows/s"] if wide else [])]
-    for title in titles:
-        drawn.add_column(title, justify="right", no_wrap=True)
     rest = max(len(table.state) for table in tables) + sum(COLUMN for _ in titles)
+    rows = []
     for table in tables:
         times = [seconds for seconds in (table.copy_seconds, table.build_seconds) if seconds is not None]
         cells = {
@@ -130,9 +128,45 @@ def _tables(tables: Sequence[TableReport], width: int) -> Table:
             "wire": formats.size(table.bytes),
             "rows/s": formats.count(table.rows_per_second),
         }
-        state = _text(table.state, _STYLES.get(table.state, ""))
         title = formats.cropped(formats.on_one_line(table.title), max(LEAST_NAME, width - rest))
-        drawn.add_row(title, state, *(cells[title] for title in titles))
+        rows.append([title, formats.readable(table.state), *(cells[title] for title in titles)])
+    return _columns(console, ["table", "state"], titles, rows, [_STYLES.get(table.state, "") for table in tables])
+
+
+def _columns(
+    console: Console, words: Sequence[str], figures: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str]
+) -> RenderableType:
+    """Columns of words, then of figures, with the second cell of each row in a style of its own.
+
+    As rich draws them, which takes it a second for a thousand rows; it does where there is more than the lines have
+    room for.
+    """
+    titles = [*words, *figures]
+    widths = [max(map(cell_len, column)) for column in zip(titles, *rows, strict=True)]
+    length = sum(widths) + 3 * (len(widths) - 1)
+    if length + 2 > console.width:
+        return _drawn(words, figures, rows, styles)
+    drawn = Text("\n ")
+    for line, style in zip([titles, *rows], ["", *styles], strict=True):
+        for number, (cell, width) in enumerate(zip(line, widths, strict=True)):
+            blanks = " " * (width - cell_len(cell))
+            drawn.append(cell + blanks if number < len(words) else blanks + cell, "bold" if line is titles else "")
+            if number == 1 and style:
+                drawn.stylize(style, len(drawn) - width)
+            drawn.append("   " if number < len(widths) - 1 else "\n ")
+        if line is titles:
+            drawn.append(("-" if console.options.ascii_only else "─") * length + "\n ")
+    return drawn
+
+
+def _drawn(words: Sequence[str], figures: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str]) -> Table:
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in words:
+        drawn.add_column(title, no_wrap=True)
+    for title in figures:
+        drawn.add_column(title, justify="right", no_wrap=True)
+    for (first, second, *others), style in zip(rows, styles, strict=True):
+        drawn.add_row(Text(first), Text(second, style=style), *map(Text, others))
     return drawn
 
 
@@ -154,17 +188,13 @@ def _findings(console: Console, findings: Sequence[Finding]) -> None:
     console.print(drawn)
 
 
-def _plan(plan: Forecast, width: int) -> Table:
+def _plan(plan: Forecast, console: Console) -> RenderableType:
     """The table of what would be copied; columns as in `_tables`."""
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    width = console.width
     words = ["format", "cut by"] if width >= WIDE else ["cut by"] if width >= NARROW else []
     figures = ["rows", "size", *(["ranges"] if width >= WIDE else []), *(["chunks"] if words else []), "time"]
-    drawn.add_column("table", no_wrap=True)
-    for title in words:
-        drawn.add_column(title, no_wrap=True)
-    for title in figures:
-        drawn.add_column(title, justify="right", no_wrap=True)
     rest = COLUMN * len(figures) + sum(max(len(table.cut_by) for table in plan.tables) + 2 for _ in words)
+    rows = []
     for table in plan.tables:
         cells = {
             "format": table.wire_format,
@@ -176,8 +206,8 @@ def _plan(plan: Forecast, width: int) -> Table:
             "time": formats.foreseen(table.seconds),
         }
         title = formats.cropped(formats.on_one_line(table.table), max(LEAST_NAME, width - rest))
-        drawn.add_row(title, *(formats.on_one_line(cells[title]) for title in [*words, *figures]))
-    return drawn
+        rows.append([title, *(formats.on_one_line(cells[title]) for title in [*words, *figures])])
+    return _columns(console, ["table", *words], figures, rows, [""] * len(rows))
 
 
 def _checks(report: Report, console: Console) -> None:

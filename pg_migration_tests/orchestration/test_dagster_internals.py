@@ -164,6 +164,11 @@ RUNNING = dict(
         "as RemoteRepositoryOrigin",
         lambda: running.RegisteredCodeLocationOrigin("here").location_name == "here",
     ),
+    "build_run_step_stats_from_events": Use(
+        "how the steps of a run went, from the few events that tell it",
+        "see what EventLogStorage.get_step_stats_for_run makes of events",
+        lambda: takes(running.build_run_step_stats_from_events, "run_id", "entries"),
+    ),
     "RunStepKeyStatsSnapshot": Use(
         "times and state of each step, for the report",
         "compute them from the events STEP_START, STEP_SUCCESS, STEP_FAILURE and STEP_SKIPPED",

@@ -6,7 +6,11 @@ from dagster._core.definitions.repository_definition.valid_definitions import SI
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.api import create_execution_plan
 from dagster._core.execution.plan.active import __name__ as STEPS_LOGGER
-from dagster._core.execution.stats import RunStepKeyStatsSnapshot, StepEventStatus
+from dagster._core.execution.stats import (
+    RunStepKeyStatsSnapshot,
+    StepEventStatus,
+    build_run_step_stats_from_events,
+)
 from dagster._core.origin import JobPythonOrigin
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.snap import ExecutionPlanSnapshot, snapshot_from_execution_plan
@@ -57,6 +61,7 @@ __all__ = [
     "SerializableErrorInfo",
     "StepEventStatus",
     "UnresolvedAssetJobDefinition",
+    "build_run_step_stats_from_events",
     "create_execution_plan",
     "snapshot_from_execution_plan",
 ]

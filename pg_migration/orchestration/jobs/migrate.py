@@ -63,5 +63,7 @@ def _inputs(node: str | NodeInvocation, inputs: Inputs) -> Inputs:
     every = [source for wanted in inputs.values() for source in wanted.get_node_dependencies()]
     if any(source.node == TABLES for source in every):
         every.append(DependencyDefinition(TARGET_DDL.to_python_identifier()))
-    # One input is enough to wait with; all sources at every input would be the square of the number of tables.
-    return {next(iter(inputs)): MultiDependencyDefinition(list(dict.fromkeys(every)))} if every else inputs
+    # A step waits for steps: one input is enough to wait with, and one output of each of them. What Dagster writes down
+    # of a run's plan would else name every table several times over.
+    steps = {source.node: source for source in reversed(every)}
+    return {next(iter(inputs)): MultiDependencyDefinition(list(reversed(steps.values())))} if every else inputs

@@ -16,8 +16,13 @@ from dagster import (
 )
 
 from pg_migration.orchestration import environment
-from pg_migration.orchestration.dagster_internals.running import RunStepKeyStatsSnapshot, StepEventStatus
+from pg_migration.orchestration.dagster_internals.running import (
+    RunStepKeyStatsSnapshot,
+    StepEventStatus,
+    build_run_step_stats_from_events,
+)
 from pg_migration.orchestration.location.table_assets import Relations
+from pg_migration.orchestration.storage.reading import check_evaluations, number_of
 from pg_migration.orchestration.table_results import TableResult, table_result
 from pg_migration.postgres.catalog import Catalog, TableName
 from pg_migration.postgres.connection.endpoint import Side
@@ -40,6 +45,14 @@ from pg_migration.reporting.model import (
     WorkReport,
 )
 
+_STEP_EVENTS = {
+    DagsterEventType.STEP_START,
+    DagsterEventType.STEP_SUCCESS,
+    DagsterEventType.STEP_SKIPPED,
+    DagsterEventType.STEP_FAILURE,
+    DagsterEventType.STEP_UP_FOR_RETRY,
+    DagsterEventType.STEP_RESTARTED,
+}
 _STATES = {StepEventStatus.SUCCESS: State.SUCCEEDED, StepEventStatus.SKIPPED: State.SKIPPED}
 
 
@@ -63,8 +76,7 @@ def gather(
     found = instance.get_run_record_by_id(migration.run_id)
     assert found is not None, "a run is recorded before its first step"
     now = datetime.now(timezone.utc)
-    steps = [_step(stats) for stats in instance.get_run_step_stats(migration.run_id)]
-    steps = [step for step in steps if step.name != unfinished_step]
+    steps = [step for step in _steps(instance, migration.run_id) if step.name != unfinished_step]
     checks = _checks(instance, migration.run_id, relations)
     outcomes, catalog = migration.outcomes, migration.known_catalog
     failures = list(
@@ -89,9 +101,7 @@ def gather(
         plan=outcomes.forecast,
         tables=_tables(migration, relations, results),
         checks=checks,
-        checks_planned=len(
-            instance.all_logs(migration.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
-        ),
+        checks_planned=number_of(instance, migration.run_id, DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED),
         kinds=_kinds(migration, catalog),
         steps=tuple(sorted(steps, key=lambda step: (step.started_at is None, step.started_at))),
         differences=tuple(
@@ -117,6 +127,12 @@ def _untold(
     for check in checks:
         if check.outcome == "failed":
             yield f"{check.name} of {check.subject}: {check.verdict}"
+
+
+def _steps(instance: DagsterInstance, run_id: str) -> list[StepReport]:
+    """How the steps of a run went. Dagster's own statistics read every materialization besides."""
+    told = instance.all_logs(run_id, of_type=_STEP_EVENTS)
+    return [_step(stats) for stats in build_run_step_stats_from_events(run_id, told)]
 
 
 def _step(stats: RunStepKeyStatsSnapshot) -> StepReport:
@@ -207,7 +223,7 @@ def _kinds(migration: MigrationRun, catalog: Catalog | None) -> tuple[KindReport
 
 def _checks(instance: DagsterInstance, run_id: str, relations: Relations) -> tuple[CheckReport, ...]:
     """The checks of the run, those that failed first."""
-    entries = instance.all_logs(run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION)
+    entries = check_evaluations(instance, run_id)
     found = [_check(entry.asset_check_evaluation, relations) for entry in entries if entry.asset_check_evaluation]
     rank = {"failed": 0, "warning": 1, "passed": 2}
     return tuple(sorted(found, key=lambda check: (rank[check.outcome], check.subject, check.name)))

@@ -40,7 +40,7 @@ from pg_migration.orchestration.dagster_internals.storing import (
 )
 from pg_migration.orchestration.storage.reading import AnsweringTogether
 from pg_migration.orchestration.storage.run_locks import AdvisoryLocks, FileLocks, RunLocks
-from pg_migration.orchestration.storage.writing import Entry, derive, entries, insert, materializations
+from pg_migration.orchestration.storage.writing import Entry, derive, entries, evaluations, insert, materializations
 
 read_revisions_once()
 
@@ -101,7 +101,7 @@ class LockingEventLog(AnsweringTogether, ABC):
         self.write([event])
         if kind in ENDS:
             self._own_runs.discard(event.run_id)
-            self._written.clear()
+            self.ended()
             self.run_locks.release(event.run_id)
 
     def execute_here(self, run_id: str) -> None:
@@ -168,7 +168,7 @@ class LockingEventLog(AnsweringTogether, ABC):
     def _derive(self, found: Sequence[Entry], connection: Connection, dated: bool) -> list[Entry]:
         written = insert(connection, found)
         rest = derive(self, connection, written, dated)
-        self.wrote_materializations(materializations(written))
+        self.wrote(materializations(written), evaluations(written))
         return rest
 
     def _store_the_rest(self, entries: Sequence[Entry]) -> None:

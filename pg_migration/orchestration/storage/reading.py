@@ -6,17 +6,20 @@ version of the data of each range, which ours have none of. That is four stateme
 
 import time
 from abc import ABC
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
-from dagster import AssetKey, DagsterEventType, EventLogRecord
+from dagster import AssetCheckKey, AssetKey, DagsterEventType, DagsterInstance, EventLogEntry, EventLogRecord
 
 from pg_migration.orchestration.dagster_internals.storing import (
+    AssetCheckExecutionsTable,
     AssetEventTagsTable,
+    CheckStatus,
     DynamicPartitionsTable,
     SqlEventLogStorage,
+    SqlEventLogStorageTable,
 )
 
 # What others write meanwhile is seen so much later.
@@ -41,6 +44,7 @@ class AnsweringTogether(SqlEventLogStorage, ABC):
     def __init__(self, *arguments: Any) -> None:
         self._remembered = _Remembered()
         self._written: dict[str, EventLogRecord] = {}
+        self._evaluated: dict[str, list[EventLogEntry]] = {}
         super().__init__(*arguments)  # type: ignore[no-untyped-call]
 
     def executes(self) -> bool:
@@ -51,10 +55,50 @@ class AnsweringTogether(SqlEventLogStorage, ABC):
         """Ask the database again."""
         self._remembered = _Remembered()
 
-    def wrote_materializations(self, records: Mapping[str, EventLogRecord]) -> None:
-        """Keep what was written as the last materialization of some assets, to save reading it from JSON."""
-        self._written.update(records)
+    def wrote(self, materializations: Mapping[str, EventLogRecord], evaluations: Sequence[EventLogEntry]) -> None:
+        """Keep what was written, to save reading it from JSON.
+
+        Args:
+            materializations: the last one of each asset.
+            evaluations: of checks, in one run.
+        """
+        if not self.executes():
+            return
+        self._written.update(materializations)
         self._remembered.tagged.clear()
+        for entry in evaluations:
+            self._evaluated.setdefault(entry.run_id, []).append(entry)
+
+    def ended(self) -> None:
+        """Keep nothing of a run that has ended."""
+        self._written.clear()
+        self._evaluated.clear()
+
+    def evaluations(self, run_id: str) -> Sequence[EventLogEntry]:
+        """The checks that a run has made until now."""
+        kept = self._evaluated.get(run_id, [])
+        if self.count(run_id, DagsterEventType.ASSET_CHECK_EVALUATION) == len(kept):
+            return kept
+        return self.get_logs_for_run(run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION)
+
+    def count(self, run_id: str, kind: DagsterEventType) -> int:
+        """How many events of a kind a run has."""
+        table = SqlEventLogStorageTable
+        asked = sa.select(sa.func.count()).where(table.c.run_id == run_id, table.c.dagster_event_type == kind.value)
+        with self.run_connection(run_id) as connection:
+            return int(connection.execute(asked).scalar_one())
+
+    def ever_failed(self, checks: Collection[AssetCheckKey]) -> set[AssetCheckKey]:
+        """Those of some checks that have not passed at some time."""
+        table = AssetCheckExecutionsTable
+        asked = (
+            sa.select(table.c.asset_key, table.c.check_name)
+            .where(table.c.execution_status == CheckStatus.FAILED.value)
+            .distinct()
+        )
+        with self.index_connection() as connection:
+            failed = {(key, check) for key, check in connection.execute(asked)}
+        return {check for check in checks if (check.asset_key.to_string(), check.name) in failed}
 
     def _known(self) -> _Remembered:
         if time.monotonic() - self._remembered.since > REMEMBERED_SECONDS:
@@ -137,3 +181,25 @@ def _is(written: EventLogRecord, row: Mapping[str, Any]) -> bool:
     """Whether a row of the table of assets still holds a record, and nobody has wiped the asset."""
     told: str = row["last_materialization"] or ""
     return told.endswith(f'"storage_id": {written.storage_id}}}') and not row["asset_details"]
+
+
+def check_evaluations(instance: DagsterInstance, run_id: str) -> Sequence[EventLogEntry]:
+    """The checks that a run has made until now."""
+    log = instance.event_log_storage
+    if isinstance(log, AnsweringTogether):
+        return log.evaluations(run_id)
+    return instance.all_logs(run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION)
+
+
+def number_of(instance: DagsterInstance, run_id: str, kind: DagsterEventType) -> int:
+    """How many events of a kind a run has."""
+    log = instance.event_log_storage
+    if isinstance(log, AnsweringTogether):
+        return log.count(run_id, kind)
+    return len(instance.all_logs(run_id, of_type=kind))
+
+
+def ever_failed(instance: DagsterInstance, checks: Collection[AssetCheckKey]) -> Collection[AssetCheckKey]:
+    """Those of some checks that may have not passed at some time."""
+    log = instance.event_log_storage
+    return log.ever_failed(checks) if isinstance(log, AnsweringTogether) else checks

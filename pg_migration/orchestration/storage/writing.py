@@ -114,6 +114,11 @@ def materializations(found: Iterable[Entry]) -> Mapping[str, EventLogRecord]:
     return {entry.subject: EventLogRecord(entry.id, entry.event) for entry in made}
 
 
+def evaluations(found: Iterable[Entry]) -> list[EventLogEntry]:
+    """Those that are about checks that were made."""
+    return [entry.event for entry in found if entry.kind is DagsterEventType.ASSET_CHECK_EVALUATION]
+
+
 def _states(log: SqlEventLogStorage, assets: Iterable[Entry], dated: bool) -> Mapping[str, Row]:
     """The last state of each asset, in the columns that its events tell of."""
     states: dict[str, dict[str, Any]] = {}
