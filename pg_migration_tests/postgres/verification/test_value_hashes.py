@@ -32,6 +32,12 @@ MAKE = """
     CREATE DOMAIN couple AS pair;
     CREATE DOMAIN moment AS timestamptz;
     CREATE DOMAIN blob AS bytea;
+    CREATE DOMAIN day AS date;
+    CREATE DOMAIN big AS bigint;
+    CREATE DOMAIN ratio AS float8;
+    CREATE DOMAIN flag AS boolean;
+    CREATE DOMAIN label AS char(3);
+    CREATE DOMAIN words AS varchar(9);
 """
 # What only the system's own server has.
 MAKE_15 = """
@@ -85,6 +91,12 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "couple": ("(1.0,)", "(1.00,)", "(,)"),
     "moment": ("2000-01-01Z", "2000-01-01 01:11:34.967297Z"),
     "blob": ("", r"\x00"),
+    "day": ("2000-01-01", "infinity"),
+    "big": ("0", "4294967297"),
+    "ratio": ("0", "-0", "NaN", "1"),
+    "flag": ("t", "f"),
+    "label": ("", "a", "A"),
+    "words": ("", "a", "a "),
     "numeric[]": ("{1.0}", "{1.00}", "{-1.0}", "[0:0]={1.0}", "{{1.0}}", "{}", "{NULL}"),
     "text[]": ("{a}", "{A}", '{"NULL"}', "{NULL}", "{}", '{""}', "{a,NULL}", '{"a,NULL"}'),
     "float8[]": ("{0}", "{-0}"),
