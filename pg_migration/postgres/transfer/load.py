@@ -221,8 +221,10 @@ class Load:
     def _draw_graph(self) -> None:
         """Rows that name objects come when the other tables have theirs, indexes and keys among them."""
         named = [Finish(name) for name, state in self._tables.items() if not state.plan.table.names_objects]
+        # One after the other, the largest first: no table waits for its keys until all others have their rows.
+        order = {name: len(self._tables) - number for number, name in enumerate(self._tables)}
         for name, state in sorted(self._tables.items(), key=lambda item: item[1].plan.table.names_objects):
-            weight = state.plan.bytes
+            weight = order[name]
             present = state.continued.present if state.continued else {}
             copies = [
                 Copy(name, r.range.key, c.number)
