@@ -19,8 +19,6 @@ from pg_migration.postgres.verification.value_hashes import HASHED
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.verification.harness import Pair
 
-Server = pytest.FixtureRequest
-
 MAKE = """
     CREATE TYPE mood AS ENUM ('sad', 'glad');
     CREATE TYPE pair AS (n numeric, t text);
