@@ -1,7 +1,8 @@
 """Discover everything in some schemas of a database, as objects with the DDL that makes them in the target."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 from psycopg2.extensions import connection as Connection
 
@@ -24,17 +25,17 @@ from pg_migration.postgres.catalog.ordering.dependencies import (
 )
 from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.catalog.patterns import is_excluded, unmatched
-from pg_migration.postgres.catalog.reading.catalog_session import Row, catalog_session, read, read_relative, set_locally
+from pg_migration.postgres.catalog.reading.catalog_session import CatalogSession, Query, Row, catalog_session
 from pg_migration.postgres.catalog.reading.rows import (
     ExtensionConfigurationRow,
     ExtensionMemberRow,
     Rows,
+    SaidOfDatabaseRow,
+    ServerRow,
     TableRow,
-    TypeNameRow,
 )
-from pg_migration.postgres.catalog.reading.surroundings import Surroundings, database_notices
+from pg_migration.postgres.catalog.reading.surroundings import Surroundings, database_notices, said_of_database
 from pg_migration.postgres.catalog.schema_renaming import Renaming, may_hold_alias, search_path_clause, table_aliases
-from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import ConfigurationError, NotPermitted
 from pg_migration.postgres.roles.reach import Reach
 
@@ -66,6 +67,7 @@ def discover(
     own_grants: bool = True,
     brought_from: str | None = None,
     readable: bool = True,
+    may_lack_schemas: bool = False,
 ) -> Catalog:
     """Read the catalogs of one database.
 
@@ -87,6 +89,7 @@ def discover(
         brought_from: the source whose objects in this database are of interest (`ddl.origin`). What is in no schema
             is not named then: nothing is to be copied from a target.
         readable: whether the role has to be able to read the rows of every table.
+        may_lack_schemas: whether schemas that are not there are left out, instead of refused.
 
     Returns:
         The catalog. Objects that depend on an excluded table are left out and named in ``notices``.
@@ -96,11 +99,20 @@ def discover(
         NotPermitted: the role may not read a table, and has to.
     """
     version = connection.server_version
-    with catalog_session(connection, schemas):
-        set_locally(connection, {"pg_migration.target_version": str(target_version or version)})
-        rows = _read_all(connection, brought_from)
-        lookups = read_lookups(connection, rows["dependencies"])
-        _check_schemas(schemas, rows)
+    settings = {"pg_migration.target_version": str(target_version or version)}
+    if brought_from is not None:
+        settings["pg_migration.source"] = brought_from
+    with catalog_session(connection, schemas, settings) as session:
+        rows, others = _read_all(session, schemas, brought_from, surroundings)
+        lookups = read_lookups(session, rows["dependencies"])
+        present = {row["name"] for row in rows["schemas"]}
+        if may_lack_schemas:
+            schemas = {old: new for old, new in schemas.items() if old in present}
+        elif missing := sorted(schemas.keys() - present):
+            raise ConfigurationError(
+                f"there is no schema {', '.join(missing)} in this database. Names are case-sensitive; check "
+                f"PG_MIGRATION_SOURCE_SCHEMA."
+            )
         idle_patterns = unmatched(
             exclude, [(row["schema"], row["name"]) for row in (*rows["tables"], *rows["extension_configurations"])]
         )
@@ -115,8 +127,7 @@ def discover(
             rows["privileges"] = [without_grants_to(role, row) for row in rows["privileges"]]
         drafts, moved = _on_members([*_drafts(rows, switched_off, reach)], rows, schemas, target_extensions or {})
         drafts += table_drafts(tables)
-        _tell_aliases_from_schemas(connection, schemas, drafts)
-        type_names = _type_names(connection, schemas)
+        _tell_aliases_from_schemas(session, schemas, drafts)
         assembly = assemble(drafts, rows["dependencies"], rows["extension_members"], lookups)
         excluded_drafts, notices = _exclude(assembly, tables, excluded, exclude)
         notices += moved
@@ -131,9 +142,9 @@ def discover(
             *_excluded_configurations(rows["extension_configurations"], exclude),
             *bodies_with_old_names(assembly, schemas),
             *_texts_with_old_names(assembly, tables, schemas),
-            *leaning_outside(connection, assembly),
+            *leaning_outside(session, assembly),
             *(Notice(row["kind"], row["name"], row["reason"]) for row in rows["outside"]),
-            *(database_notices(connection, surroundings) if surroundings is not None else ()),
+            *(database_notices(str(connection.info.dbname), others.said, surroundings) if surroundings else ()),
         ]
         if readable:
             _check_readable(tables, assembly)
@@ -142,25 +153,21 @@ def discover(
     if any(Address(PG_CLASS, row["relation"]) in assembly.drafts for row in rows["naming_tables"]):
         make_views_early(assembly)
     rename = Renaming(schemas, _moved_members(rows["extension_members"], target_extensions or {}))
-    finisher = Finisher(version, schemas, rows, tables, type_names, assembly, rename, exclude)
+    finisher = Finisher(version, schemas, rows, tables, others.type_names, assembly, rename, exclude)
     return finisher.catalog(notices, idle_patterns, unused, excluded_drafts)
 
 
 def installed_extensions(connection: Connection) -> Mapping[str, str]:
     """The extensions in a database, and the schema of each."""
-    return dict(
-        fetch(
-            connection,
-            "SELECT e.extname, n.nspname FROM pg_catalog.pg_extension e"
-            " JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace",
-        )
-    )
+    with catalog_session(connection, {}) as session:
+        rows = session.read("installed_extensions")["installed_extensions"]
+    return {row["name"]: row["schema"] for row in rows}
 
 
 def configurations(connection: Connection) -> tuple[ConfigurationTable, ...]:
     """What the extensions of a database say that holds users' rows."""
-    with catalog_session(connection, {}):
-        return tuple(configuration_table(row) for row in read(connection, "extension_configurations"))
+    with catalog_session(connection, {}) as session:
+        return tuple(map(configuration_table, session.read("extension_configurations")["extension_configurations"]))
 
 
 def _excluded_configurations(rows: Sequence[ExtensionConfigurationRow], exclude: Sequence[str]) -> list[Notice]:
@@ -182,18 +189,35 @@ def _moved_members(
     }
 
 
-def _read_all(connection: Connection, brought_from: str | None) -> Rows:
+@dataclass(frozen=True)
+class _Others:
+    """What is read beside the rows that objects are made of: the names of types, and what is said of the database."""
+
+    type_names: Mapping[tuple[int, int], str]
+    said: Sequence[SaidOfDatabaseRow]
+
+
+def _read_all(
+    session: CatalogSession, schemas: Mapping[str, str], brought_from: str | None, surroundings: Surroundings | None
+) -> tuple[Rows, _Others]:
     queries = dict.fromkeys((*SHARED_QUERIES, *(kind.query for kind in kinds.KINDS)))
-    idle = {row["query"] for row in read(connection, "idle_queries")}
+    known = session.read("idle_queries", "server")
+    server: ServerRow = known["server"][0]
+    idle = {row["query"] for row in known["idle_queries"]}
     if brought_from is not None:
         idle |= {"outside"}
-    rows = cast(Rows, {name: [] if name in idle else read(connection, name) for name in queries})
-    rows["remembered"] = read(connection, "remembered") if rows["server"][0]["remembers"] else []
-    rows["brought"] = []
-    if brought_from is not None and rows["server"][0]["knows_origins"]:
-        set_locally(connection, {"pg_migration.source": brought_from})
-        rows["brought"] = read(connection, "brought")
-    return rows
+    from_ledger = {"remembered": server["remembers"], "brought": brought_from is not None and server["knows_origins"]}
+    wanted: list[str | Query] = [name for name in queries if name not in idle and name not in known]
+    wanted += [name for name, is_there in from_ledger.items() if is_there]
+    wanted += [said_of_database(surroundings.database)] if surroundings is not None else []
+    wanted += [Query.relative("type_names", list(schemas), quote_all_identifiers="off")]
+    found = session.read(*wanted)
+    others = _Others(
+        {(row["type_oid"], row["type_modifier"]): row["name"] for row in found["type_names"]},
+        found.get("database", ()),
+    )
+    nothing: dict[str, list[Any]] = {name: [] for name in (*queries, *from_ledger)}
+    return cast(Rows, {**nothing, **found, "server": known["server"]}), others
 
 
 def _drafts(rows: Rows, switched_off: Collection[str], reach: Reach | None) -> Iterator[Draft]:
@@ -249,7 +273,7 @@ def _on_members(
     return kept, notices
 
 
-def _tell_aliases_from_schemas(connection: Connection, schemas: Mapping[str, str], drafts: Sequence[Draft]) -> None:
+def _tell_aliases_from_schemas(session: CatalogSession, schemas: Mapping[str, str], drafts: Sequence[Draft]) -> None:
     """Where a table has the name of a renamed schema: have the server write once more, relative to the schema."""
     for old, new in schemas.items():
         doubtful = {
@@ -260,33 +284,13 @@ def _tell_aliases_from_schemas(connection: Connection, schemas: Mapping[str, str
         if not doubtful:
             continue
         named = {draft.kind for draft in doubtful.values()}
-        relative = (
-            again
-            for kind in kinds.KINDS
-            if kind.name in named
-            for row in read_relative(connection, kind.query, [old])
-            for again in kind.build(kind, row)
-        )
-        for again in relative:
+        again_kinds = [kind for kind in kinds.KINDS if kind.name in named]
+        relative = session.read(*(Query.relative(query, [old]) for query in {kind.query for kind in again_kinds}))
+        for again in (again for kind in again_kinds for row in relative[kind.query] for again in kind.build(kind, row)):
             if (draft := doubtful.get(again.address)) is None:
                 continue
             for statement, other in zip(draft.statements, again.statements, strict=True):
                 draft.aliases.setdefault(statement, set()).update(table_aliases(statement, other, old))
-
-
-def _type_names(connection: Connection, schemas: Mapping[str, str]) -> Mapping[tuple[int, int], str]:
-    set_locally(connection, {"quote_all_identifiers": "off"})
-    rows: Sequence[TypeNameRow] = read_relative(connection, "type_names", list(schemas))
-    return {(row["type_oid"], row["type_modifier"]): row["name"] for row in rows}
-
-
-def _check_schemas(schemas: Mapping[str, str], rows: Rows) -> None:
-    missing = sorted(set(schemas) - {row["name"] for row in rows["schemas"]})
-    if missing:
-        raise ConfigurationError(
-            f"there is no schema {', '.join(missing)} in this database. Names are case-sensitive; check "
-            f"PG_MIGRATION_SOURCE_SCHEMA."
-        )
 
 
 def _check_readable(tables: TableRows, assembly: Assembly) -> None:

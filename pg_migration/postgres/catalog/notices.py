@@ -3,14 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from psycopg2.extensions import connection as Connection
+from psycopg2 import sql
 
 from pg_migration.postgres.catalog.draft import Draft
 from pg_migration.postgres.catalog.model import Address, Notice
 from pg_migration.postgres.catalog.objects.table_rows import TableRows
 from pg_migration.postgres.catalog.ordering.dependencies import Assembly
+from pg_migration.postgres.catalog.reading.catalog_session import CatalogSession
 from pg_migration.postgres.catalog.reading.rows import ExtensionConfigurationRow
-from pg_migration.postgres.connection.statements import fetch
 
 _UNUSED = {"default privileges": "they hold for every schema of the database, and not every one is migrated"}
 
@@ -40,7 +40,7 @@ def bodies_with_old_names(assembly: Assembly, schemas: Mapping[str, str]) -> lis
     ]
 
 
-def leaning_outside(connection: Connection, assembly: Assembly) -> list[Notice]:
+def leaning_outside(session: CatalogSession, assembly: Assembly) -> list[Notice]:
     """Objects that need something which is neither in the chosen schemas nor in an extension."""
     outside = {
         # An extension's own schema is made with it.
@@ -50,12 +50,12 @@ def leaning_outside(connection: Connection, assembly: Assembly) -> list[Notice]:
     wanted = [address for address, users in outside.items() if users]
     if not wanted:
         return []
-    named = fetch(
-        connection,
-        "SELECT a.classid, a.objid, i.type || ' ' || i.identity"
-        "  FROM unnest(%s::oid[], %s::oid[]) AS a (classid, objid)"
-        " CROSS JOIN LATERAL pg_identify_object(a.classid, a.objid, 0) AS i",
-        ([address.classid for address in wanted], [address.objid for address in wanted]),
+    named = session.fetch(
+        sql.SQL(
+            "SELECT a.classid, a.objid, i.type || ' ' || i.identity"
+            "  FROM unnest({}::oid[], {}::oid[]) AS a (classid, objid)"
+            " CROSS JOIN LATERAL pg_identify_object(a.classid, a.objid, 0) AS i"
+        ).format(*map(sql.Literal, map(list, zip(*(address[:2] for address in wanted), strict=True))))
     )
     return [
         Notice(

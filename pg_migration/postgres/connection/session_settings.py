@@ -69,7 +69,7 @@ def pin(connection: Connection) -> None:
     # Whatever the URL says. A server of bytes converts nothing, but would refuse those that are not of the client's.
     bytes_only = connection.info.parameter_status("server_encoding") == "SQL_ASCII"
     connection.set_client_encoding("SQL_ASCII" if bytes_only else "UTF8")
-    execute(connection, sql.SQL("SELECT {}").format(sql.SQL(", ").join(set_configs(settings))))
+    execute(connection, select(set_configs(settings)))
 
 
 def set_configs(settings: Mapping[str, str], local: bool = False) -> list[sql.Composable]:
@@ -80,6 +80,11 @@ def set_configs(settings: Mapping[str, str], local: bool = False) -> list[sql.Co
     """
     call = sql.SQL("pg_catalog.set_config({}, {}, {})")
     return [call.format(sql.Literal(name), sql.Literal(value), sql.Literal(local)) for name, value in settings.items()]
+
+
+def select(values: Iterable[sql.Composable]) -> sql.Composable:
+    """The statement that computes some values."""
+    return sql.SQL("SELECT {}").format(sql.SQL(", ").join(values))
 
 
 def relied_on(settings: Iterable[tuple[str, str]]) -> Mapping[str, str]:

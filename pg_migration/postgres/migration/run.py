@@ -24,7 +24,6 @@ from pg_migration.postgres.catalog import (
     Table,
     TableName,
     discover,
-    installed_extensions,
     list_tables,
     read_surroundings,
 )
@@ -39,7 +38,7 @@ from pg_migration.postgres.connection.free_connections import (
 )
 from pg_migration.postgres.connection.literals import readable
 from pg_migration.postgres.connection.lock_waits import Watch
-from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.ddl import (
     Judge,
     Reconciliation,
@@ -415,13 +414,14 @@ class MigrationRun:
     def catalog(self) -> Catalog:
         """The source's structure, in the snapshot, less the excluded tables."""
         with _said_of(self.source):
+            around = read_surroundings(self.target_connection)
             found = discover(
                 self.source_connection,
                 self.schemas,
                 self.options.exclude_tables,
                 target_version=self.target_connection.server_version,
-                target_extensions=installed_extensions(self.target_connection),
-                surroundings=read_surroundings(self.target_connection),
+                target_extensions=around.extensions,
+                surroundings=around,
                 **self._discovered,
             )
         if self._standing is not None:
@@ -475,19 +475,15 @@ class MigrationRun:
         return {"ownership": bool(options.owners), "privileges": options.privileges, "reach": reach}
 
     def _whole_target_catalog(self, source: Catalog) -> Catalog:
-        rows = fetch(
-            self.target_connection,
-            "SELECT nspname FROM pg_namespace WHERE nspname = ANY (%s)",
-            (list(self.schemas.values()),),
-        )
         with _said_of(self.target):
             return discover(
                 self.target_connection,
-                {name: name for (name,) in rows},
+                {name: name for name in self.schemas.values()},
                 **self._discovered,
                 own_grants=self.reach.role in source.roles,
                 brought_from=self.source.place,
                 readable=False,
+                may_lack_schemas=True,
             )
 
     def target_name(self, table: Table) -> TableName:

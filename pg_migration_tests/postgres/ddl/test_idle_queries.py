@@ -2,7 +2,7 @@
 
 import pytest
 
-from pg_migration.postgres.catalog.reading.catalog_session import catalog_session, read, set_locally
+from pg_migration.postgres.catalog.reading.catalog_session import catalog_session
 from pg_migration_tests.postgres.ddl.round_trip import PUBLIC, Pair, session
 
 EVERYTHING = """
@@ -51,9 +51,11 @@ EVERYTHING = """
 @pytest.mark.parametrize("ddl", ["", "CREATE TABLE t (id int PRIMARY KEY);", EVERYTHING], ids=["none", "one", "all"])
 def test_what_is_not_asked_would_find_nothing(newest: Pair, ddl: str) -> None:
     newest.load(ddl)
-    with session(newest.source_url) as source, catalog_session(source, PUBLIC):
-        set_locally(source, {"pg_migration.target_version": str(source.server_version)})
-        idle = [row["query"] for row in read(source, "idle_queries")]
+    with session(newest.source_url) as source:
+        version = {"pg_migration.target_version": str(source.server_version)}
+        with catalog_session(source, PUBLIC, version) as catalogs:
+            idle = [row["query"] for row in catalogs.read("idle_queries")["idle_queries"]]
+            found = catalogs.read(*idle)
         lacking = ["extension_configurations", "extension_dependencies", "transforms"]
         assert len(idle) > 20 if ddl != EVERYTHING else sorted(idle) == lacking
-        assert {name: list(read(source, name)) for name in idle} == {name: [] for name in idle}
+        assert found == {name: [] for name in idle}

@@ -130,7 +130,7 @@ def test_many_tables_take_no_more_queries_than_few(upgrade: Pair) -> None:
         " EXECUTE format('CREATE INDEX ON t%s (a)', i); EXECUTE format('CREATE INDEX ON t%s (b, c)', i);"
         " END LOOP; END $$",
     )
-    assert queries() == few > 10
+    assert queries() == few <= 3
     catalog = describe(upgrade.source_url)
     assert len(catalog.tables) == 41
     assert catalog.counts["index"] == 81

@@ -7,28 +7,27 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.catalog.draft import PG_OPERATOR
 from pg_migration.postgres.catalog.model import Address, Lookup
 from pg_migration.postgres.catalog.objects.node_trees import WRITTEN_OUT, lookups
-from pg_migration.postgres.catalog.reading.catalog_session import DEPARSING, read, set_locally
+from pg_migration.postgres.catalog.reading.catalog_session import DEPARSING, CatalogSession
 from pg_migration.postgres.catalog.reading.rows import DependencyRow, LookupsRow
 
 
-def read_lookups(connection: Connection, dependencies: Sequence[DependencyRow]) -> Mapping[Address, frozenset[Lookup]]:
+def read_lookups(session: CatalogSession, dependencies: Sequence[DependencyRow]) -> Mapping[Address, frozenset[Lookup]]:
     """The lookups of every object that leans on an operator outside pg_catalog; asks only where there is one.
 
     Args:
-        connection: in a `catalog_session`.
+        session: reads the catalogs of the database.
         dependencies: rows of pg_depend.
     """
     if not any(row["refclassid"] == PG_OPERATOR for row in dependencies):
         return {}
-    return {
-        Address(row["classid"], row["objid"], row["objsubid"]): _lookups(row) for row in read(connection, "lookups")
-    }
+    rows = session.read("lookups")["lookups"]
+    return {Address(row["classid"], row["objid"], row["objsubid"]): _lookups(row) for row in rows}
 
 
 def lookups_made_here(connection: Connection) -> frozenset[Lookup]:
     """The lookups of whatever the transaction that is open has made. Its search_path is another one from here on."""
-    set_locally(connection, {**DEPARSING, "pg_migration.made_here": "on"})
-    return frozenset[Lookup]().union(*map(_lookups, read(connection, "lookups")))
+    session = CatalogSession(connection, {**DEPARSING, "pg_migration.made_here": "on"})
+    return frozenset[Lookup]().union(*map(_lookups, session.read("lookups")["lookups"]))
 
 
 def _lookups(row: LookupsRow) -> frozenset[Lookup]:

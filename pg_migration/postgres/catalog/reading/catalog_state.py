@@ -5,7 +5,7 @@ it (PostgreSQL docs, System Columns; a frozen row keeps its xmin). So the rows o
 the same as long as nobody has altered anything.
 """
 
-from functools import cache
+from functools import cache, cached_property
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
@@ -36,14 +36,20 @@ SELECT c.relname FROM pg_catalog.pg_class c
 """
 
 
-def catalog_state(connection: Connection) -> CatalogState:
-    """What is the same later on when nobody has altered anything in between; else it may be another one."""
-    return tuple(fetch(connection, _summed(connection)))
+class CatalogStates:
+    """What the catalogs of a database are like, as often as they are looked at."""
 
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
-def _summed(connection: Connection) -> sql.Composable:
-    names = tuple(str(name) for (name,) in fetch(connection, _CATALOGS, (list(_NO_STRUCTURE),)))
-    return _statement(names)
+    def now(self) -> CatalogState:
+        """What is the same later on when nobody has altered anything in between; else it may be another one."""
+        return tuple(fetch(self._connection, self._summed))
+
+    @cached_property
+    def _summed(self) -> sql.Composable:
+        readable = fetch(self._connection, _CATALOGS, (list(_NO_STRUCTURE),))
+        return _statement(tuple(str(name) for (name,) in readable))
 
 
 @cache

@@ -7,7 +7,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog.model import TableName
 from pg_migration.postgres.catalog.patterns import is_excluded
-from pg_migration.postgres.catalog.reading.catalog_session import catalog_session, read_relative, set_locally
+from pg_migration.postgres.catalog.reading.catalog_session import Query, catalog_session
 from pg_migration.postgres.catalog.reading.rows import ListedTableRow
 
 
@@ -39,9 +39,9 @@ def list_tables(
 
     Partitions and children of an excluded table are left out by `discover` only: this is a listing by name.
     """
-    with catalog_session(connection, schemas):
-        set_locally(connection, {"quote_all_identifiers": "off"})
-        rows: Sequence[ListedTableRow] = read_relative(connection, "table_listing", list(schemas))
+    with catalog_session(connection, schemas, {"quote_all_identifiers": "off"}) as session:
+        listing = Query.relative("table_listing", list(schemas))
+        rows: Sequence[ListedTableRow] = session.read(listing)[listing.name]
     return tuple(
         TableListing(
             schema=row["schema"],

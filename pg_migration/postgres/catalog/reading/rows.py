@@ -4,8 +4,8 @@ A query has the same columns on every version of the server. To change one, chan
 that it is never asked of (the columns of a check, the parents of a table without any), its type is that of the others.
 """
 
-from collections.abc import Sequence
-from typing import Any, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, get_args, get_type_hints
 
 
 class _Forgone(TypedDict, total=False):
@@ -298,6 +298,13 @@ class IndexRow(_Object):
     parent_index: str | None
 
 
+class InstalledExtensionRow(TypedDict):
+    """A row of ``queries/installed_extensions.sql``."""
+
+    name: str
+    schema: str
+
+
 class LanguageRow(_Object):
     """A row of ``queries/languages.sql``."""
 
@@ -392,6 +399,13 @@ class RangeRow(_Object):
     """A row of ``queries/ranges.sql``."""
 
     shell: str | None
+
+
+class RelationRow(TypedDict):
+    """A row of ``queries/relations.sql``."""
+
+    schema: str
+    name: str
 
 
 class RememberedRow(TypedDict):
@@ -594,3 +608,16 @@ class Rows(TypedDict):
     triggers: Sequence[TriggerRow]
     view_defaults: Sequence[ViewDefaultRow]
     views: Sequence[ViewRow]
+
+
+ROW_TYPES: Mapping[str, Any] = {
+    **{name: get_args(sequence)[0] for name, sequence in get_type_hints(Rows).items()},
+    "database": SaidOfDatabaseRow,
+    "idle_queries": IdleQueryRow,
+    "installed_extensions": InstalledExtensionRow,
+    "lookups": LookupsRow,
+    "relations": RelationRow,
+    "table_listing": ListedTableRow,
+    "type_names": TypeNameRow,
+}
+"""The type of the rows of each query."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 
 import psycopg2
 
-from pg_migration.postgres.catalog import Catalog, discover, installed_extensions, read_surroundings
+from pg_migration.postgres.catalog import Catalog, discover, read_surroundings
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import execute
@@ -84,13 +84,14 @@ def structural_differences(migration: Migration) -> tuple[Catalog, list[Differen
         source, target = connections.open(migration.source), connections.open(migration.target)
         ledger_version(target)  # refuses one that this program can't read
         schemas = map_schemas(migration.source_schemas, migration.target_schemas, source)
+        around = read_surroundings(target)
         ours = discover(
             source,
             schemas,
             migration.options.exclude_tables,
             target_version=target.server_version,
-            target_extensions=installed_extensions(target),
-            surroundings=read_surroundings(target),
+            target_extensions=around.extensions,
+            surroundings=around,
             ownership=owners,
             privileges=privileges,
             readable=False,
