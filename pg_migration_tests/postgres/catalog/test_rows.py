@@ -99,9 +99,9 @@ def test_the_settings_of_one_query_hold_for_it_alone(connection: Connection) -> 
 def test_a_query_that_is_refused_is_named(connection: Connection, in_transaction: bool) -> None:
     if in_transaction:
         execute(connection, "BEGIN")
-    with catalog_session(connection, {"public": "public"}) as session:
-        with pytest.raises(MigrationError, match=r"can't be read \(remembered\): relation .* does not exist"):
-            session.read("server", "remembered", "idle_queries")
+    refusal = r"can't be read \(remembered\): relation .* does not exist"
+    with catalog_session(connection, {"public": "public"}) as session, pytest.raises(MigrationError, match=refusal):
+        session.read("server", "remembered", "idle_queries")
     execute(connection, "SELECT")
     status = TRANSACTION_STATUS_INTRANS if in_transaction else TRANSACTION_STATUS_IDLE
     assert connection.info.transaction_status == status

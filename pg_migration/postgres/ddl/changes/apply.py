@@ -1,6 +1,6 @@
 """Run DDL object by object, so that one that fails costs itself and what needs it, and nothing else."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -9,14 +9,14 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import quote_ident
 
-from pg_migration.postgres.catalog import SchemaObject
+from pg_migration.postgres.catalog import Address, SchemaObject
 from pg_migration.postgres.catalog.draft import PG_NAMESPACE
 from pg_migration.postgres.catalog.values_path import application_path
 from pg_migration.postgres.connection.retry import Retry
-from pg_migration.postgres.connection.session_settings import SEARCH_PATH, relied_on, set_configs, written_with
+from pg_migration.postgres.connection.session_settings import relied_on, select, set_configs, written_with
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.ddl.changes.make import make
-from pg_migration.postgres.ddl.reconciliation.operator_lookup import MeaningChanged
+from pg_migration.postgres.ddl.reconciliation.operator_lookup import MeaningChanged, needs_a_path
 from pg_migration.postgres.errors import collided
 from pg_migration.postgres.roles.reach import lent
 
@@ -41,24 +41,32 @@ class Outcome:
         return self.error is None and self.skipped_because is None
 
 
+# Of objects that are made in one transaction: a server has room for so many locks, and each object takes a few.
+TOGETHER = 50
+TOGETHER_CHARACTERS = 1_000_000
+
+
 def apply(
     connection: Connection,
     objects: Sequence[SchemaObject],
     failed: Iterable[Outcome] = (),
     settings: Sequence[tuple[str, str]] = (),
     schemas: Mapping[str, str] | None = None,
+    alone: Container[Address] = frozenset(),
 ) -> list[Outcome]:
     """Make objects, in the order given.
 
-    Each object's statements are one transaction; how they are run, `making.make` tells.
+    Some of them together are one message and one transaction. Where that fails nothing of it is left, and each half is
+    tried by itself, down to the object that is the cause; how one is made, `making.make` tells.
 
     Args:
-        connection: to the target, in autocommit mode.
+        connection: to the target, in autocommit mode, with pinned settings.
         objects: in an order in which each comes after what it depends on.
         failed: outcomes of earlier calls; what depends on an object that was not made then is skipped now.
         settings: names and values that the source's database sets for its sessions (`Catalog.settings`). Those that
             definitions may rely on hold here too, and search_path where nothing else will do.
         schemas: the names in the target of those that are migrated, for that search_path.
+        alone: which objects may take long, and so are made by themselves.
 
     Returns:
         One outcome per object. A failing statement is an outcome and not an exception.
@@ -66,26 +74,88 @@ def apply(
     Raises:
         psycopg2.OperationalError: the connection was lost.
     """
+    if not objects:
+        return []
     broken = {outcome.object.address: outcome.object.identity for outcome in failed if not outcome.made}
-    outcomes = []
-    application = application_path(settings, schemas or {})
-    ours = {**relied_on(settings), **written_with(settings), "search_path": SEARCH_PATH}
-    lending: frozenset[_Lent] | None = None
-    with _settings(connection, ours):
-        for item in objects:
-            if lending is None and _wants(item):  # the privileges on schemas have been granted by now
-                lending = lent(connection, {want for other in objects for want in _wants(other)})
-            ready = replace(item, statements=_with_loans(connection, item, lending or frozenset()))
-            text = ";\n".join(ready.statements)
-            needed = next((broken[address] for address in sorted(item.depends_on) if address in broken), None)
-            if needed is not None:
-                outcome = Outcome(item, text, skipped_because=f"it needs {needed}, which could not be made")
-            else:
-                outcome = replace(_make(connection, ready, text, application), object=item)
-            if not outcome.made:
-                broken[item.address] = item.identity
-            outcomes.append(outcome)
+    maker = _Maker(connection, broken, application_path(settings, schemas or {}))
+    outcomes: list[Outcome] = []
+    with _settings(connection, {**relied_on(settings), **written_with(settings)}):
+        lending: frozenset[_Lent] | None = None
+        for some in _portions(objects, alone):
+            if lending is None and any(map(_wants, some)):  # the privileges on schemas have been granted by now
+                lending = lent(connection, {want for item in objects for want in _wants(item)})
+            ready = [replace(i, statements=_with_loans(connection, i, lending or frozenset())) for i in some]
+            made = maker.make(ready)
+            outcomes += [replace(outcome, object=item) for outcome, item in zip(made, some, strict=True)]
     return outcomes
+
+
+def _portions(objects: Sequence[SchemaObject], alone: Container[Address]) -> Iterator[Sequence[SchemaObject]]:
+    """Pieces of a sequence, each of what is made together. What asks for privileges comes after what may grant them."""
+    some: list[SchemaObject] = []
+    characters, asking = 0, False
+    for item in objects:
+        single = needs_a_path(item) or item.address in alone
+        size = sum(map(len, item.statements))
+        begins_to_ask = not asking and bool(_wants(item))
+        full = len(some) == TOGETHER or characters + size > TOGETHER_CHARACTERS
+        if some and (single or begins_to_ask or full):
+            yield some
+            some, characters = [], 0
+        asking = asking or begins_to_ask
+        if single:
+            yield [item]
+        else:
+            some.append(item)
+            characters += size
+    if some:
+        yield some
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes objects, and knows which could not be made.
+
+    ``broken`` are these by address, with how they are called; ``application`` is as `application_path`.
+    """
+
+    connection: Connection
+    broken: dict[Address, str]
+    application: Sequence[str]
+
+    def make(self, items: Sequence[SchemaObject]) -> list[Outcome]:
+        """What became of each object: all of them at once where that goes well, else of each half by itself."""
+        if len(items) == 1:
+            return [self._outcome(items[0])]
+        lacking = [item for item in items if any(address in self.broken for address in item.depends_on)]
+        if not lacking and self._are_made([item for item in items if item.statements]):
+            return [Outcome(item, _text(item)) for item in items]
+        middle = len(items) // 2
+        return [*self.make(items[:middle]), *self.make(items[middle:])]
+
+    def _are_made(self, items: Sequence[SchemaObject]) -> bool:
+        # Several statements in one message are one transaction.
+        try:
+            execute(self.connection, ";\n".join(map(_text, items)))
+        except psycopg2.Error:
+            if self.connection.closed:
+                raise
+            return False
+        return True
+
+    def _outcome(self, item: SchemaObject) -> Outcome:
+        needed = next((self.broken[address] for address in sorted(item.depends_on) if address in self.broken), None)
+        if needed is not None:
+            outcome = Outcome(item, _text(item), skipped_because=f"it needs {needed}, which could not be made")
+        else:
+            outcome = _make(self.connection, item, _text(item), self.application)
+        if not outcome.made:
+            self.broken[item.address] = item.identity
+        return outcome
+
+
+def _text(item: SchemaObject) -> str:
+    return ";\n".join(item.statements)
 
 
 _Lent = tuple[str, str, str]
@@ -150,25 +220,25 @@ def _message(error: psycopg2.Error) -> str:
 @contextmanager
 def _settings(connection: Connection, settings: Mapping[str, str]) -> Iterator[None]:
     """Settings for the block; the former ones come back afterwards. One that the server refuses is left as it was."""
-    former = {name: _setting(connection, name) for name in settings}
-    for name, value in settings.items():
-        _set(connection, name, value)
+    if not settings:
+        yield
+        return
+    former = sql.SQL("pg_catalog.current_setting({}, true)")
+    ((*values,),) = fetch(connection, select(former.format(sql.Literal(name)) for name in settings))
+    _set_all(connection, settings)
     try:
         yield
     finally:
         if not connection.closed:
-            for name, value in former.items():
-                _set(connection, name, value)
+            _set_all(connection, {name: value or "" for name, value in zip(settings, values, strict=True)})
 
 
-def _setting(connection: Connection, name: str) -> str:
-    ((value,),) = fetch(connection, "SELECT coalesce(pg_catalog.current_setting(%s, true), '')", (name,))
-    return str(value)
-
-
-def _set(connection: Connection, name: str, value: str) -> None:
+def _set_all(connection: Connection, settings: Mapping[str, str]) -> None:
     try:
-        execute(connection, sql.SQL("SELECT {}").format(*set_configs({name: value})))
+        execute(connection, select(set_configs(settings)))
     except psycopg2.Error:
         if connection.closed:
             raise
+        if len(settings) > 1:
+            for name, value in settings.items():
+                _set_all(connection, {name: value})

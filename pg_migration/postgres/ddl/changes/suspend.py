@@ -186,13 +186,17 @@ def restore(connection: Connection, kinds: Collection[str], tables: Collection[T
 
 def forget(connection: Connection, objects: Iterable[SchemaObject | Suspended]) -> None:
     """Bring none of these objects of the target back: they were dropped for good, or are made anew otherwise."""
+    if some := list(objects):
+        execute(connection, forgetting(some))
+
+
+def forgetting(objects: Iterable[SchemaObject | Suspended]) -> sql.Composable:
+    """The statement for that."""
     named = [(*item.table, item.kind, item.name) for item in objects if item.table is not None]
-    execute(
-        connection,
+    return sql.SQL(
         "DELETE FROM _pg_migration.suspended WHERE (schema_name, table_name, kind, name) IN "
-        "(SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]))",
-        [[name[column] for name in named] for column in range(4)],
-    )
+        "(SELECT * FROM unnest({}::text[], {}::text[], {}::text[], {}::text[]))"
+    ).format(*(sql.Literal([name[column] for name in named]) for column in range(4)))
 
 
 def _is_lacking(connection: Connection, found: Suspended) -> bool:

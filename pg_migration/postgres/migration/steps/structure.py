@@ -4,6 +4,7 @@ from ast import literal_eval
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
+from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Address, Catalog, Phase, SchemaObject, Table
@@ -27,6 +28,8 @@ from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.transfer.extension_rows import ExtensionFailed, ExtensionRows, copy_extension_rows
 
+# What is read of a table of this size takes no longer than a round trip.
+SMALL_BYTES = 8 * 1024 * 1024
 # Names of objects in one line of the summary.
 MAX_NAMED = 20
 
@@ -67,7 +70,10 @@ def make(run: MigrationRun, objects: Sequence[SchemaObject]) -> list[str]:
     Returns:
         The statements that were run with success.
     """
-    done = apply(run.target_connection, objects, run.outcomes.ddl, run.catalog.settings, run.schemas)
+    if not objects:
+        return []
+    settings, alone = run.catalog.settings, _taking_long(run.catalog, objects)
+    done = apply(run.target_connection, objects, run.outcomes.ddl, settings, run.schemas, alone)
     run.outcomes.ddl += done
     run.outcomes.notes += [f"{outcome.object.identity}: {outcome.note}" for outcome in done if outcome.note]
     made = [outcome.object for outcome in done if outcome.made]
@@ -80,6 +86,18 @@ def make(run: MigrationRun, objects: Sequence[SchemaObject]) -> list[str]:
         if not outcome.made:
             run.fail(problem_of(outcome))
     return [outcome.statement for outcome in done if outcome.made]
+
+
+def _taking_long(catalog: Catalog, objects: Sequence[SchemaObject]) -> set[Address]:
+    """Of some objects those that read many rows: what was read in vain for another one would be read again."""
+    large = {table.key for table in catalog.tables if table.bytes > SMALL_BYTES}
+    large |= {table.root for table in catalog.tables if table.root is not None and table.key in large}
+    referenced = {key.address: key.referenced for key in catalog.foreign_keys}
+    return {
+        item.address
+        for item in objects
+        if item.kind == MATERIALIZED_ROWS or not large.isdisjoint((item.table, referenced.get(item.address)))
+    }
 
 
 @dataclass(frozen=True)
@@ -202,14 +220,14 @@ def _drop(run: MigrationRun, plan: Reconciliation) -> list[str]:
     names = [run.target_name(table) for table in run.catalog.tables]
     _forget_of_source(connection, run.catalog, plan.surplus.target)
     suspend.suspend(connection, names, keys=False, unchecked=False)
+    if not (plan.drop or plan.dropped):
+        return []
     del connection.notices[:]
+    # What the source has otherwise or not at all must not come back from there.
+    verdicts = plan.surplus.verdicts
+    theirs = (item for item in plan.dropped if verdicts.get(item.address) not in (Verdict.OWN, Verdict.NEEDED))
     with transaction(connection):
-        for statement in plan.drop:
-            execute(connection, statement)
-        # What the source has otherwise or not at all must not come back from there.
-        verdicts = plan.surplus.verdicts
-        theirs = (item for item in plan.dropped if verdicts.get(item.address) not in (Verdict.OWN, Verdict.NEEDED))
-        suspend.forget(connection, theirs)
+        execute(connection, sql.SQL(";\n").join([*map(sql.SQL, plan.drop), suspend.forgetting(theirs)]))
         if tables := [item.table for item in plan.dropped if item.kind == "table" and item.table is not None]:
             chunks.forget(connection, tables)
     return [
