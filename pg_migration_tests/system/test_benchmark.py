@@ -1,5 +1,6 @@
 """The benchmark runs every method on a little data, and writes its table and its picture."""
 
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -91,6 +92,13 @@ def test_cost_of_a_program(tmp_path: Path) -> None:
     assert cost.servers == ()
     with pytest.raises(Failed, match="ended with 3:\nno such luck"):
         measure("echo no such luck; false | exit 3", {"PATH": "/usr/bin:/bin"}, tmp_path / "log")
+
+
+def test_sessions_that_are_about_to_end_are_in_the_cost(postgres18: PostgresServer, tmp_path: Path) -> None:
+    query = "SELECT count(*) FROM generate_series(1, 1000000)"
+    command = shlex.join([str(postgres18.bindir / "psql"), "-d", postgres18.url(), "-c", query])
+    costs = [measure(command, {}, tmp_path / "log", [postgres18.server.pid]).servers[0] for _ in range(5)]
+    assert min(costs) > max(costs) / 5
 
 
 def result(method: str, wall: float, startup: float, dataset: str = "narrow", tables: int = 1) -> Result:

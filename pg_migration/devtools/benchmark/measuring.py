@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+SECONDS_TO_END = 10
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -47,7 +49,7 @@ def measure(command: str, environment: Mapping[str, str], log: Path, servers: Se
     Raises:
         Failed: its exit status was not 0.
     """
-    used_before = [_used(server) for server in servers]
+    before = [_Server.now(server) for server in servers]
     with log.open("wb") as output:
         started = time.monotonic()
         process = subprocess.Popen(
@@ -62,14 +64,37 @@ def measure(command: str, environment: Mapping[str, str], log: Path, servers: Se
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise Failed(f"{command}\nended with {process.returncode}:\n{log.read_text(errors='replace')[-2000:]}")
-    used = tuple(_used(server) - before for server, before in zip(servers, used_before, strict=True))
+    used = tuple(server.used_since() for server in before)
     return Cost(wall, usage.ru_utime + usage.ru_stime, used, usage.ru_maxrss * 1024)
 
 
-def _used(server: int) -> float:
+@dataclass(frozen=True)
+class _Server:
+    """A server at one moment: its process, what of it was running, and the CPU seconds it had used by then."""
+
+    process: psutil.Process
+    children: frozenset[int]
+    seconds: float
+
+    @classmethod
+    def now(cls, pid: int) -> "_Server":
+        process = psutil.Process(pid)
+        return cls(process, frozenset(child.pid for child in process.children()), _used(process))
+
+    def used_since(self) -> float:
+        """CPU seconds since then.
+
+        What a session used is in nobody's account for a moment while it ends, which it does a little after its client.
+        """
+        deadline = time.monotonic() + SECONDS_TO_END
+        while {child.pid for child in self.process.children()} - self.children and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return _used(self.process) - self.seconds
+
+
+def _used(process: psutil.Process) -> float:
     """CPU seconds of a process, of its children and of those that have ended."""
-    process = psutil.Process(server)
-    seconds = sum(process.cpu_times()[:4])
+    seconds: float = sum(process.cpu_times()[:4])
     for child in process.children():
         with suppress(psutil.NoSuchProcess):
             seconds += sum(child.cpu_times()[:2])
