@@ -1,5 +1,7 @@
 """The one entry point of Dagster: everything that the code location offers."""
 
+import gc
+
 import dagster as dg
 
 from pg_migration.orchestration import environment
@@ -78,3 +80,4 @@ def build(location: Location) -> dg.Definitions:
 
 store_batches_at_once()
 defs = build(load())
+gc.freeze()  # it stays, and is large where there are many tables
