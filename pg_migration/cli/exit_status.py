@@ -6,7 +6,6 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 import click
-from sqlalchemy.exc import DBAPIError
 
 from pg_migration.cli.stopped import NOT_BEGUN, STOPPED
 from pg_migration.cli.streams import harmless
@@ -76,5 +75,5 @@ def status_of(command: click.Command, arguments: Sequence[str] | None, name: str
 
 
 def first_line(error: Exception) -> str:
-    """What SQLAlchemy says without the statement and its parameters."""
-    return str(error.orig if isinstance(error, DBAPIError) and error.orig else error).partition("\n")[0].rstrip(".")
+    """What SQLAlchemy says without the statement and its parameters: its errors have what a driver raised."""
+    return str(getattr(error, "orig", None) or error).partition("\n")[0].rstrip(".")

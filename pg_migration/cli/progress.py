@@ -92,13 +92,14 @@ class Lines(Follower):
         super().__init__(console)
         self._every = every
         self._due = time.monotonic() + every
+        self._coloured = console.is_terminal
 
     def step(self, event: dg.DagsterEvent, name: str) -> None:
         if (ended := _ended(event)) is not None:
             self.say(f"{formats.step(name)}: {ended}")
 
     def say(self, message: str, alarming: bool = False) -> None:
-        if self._console.is_terminal:
+        if self._coloured:
             super().say(message, alarming)
         else:  # there are no colours, and as many lines as tables, of which rich draws a thousand in a second or two
             self._console.file.write(f"{formats.readable(message)}\n")

@@ -7,8 +7,6 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pg_migration.orchestration.env_file import read_env_file
 from pg_migration.orchestration.settings import current, listed
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
@@ -85,6 +83,8 @@ def run_config() -> dict[str, Any]:
     path = current().run_config
     if not path:
         return {}
+    import yaml  # which most commands have no use for
+
     try:
         found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -13,7 +13,7 @@ from pg_migration.orchestration.jobs.migrate import MIGRATE
 from pg_migration.orchestration.location.names import AFTER_ROWS, REPAIR, VALIDATION
 from pg_migration.orchestration.metadata import Figure, table
 from pg_migration.orchestration.run_tags import own_label
-from pg_migration.orchestration.storage.reading import ever_failed
+from pg_migration.orchestration.storage.reading import ever_failed, last_statuses
 from pg_migration.postgres.figures import counted
 
 # As the summary: it tells of the checks that the run has made, so it comes after all of them.
@@ -67,13 +67,13 @@ def validation_metadata(
     """What the asset shows: the last verdicts of these checks."""
     instance, log = context.instance, context.instance.event_log_storage
     location = context.run.tags.get(REPOSITORY_LABEL_TAG, own_label())
-    last = log.get_latest_asset_check_execution_by_key(list(checks))
-    made = [record for record in last.values() if record.status in JUDGED]
+    last = last_statuses(instance, checks)
+    made = [key for key, status in last.items() if status in JUDGED]
     # A run plans all its checks when it begins; of those that it does not come to, an earlier verdict is the last one.
-    left = [key for key, record in last.items() if record.status not in JUDGED]
-    suspect = ever_failed(instance, left)
-    earlier = [record for key in suspect for record in log.get_asset_check_execution_history(key, 1, status=JUDGED)]
-    failed = [record for record in (*made, *earlier) if record.status is CheckStatus.FAILED]
+    left = [key for key, status in last.items() if status not in JUDGED]
+    suspect = [*(key for key in made if last[key] is CheckStatus.FAILED), *ever_failed(instance, left)]
+    judged = [record for key in suspect for record in log.get_asset_check_execution_history(key, 1, status=JUDGED)]
+    failed = [record for record in judged if record.status is CheckStatus.FAILED]
     differing = sorted((_differing(instance, record) for record in failed), key=lambda found: str(found.check))
     figures: dict[str, Figure] = {
         "verdict": _verdict(len(made), len(differing), len(left), len(checks) - len(last)),

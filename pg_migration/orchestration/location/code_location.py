@@ -27,6 +27,9 @@ from pg_migration.postgres.migration.schemas import EVERY_SCHEMA, map_schemas
 
 _LOG = logging.getLogger(__name__)
 
+# So many tables take Dagster more than a few seconds.
+MANY = 1000
+
 
 @dataclass(frozen=True)
 class Location:
@@ -59,6 +62,9 @@ def load() -> Location:
         _LOG.exception("the source could not be asked for its tables")
         return _last_known(f"{type(error).__name__}: {error}")
     _remember(found)
+    if len(found.tables) >= MANY:
+        # Else nothing is heard of `dagster job execute` for half a minute.
+        _LOG.warning("%s tables become assets, and Dagster plans a run of them: a moment", f"{len(found.tables):,}")
     return found
 
 

@@ -88,6 +88,16 @@ class AnsweringTogether(SqlEventLogStorage, ABC):
         with self.run_connection(run_id) as connection:
             return int(connection.execute(asked).scalar_one())
 
+    def last_statuses(self, checks: Collection[AssetCheckKey]) -> Mapping[AssetCheckKey, CheckStatus]:
+        """How each check stands that was ever planned, by what was planned of it last."""
+        table = AssetCheckExecutionsTable
+        last = sa.select(sa.func.max(table.c.id)).group_by(table.c.asset_key, table.c.check_name)
+        asked = sa.select(table.c.asset_key, table.c.check_name, table.c.execution_status).where(table.c.id.in_(last))
+        with self.index_connection() as connection:
+            found = {(key, check): status for key, check, status in connection.execute(asked)}
+        known = ((check, found.get((check.asset_key.to_string(), check.name))) for check in checks)
+        return {check: CheckStatus(status) for check, status in known if status is not None}
+
     def ever_failed(self, checks: Collection[AssetCheckKey]) -> set[AssetCheckKey]:
         """Those of some checks that have not passed at some time."""
         table = AssetCheckExecutionsTable
@@ -197,6 +207,14 @@ def number_of(instance: DagsterInstance, run_id: str, kind: DagsterEventType) ->
     if isinstance(log, AnsweringTogether):
         return log.count(run_id, kind)
     return len(instance.all_logs(run_id, of_type=kind))
+
+
+def last_statuses(instance: DagsterInstance, checks: Collection[AssetCheckKey]) -> Mapping[AssetCheckKey, CheckStatus]:
+    """How each check stands that was ever planned, by what was planned of it last."""
+    log = instance.event_log_storage
+    if isinstance(log, AnsweringTogether):
+        return log.last_statuses(checks)
+    return {key: record.status for key, record in log.get_latest_asset_check_execution_by_key(list(checks)).items()}
 
 
 def ever_failed(instance: DagsterInstance, checks: Collection[AssetCheckKey]) -> Collection[AssetCheckKey]:
