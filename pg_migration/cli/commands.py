@@ -14,6 +14,7 @@ from pg_migration.cli.databases import database_options
 from pg_migration.cli.dotenv import local_environment
 from pg_migration.cli.exit_status import Stopped
 from pg_migration.cli.help import HelpfulCommand
+from pg_migration.cli.roles import roles
 from pg_migration.cli.streams import harmless
 
 if TYPE_CHECKING:
@@ -152,6 +153,8 @@ for _spec in JOBS:
     main.add_command(_JobCommand(_spec))
 compare.params = [*database_options(), *compare.params]
 main.add_command(compare)
+roles.params = [*database_options(), *roles.params]
+main.add_command(roles)
 
 
 @main.command(
