@@ -1,6 +1,5 @@
 """The command ``pg_migration``: the jobs, and what they left behind, for people and scripts in a terminal."""
 
-import gc
 import sys
 
 from pg_migration.cli.stopped import NOT_BEGUN, STOPPED
@@ -8,7 +7,6 @@ from pg_migration.cli.stopped import NOT_BEGUN, STOPPED
 
 def main() -> None:
     """The program ``pg_migration``. What it imports takes a moment, in which a person may already stop it."""
-    gc.disable()  # what is imported stays; it is not looked through for what can go until a run begins
     try:
         from pg_migration.cli.commands import main as program
     except KeyboardInterrupt:

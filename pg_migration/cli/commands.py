@@ -3,6 +3,7 @@
 Dagster takes seconds to import, so it is imported by the commands that use it, not for a page of help.
 """
 
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,13 +108,19 @@ class _JobCommand(HelpfulCommand):
     def _execute(
         self, files: tuple[Path, ...], as_json: bool, verbose: bool, patterns: tuple[str, ...] = (), **settings: Any
     ) -> None:
-        from pg_migration.cli.options import merged, run_config
-        from pg_migration.cli.run import run_job
+        # Dagster stays, once it is imported: it is not looked through for what can go, until a run begins.
+        gc.disable()
+        try:
+            from pg_migration.cli.options import merged, run_config
+            from pg_migration.cli.run import run_job
 
-        config = run_config(files, settings)
-        if patterns:
-            config = merged(config, {"ops": {self._spec.tables_of: {"config": {"tables": list(patterns)}}}})
-        click.get_current_context().exit(run_job(self._spec.job, config, as_json, verbose))
+            config = run_config(files, settings)
+            if patterns:
+                config = merged(config, {"ops": {self._spec.tables_of: {"config": {"tables": list(patterns)}}}})
+            status = run_job(self._spec.job, config, as_json, verbose)
+        finally:
+            gc.enable()
+        click.get_current_context().exit(status)
 
 
 class _Program(click.Group):

@@ -1,13 +1,11 @@
 """An instance that nobody has configured: the process of a run writes through our event log, and Dagster's reads it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-import sqlalchemy as sa
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster_postgres import PostgresEventLogStorage
 
@@ -18,6 +16,7 @@ from pg_migration.orchestration.storage.event_log import (
 )
 from pg_migration.orchestration.storage.stock import store_batches_at_once, write_through_ours
 from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.orchestration.statements import counting
 
 POSTGRES = """
 telemetry: {{enabled: false}}
@@ -43,26 +42,6 @@ def instance(
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         yield instance
     server.drop_database(url)
-
-
-@contextmanager
-def counting() -> Iterator[list[str]]:
-    """The statements of SQLAlchemy's connections, and where each was opened."""
-    counted: list[str] = []
-
-    def executed(*told: Any) -> None:
-        counted.append(told[2])
-
-    def connected(*_: Any) -> None:
-        counted.append("CONNECT")
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", executed)
-    sa.event.listen(sa.pool.Pool, "connect", connected)
-    try:
-        yield counted
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", executed)
-        sa.event.remove(sa.pool.Pool, "connect", connected)
 
 
 def job(number: int, found: list[Any]) -> dg.JobDefinition:

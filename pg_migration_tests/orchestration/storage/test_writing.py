@@ -17,6 +17,7 @@ from dagster_postgres import PostgresEventLogStorage
 from pg_migration.orchestration.storage import event_log, reading
 from pg_migration.orchestration.storage.event_log import KeptPostgresEventLog, KeptSqliteEventLog, LockingEventLog
 from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.orchestration.statements import counting
 
 RANGES = dg.DynamicPartitionsDefinition(name="ranges")
 
@@ -199,17 +200,9 @@ def test_a_moment_is_a_bounded_number_of_statements(pair: Pair, recorded: list[d
             ),
         )
 
-    counted: list[str] = []
-
-    def count(*told: Any) -> None:
-        counted.append(told[2])
-
     pair.ours.store_event_batch([materialized(0)])
-    sa.event.listen(sa.Engine, "before_cursor_execute", count)
-    try:
+    with counting() as counted:
         pair.ours.store_event_batch([materialized(number) for number in range(100)])
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", count)
     assert 0 < len(counted) <= 6, counted
 
 
