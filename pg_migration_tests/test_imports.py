@@ -24,6 +24,7 @@ FLOORS_OF_THE_LIBRARY = (
     ("snapshot",),
     ("ledger",),
     ("planning", "ddl"),
+    ("hashing",),
     ("preflight", "transfer"),
     ("verification",),
     ("source_changes",),

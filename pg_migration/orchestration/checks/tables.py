@@ -18,12 +18,12 @@ from pg_migration.orchestration.runs.concurrency import source_pool
 from pg_migration.orchestration.runs.failures import fail_if
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.figures import listed
+from pg_migration.postgres.hashing.digests import Digest, Hashing
 from pg_migration.postgres.migration.comparison.compare_tables import compare_tables
 from pg_migration.postgres.migration.comparison.verdict import CONTENT, ROW_COUNT, Verdict
 from pg_migration.postgres.migration.options import Against
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.verification.both_sides import Answers
-from pg_migration.postgres.verification.digests import Digest, Hashing
 from pg_migration.postgres.verification.row_differences import ranges_that_differ
 
 MAX_RANGES_SHOWN = 20

@@ -22,7 +22,7 @@ from pg_migration.postgres.catalog import ListedColumn, TableListing, list_table
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import ConfigurationError, MigrationError, server_message
-from pg_migration.postgres.ledger.digests import copied_rows, has_digests
+from pg_migration.postgres.hashing.copied_rows import copied_rows, has_digests
 from pg_migration.postgres.migration.schemas import EVERY_SCHEMA, map_schemas
 
 _LOG = logging.getLogger(__name__)

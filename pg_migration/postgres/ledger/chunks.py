@@ -1,24 +1,18 @@
 """The bookkeeping in the target's ``_pg_migration`` schema: which rows are there, from which run and snapshot."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extras import execute_values
 
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.connection.statements import execute, fetch
-from pg_migration.postgres.planning.page_ranges import page_range
 from pg_migration.postgres.snapshot.snapshot import Snapshot
 
 # A server that is busy notices late that a client has left, also one that said goodbye.
 LEAVING_SECONDS = 3
-
-# A session that needs a page also takes one that others have added and left: of those each adds up to 64 at a time
-# (since 16; PostgreSQL's MAX_BUFFERS_TO_EXTEND_BY), or up to 512. So many are looked at before a table is read whole.
-FREE_PAGES = (16, 1024)
 
 
 ChunkName = tuple[str, int]
@@ -50,22 +44,6 @@ class Placed:
     file: int | None
     first_page: int = 0
     end_page: int | None = None
-
-    @property
-    def anywhere(self) -> sql.Composable:
-        """What is true of these rows."""
-        # Row versions carry the low 32 bits.
-        return sql.SQL("xmin OPERATOR(pg_catalog.=) {}::pg_catalog.xid").format(
-            sql.Literal(str(self.transaction % 2**32))
-        )
-
-    @property
-    def places(self) -> Iterator[sql.Composable]:
-        """The same, first of the pages that they are in, then of some before that may have been free, then of all."""
-        if self.end_page is not None:
-            for pages in FREE_PAGES:
-                yield sql.SQL(" AND ").join([page_range(max(0, self.first_page - pages), self.end_page), self.anywhere])
-        yield self.anywhere
 
 
 @dataclass(frozen=True)

@@ -61,10 +61,11 @@ from pg_migration.postgres.errors import (
     server_message,
 )
 from pg_migration.postgres.figures import listed
+from pg_migration.postgres.hashing.copied_rows import HashedChunks, record_digests
+from pg_migration.postgres.hashing.digests import Hashing, Sized, count_as_digest
 from pg_migration.postgres.ledger import chunks, own_rows, plans, schema, source_state
 from pg_migration.postgres.ledger import runs as runs_
 from pg_migration.postgres.ledger.chunks import LoadedRange
-from pg_migration.postgres.ledger.digests import HashedChunks, record_digests
 from pg_migration.postgres.ledger.lock import BorrowedLock, TargetLock
 from pg_migration.postgres.ledger.progress import forget_progress, record_progress
 from pg_migration.postgres.ledger.runs import shared_snapshot
@@ -96,8 +97,6 @@ from pg_migration.postgres.transfer.events import Event, RowsHashed, WorkerLeft,
 from pg_migration.postgres.transfer.load_context import LoadContext, Lock
 from pg_migration.postgres.transfer.progress import Pace, Progress
 from pg_migration.postgres.transfer.workload import COUNTING, Workload
-from pg_migration.postgres.verification.digests import Hashing, count_as_digest
-from pg_migration.postgres.verification.slices import Slicing
 
 Result = TypeVar("Result")
 
@@ -622,7 +621,7 @@ class MigrationRun:
         """How rows are hashed while they are copied: only a sample of tables that are planned, and large."""
         return self.hashing_of(self._plans.values())
 
-    def hashing_of(self, tables: Iterable[Slicing | TablePlan]) -> Hashing:
+    def hashing_of(self, tables: Iterable[Sized]) -> Hashing:
         """How the rows of some tables are hashed."""
         return Hashing.of_sample(self.options.content_sample_percent, tables, self.options.partition_threshold)
 

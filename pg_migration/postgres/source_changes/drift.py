@@ -16,10 +16,11 @@ from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.figures import counted
+from pg_migration.postgres.hashing.digests import Hashing
+from pg_migration.postgres.hashing.part import Part
 from pg_migration.postgres.ledger.source_state import UNCOUNTED, SourceState, state_at_copy
 from pg_migration.postgres.sql_files import sql_file
-from pg_migration.postgres.verification.both_sides import BothSides, Part
-from pg_migration.postgres.verification.digests import Hashing
+from pg_migration.postgres.verification.both_sides import BothSides
 from pg_migration.postgres.verification.row_differences import RowDifference, key_text
 from pg_migration.postgres.verification.slices import WHOLE
 

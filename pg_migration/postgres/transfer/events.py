@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pg_migration.postgres.catalog import SchemaObject, TableName
+from pg_migration.postgres.hashing.digests import Digest
+from pg_migration.postgres.hashing.untouched import Written
 from pg_migration.postgres.ledger.chunks import ChunkName, LoadedRange
 from pg_migration.postgres.planning.key_ranges import KeyColumn, cover_everything, parse
 from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration.postgres.transfer.progress import Progress
 from pg_migration.postgres.transfer.resume import Continued
-from pg_migration.postgres.verification.digests import Digest
-from pg_migration.postgres.verification.untouched import Written
 
 
 @dataclass(frozen=True)

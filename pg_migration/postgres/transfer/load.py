@@ -30,6 +30,8 @@ from pg_migration.postgres.errors import (
     server_message,
 )
 from pg_migration.postgres.execution.task_graph import Schedule
+from pg_migration.postgres.hashing.digests import Digest
+from pg_migration.postgres.hashing.untouched import Counts, Written, read_counts
 from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.ledger.chunks import ChunkName, Placed
 from pg_migration.postgres.planning.plan import Chunk, RangePlan, TablePlan
@@ -66,8 +68,6 @@ from pg_migration.postgres.transfer.tasks import (
     build_statements,
 )
 from pg_migration.postgres.transfer.worker import Worker, empty
-from pg_migration.postgres.verification.digests import Digest
-from pg_migration.postgres.verification.untouched import Counts, Written, read_counts
 
 PROGRESS_SECONDS = 1.0
 

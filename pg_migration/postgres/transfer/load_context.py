@@ -10,10 +10,10 @@ from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.catalog.values_path import application_path
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint
+from pg_migration.postgres.hashing.digests import Digest
+from pg_migration.postgres.hashing.part import Question
 from pg_migration.postgres.snapshot.snapshot import Snapshot
 from pg_migration.postgres.transfer.workload import Workload
-from pg_migration.postgres.verification.both_sides import Question
-from pg_migration.postgres.verification.digests import Digest
 
 
 class Lock(Protocol):

@@ -14,6 +14,9 @@ from pg_migration.postgres.catalog.values_path import ValuesPath, fetch_rows, le
 from pg_migration.postgres.connection.session_settings import pin, relied_on, set_configs, take_over, written_with
 from pg_migration.postgres.connection.statements import execute, fetch, transaction
 from pg_migration.postgres.ddl.changes.make import NAME_NOT_FOUND, make, on_path, usual_path
+from pg_migration.postgres.hashing.digests import Digest
+from pg_migration.postgres.hashing.part import Part, Question
+from pg_migration.postgres.hashing.places import conditions
 from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.ledger.chunks import ChunkEntry, Placed
 from pg_migration.postgres.planning.plan import Chunk, RangePlan, TablePlan
@@ -21,8 +24,6 @@ from pg_migration.postgres.planning.row_width import is_wide
 from pg_migration.postgres.snapshot.readers import Reader
 from pg_migration.postgres.transfer.load_context import LoadContext
 from pg_migration.postgres.transfer.streams.copy_stream import Copied, stream
-from pg_migration.postgres.verification.both_sides import Part, Question
-from pg_migration.postgres.verification.digests import Digest
 
 # Commits do not wait for the disk: the end of the load does. The memory of an index build is the server's own setting
 # or, where that is more, a worker's share of shared_buffers, the only measure of the machine that SQL can see; at most
@@ -191,7 +192,7 @@ class Worker:
         """
         table, context = plan.table, self._context
         application = context.application(context.schemas)
-        for predicate in WHOLE_TABLE if placed is None else placed.places:
+        for predicate in WHOLE_TABLE if placed is None else conditions(placed):
             part = Part(table, context.target_name(table), predicate, (), application, context.same_encoding)
             if (digest := question(self.target, part)).rows == rows:
                 break

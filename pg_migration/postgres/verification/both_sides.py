@@ -6,68 +6,26 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table, TableName
-from pg_migration.postgres.catalog.schema_renaming import quote
-from pg_migration.postgres.catalog.values_path import DEFAULT_PATH, ValuesPath, application_path, fetch_rows
+from pg_migration.postgres.catalog.values_path import application_path
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.retry import Retry
 from pg_migration.postgres.errors import ConnectionFailed, MigrationError, server_message
+from pg_migration.postgres.hashing.part import Answer, Part, Question, compared_relation
 from pg_migration.postgres.snapshot.readers import Reader
 from pg_migration.postgres.snapshot.snapshot import Snapshot
 from pg_migration.postgres.verification.comparison_progress import ComparisonProgress
 from pg_migration.postgres.verification.slices import Slicing
 
-Answer = TypeVar("Answer")
 Result = TypeVar("Result")
 
-
-@dataclass(frozen=True)
-class Part:
-    """Some rows of a table on one side: what a question is about.
-
-    ``name`` is the relation on that side (see `compared_relation`), ``predicate`` a condition on its rows. ``left_out``
-    are partitions that are not migrated, and so not compared. ``application`` is as `application_path`.
-    ``same_encoding`` tells that both databases have one.
-    """
-
-    table: Table
-    name: TableName
-    predicate: sql.Composable
-    left_out: tuple[TableName, ...] = ()
-    application: tuple[str, ...] = DEFAULT_PATH
-    same_encoding: bool = False
-
-    @property
-    def rows(self) -> sql.Composable:
-        """``FROM`` and ``WHERE`` of a query over these rows."""
-        only = sql.SQL("" if compared_relation(self.table)[1] else "ONLY ")
-        relation = sql.SQL("FROM {}{}").format(only, sql.Identifier(*self.name))
-        if not self.left_out:
-            return sql.SQL("{} WHERE {}").format(relation, self.predicate)
-        # One that is not there is no object, which every tableoid is unequal to.
-        others = [
-            sql.SQL("coalesce(pg_catalog.to_regclass({})::pg_catalog.oid, '0')").format(
-                sql.Literal(".".join(map(quote, name)))
-            )
-            for name in self.left_out
-        ]
-        return sql.SQL("{} WHERE ({}) AND tableoid OPERATOR(pg_catalog.<>) ALL (ARRAY[{}])").format(
-            relation, self.predicate, sql.SQL(", ").join(others)
-        )
-
-    def fetch(self, connection: Connection, statement: sql.Composable) -> list[tuple[Any, ...]]:
-        """All rows of a query over the relation, in which every name is qualified."""
-        return fetch_rows(connection, ValuesPath.of(self.table, self.name, self.application), statement)
-
-
-Question = Callable[[Connection, Part], Answer]
 
 Known = Mapping[TableName, Mapping[Side, Sequence[Answer]]]
 """Answers that there are for all rows of tables, by their names in the source: one for each range, or one in all."""
@@ -362,14 +320,3 @@ def _settle(
 def is_lost(error: Exception, connections: Sequence[Connection]) -> bool:
     """Whether work failed because a connection was lost or could not be made, and may succeed on new ones."""
     return any(c.closed for c in connections) or (isinstance(error, ConnectionFailed) and error.transient)
-
-
-def compared_relation(table: Table) -> tuple[TableName, bool]:
-    """What to read for a table (its name in the source), and whether with everything below it.
-
-    Rows of a partition that had to be loaded through the root may stand in another partition on the target, so there
-    the whole tree is compared.
-    """
-    if table.through_root and table.root is not None:
-        return table.root, True
-    return table.key, table.kind == "p"

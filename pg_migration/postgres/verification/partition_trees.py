@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.hashing.part import Answer, Question, compared_relation
 from pg_migration.postgres.sql_files import sql_file
-from pg_migration.postgres.verification.both_sides import Answer, Answers, BothSides, Known, Question, compared_relation
+from pg_migration.postgres.verification.both_sides import Answers, BothSides, Known
 from pg_migration.postgres.verification.slices import Slicing
 
 Origins = Mapping[TableName, Sequence[Table]]

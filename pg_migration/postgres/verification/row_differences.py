@@ -14,8 +14,9 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.endpoint import Side
-from pg_migration.postgres.verification.both_sides import Answers, BothSides, Part
-from pg_migration.postgres.verification.digests import MIXED, Digest, Hashing
+from pg_migration.postgres.hashing.digests import MIXED, Digest, Hashing
+from pg_migration.postgres.hashing.part import Part
+from pg_migration.postgres.verification.both_sides import Answers, BothSides
 from pg_migration.postgres.verification.slices import WHOLE
 
 BUCKET_BITS = 12

@@ -7,11 +7,11 @@ from pg_migration.postgres.catalog import Table, discover
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.statements import execute
+from pg_migration.postgres.hashing.digests import Digest, Hashing
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.planning.planner import Planner
 from pg_migration.postgres.snapshot.snapshot import Snapshot
 from pg_migration.postgres.verification.both_sides import Answers, BothSides
-from pg_migration.postgres.verification.digests import Digest, Hashing
 from pg_migration.postgres.verification.row_differences import RowDifference, differences, ranges_that_differ
 from pg_migration.postgres.verification.slices import slice_tables
 

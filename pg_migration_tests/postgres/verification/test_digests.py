@@ -6,8 +6,8 @@ import pytest
 from psycopg2 import sql
 
 from pg_migration.postgres.connection.connections import Connections
+from pg_migration.postgres.hashing.digests import Hashing
 from pg_migration.postgres.verification.both_sides import Unanswered
-from pg_migration.postgres.verification.digests import Hashing
 from pg_migration.postgres.verification.row_differences import RowDifference
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.verification.harness import Pair

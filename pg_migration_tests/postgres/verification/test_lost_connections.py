@@ -15,10 +15,11 @@ from pg_migration.postgres.connection import retry
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.errors import SnapshotLost
+from pg_migration.postgres.hashing.digests import Hashing, count_rows
+from pg_migration.postgres.hashing.part import Part
 from pg_migration.postgres.snapshot.readers import Readers
 from pg_migration.postgres.source_changes.drift import drift_of
-from pg_migration.postgres.verification.both_sides import Answers, BothSides, Part, Unanswered
-from pg_migration.postgres.verification.digests import Hashing, count_rows
+from pg_migration.postgres.verification.both_sides import Answers, BothSides, Unanswered
 from pg_migration.postgres.verification.row_differences import RowDifference, differences
 from pg_migration.postgres.verification.slices import Slicing
 from pg_migration_tests.postgres.source_changes.test_drift import copied

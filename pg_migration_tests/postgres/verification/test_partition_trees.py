@@ -8,9 +8,11 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import discover
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.hashing.digests import Digest, Hashing, count_rows
+from pg_migration.postgres.hashing.part import Part
 from pg_migration.postgres.planning.planner import Planner
-from pg_migration.postgres.verification.both_sides import Answers, Part
-from pg_migration.postgres.verification.digests import Digest, Hashing, count_rows, digest_tables
+from pg_migration.postgres.verification.both_sides import Answers
+from pg_migration.postgres.verification.digest_tables import digest_tables
 from pg_migration.postgres.verification.partition_trees import ask_once, find_origins
 from pg_migration.postgres.verification.slices import Slicing, slice_tables
 from pg_migration_tests.postgres.verification.harness import Pair

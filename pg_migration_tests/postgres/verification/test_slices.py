@@ -9,8 +9,8 @@ from psycopg2 import sql
 
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.hashing.digests import Hashing
 from pg_migration.postgres.verification import row_differences
-from pg_migration.postgres.verification.digests import Hashing
 from pg_migration.postgres.verification.row_differences import RowDifference
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.verification.harness import Pair

@@ -12,10 +12,10 @@ from pg_migration.postgres.catalog import Catalog, discover
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.statements import execute, fetch
-from pg_migration.postgres.verification.both_sides import Part
-from pg_migration.postgres.verification.digests import Hashing
+from pg_migration.postgres.hashing.digests import Hashing
+from pg_migration.postgres.hashing.part import Part
+from pg_migration.postgres.hashing.value_hashes import HASHED
 from pg_migration.postgres.verification.slices import WHOLE
-from pg_migration.postgres.verification.value_hashes import HASHED
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.verification.harness import Pair
 

@@ -9,7 +9,8 @@ from pg_migration.postgres.connection.free_connections import affordable_workers
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import ConfigurationError, MigrationError
 from pg_migration.postgres.figures import listed
-from pg_migration.postgres.ledger.digests import CopiedRows, copied_rows, has_digests
+from pg_migration.postgres.hashing.copied_rows import CopiedRows, copied_rows, has_digests
+from pg_migration.postgres.hashing.digests import Digest
 from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.migration.comparison.verdict import CONTENT, ROW_COUNT, Verdict
 from pg_migration.postgres.migration.run import MigrationRun
@@ -19,7 +20,7 @@ from pg_migration.postgres.planning.planner import Planner
 from pg_migration.postgres.snapshot.snapshot import Snapshot
 from pg_migration.postgres.verification.both_sides import Answers, BothSides, Unanswered
 from pg_migration.postgres.verification.comparison_progress import ComparisonProgress
-from pg_migration.postgres.verification.digests import Digest, digest_tables
+from pg_migration.postgres.verification.digest_tables import digest_tables
 from pg_migration.postgres.verification.row_differences import ranges_that_differ
 from pg_migration.postgres.verification.slices import Slicing, slice_tables
 

@@ -10,7 +10,8 @@ from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import counted
-from pg_migration.postgres.ledger.digests import copied_rows, has_digests
+from pg_migration.postgres.hashing.copied_rows import copied_rows, has_digests
+from pg_migration.postgres.hashing.digests import Digest, Hashing, count_rows
 from pg_migration.postgres.migration.comparison.against_ledger import compare_with_ledger
 from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.comparison.known_digests import known_digests
@@ -19,7 +20,7 @@ from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.source_changes.drift import drift_of
 from pg_migration.postgres.transfer.workload import COUNTING
 from pg_migration.postgres.verification.both_sides import Answers, BothSides, Known, Unanswered
-from pg_migration.postgres.verification.digests import Digest, Hashing, count_rows, digest_tables
+from pg_migration.postgres.verification.digest_tables import digest_tables
 from pg_migration.postgres.verification.partition_trees import Origins, ask_once, find_origins
 from pg_migration.postgres.verification.row_differences import MAX_ROWS_SHOWN, RowDifference, differences
 from pg_migration.postgres.verification.slices import Slicing, slice_tables

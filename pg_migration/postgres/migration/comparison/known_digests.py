@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.connection.endpoint import Side
-from pg_migration.postgres.ledger.digests import copied_rows
+from pg_migration.postgres.hashing.copied_rows import copied_rows
+from pg_migration.postgres.hashing.digests import Digest
+from pg_migration.postgres.hashing.untouched import read_counts
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.verification.both_sides import Known
-from pg_migration.postgres.verification.digests import Digest
-from pg_migration.postgres.verification.untouched import read_counts
 
 
 def known_digests(run: MigrationRun, tables: Sequence[Table]) -> Known[Digest]:

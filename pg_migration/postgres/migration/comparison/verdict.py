@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pg_migration.postgres.catalog import TableName
+from pg_migration.postgres.hashing.digests import Digest, Hashing
 from pg_migration.postgres.verification.both_sides import Answers, Unanswered
-from pg_migration.postgres.verification.digests import Digest, Hashing
 from pg_migration.postgres.verification.row_differences import RowDifference
 
 ROW_COUNT = "row_count"

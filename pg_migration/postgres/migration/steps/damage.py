@@ -7,6 +7,7 @@ from functools import partial
 from pg_migration.postgres.catalog import Phase, Table, TableName, matches
 from pg_migration.postgres.connection.literals import readable
 from pg_migration.postgres.ddl.changes import suspend
+from pg_migration.postgres.hashing.digests import Digest, Hashing
 from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.ledger.chunks import LoadedRange
 from pg_migration.postgres.migration.comparison.databases import both_sides
@@ -19,7 +20,7 @@ from pg_migration.postgres.planning.planner import Planner
 from pg_migration.postgres.transfer.events import Event, is_complete
 from pg_migration.postgres.transfer.load import Load, Mode
 from pg_migration.postgres.verification.both_sides import Answers, BothSides
-from pg_migration.postgres.verification.digests import Digest, Hashing, digest_tables
+from pg_migration.postgres.verification.digest_tables import digest_tables
 from pg_migration.postgres.verification.row_differences import ranges_that_differ
 from pg_migration.postgres.verification.slices import Slicing, slice_tables
 

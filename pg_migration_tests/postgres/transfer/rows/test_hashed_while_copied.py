@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.postgres.hashing.digests import Digest, Hashing
+from pg_migration.postgres.hashing.part import Part
+from pg_migration.postgres.hashing.places import FREE_PAGES
 from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.ledger.chunks import Placed
 from pg_migration.postgres.migration import use_cases
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.transfer.events import Event
-from pg_migration.postgres.verification.both_sides import Part
-from pg_migration.postgres.verification.digests import Digest, Hashing
 from pg_migration_tests.postgres.transfer.harness import Pair
 
 ROWS = 5_000
@@ -143,4 +144,4 @@ def test_rows_are_found_in_pages_that_were_free_before(
 
     monkeypatch.setattr(chunks, "record", record_elsewhere)
     assert shop.migrate(**OPTIONS).failures == ()
-    assert asked.count(("cut", 18)) == CHUNKS * (len(chunks.FREE_PAGES) + 1)
+    assert asked.count(("cut", 18)) == CHUNKS * (len(FREE_PAGES) + 1)

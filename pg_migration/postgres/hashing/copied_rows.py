@@ -9,11 +9,11 @@ from psycopg2.extras import execute_values
 
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.hashing.digests import Digest
 from pg_migration.postgres.ledger.chunks import ChunkName
 from pg_migration.postgres.ledger.schema import version
 from pg_migration.postgres.planning.key_ranges import KeyColumn, are_disjoint, cover_everything, parse
 from pg_migration.postgres.sql_files import sql_file
-from pg_migration.postgres.verification.digests import Digest
 
 # Ledgers have digests since this version.
 WITH_DIGESTS = 4
@@ -97,11 +97,11 @@ def copied_rows(connection: Connection, schemas: Collection[str] | None = None) 
     """
     found: dict[TableName, CopiedRows] = {}
     chosen = None if schemas is None else list(schemas)
-    for schema, name, ranges, form, *rest in fetch(connection, sql_file("ledger/copied_rows.sql"), {"schemas": chosen}):
+    tables = fetch(connection, sql_file("hashing/copied_rows.sql"), {"schemas": chosen})
+    for schema, name, ranges, form, number, snapshots, copied_at, same in tables:
         digests = {
             key: Digest(rows, hashed or 0, int(total or 0), int(mixed or 0))
             for key, rows, hashed, total, mixed in ranges
         }
-        rows, snapshots, copied_at, same = rest
-        found[schema, name] = CopiedRows((schema, name), rows, digests, form, frozenset(snapshots), copied_at, same)
+        found[schema, name] = CopiedRows((schema, name), number, digests, form, frozenset(snapshots), copied_at, same)
     return found

@@ -5,18 +5,16 @@ server's version (12 and later) or on how values are stored. PostgreSQL's hash f
 one byte order; what another version of this program hashed is told by its form (`Hashing.form`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table, TableName
-from pg_migration.postgres.planning.plan import TablePlan
-from pg_migration.postgres.verification.both_sides import Answers, BothSides, Known, Part, compared_relation
-from pg_migration.postgres.verification.partition_trees import Origins, ask_once
-from pg_migration.postgres.verification.slices import Slicing
-from pg_migration.postgres.verification.value_hashes import ValueHashes, form_of, together
+from pg_migration.postgres.hashing.part import Part
+from pg_migration.postgres.hashing.value_hashes import ValueHashes, form_of, together
 
 # How fine a share of the rows can be chosen.
 _SAMPLE_UNITS = 2**20
@@ -55,6 +53,16 @@ class Digest:
         return f"{self.total % 2**64:016x}{self.mixed % 2**64:016x}"
 
 
+class Sized(Protocol):
+    """A table and about how many rows it has."""
+
+    @property
+    def table(self) -> Table: ...
+
+    @property
+    def rows(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Hashing:
     """How the rows of a table are hashed, the same on both sides; called, it is a `comparing.Question`.
@@ -69,7 +77,7 @@ class Hashing:
     sampled: frozenset[TableName] = frozenset()
 
     @classmethod
-    def of_sample(cls, sample_percent: float, tables: Iterable[Slicing | TablePlan], least_rows: int) -> "Hashing":
+    def of_sample(cls, sample_percent: float, tables: Iterable[Sized], least_rows: int) -> "Hashing":
         """Tables with more than so many rows, by estimate, and a primary key to choose by, are sampled."""
         if sample_percent >= 100:
             return cls()
@@ -126,41 +134,6 @@ class Hashing:
         hashes = ValueHashes(in_utf8=not part.same_encoding and encoding not in ("UTF8", "SQL_ASCII"))
         # By places, which are the same in a table and in those that hold its rows.
         return {column.name: hashes.of(column, place) for place, column in enumerate(part.table.compared_columns, 1)}
-
-
-def digest_tables(
-    sides: BothSides,
-    slicings: Sequence[Slicing],
-    hashing: Hashing,
-    origins: Origins,
-    workers: int,
-    known: Known[Digest] | None = None,
-) -> Iterator[Answers[Digest]]:
-    """The digests of tables.
-
-    Args:
-        slicings: as for `BothSides.ask`.
-        origins: of tables, which are read only where the digests of those do not add up to theirs.
-        workers: connections to each side.
-        known: digests by ``hashing``, as `BothSides.ask`.
-    """
-    tables = {slicing.table.key: slicing.table for slicing in slicings}
-    adding_up = {n: found for n, found in origins.items() if n in tables and _add_up(found, tables[n], hashing)}
-    return ask_once(sides, hashing, slicings, adding_up, workers, known)
-
-
-def _add_up(origins: Iterable[Table], table: Table, hashing: Hashing) -> bool:
-    """Whether digests of tables that hold a table's rows are together what its own would be, of no fewer of the rows.
-
-    They are where a row's hash is the same: its columns have the same order, and names in values the same schema.
-    """
-    columns = [column.name for column in table.compared_columns]
-    return all(
-        [column.name for column in origin.compared_columns] == columns
-        and compared_relation(origin)[0][0] == compared_relation(table)[0][0]
-        and hashing.percent_of(origin) >= hashing.percent_of(table)
-        for origin in origins
-    )
 
 
 def count_as_digest(connection: Connection, part: Part) -> Digest:

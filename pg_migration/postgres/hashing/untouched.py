@@ -57,5 +57,5 @@ def read_counts(connection: Connection, tables: Collection[TableName]) -> Mappin
     if connection.server_version < COUNTS_ARE_EXACT or not tables:
         return {}
     names = {"schemas": [schema for schema, _ in tables], "names": [name for _, name in tables]}
-    rows = fetch(connection, sql_file("verification/counts.sql"), names)
+    rows = fetch(connection, sql_file("hashing/counts.sql"), names)
     return {(schema, name): Counts(*rest) for schema, name, *rest in rows}
