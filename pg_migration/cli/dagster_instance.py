@@ -48,17 +48,14 @@ def records() -> Iterator[Records]:
                 instance = stack.enter_context(_with_our_storage(Path(named)))
             else:
                 instance = stack.enter_context(_as_dagster_has_it())
-                if not isinstance(instance.event_log_storage, LockingEventLog):
-                    advice = (
-                        "dagster.yaml names another storage than pg_migration's, which takes a fifth of its time: see "
-                        "docs/deployment.md.\n"
-                    )
         except (dg.DagsterInvariantViolationError, dg.DagsterInvalidConfigError, OSError, SQLAlchemyError) as error:
             raise Misused(
                 f"Dagster's records can't be opened: {first_line(error)}. Set DAGSTER_HOME to a folder of yours."
             ) from None
         without_telemetry(instance)
         write_through_ours(instance)
+        if not isinstance(instance.event_log_storage, LockingEventLog):
+            advice = "dagster.yaml names a storage that takes long for many tables: see docs/deployment.md.\n"
         yield Records(instance, advice)
 
 

@@ -77,7 +77,21 @@ def test_a_home_with_settings_is_respected(homeless: Terminal) -> None:
     (homeless.home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     done = homeless.command("preflight", PG_MIGRATION_REPORTS="off")
     assert done.status == 0
-    assert done.errors.startswith("dagster.yaml names another storage")
+    assert done.errors.startswith("preflight: "), "Dagster's own storage is written in our way"
+    assert runs(homeless.home) == {"preflight": LABEL}
+
+
+def test_a_storage_that_takes_long_is_told_of(homeless: Terminal) -> None:
+    (homeless.home / "dagster.yaml").write_text(f"""
+telemetry: {{enabled: false}}
+event_log_storage:
+  module: dagster._core.storage.event_log
+  class: ConsolidatedSqliteEventLogStorage
+  config: {{base_dir: {homeless.home}}}
+""")
+    done = homeless.command("preflight", PG_MIGRATION_REPORTS="off")
+    assert done.status == 0
+    assert done.errors.startswith("dagster.yaml names a storage that takes long")
     assert runs(homeless.home) == {"preflight": LABEL}
 
 
