@@ -84,5 +84,5 @@ $(BIN)/python:
 # few templates that are no valid Python.
 $(VENV)/installed-%: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
-	-@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1
+	-@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib pg_migration >/dev/null 2>&1
 	@touch $@
