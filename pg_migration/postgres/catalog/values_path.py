@@ -18,8 +18,8 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.catalog.schema_renaming import quote
-from pg_migration.postgres.connection.session_settings import SEARCH_PATH, set_configs
-from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.connection.session_settings import SEARCH_PATH, select, set_configs
+from pg_migration.postgres.connection.statements import execute, fetch, send_ahead
 from pg_migration.postgres.sql_files import sql_file
 
 SYSTEM = "pg_catalog"
@@ -71,14 +71,20 @@ class ValuesPath:
         """The statement that sets it for the rest of the transaction."""
         own = ", ".join(map(quote, self.schemas))
         first = self.application.index(SYSTEM) if SYSTEM in self.application else 0
-        path = [*map(quote, (*self.application[:first], SYSTEM)), own, *map(quote, self.application[first:])]
-        values = {
-            "relation": None if self.relation is None else ".".join(map(quote, self.relation)),
-            "written": self.written,
-            "own": own,
-            "path": ", ".join(path),
-        }
-        return _filled(values)
+        path = ", ".join([*map(quote, (*self.application[:first], SYSTEM)), own, *map(quote, self.application[first:])])
+        if self.relation is None:
+            return _USUAL.format(sql.Literal(path))
+        relation = ".".join(map(quote, self.relation))
+        return _filled({"relation": relation, "written": self.written, "own": own, "path": path})
+
+
+# As in values_path.sql where no relation is named: short, so that people who look at the server's activity see what
+# comes after it in a message.
+_USUAL = sql.SQL(
+    "SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', {}, "
+    "(SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(n.nspname), ', ') FROM pg_catalog.pg_extension e "
+    "JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace), 'pg_temp'), true)"
+)
 
 
 def _filled(values: Mapping[str, Any]) -> sql.Composable:
@@ -101,5 +107,5 @@ def run(connection: Connection, path: ValuesPath, statement: sql.Composable) -> 
 
 
 def leave(connection: Connection) -> None:
-    """Look for names where all other statements do, for the rest of the transaction."""
-    execute(connection, sql.SQL("SELECT {}").format(*set_configs({"search_path": SEARCH_PATH}, local=True)))
+    """Look for names where all other statements do, from the next one on for the rest of the transaction."""
+    send_ahead(connection, select(set_configs({"search_path": SEARCH_PATH}, local=True)))

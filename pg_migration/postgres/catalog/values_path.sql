@@ -1,17 +1,16 @@
--- The search_path for the values of a relation, set for the rest of the transaction. It may be run under any other one, so
--- that every name is qualified. The parameters are parts of the path, as text, and the relation if its rows name objects
--- (else NULL): what constants decide is not even planned.
+-- The search_path for the values of a relation whose rows name objects, set for the rest of the transaction. It may be run
+-- under any other one, so that every name is qualified. The parameters are parts of the path, as text, and the relation:
+-- what constants decide is not even planned.
 --
--- Where the text of values names other objects (regclass), it does so without the schema that the relation is in, which
--- may be called otherwise on the other side; nothing else may come between, unless functions behind indexes need it to be
--- there: the planner looks into them, and into partition keys, before it reads a row.
+-- The text of values names other objects (regclass) without the schema that the relation is in, which may be called
+-- otherwise on the other side; nothing else may come between, unless functions behind indexes need it to be there: the
+-- planner looks into them, and into partition keys, before it reads a row.
 SELECT pg_catalog.set_config(
            'search_path',
            pg_catalog.concat_ws(
                ', ',
-               CASE WHEN %(relation)s IS NOT NULL THEN %(own)s END,
-               CASE WHEN %(relation)s IS NULL
-                      OR %(written)s
+               %(own)s,
+               CASE WHEN %(written)s
                       OR EXISTS (
                          WITH relation AS (
                              SELECT pg_catalog.to_regclass(%(relation)s) AS oid

@@ -1,20 +1,22 @@
 """Connections that behave the same on every server, and that can be interrupted from outside."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TypeVar
 from weakref import WeakSet
 
 import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import TRANSACTION_STATUS_ACTIVE, TRANSACTION_STATUS_IDLE, make_dsn
 from psycopg2.extensions import connection as Connection
-from psycopg2.extensions import make_dsn
 
 from pg_migration.postgres.connection import literals
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.poolers import check_own_session
-from pg_migration.postgres.connection.session_settings import pin
+from pg_migration.postgres.connection.session_settings import pin, pin_own
+from pg_migration.postgres.connection.statements import execute, gathered
 from pg_migration.postgres.errors import ConnectionFailed, server_message
 from pg_migration.postgres.execution.worker_pool import WorkerPool
 
@@ -62,6 +64,7 @@ class Connections:
         self._closed = False
         self._stopped_by_cancel: WeakSet[threading.Event] = WeakSet()
         self._looked_at: set[Endpoint] = set()
+        self._kept: list[tuple[Endpoint, Connection]] = []
         self.meanwhile: Callable[[], None] = lambda: None
 
     def __enter__(self) -> "Connections":
@@ -72,14 +75,26 @@ class Connections:
     ) -> None:
         self.close()
 
-    def open(self, endpoint: Endpoint) -> Connection:
+    def open(
+        self,
+        endpoint: Endpoint,
+        application_name: str | None = None,
+        then: sql.Composable | str | bytes | None = None,
+    ) -> Connection:
         """Connect with pinned settings, in autocommit mode.
+
+        Args:
+            application_name: by default that of all, or what the endpoint says.
+            then: a statement to be run at once.
 
         Raises:
             ConnectionFailed: with libpq's reason, the side and the address, without the password.
             SessionsShared: a pooler stands between, and keeps no session for a client.
         """
-        connection = connect(endpoint, self._application_name)
+        if application_name is None and (kept := self._kept_for(endpoint, then)) is not None:
+            return kept
+        named = {"application_name": application_name} if application_name else {}
+        connection = connect(endpoint, self._application_name, named)
         with self._lock:
             if self._closed:
                 connection.close()
@@ -87,15 +102,52 @@ class Connections:
                 raise ConnectionFailed(reason, transient=False)
             self._open.append(connection)
         try:
-            # Before anything is set: behind some poolers it would be set for others. Once for each end.
-            if endpoint not in self._looked_at:
-                check_own_session(connection, endpoint, lambda: connect(endpoint, self._application_name))
-                self._looked_at.add(endpoint)
-            pin(connection)
+            # Once for each end before anything is set: behind some poolers it would be set for others.
+            known = endpoint in self._looked_at
+            pinned = not known and pin_own(connection)
+            if not (known or pinned):
+                check_own_session(connection, endpoint, lambda: connect(endpoint, self._application_name, named))
+            self._looked_at.add(endpoint)
+            with gathered(connection):
+                if not pinned:
+                    pin(connection)
+                if then is not None:
+                    execute(connection, then)
         except psycopg2.Error as error:
             if not connection.closed:
                 raise
             raise lost_at_once(endpoint.side, error) from None
+        return connection
+
+    def keep(self, connection: Connection, endpoint: Endpoint) -> None:
+        """Keep a session that nobody needs now for whoever asks for the next one: to connect takes several round trips.
+
+        It is as good as a new one where the server can set back all that was set in it.
+        """
+        usable = not connection.closed and connection.info.transaction_status == TRANSACTION_STATUS_IDLE
+        # psycopg2 does not notice that an encoding was set back.
+        if usable and connection.encoding == "UTF8":
+            with self._lock:
+                self._kept.append((endpoint, connection))
+        else:
+            connection.close()
+
+    def _kept_for(self, endpoint: Endpoint, then: sql.Composable | str | bytes | None) -> Connection | None:
+        with self._lock:
+            found = next((kept for kept in self._kept if kept[0] == endpoint), None)
+            if found is None or self._closed:
+                return None
+            self._kept.remove(found)
+        _, connection = found
+        try:
+            with gathered(connection):
+                execute(connection, "RESET ALL")
+                pin(connection)
+                if then is not None:
+                    execute(connection, then)
+        except psycopg2.Error:
+            connection.close()
+            return None
         return connection
 
     def run(self, work: Callable[[], Result]) -> Result:
@@ -120,9 +172,14 @@ class Connections:
             return [c.info.backend_pid for c in self._open if not c.closed]
 
     def cancel(self) -> None:
-        """Ask the servers to stop whatever statement runs on any of the connections."""
+        """Ask the servers to stop whatever statement runs on any of the connections.
+
+        Each request is a connection of its own, which psycopg2 lets every other thread wait for.
+        """
         with self._lock:
-            connections = [c for c in self._open if not c.closed]
+            connections = [
+                c for c in self._open if not c.closed and c.info.transaction_status == TRANSACTION_STATUS_ACTIVE
+            ]
             stopped = list(self._stopped_by_cancel)
             self._stopped_by_cancel.clear()
         for event in stopped:
@@ -144,8 +201,14 @@ class Connections:
                 connection.close()
 
 
-def connect(endpoint: Endpoint, application_name: str) -> Connection:
+def connect(
+    endpoint: Endpoint, application_name: str, parameters: Mapping[str, str] = MappingProxyType({})
+) -> Connection:
     """Open one autocommit connection with keepalives.
+
+    Args:
+        application_name: where the endpoint names none.
+        parameters: whatever the endpoint says.
 
     Raises:
         ConnectionFailed: as `Connections.open`.
@@ -159,7 +222,7 @@ def connect(endpoint: Endpoint, application_name: str) -> Connection:
         "client_encoding": "UTF8",
     }
     try:
-        connection: Connection = psycopg2.connect(make_dsn(**{**defaults, **endpoint.parameters}))
+        connection: Connection = psycopg2.connect(make_dsn(**{**defaults, **endpoint.parameters, **parameters}))
     except psycopg2.Error as error:
         reason = endpoint.scrub(" ".join(str(error).split()))
         raise ConnectionFailed(

@@ -6,16 +6,15 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.statements import fetch
 
-# Beside one that it has and those of its workers, a run opens on the source: the snapshot's holder, one that reads the
-# sequences, one that watches for whom the others wait. On the target: the lock's, the snapshot's of the checks, and one
-# that watches.
+# Beside one that it has and those of its workers, a run opens on the source: the snapshot's holder, and one that
+# watches for whom the others wait. On the target: the lock's, the snapshot's of the checks, and one that watches.
 SPARE_CONNECTIONS = 3
 # The one that watches can be missing, and one worker is enough.
 MIN_CONNECTIONS = SPARE_CONNECTIONS - 1 + 1
 
 # Settings of a later version are missing (NULL) on an earlier one. A limit of -1 is none. What kind of session another
 # role has is hidden (NULL) from a role without pg_read_all_stats; those without a database serve no client.
-_FREE = """
+FREE = """
 WITH client AS MATERIALIZED (
     SELECT datid, usesysid FROM pg_stat_activity
     WHERE backend_type = 'client backend' OR (backend_type IS NULL AND datid IS NOT NULL)
@@ -48,7 +47,7 @@ def free_connections(connection: Connection) -> int:
 
 def connections_left(connection: Connection) -> tuple[int, str]:
     """As `free_connections`, with the limits that count."""
-    ((free, limits),) = fetch(connection, _FREE)
+    ((free, limits),) = fetch(connection, FREE)
     return int(free), str(limits)
 
 

@@ -16,6 +16,8 @@ from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.sql_files import sql_file
 
+# The application_name of sessions that watch, and write nothing.
+WATCH = "pg_migration watch"
 MAX_STATEMENT_CHARACTERS = 100
 
 # A look at who waits costs the server less than a millisecond, but the first one of a session ten, and its connection
@@ -69,7 +71,7 @@ class Watch:
         self, ends: Callable[[], Sequence[Endpoint]], ours: Sequence[str], tell: Callable[[str], None]
     ) -> None:
         self._ends, self._ours, self._log = ends, list(ours), tell
-        self._connections = Connections("pg_migration watch")
+        self._connections = Connections(WATCH)
         self._sessions: dict[Side, Connection] = {}
         self._not_before: dict[Side, float] = {}
         self._stopping = threading.Event()

@@ -32,11 +32,11 @@ class SessionsShared(ConfigurationError):
 def check_own_session(first: Connection, end: Endpoint, connect: Callable[[], Connection]) -> None:
     """Make sure that a connection has one session of the server for itself.
 
-    A server tells a client the process id of its session when it connects; a pooler tells a number of its own. Only
-    behind one a second connection is made, and takes what the first one's transactions leave.
+    A server tells a client the process id of its session when it connects; a pooler tells a number of its own, and is
+    asked: a second connection is made, and takes what the first one's transactions leave.
 
     Args:
-        first: in autocommit mode, in which nothing was set yet.
+        first: in autocommit mode, in which nothing was set yet, and whose session is not that of which it was told.
         connect: makes a second one.
 
     Raises:
@@ -45,8 +45,6 @@ def check_own_session(first: Connection, end: Endpoint, connect: Callable[[], Co
         psycopg2.Error: the first one was lost.
     """
     own = _session_of(first)
-    if own == first.info.backend_pid:
-        return
     second = connect()
     late = threading.Event()
     try:

@@ -7,7 +7,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.connection.statements import execute
+from pg_migration.postgres.connection.statements import execute, fetch
 
 # Where our statements look for names: never in a schema of the database's users. pg_temp is named because it would
 # come first if it were not, and what users' code makes there would stand for tables and types of the system (PostgreSQL
@@ -64,12 +64,35 @@ def pin(connection: Connection) -> None:
 
     Until then names are looked for where the database's own settings say.
     """
-    settings = {**PINNED, "search_path": SEARCH_PATH}
-    settings.update({name: "0" for name, since in PINNED_SINCE.items() if connection.server_version >= since})
+    _set_encoding(connection)
+    execute(connection, select(set_configs(_pinned(connection))))
+
+
+def pin_own(connection: Connection) -> bool:
+    """The same, where the session is that which the server has told the client of; else nothing is set.
+
+    Returns:
+        Whether it was.
+    """
+    settings = sql.SQL(", ").join(set_configs(_pinned(connection)))
+    statement = sql.SQL(
+        "SELECT CASE WHEN pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {} THEN pg_catalog.concat({}) END"
+    ).format(sql.Literal(connection.info.backend_pid), settings)
+    if fetch(connection, statement) == [(None,)]:
+        return False
+    _set_encoding(connection)
+    return True
+
+
+def _pinned(connection: Connection) -> Mapping[str, str]:
+    since = {name: "0" for name, since in PINNED_SINCE.items() if connection.server_version >= since}
+    return {**PINNED, "search_path": SEARCH_PATH, **since}
+
+
+def _set_encoding(connection: Connection) -> None:
     # Whatever the URL says. A server of bytes converts nothing, but would refuse those that are not of the client's.
     bytes_only = connection.info.parameter_status("server_encoding") == "SQL_ASCII"
     connection.set_client_encoding("SQL_ASCII" if bytes_only else "UTF8")
-    execute(connection, select(set_configs(settings)))
 
 
 def set_configs(settings: Mapping[str, str], local: bool = False) -> list[sql.Composable]:

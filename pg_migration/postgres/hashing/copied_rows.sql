@@ -2,7 +2,8 @@
 -- copied, the form of these where all have one, the snapshots, and when the first one was taken. A range that is not
 -- complete makes the table's form NULL. Sums are text, since JSON's numbers are no exact ones everywhere.
 SELECT r.schema_name, r.table_name,
-       json_agg(json_build_array(r.range_key, r.rows, r.hashed, r.total::text, r.mixed::text) ORDER BY r.range_key),
+       json_agg(json_build_array(r.range_key, r.rows, r.hashed, CASE WHEN r.total IS NOT NULL THEN concat(r.total) END,
+                                  CASE WHEN r.mixed IS NOT NULL THEN concat(r.mixed) END) ORDER BY r.range_key),
        CASE WHEN bool_and(r.complete) AND min(r.first_form) = max(r.last_form) THEN min(r.first_form) END,
        sum(r.rows)::bigint,
        array_agg(DISTINCT r.snapshot),

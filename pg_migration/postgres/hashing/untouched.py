@@ -1,8 +1,8 @@
 """Whether anything was written to a table since its rows were hashed, without reading them again.
 
 The server counts the rows that are inserted, updated and deleted, and whatever empties or rewrites a table gives it
-another file. PostgreSQL docs: "The Cumulative Statistics System"; counts are exact, and of everything that has ended,
-since version 15.
+another file. PostgreSQL docs: "The Cumulative Statistics System"; counts are exact, and of every session that is gone,
+since version 15. One that is there may keep what it has counted to itself for a while.
 """
 
 from collections.abc import Collection, Mapping
@@ -46,6 +46,29 @@ class Written:
             self.before.deleted,
         )
         return now == expected
+
+
+# A session is gone from this view when all is told that it has counted. What those of other roles do is hidden (NULL).
+_OTHERS = """
+SELECT FROM pg_stat_activity a
+ WHERE a.datname = current_database() AND a.pid <> ALL (%s::int[]) AND a.pid <> pg_backend_pid()
+   AND coalesce(a.application_name, '') NOT IN (%s, %s)
+   AND coalesce(a.backend_type, '') NOT IN ('autovacuum worker', 'parallel worker')
+   AND NOT coalesce(a.state = 'idle' AND a.state_change
+                    < (SELECT me.backend_start FROM pg_stat_activity me WHERE me.pid = pg_backend_pid()), false)
+ LIMIT 1
+"""
+
+
+def may_be_written(connection: Connection, ours: Collection[int], names: tuple[str, str]) -> bool:
+    """Whether another session may have written something that is not counted yet; to be asked before the counts.
+
+    Args:
+        connection: is older than what is asked about.
+        ours: processes of sessions that have told what they have counted.
+        names: application names of others such.
+    """
+    return bool(fetch(connection, _OTHERS, (list(ours), *names)))
 
 
 def read_counts(connection: Connection, tables: Collection[TableName]) -> Mapping[TableName, Counts]:

@@ -12,7 +12,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog, SchemaObject, TableName
 from pg_migration.postgres.catalog.identity import by_identity, identity_of, memory_key, there
-from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.connection.statements import execute, fetch, gathered
 from pg_migration.postgres.ledger.schema import has
 
 TABLES = """
@@ -69,7 +69,8 @@ def note_all_brought(connection: Connection, origin: str, source: Catalog, targe
     """
     theirs = {memory_key(key) for key in there(target)}
     ours = {memory_key(key): item for key, item in by_identity(source).items()}
-    note_brought(connection, origin, source, (item for key, item in ours.items() if key in theirs))
-    execute(connection, FORGET, (origin, list(source.schemas), list(theirs)))
+    with gathered(connection):
+        note_brought(connection, origin, source, (item for key, item in ours.items() if key in theirs))
+        execute(connection, FORGET, (origin, list(source.schemas), list(theirs)))
     kept = {key: schema for key, schema in target.brought.items() if key in theirs or schema not in source.schemas}
     return {**kept, **{key: item.schema for key, item in ours.items() if key in theirs}}

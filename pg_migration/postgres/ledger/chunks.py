@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from psycopg2.extensions import connection as Connection
-from psycopg2.extras import execute_values
 
 from pg_migration.postgres.catalog import TableName
-from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.connection.statements import execute, execute_rows, fetch, gathered
 from pg_migration.postgres.snapshot.snapshot import Snapshot
 
 # A server that is busy notices late that a client has left, also one that said goodbye.
@@ -72,14 +71,13 @@ class ChunkEntry:
 
 def forget(connection: Connection, tables: Iterable[TableName]) -> None:
     """Drop what the ledger says of tables, in the transaction that empties them; under any search_path."""
-    with connection.cursor() as cursor:
-        execute_values(
-            cursor,
-            "DELETE FROM _pg_migration.chunk c USING (VALUES %s) AS t (schema_name, table_name) "
-            "WHERE (c.schema_name, c.table_name) OPERATOR(pg_catalog.=) (t.schema_name, t.table_name)",
-            list(tables),
-            template="(%s::pg_catalog.text, %s::pg_catalog.text)",
-        )
+    execute_rows(
+        connection,
+        "DELETE FROM _pg_migration.chunk c USING (VALUES %s) AS t (schema_name, table_name) "
+        "WHERE (c.schema_name, c.table_name) OPERATOR(pg_catalog.=) (t.schema_name, t.table_name)",
+        list(tables),
+        template="(%s::pg_catalog.text, %s::pg_catalog.text)",
+    )
 
 
 def forget_range(connection: Connection, table: TableName, range_key: str) -> None:
@@ -93,7 +91,7 @@ def forget_range(connection: Connection, table: TableName, range_key: str) -> No
 
 
 def record(connection: Connection, entry: ChunkEntry, rows: int, size: int, placed: Placed) -> Placed:
-    """Write one chunk's row, with the rows and bytes that it moved, in the transaction of its COPY.
+    """Write one chunk's row, with the rows and bytes that it moved, in the transaction of its COPY, and commit that.
 
     It runs under the search_path that the COPY needs.
 
@@ -103,31 +101,47 @@ def record(connection: Connection, entry: ChunkEntry, rows: int, size: int, plac
     Returns:
         Where they are.
     """
-    ((written, block),) = fetch(
+    with gathered(connection):
+        _insert(connection, entry, rows, size)
+        execute(connection, "COMMIT")
+        ((written, block),) = fetch(connection, _SIZE, entry.table)
+    return replace(placed, end_page=(written or 0) // int(block))
+
+
+_SIZE = (
+    "SELECT pg_catalog.pg_relation_size(pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', %s, %s))), "
+    "pg_catalog.current_setting('block_size')"
+)
+
+
+def _insert(connection: Connection, entry: ChunkEntry, rows: int, size: int) -> None:
+    execute(
         connection,
         "INSERT INTO _pg_migration.chunk (schema_name, table_name, range_key, chunk, chunks, relation, run_id, "
         "snapshot, predicate, row_count, byte_count, started_at, copied_by, target_xid) VALUES (%s, %s, %s, %s, %s, "
         "pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', %s, %s)), %s, %s, %s, %s, %s, %s, %s, "
-        "pg_catalog.txid_current()) "
-        "RETURNING pg_catalog.pg_relation_size(relation), pg_catalog.current_setting('block_size')",
+        "pg_catalog.txid_current())",
         (
             *(*entry.table, entry.range_key, entry.chunk, entry.chunks, *entry.table, entry.run_id, entry.snapshot),
             *(entry.predicate, rows, size, entry.started_at.isoformat(), entry.copied_by),
         ),
     )
-    return replace(placed, end_page=written // int(block))
 
 
-def place(connection: Connection, table: TableName) -> Placed:
-    """Where the rows are going to be that the transaction writes to a table; under any search_path."""
-    ((transaction, file, size, block),) = fetch(
+def place(connection: Connection, table: TableName) -> tuple[Placed, bool]:
+    """Where the rows are going to be that the transaction writes to a table, and whether that is UNLOGGED.
+
+    It may be asked under any search_path.
+    """
+    ((transaction, file, size, block, persistence),) = fetch(
         connection,
         "SELECT pg_catalog.txid_current(), pg_catalog.pg_relation_filenode(t.relation), "
-        "pg_catalog.pg_relation_size(t.relation), pg_catalog.current_setting('block_size') "
+        "pg_catalog.pg_relation_size(t.relation), pg_catalog.current_setting('block_size'), "
+        "(SELECT c.relpersistence FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) t.relation) "
         "FROM (SELECT pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', %s, %s))) AS t (relation)",
         table,
     )
-    return Placed(transaction, file, (size or 0) // int(block))
+    return Placed(transaction, file, (size or 0) // int(block)), persistence == "u"
 
 
 def recorded(connection: Connection, entry: ChunkEntry) -> Recorded | None:

@@ -8,10 +8,10 @@ object notes both texts (their digests), so that the next run can tell such an o
 from collections.abc import Iterable, Mapping
 
 from psycopg2.extensions import connection as Connection
-from psycopg2.extras import execute_values
 
 from pg_migration.postgres.catalog import Catalog, SchemaObject
 from pg_migration.postgres.catalog.identity import Identity, by_identity, digest, memory_key, stored_expressions
+from pg_migration.postgres.connection.statements import execute_rows
 
 NOTE = """
 INSERT INTO _pg_migration.structure (identity, source_digest, target_digest) VALUES %s
@@ -50,9 +50,7 @@ def remember(
         for key, text in ours.items()
         if key in theirs and theirs[key] != text
     ]
-    if notes:
-        with connection.cursor() as cursor:
-            execute_values(cursor, NOTE, notes)
+    execute_rows(connection, NOTE, notes)
     return {key: (ours, theirs) for key, ours, theirs in notes}
 
 

@@ -1,5 +1,6 @@
 """The right to write to the target, which one run has at a time."""
 
+import math
 import time
 from typing import NoReturn
 
@@ -18,8 +19,8 @@ class TargetLock:
     """The right to write to one target: a session-level advisory lock, held until its connections close."""
 
     def __init__(self, connections: Connections, target: Endpoint, run_id: str) -> None:
-        self._connection = connections.open(target)
-        execute(self._connection, "SELECT set_config('application_name', %s, false)", (f"pg_migration run {run_id}",))
+        self._connection = connections.open(target, application_name=f"pg_migration run {run_id}")
+        self._held_at = -math.inf
 
     def acquire(self) -> None:
         """Take the lock, or refuse when it does not get free soon.
@@ -50,15 +51,21 @@ class TargetLock:
             f"the target database is being written by {who}. Wait until it has ended, or terminate it, and start again."
         )
 
-    def check_held(self) -> None:
+    def check_held(self, within: float = 0.0) -> None:
         """Make sure that the lock's session lives, and with it that the server did not restart since.
+
+        Args:
+            within: do not ask where the answer is at most so many seconds old.
 
         Raises:
             LockLost: it does not. Chunks are committed without waiting for the disk, and UNLOGGED tables lose their
                 rows in a crash, so nothing that was loaded before can be relied on.
         """
+        if (asked_at := time.monotonic()) - self._held_at <= within:
+            return
         try:
             execute(self._connection, "SELECT 1")
+            self._held_at = asked_at
         except psycopg2.Error as error:
             raise LockLost(
                 f"the target ended the session that holds the run's lock ({server_message(error)}): the server was "
@@ -75,15 +82,20 @@ class BorrowedLock:
 
     def __init__(self, connections: Connections, target: Endpoint, owner: str, borrower: str) -> None:
         self._owner = owner
-        self._connection = connections.open(target)
-        execute(self._connection, "SELECT set_config('application_name', %s, false)", (borrower_session(borrower),))
+        self._connection = connections.open(target, application_name=borrower_session(borrower))
+        self._held_at = -math.inf
 
-    def check_held(self) -> None:
+    def check_held(self, within: float = 0.0) -> None:
         """Make sure that the owner is there.
+
+        Args:
+            within: do not ask where the answer is at most so many seconds old.
 
         Raises:
             LockLost: it is not.
         """
+        if (asked_at := time.monotonic()) - self._held_at <= within:
+            return
         found = fetch(
             self._connection,
             "SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted "
@@ -96,6 +108,7 @@ class BorrowedLock:
                 f"run {self._owner}, whose snapshot and lock this run uses, has ended or lost the target's lock. What "
                 f"was copied stays in the ledger; start the migration again, and it goes on from there."
             )
+        self._held_at = asked_at
 
 
 def borrower_session(run_id: str) -> str:

@@ -11,10 +11,9 @@ from typing import Any
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
-from psycopg2.extras import execute_values
 
 from pg_migration.postgres.catalog import TableName
-from pg_migration.postgres.connection.statements import execute, fetch, transaction
+from pg_migration.postgres.connection.statements import execute, execute_rows, fetch, gathered
 from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.ledger.source_identity import Identity, place_in
 from pg_migration.postgres.sql_files import sql_file
@@ -144,9 +143,9 @@ def record_counts(target: Connection, tables: Collection[TableName], session: st
             return
         time.sleep(0.02)
     rows = fetch(target, _COUNTS, _names(tables))
-    with transaction(target), target.cursor() as cursor:
+    with gathered(target):
         forget_counts(target, tables)
-        execute_values(cursor, "INSERT INTO _pg_migration.target_state VALUES %s", rows, page_size=1000)
+        execute_rows(target, "INSERT INTO _pg_migration.target_state VALUES %s", rows)
 
 
 _STILL_THERE = """

@@ -5,10 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg2.extensions import connection as Connection
-from psycopg2.extras import execute_values
 
 from pg_migration.postgres.catalog import TableName
-from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.connection.statements import Question, execute, execute_rows, fetch
 
 Cut = Sequence[tuple[str, list[str]]]
 """The ranges of a table by their keys, each with the predicates of its chunks in order."""
@@ -54,24 +53,22 @@ class Interrupted:
 
 def store_plans(connection: Connection, run_id: str, plans: Collection[StoredPlan]) -> None:
     """Write down how a run cuts its tables, in one statement."""
-    with connection.cursor() as cursor:
-        execute_values(
-            cursor,
-            "INSERT INTO _pg_migration.plan (schema_name, table_name, run_id, source_relation, source_file, "
-            "source_structure, target_structure, settings, ranges) VALUES %s "
-            "ON CONFLICT (schema_name, table_name) DO UPDATE SET run_id = excluded.run_id, "
-            "source_relation = excluded.source_relation, source_file = excluded.source_file, "
-            "source_structure = excluded.source_structure, target_structure = excluded.target_structure, "
-            "settings = excluded.settings, ranges = excluded.ranges",
-            [
-                (
-                    *(*plan.table, run_id, plan.source_relation, plan.source_file),
-                    *(plan.source_structure, plan.target_structure, json.dumps(plan.settings), json.dumps(plan.ranges)),
-                )
-                for plan in plans
-            ],
-            page_size=1000,
-        )
+    execute_rows(
+        connection,
+        "INSERT INTO _pg_migration.plan (schema_name, table_name, run_id, source_relation, source_file, "
+        "source_structure, target_structure, settings, ranges) VALUES %s "
+        "ON CONFLICT (schema_name, table_name) DO UPDATE SET run_id = excluded.run_id, "
+        "source_relation = excluded.source_relation, source_file = excluded.source_file, "
+        "source_structure = excluded.source_structure, target_structure = excluded.target_structure, "
+        "settings = excluded.settings, ranges = excluded.ranges",
+        [
+            (
+                *(*plan.table, run_id, plan.source_relation, plan.source_file),
+                *(plan.source_structure, plan.target_structure, json.dumps(plan.settings), json.dumps(plan.ranges)),
+            )
+            for plan in plans
+        ],
+    )
 
 
 def forget_plans(connection: Connection, tables: Collection[TableName]) -> None:
@@ -84,10 +81,15 @@ def forget_plans(connection: Connection, tables: Collection[TableName]) -> None:
     )
 
 
+def interrupted_question(run_id: str) -> Question:
+    """What `interrupted` asks."""
+    return _INTERRUPTED, {"run": run_id}
+
+
 def interrupted(connection: Connection, run_id: str) -> Mapping[TableName, Interrupted]:
     """The tables whose every chunk is of the run that planned them, which is not this one and did not succeed."""
     found = {}
-    for schema, table, run, server, xmin, *plan, chunks in fetch(connection, _INTERRUPTED, {"run": run_id}):
+    for schema, table, run, server, xmin, *plan, chunks in fetch(connection, *interrupted_question(run_id)):
         stored = StoredPlan((schema, table), *plan)
         committed = tuple(CommittedChunk(*chunk) for chunk in chunks)
         found[schema, table] = Interrupted(stored, run, server, xmin, committed)
@@ -95,7 +97,8 @@ def interrupted(connection: Connection, run_id: str) -> Mapping[TableName, Inter
 
 
 _INTERRUPTED = """
-SELECT p.schema_name, p.table_name, r.run_id, r.source_server, r.snapshot_xmin, p.source_relation, p.source_file,
+SELECT p.schema_name, p.table_name, r.run_id, r.source_server, r.snapshot_xmin, p.source_relation::bigint,
+       p.source_file::bigint,
        p.source_structure, p.target_structure, p.settings, p.ranges, c.chunks
 FROM _pg_migration.plan p
 JOIN _pg_migration.run r ON r.run_id = p.run_id AND r.succeeded IS NOT TRUE AND r.snapshot_xmin IS NOT NULL

@@ -4,10 +4,12 @@ Each file in upgrades/ brings a ledger from the version before to the one that i
 are the schema; a file that was released is never changed, what is new comes in a new one.
 """
 
+from weakref import WeakKeyDictionary
+
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.connection.statements import execute, fetch, transaction
+from pg_migration.postgres.connection.statements import execute, fetch, gathered
 from pg_migration.postgres.errors import LedgerTooNew, NotPermitted
 from pg_migration.postgres.roles.reach import quoted
 from pg_migration.postgres.sql_files import sql_folder
@@ -18,7 +20,7 @@ UPGRADES = sql_folder("ledger/upgrades")
 LATEST = len(UPGRADES)
 
 # Who may not read the version has yet to be told so (`preflight`); a ledger without one is older than versions.
-_READABLE = """
+READABLE = """
 SELECT n.oid IS NOT NULL, c.oid IS NOT NULL
   FROM (SELECT) AS always
   LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) '_pg_migration'
@@ -34,12 +36,24 @@ SELECT current_user, pg_catalog.current_database(), pg_catalog.pg_get_userbyid(n
 """
 
 
+TABLES = """
+SELECT c.relname FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+ WHERE n.nspname OPERATOR(pg_catalog.=) '_pg_migration' AND c.relkind OPERATOR(pg_catalog.=) 'r'
+"""
+
+# The ledger's tables by connection. They are made, and never dropped.
+_tables: WeakKeyDictionary[Connection, frozenset[str]] = WeakKeyDictionary()
+
+
 def has(connection: Connection, table: str) -> bool:
     """Whether a database has a table of the ledger: for whoever reads, which makes none.
 
     There are none where nothing was migrated yet, and those that upgrades add only from the next run on.
     """
-    return fetch(connection, "SELECT pg_catalog.to_regclass(%s) IS NOT NULL", (f"{SCHEMA}.{table}",)) == [(True,)]
+    if table not in _tables.get(connection, ()):
+        _tables[connection] = frozenset(name for (name,) in fetch(connection, TABLES))
+    return table in _tables[connection]
 
 
 def version(connection: Connection) -> int | None:
@@ -48,7 +62,7 @@ def version(connection: Connection) -> int | None:
     Raises:
         LedgerTooNew: it is newer than this program.
     """
-    ((there, readable),) = fetch(connection, _READABLE)
+    ((there, readable),) = fetch(connection, READABLE)
     found = 0 if there else None
     if readable:
         ((found,),) = fetch(connection, "SELECT coalesce(pg_catalog.max(version), 0) FROM _pg_migration.version")
@@ -62,21 +76,21 @@ def version(connection: Connection) -> int | None:
     return found
 
 
-def create(connection: Connection) -> None:
+def create(connection: Connection, known: int | None = None) -> None:
     """Make the ledger where it is missing, and upgrade an older one, all or nothing; call it under the target's lock.
 
     Args:
         connection: to the target, in autocommit mode.
+        known: the version that it had when the caller has looked; nobody makes it older.
 
     Raises:
         NotPermitted: when the role may not create a schema in the target database, or change the tables there.
         LedgerTooNew: as `version`.
     """
-    known = version(connection)
-    if known == LATEST:
+    if known == LATEST or (known := version(connection)) == LATEST:
         return
     try:
-        with transaction(connection):
+        with gathered(connection):
             if known is None:
                 execute(connection, "CREATE SCHEMA _pg_migration")
             for number, statements in enumerate(UPGRADES[known or 0 :], start=(known or 0) + 1):

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from psycopg2.extensions import connection as Connection
-from psycopg2.extras import execute_values
 
-from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.connection.statements import execute_rows, fetch
 from pg_migration.postgres.ledger.schema import has
 
 SequenceName = tuple[str, str]
@@ -22,27 +21,26 @@ class Position:
 
 def record_positions(connection: Connection, positions: Mapping[SequenceName, Position]) -> None:
     """Write down where the source's sequences stood when they were read; names are the target's."""
-    if not positions:
-        return
     rows = [(*name, str(p.last_value), p.is_called) for name, p in positions.items()]
-    with connection.cursor() as cursor:
-        execute_values(
-            cursor,
-            "INSERT INTO _pg_migration.sequence_position (schema_name, sequence_name, last_value, is_called) "
-            "VALUES %s ON CONFLICT (schema_name, sequence_name) DO UPDATE SET "
-            "read_at = excluded.read_at, last_value = excluded.last_value, is_called = excluded.is_called",
-            rows,
-            template="(%s, %s, %s::bigint, %s)",
-        )
+    execute_rows(
+        connection,
+        "INSERT INTO _pg_migration.sequence_position (schema_name, sequence_name, last_value, is_called) "
+        "VALUES %s ON CONFLICT (schema_name, sequence_name) DO UPDATE SET "
+        "read_at = excluded.read_at, last_value = excluded.last_value, is_called = excluded.is_called",
+        rows,
+        template="(%s, %s, %s::bigint, %s)",
+    )
+
+
+POSITIONS = (
+    "SELECT schema_name, sequence_name, to_char(read_at, 'YYYY-MM-DD HH24:MI:SS'), last_value, is_called "
+    "FROM _pg_migration.sequence_position"
+)
 
 
 def recorded_positions(connection: Connection) -> Mapping[SequenceName, tuple[str, Position]]:
     """When the source was read for each sequence of the target, and what it said."""
     if not has(connection, "sequence_position"):
         return {}
-    rows = fetch(
-        connection,
-        "SELECT schema_name, sequence_name, to_char(read_at, 'YYYY-MM-DD HH24:MI:SS'), last_value, is_called "
-        "FROM _pg_migration.sequence_position",
-    )
+    rows = fetch(connection, POSITIONS)
     return {(schema, name): (at, Position(value, called)) for schema, name, at, value, called in rows}

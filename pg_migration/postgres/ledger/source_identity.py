@@ -10,10 +10,11 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.connection.endpoint import Endpoint
 from pg_migration.postgres.connection.statements import fetch
 
-_WHICH = """
+WHICH = """
 SELECT oid::bigint, datname::text, has_function_privilege('pg_control_system()', 'EXECUTE')
 FROM pg_database WHERE datname = current_database()
 """
+SYSTEM = "SELECT concat(system_identifier) FROM pg_control_system()"
 
 _DESCRIPTION = re.compile(r"postgresql://(?:[^@/]*@)?(?P<host>.*?)(?::(?P<port>[\d,]+))?/(?P<database>[^/]*)")
 
@@ -35,10 +36,10 @@ class Identity:
     @classmethod
     def of(cls, connection: Connection, end: Endpoint) -> "Identity":
         """The database at one end."""
-        ((database, name, may_ask),) = fetch(connection, _WHICH)
+        ((database, name, may_ask),) = fetch(connection, WHICH)
         system = None
         if may_ask:
-            ((system,),) = fetch(connection, "SELECT concat(system_identifier) FROM pg_control_system()")
+            ((system,),) = fetch(connection, SYSTEM)
         places = {place_in(end.description), place_in(end.reached(connection)), place_in(end.described_as_written)}
         return cls(system, connection.server_version // 10000, database, name, tuple(sorted(places)))
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg2.extensions import connection as Connection
-from psycopg2.extras import execute_values
 
 from pg_migration.postgres.catalog import Table, TableName
-from pg_migration.postgres.connection.statements import execute, fetch, transaction
+from pg_migration.postgres.connection.statements import Question, asked_together, execute, execute_rows, fetch, gathered
 from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.sql_files import sql_file
 
@@ -48,13 +47,15 @@ def record(source: Connection, target: Connection, run_id: str, tables: Mapping[
     """
     if not tables:
         return
-    ((transactions, standby),) = fetch(source, _SNAPSHOT)
     names = {table.oid: name for table, name in tables.items()}
-    rows = [
-        (run_id, *names[oid], oid, file, transactions, *([UNCOUNTED] * len(counters) if standby else counters))
-        for oid, file, *counters in fetch(source, sql_file("source_changes/table_state.sql"), {"tables": list(names)})
-    ]
-    with transaction(target):
+    states: Question = (sql_file("source_changes/table_state.sql"), {"tables": list(names)})
+    with asked_together(source, [(_SNAPSHOT, None), states]):
+        ((transactions, standby),) = fetch(source, _SNAPSHOT)
+        rows = [
+            (run_id, *names[oid], oid, file, transactions, *([UNCOUNTED] * len(counters) if standby else counters))
+            for oid, file, *counters in fetch(source, *states)
+        ]
+    with gathered(target):
         execute(
             target,
             "DELETE FROM _pg_migration.source_state s WHERE run_id = %s "
@@ -62,8 +63,7 @@ def record(source: Connection, target: Connection, run_id: str, tables: Mapping[
             "(c.run_id, c.schema_name, c.table_name) = (s.run_id, s.schema_name, s.table_name))",
             (run_id,),
         )
-        with target.cursor() as cursor:
-            execute_values(cursor, "INSERT INTO _pg_migration.source_state VALUES %s", rows, page_size=1000)
+        execute_rows(target, "INSERT INTO _pg_migration.source_state VALUES %s", rows)
 
 
 def state_at_copy(target: Connection, name: TableName) -> SourceState | None:

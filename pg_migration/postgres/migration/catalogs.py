@@ -8,7 +8,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog, Phase, SchemaObject, TableName
-from pg_migration.postgres.catalog.reading.catalog_state import CatalogState, CatalogStates
+from pg_migration.postgres.catalog.reading.catalog_state import CatalogState, catalog_state
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.ddl import Outcome, half_altered, note_all_brought, remember
 from pg_migration.postgres.errors import MigrationError
@@ -50,7 +50,7 @@ class TargetCatalogs:
             outcomes: of the run's DDL, which will grow.
         """
         self._connection, self._source, self._origin, self._schemas = connection, source, origin, list(schemas)
-        self._discover, self._outcomes, self._states = read, outcomes, CatalogStates(connection)
+        self._discover, self._outcomes = read, outcomes
         self._held: Catalog | None = None
         self._state: CatalogState | None = None  # of the target, just before the held catalog was read
         self._stale: frozenset[Phase] = frozenset()
@@ -65,7 +65,7 @@ class TargetCatalogs:
         """
         if self._held is not None and self._is_current():
             return self._held
-        state = self._states.now()
+        state = catalog_state(self._connection)
         held = self._read()
         self._state = state
         return held
@@ -85,7 +85,7 @@ class TargetCatalogs:
             self._held = None
         yield
         if self._held is not None:
-            self._state = self._states.now()
+            self._state = catalog_state(self._connection)
 
     def made(self, objects: Iterable[SchemaObject]) -> None:
         """Say what this run has made, so that it is noted how the server writes it."""
@@ -114,7 +114,7 @@ class TargetCatalogs:
                 self.now()
 
     def _is_current(self) -> bool:
-        return not self._stale and self._state is not None and self._state == self._states.now()
+        return not self._stale and self._state is not None and self._state == catalog_state(self._connection)
 
     def _read(self) -> Catalog:
         self._held, self._state = None, None

@@ -21,16 +21,18 @@ from pg_migration.postgres.catalog import (
     Address,
     Catalog,
     SchemaObject,
+    Surroundings,
     Table,
     TableName,
     discover,
-    list_tables,
     read_surroundings,
 )
+from pg_migration.postgres.catalog.reading import catalog_state
 from pg_migration.postgres.catalog.values_path import application_path
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.free_connections import (
+    FREE,
     MIN_CONNECTIONS,
     affordable_runs,
     affordable_workers,
@@ -38,7 +40,7 @@ from pg_migration.postgres.connection.free_connections import (
 )
 from pg_migration.postgres.connection.literals import readable
 from pg_migration.postgres.connection.lock_waits import Watch
-from pg_migration.postgres.connection.statements import execute
+from pg_migration.postgres.connection.statements import Question, asked_together, execute, gathered
 from pg_migration.postgres.ddl import (
     Judge,
     Reconciliation,
@@ -69,7 +71,7 @@ from pg_migration.postgres.ledger.chunks import LoadedRange
 from pg_migration.postgres.ledger.lock import BorrowedLock, TargetLock
 from pg_migration.postgres.ledger.progress import forget_progress, record_progress
 from pg_migration.postgres.ledger.runs import shared_snapshot
-from pg_migration.postgres.ledger.source_identity import Identity
+from pg_migration.postgres.ledger.source_identity import SYSTEM, WHICH, Identity
 from pg_migration.postgres.migration.catalogs import TargetCatalogs
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.options import Options
@@ -90,7 +92,7 @@ from pg_migration.postgres.preflight import (
 )
 from pg_migration.postgres.preflight.objects import NOT_COPIED
 from pg_migration.postgres.preflight.resources import ALL_CONNECTIONS, CONNECTIONS
-from pg_migration.postgres.roles.reach import Reach, Standing, reach_of, standing_of
+from pg_migration.postgres.roles.reach import Reach, Standing, reach_of, reach_query, standing_of
 from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
 from pg_migration.postgres.snapshot.snapshot import Snapshot
 from pg_migration.postgres.transfer.events import Event, RowsHashed, WorkerLeft, is_complete
@@ -155,6 +157,9 @@ class MigrationRun:
         self._plans: dict[TableName, TablePlan] = {}
         self._workers: int | None = None
         self._free: dict[Side, int] = {}
+        self._identities: dict[Side, Identity] = {}
+        self._reach: Reach
+        self._ledger: int | None = None  # its version, when the target was connected
         self._workers_left, self._left_note = 0, ""
         self.workload = Workload()
         self._pace, self._record_at = Pace(), 0.0
@@ -235,12 +240,19 @@ class MigrationRun:
         self.begun = True
 
     def _connect(self, source: Endpoint, target: Endpoint, exclusive: bool, scope: Scope) -> None:
-        self.source_connection  # noqa: B018  (connects: both ends are tried before anything else)
+        self.connect()  # both ends are tried before anything else
         self._look(look_at_servers(self.ends, self.intent))
-        self._snapshot = self.protected_snapshot(self.workers())
+        workers = self.workers()
+        self._at_once(
+            lambda: setattr(self, "_snapshot", self.protected_snapshot(workers)),
+            lambda: setattr(self, "_lock", TargetLock(self.connections, target, self.run_id)),
+            lambda: self._surroundings,
+        )
+        assert self._snapshot is not None
         self._check_protected(self._snapshot)
         self._look(look_at_contents(self.ends, self.catalog, self.intent))
-        lock = self._lock = TargetLock(self.connections, target, self.run_id)
+        lock = self._lock
+        assert isinstance(lock, TargetLock)
         if exclusive:
             lock.acquire()
         else:
@@ -250,14 +262,15 @@ class MigrationRun:
             if self.options.create_roles:
                 missing = missing_roles(self.target_connection, self.catalog)
                 create_roles(self.target_connection, missing, acted_for(self.catalog))
-            schema.create(self.target_connection)
+            schema.create(self.target_connection, self._ledger)
         runs_.end_orphans(self.target_connection, self.run_id)
         identities = {"source": self.databases.source.as_record(), "target": self.databases.target.as_record()}
-        runs_.open_run(self.target_connection, self.run_id, source, self._snapshot, identities)
-        forget_progress(self.target_connection)
-        own_rows.forget_counts(self.target_connection, self._emptied(scope))
         names = {table: self.target_name(table) for table in self.catalog.tables}
-        source_state.record(self.source_connection, self.target_connection, self.run_id, names)
+        with gathered(self.target_connection):
+            runs_.open_run(self.target_connection, self.run_id, source, self._snapshot, identities)
+            forget_progress(self.target_connection)
+            own_rows.forget_counts(self.target_connection, self._emptied(scope))
+            source_state.record(self.source_connection, self.target_connection, self.run_id, names)
 
     def _borrow(self, source: Endpoint, target: Endpoint, owner: str) -> None:
         """Read what another run reads, and write under its lock; it has made sure of everything else."""
@@ -267,6 +280,30 @@ class MigrationRun:
         self._snapshot = Snapshot.borrow(
             self.connections, source, shared, self.source_connection, self._to_protect, self.workers()
         )
+
+    def connect(self) -> None:
+        """Connect to both ends at once, if that was not yet done.
+
+        Raises:
+            ConnectionFailed: the source's refusal, where both refuse.
+        """
+
+        if not {"source_connection", "target_connection"} <= self.__dict__.keys():
+            self._at_once(lambda: self.source_connection, lambda: self.target_connection)
+
+    def _at_once(self, *steps: Callable[[], object]) -> None:
+        """Do some things at the same time, as most of each is waiting; of several errors the first one's is raised."""
+
+        def tried(step: Callable[[], object]) -> Exception | None:
+            try:
+                step()
+            except (MigrationError, psycopg2.Error) as error:
+                return error
+            return None
+
+        for error in self.connections.pool("begin").map(tried, steps):
+            if error is not None:
+                raise error
 
     def check_held(self) -> None:
         """Make sure that this run may still write to the target.
@@ -295,11 +332,9 @@ class MigrationRun:
     @cached_property
     def databases(self) -> own_rows.Databases:
         """Which databases these are, as far as the roles may ask."""
-        return own_rows.Databases(
-            Identity.of(self.source_connection, self.source),
-            Identity.of(self.target_connection, self.target),
-            self._snapshot.server if self._snapshot is not None else None,
-        )
+        self.connect()
+        server = self._snapshot.server if self._snapshot is not None else None
+        return own_rows.Databases(self._identities[Side.SOURCE], self._identities[Side.TARGET], server)
 
     def _emptied(self, scope: Scope) -> set[TableName]:
         names = {self.target_name(table) for table in self.catalog.tables}
@@ -323,6 +358,8 @@ class MigrationRun:
 
     def _has_lost_tables(self) -> bool:
         """Whether the source lacks tables that it once had, and the target may still have."""
+        if self._ledger is None:
+            return False
         had = brought_tables(self.target_connection, self.source.place)
         return not had <= set(map(self.catalog.target_name, self.catalog.tables_by_name))
 
@@ -330,7 +367,8 @@ class MigrationRun:
         """What of the target's rows would go: refused, unless they are ours or the configuration allows it."""
         found = self.unknown_rows(scope)
         if not found:
-            ours = own_rows.written(self.target_connection, self._emptied(scope))
+            known = self._ledger is not None
+            ours = own_rows.written(self.target_connection, self._emptied(scope)) if known else []
             return rows_to_delete.of_ours(ours)
         where = self.outcomes.addresses[Side.TARGET]
         return rows_to_delete.of_unknown_rows(found, where, self.options.overwrite_existing_rows)
@@ -364,10 +402,11 @@ class MigrationRun:
         except (NotPermitted, StructureConflict):  # which is told by whoever is to change something
             return None
 
-    @cached_property
+    @property
     def reach(self) -> Reach:
         """What the role that connects to the target may do for others there."""
-        return reach_of(self.target_connection, self.options.create_roles)
+        self.target_connection  # noqa: B018  (makes it, if that was not yet done)
+        return self._reach
 
     @cached_property
     def _standing(self) -> Standing | None:
@@ -390,13 +429,20 @@ class MigrationRun:
     @cached_property
     def target_connection(self) -> Connection:
         """A connection to the target for DDL and bookkeeping, which this program can read."""
-        connection = self._open(self.target)
-        schema.version(connection)
-        return connection
+        return self._open(self.target)
 
     def _open(self, end: Endpoint) -> Connection:
         connection = self.connections.open(end)
-        self._free[end.side] = free_connections(connection)
+        questions: list[Question] = [(FREE, None), (WHICH, None), (SYSTEM, None)]
+        if end.side is Side.TARGET:
+            questions += [(schema.READABLE, None), (reach_query(), None), catalog_state.READABLE]
+        with asked_together(connection, questions):
+            self._free[end.side] = free_connections(connection)
+            self._identities[end.side] = Identity.of(connection, end)
+            if end.side is Side.TARGET:
+                self._ledger = schema.version(connection)
+                self._reach = reach_of(connection, self.options.create_roles)
+                catalog_state.prepare(connection)
         if self._free[end.side] > MIN_CONNECTIONS:  # others need the last ones more
             self._watched.append(end)
             self._watch.start()
@@ -413,7 +459,7 @@ class MigrationRun:
     def catalog(self) -> Catalog:
         """The source's structure, in the snapshot, less the excluded tables."""
         with _said_of(self.source):
-            around = read_surroundings(self.target_connection)
+            around = self._surroundings
             found = discover(
                 self.source_connection,
                 self.schemas,
@@ -433,6 +479,16 @@ class MigrationRun:
                 f"excluded: check PG_MIGRATION_SOURCE_URL and PG_MIGRATION_SOURCE_SCHEMA"
             )
         return found
+
+    @cached_property
+    def _surroundings(self) -> Surroundings:
+        """What is in the target beside the schemas."""
+        return read_surroundings(self.target_connection)
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether the target has our bookkeeping, in the version of this program, as far as the run knows."""
+        return self.begun or self._ledger == schema.LATEST
 
     @property
     def known_catalog(self) -> Catalog | None:
@@ -506,8 +562,8 @@ class MigrationRun:
 
     def names_in_source(self) -> set[TableName]:
         """The target names of all tables that the source has, the excluded ones among them."""
-        listed = list_tables(self.source_connection, self.schemas)
-        return {self.catalog.target_name((table.schema, table.name)) for table in listed}
+        excluded = {(item.schema, item.name) for item in self.catalog.excluded if item.kind == "table"}
+        return set(map(self.catalog.target_name, self.catalog.tables_by_name.keys() | excluded))
 
     def complete_in_ledger(self, tables: Sequence[Table]) -> Mapping[TableName, tuple[LoadedRange, ...]]:
         """Of some tables, those whose every range the ledger shows as loaded; by source name, with those ranges."""
@@ -543,7 +599,7 @@ class MigrationRun:
 
     def _free_at_first(self) -> list[int]:
         """What each server had left when the run had one connection there."""
-        self.source_connection, self.target_connection  # noqa: B018  (makes them, if that was not yet done)
+        self.connect()
         return list(self._free.values())
 
     def note_worker_left(self, event: WorkerLeft) -> None:
@@ -659,12 +715,13 @@ class MigrationRun:
         succeeded = not outcomes.failures and (outcomes.at_the_end or not self._covers_everything)
         try:
             if self.begun and self.owner is None and not self.target_connection.closed:
-                execute(self.target_connection, "SET synchronous_commit = on")
                 if "target_catalogs" in self.__dict__:
                     self.target_catalogs.note_the_rest()
-                plans.forget_plans(self.target_connection, self.outcomes.differing)
                 self._record_counts()
-                runs_.close_run(self.target_connection, self.run_id, succeeded)
+                with gathered(self.target_connection):
+                    execute(self.target_connection, "SET LOCAL synchronous_commit = on")
+                    plans.forget_plans(self.target_connection, self.outcomes.differing)
+                    runs_.close_run(self.target_connection, self.run_id, succeeded)
         except psycopg2.Error:
             pass  # the target is gone; the ledger shows a run that never finished
         finally:

@@ -11,7 +11,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table
 from pg_migration.postgres.catalog.values_path import DEFAULT_PATH, ValuesPath, fetch_rows
-from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.connection.statements import Question, asked_together, fetch
 from pg_migration.postgres.planning.key_ranges import CUTTABLE_TYPES, WHOLE_TABLE, KeyColumn, Range, cut, parse
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.planning.page_ranges import page_range
@@ -22,6 +22,7 @@ from pg_migration.postgres.sql_files import sql_file
 
 SAMPLED_ROWS_PER_CHUNK = 100
 MIN_SAMPLED_PAGES = 500
+TABLES_PER_QUERY = 200
 CHUNK_BYTES = 256 * 2**20
 
 # Values out of line are looked at for their width where they are more than this and than the rest of the table. Even a
@@ -64,8 +65,9 @@ class Planner:
 
         A fixed number of queries, and one sample for each table that is cut or was never analyzed.
         """
-        sizes = self._sizes(tables)
-        self._learn_types(tables)
+        with asked_together(self.connection, [*self._types_question(tables), self._sizes_question(tables)]):
+            self._learn_types(tables)
+            sizes = self._sizes(tables)
         plans = [self._plan_table(table, sizes[table.oid]) for table in tables]
         return in_order(plans)
 
@@ -175,29 +177,38 @@ class Planner:
         by_bytes = math.ceil(size.bytes / CHUNK_BYTES)
         return max(1, min(max(by_rows, by_bytes), max(size.pages, 1)))
 
-    def _sizes(self, tables: Sequence[Table]) -> Mapping[int, _Size]:
-        statement = sql_file("planning/sizes.sql")
-        names = {table.oid: table for table in tables}
-        sizes = {}
-        for row in fetch(self.connection, statement, {"tables": list(names)}):
-            oid, reltuples, relpages, size, pages, heap, main_bytes = row
-            if reltuples >= 0 and relpages > 0:
-                rows = round(reltuples * pages / relpages)
-            else:
-                rows = self._sampled_rows(names[oid], pages)
-            sizes[oid] = _Size(rows, size, pages, heap, main_bytes)
-        return sizes
+    @staticmethod
+    def _sizes_question(tables: Sequence[Table]) -> Question:
+        return sql_file("planning/sizes.sql"), {"tables": [table.oid for table in tables]}
 
-    def _sampled_rows(self, table: Table, pages: int) -> int:
-        """Rows of a table that was never analyzed: those on a sample of its pages, scaled."""
-        if pages == 0:
-            return 0
-        percent = min(100.0, 100.0 * MIN_SAMPLED_PAGES / pages)
-        statement = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {} TABLESAMPLE pg_catalog.system ({}) REPEATABLE (1)")
-        ((rows,),) = self._fetch_rows(
-            table, statement.format(sql.Identifier(table.schema, table.name), sql.Literal(percent))
+    def _sizes(self, tables: Sequence[Table]) -> Mapping[int, _Size]:
+        names = {table.oid: table for table in tables}
+        found = fetch(self.connection, *self._sizes_question(tables))
+        sampled = self._sampled_rows(
+            [(names[oid], pages) for oid, tuples, relpages, _, pages, *_ in found if tuples < 0 or relpages == 0]
         )
-        return round(int(rows) * 100.0 / percent)
+        return {
+            oid: _Size(
+                sampled[oid] if oid in sampled else round(reltuples * pages / relpages), size, pages, heap, main_bytes
+            )
+            for oid, reltuples, relpages, size, pages, heap, main_bytes in found
+        }
+
+    def _sampled_rows(self, tables: Sequence[tuple[Table, int]]) -> Mapping[int, int]:
+        """Rows of tables that were never analyzed, by oid: those on a sample of their pages, scaled."""
+        one = sql.SQL("SELECT {}, pg_catalog.count(*) FROM ONLY {} TABLESAMPLE pg_catalog.system ({}) REPEATABLE (1)")
+        percents = {table.oid: min(100.0, 100.0 * MIN_SAMPLED_PAGES / pages) for table, pages in tables if pages}
+        filled = [table for table, pages in tables if pages]
+        rows = dict.fromkeys((table.oid for table, _ in tables), 0)
+        for start in range(0, len(filled), TABLES_PER_QUERY):
+            some = filled[start : start + TABLES_PER_QUERY]
+            queries = (
+                one.format(sql.Literal(t.oid), sql.Identifier(*t.key), sql.Literal(percents[t.oid])) for t in some
+            )
+            path = ValuesPath(tuple(dict.fromkeys(table.schema for table in some)), self.application)
+            for oid, count in fetch_rows(self.connection, path, sql.SQL(" UNION ALL ").join(queries)):
+                rows[oid] = round(int(count) * 100.0 / percents[oid])
+        return rows
 
     def _fetch_rows(self, table: Table, statement: sql.Composable) -> list[tuple[Any, ...]]:
         """All rows of a query over one of the tables, in which every name is qualified."""
@@ -220,14 +231,16 @@ class Planner:
         types = [self._types[column.type_oid] for column in table.stored_columns]
         return bool(types) and all(portable for _, portable in types)
 
+    def _types_question(self, tables: Sequence[Table]) -> list[Question]:
+        """What to ask of the types that are not known yet, if there are any."""
+        unknown = sorted({c.type_oid for table in tables for c in table.columns} - self._types.keys())
+        parameters = {"types": unknown, "portable": list(PORTABLE_TYPES)}
+        return [(sql_file("planning/wire_types.sql"), parameters)] if unknown else []
+
     def _learn_types(self, tables: Sequence[Table]) -> None:
-        unknown = {c.type_oid for table in tables for c in table.columns} - self._types.keys()
-        if not unknown:
-            return
-        statement = sql_file("planning/wire_types.sql")
-        parameters = {"types": list(unknown), "portable": list(PORTABLE_TYPES)}
-        for oid, base_type, portable in fetch(self.connection, statement, parameters):
-            self._types[oid] = (base_type, bool(portable))
+        for question in self._types_question(tables):
+            for oid, base_type, portable in fetch(self.connection, *question):
+                self._types[oid] = (base_type, bool(portable))
 
 
 def _longest_step(bounds: Sequence[str], pieces: int, key: KeyColumn) -> int:

@@ -6,7 +6,7 @@ WITH RECURSIVE resolved AS (
     UNION ALL
     SELECT r.asked, t.typbasetype FROM resolved r JOIN pg_type t ON t.oid = r.base WHERE t.typtype = 'd'
 )
-SELECT r.asked, format_type(t.oid, NULL) AS base_type,
+SELECT r.asked::bigint, format_type(t.oid, NULL) AS base_type,
        t.typtype = 'e'
        OR (n.nspname = 'pg_catalog' AND t.typname = ANY (%(portable)s))
        OR (e.typarray = t.oid AND en.nspname = 'pg_catalog' AND e.typname = ANY (%(portable)s)) AS portable

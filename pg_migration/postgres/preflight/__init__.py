@@ -6,8 +6,12 @@ Every check looks and writes nothing. What it returns is shown by the job ``pref
 from collections.abc import Iterator
 
 from pg_migration.postgres.catalog import Catalog
+from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.connection.free_connections import FREE
+from pg_migration.postgres.connection.statements import Question, both_asked
+from pg_migration.postgres.ddl.changes.roles import ROLES
 from pg_migration.postgres.preflight import activity, objects, permissions, resources, servers
-from pg_migration.postgres.preflight.ends import Ends, Intent
+from pg_migration.postgres.preflight.ends import Ends, Intent, names_in_target, question
 from pg_migration.postgres.preflight.finding import (
     Finding,
     NotReady,
@@ -18,6 +22,7 @@ from pg_migration.postgres.preflight.finding import (
     warning,
     worst_first,
 )
+from pg_migration.postgres.snapshot.readers import ROOM
 
 __all__ = [
     "Ends",
@@ -42,13 +47,19 @@ def look_at_servers(ends: Ends, intent: Intent) -> Iterator[Finding]:
     Raises:
         psycopg2.Error: a server refused to answer.
     """
-    yield permissions.different(ends)
-    yield from permissions.writable(ends)
-    yield servers.versions(ends.source.server_version, ends.target.server_version)
-    yield servers.encodings(ends)
-    yield servers.collations(ends)
-    yield from resources.connections(ends, intent)
-    yield from activity.locks(ends)
+    always = [(permissions.SERVER, None), question("collation"), (FREE, None)]
+    of_target = [(permissions.WRITE, None), *map(permissions.schema_question, ends.schemas.values())]
+    with both_asked(
+        (ends.source, [*always, activity.locks_question(ends, Side.SOURCE)]),
+        (ends.target, [*always, *of_target, question("bookkeeping"), activity.locks_question(ends, Side.TARGET)]),
+    ):
+        yield permissions.different(ends)
+        yield from permissions.writable(ends)
+        yield servers.versions(ends.source.server_version, ends.target.server_version)
+        yield servers.encodings(ends)
+        yield servers.collations(ends)
+        yield from resources.connections(ends, intent)
+        yield from activity.locks(ends)
 
 
 def look_at_contents(ends: Ends, catalog: Catalog, intent: Intent) -> Iterator[Finding]:
@@ -57,18 +68,48 @@ def look_at_contents(ends: Ends, catalog: Catalog, intent: Intent) -> Iterator[F
     Raises:
         psycopg2.Error: a server refused to answer.
     """
-    yield permissions.sequences(ends, catalog)
-    yield permissions.row_security(ends, catalog)
-    yield permissions.roles(ends, catalog, intent)
-    yield from permissions.ownership(ends, catalog)
-    yield objects.features(ends, catalog)
-    yield from objects.extensions(ends, catalog)
-    yield servers.used_collations(ends, catalog)
-    yield from servers.collation_versions(ends, catalog)
-    yield resources.locks(ends, catalog, intent)
-    yield resources.disk_space(ends, catalog)
-    yield from activity.transactions(ends)
-    yield from activity.replication(ends, catalog)
-    yield objects.primary_keys(catalog, intent)
-    yield objects.event_triggers(ends)
-    yield objects.not_copied(catalog)
+    with both_asked((ends.source, _of_source(ends, catalog)), (ends.target, _of_target(ends, catalog))):
+        yield permissions.sequences(ends, catalog)
+        yield permissions.row_security(ends, catalog)
+        yield permissions.roles(ends, catalog, intent)
+        yield from permissions.ownership(ends, catalog)
+        yield objects.features(ends, catalog)
+        yield from objects.extensions(ends, catalog)
+        yield servers.used_collations(ends, catalog)
+        yield from servers.collation_versions(ends, catalog)
+        yield resources.locks(ends, catalog, intent)
+        yield resources.disk_space(ends, catalog)
+        yield from activity.transactions(ends)
+        yield from activity.replication(ends, catalog)
+        yield objects.primary_keys(catalog, intent)
+        yield objects.event_triggers(ends)
+        yield objects.not_copied(catalog)
+
+
+def _of_source(ends: Ends, catalog: Catalog) -> list[Question]:
+    tables, names = [table.oid for table in catalog.tables], objects.extension_names(catalog)
+    return [
+        permissions.sequences_question(catalog),
+        permissions.row_security_question(catalog),
+        *([question("extension_versions", names=names)] if names else ()),
+        question("used_collations", tables=tables),
+        *servers.collation_questions(ends.source, tables),
+        (ROOM, None),
+        question("sizes", tables=tables),
+        question("long_transactions", seconds=activity.LONG_TRANSACTION_SECONDS),
+        question("recovery"),
+        question("slots"),
+    ]
+
+
+def _of_target(ends: Ends, catalog: Catalog) -> list[Question]:
+    names = objects.extension_names(catalog)
+    return [
+        *([(ROLES, None)] if catalog.roles else ()),
+        *([question("available_extensions", names=names)] if names else ()),
+        *servers.collation_questions(ends.target, []),
+        question("present_sizes", **names_in_target(catalog)),
+        question("slots"),
+        question("event_triggers"),
+        *([question("data_directory")] if ends.reach.superuser else ()),
+    ]

@@ -4,8 +4,9 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.connection.statements import Question, fetch
 from pg_migration.postgres.figures import listed, size
-from pg_migration.postgres.preflight.ends import Ends, ask
+from pg_migration.postgres.preflight.ends import Ends, ask, question
 from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
 
 TRANSACTIONS = "long transactions on the source"
@@ -29,16 +30,19 @@ def transactions(ends: Ends) -> list[Finding]:
     ] or [passed(TRANSACTIONS, "none on the source for more than an hour, as far as this role may see")]
 
 
+def locks_question(ends: Ends, side: Side) -> Question:
+    """Who has locks that the migration would wait for."""
+    of_target = side is Side.TARGET
+    schemas = list(ends.schemas.values() if of_target else ends.schemas)
+    return question("lock_holders", schemas=schemas, every_lock=of_target, seconds=LONG_LOCK_SECONDS)
+
+
 def locks(ends: Ends) -> list[Finding]:
     """That nobody keeps tables locked, on which the migration would wait: so does the reading of the catalog."""
-    sides = (
-        (Side.SOURCE, ends.source, list(ends.schemas), False),
-        (Side.TARGET, ends.target, list(ends.schemas.values()), True),
-    )
     found = []
-    for side, end, schemas, every in sides:
+    for side, end in ((Side.SOURCE, ends.source), (Side.TARGET, ends.target)):
         held: dict[tuple[str, str], list[str]] = {}
-        for *holder, relation in ask(end, "lock_holders", schemas=schemas, every_lock=every, seconds=LONG_LOCK_SECONDS):
+        for *holder, relation in fetch(end, *locks_question(ends, side)):
             held.setdefault(_holder(side, *holder), []).append(relation)
         for (who, remedy), relations in held.items():
             found.append(

@@ -9,7 +9,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.connection.endpoint import Endpoint
-from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.connection.statements import Question, fetch
 from pg_migration.postgres.ddl import Reconciliation
 from pg_migration.postgres.roles.reach import Reach
 from pg_migration.postgres.sql_files import sql_file
@@ -48,7 +48,12 @@ def query(name: str) -> str:
 
 def ask(connection: Connection, name: str, **parameters: object) -> list[tuple[Any, ...]]:
     """The rows of one of the queries."""
-    return fetch(connection, query(name), parameters or None)
+    return fetch(connection, *question(name, **parameters))
+
+
+def question(name: str, **parameters: object) -> Question:
+    """What `ask` asks."""
+    return query(name), parameters or None
 
 
 def names_in_target(catalog: Catalog) -> dict[str, list[str]]:

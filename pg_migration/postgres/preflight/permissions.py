@@ -7,7 +7,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog
-from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.connection.statements import Question, execute, fetch
 from pg_migration.postgres.ddl import Judge, Obstacle, acted_for, missing_roles
 from pg_migration.postgres.ddl.reconciliation.permissions import SAID_KINDS
 from pg_migration.postgres.figures import listed
@@ -27,6 +27,19 @@ ROW_SECURITY = "row-level security on the source"
 MAX_REMEDIES = 10
 
 ANOTHER_TARGET = "Set another target URL, or another PG_MIGRATION_TARGET_SCHEMA"
+
+
+SERVER = """
+SELECT concat(pg_postmaster_start_time()), oid::bigint, pg_is_in_recovery() FROM pg_database
+ WHERE datname = current_database()
+"""
+WRITE = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_user"
+_SCHEMA = (
+    "SELECT current_user, current_database(), n.oid IS NOT NULL, "
+    "coalesce(has_schema_privilege(n.oid, 'USAGE') AND has_schema_privilege(n.oid, 'CREATE'), false), "
+    "has_database_privilege(current_database(), 'CREATE') "
+    "FROM (SELECT %s::text AS wanted) w LEFT JOIN pg_namespace n ON n.nspname = w.wanted"
+)
 
 
 def different(ends: Ends) -> Finding:
@@ -50,7 +63,7 @@ def different(ends: Ends) -> Finding:
 
 def _standby_of_target(ends: Ends, same: list[str]) -> Finding | None:
     """That the source does not repeat what the migration does to the target, which empties its tables first."""
-    if fetch(ends.source, "SELECT pg_is_in_recovery()") != [(True,)]:
+    if not server_of(ends.source)[1]:
         return None
     try:
         if ask(ends.source, "cluster") != ask(ends.target, "cluster"):
@@ -70,7 +83,15 @@ def _standby_of_target(ends: Ends, same: list[str]) -> Finding | None:
     )
 
 
+def server_of(connection: Connection) -> tuple[str, bool]:
+    """What every session of one database is told alike, and few of another; and whether the server is in recovery."""
+    ((life, database, recovering),) = fetch(connection, SERVER)
+    return f"{life} {database}", recovering
+
+
 def _one_database(source: Connection, target: Connection) -> bool:
+    if server_of(source)[0] != server_of(target)[0]:
+        return False
     key = secrets.randbits(62)
     execute(target, "SELECT pg_advisory_lock(%s)", (key,))
     try:
@@ -84,9 +105,7 @@ def _one_database(source: Connection, target: Connection) -> bool:
 
 def writable(ends: Ends) -> list[Finding]:
     """That the target takes writes, and that the role may create what the migration creates first."""
-    ((recovering, read_only, role),) = fetch(
-        ends.target, "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_user"
-    )
+    ((recovering, read_only, role),) = fetch(ends.target, WRITE)
     where = ends.target_endpoint.description
     if recovering:
         return [error(WRITABLE, f"the target {where} is a standby in recovery", "Give its primary instead")]
@@ -103,16 +122,14 @@ def writable(ends: Ends) -> list[Finding]:
     return refused or [passed(WRITABLE, f"role {role} may create schemas and tables")]
 
 
+def schema_question(name: str) -> Question:
+    """Whether a schema is there, and what the role may create."""
+    return _SCHEMA, (name,)
+
+
 def _schemas(ends: Ends) -> Iterator[Finding]:
     for name in ends.schemas.values():
-        ((role, database, exists, may_create, may_create_schema),) = fetch(
-            ends.target,
-            "SELECT current_user, current_database(), n.oid IS NOT NULL, "
-            "coalesce(has_schema_privilege(n.oid, 'USAGE') AND has_schema_privilege(n.oid, 'CREATE'), false), "
-            "has_database_privilege(current_database(), 'CREATE') "
-            "FROM (SELECT %s::text AS wanted) w LEFT JOIN pg_namespace n ON n.nspname = w.wanted",
-            (name,),
-        )
+        ((role, database, exists, may_create, may_create_schema),) = fetch(ends.target, *schema_question(name))
         if exists and not may_create:
             yield error(
                 WRITABLE,
@@ -236,15 +253,27 @@ def _by_remedy(role: str, obstacles: Iterable[Obstacle]) -> list[Finding]:
     return found
 
 
-def sequences(ends: Ends, catalog: Catalog) -> Finding:
-    """That the role can read where the source's sequences stand, which is needed only after the rows."""
-    refused = fetch(
-        ends.source,
+def sequences_question(catalog: Catalog) -> Question:
+    """Which sequences the role can't read."""
+    statement = (
         "SELECT concat(c.oid::regclass) FROM unnest(%s::oid[]) AS wanted (oid) JOIN pg_class c ON c.oid = wanted.oid "
         "WHERE NOT (has_schema_privilege(c.relnamespace, 'USAGE') AND has_sequence_privilege(wanted.oid, 'SELECT')) "
-        "ORDER BY 1",
-        ([sequence.oid for sequence in catalog.sequences],),
+        "ORDER BY 1"
     )
+    return statement, ([sequence.oid for sequence in catalog.sequences],)
+
+
+def row_security_question(catalog: Catalog) -> Question:
+    """Of which tables policies may hide rows."""
+    return (
+        "SELECT concat(t::regclass) FROM unnest(%s::oid[]) AS t WHERE row_security_active(t) ORDER BY 1",
+        ([table.oid for table in catalog.tables],),
+    )
+
+
+def sequences(ends: Ends, catalog: Catalog) -> Finding:
+    """That the role can read where the source's sequences stand, which is needed only after the rows."""
+    refused = fetch(ends.source, *sequences_question(catalog))
     if not refused:
         return passed(SEQUENCES, f"{len(catalog.sequences):,} sequences")
     ((role,),) = fetch(ends.source, "SELECT current_user")
@@ -258,11 +287,7 @@ def sequences(ends: Ends, catalog: Catalog) -> Finding:
 
 def row_security(ends: Ends, catalog: Catalog) -> Finding:
     """That no policy hides rows of the source from the role."""
-    hidden = fetch(
-        ends.source,
-        "SELECT concat(t::regclass) FROM unnest(%s::oid[]) AS t WHERE row_security_active(t) ORDER BY 1",
-        ([table.oid for table in catalog.tables],),
-    )
+    hidden = fetch(ends.source, *row_security_question(catalog))
     if not hidden:
         return passed(ROW_SECURITY, "hides nothing")
     ((role,),) = fetch(ends.source, "SELECT current_user")

@@ -6,8 +6,9 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.connection.statements import Question, fetch
 from pg_migration.postgres.figures import listed
-from pg_migration.postgres.preflight.ends import Ends, ask
+from pg_migration.postgres.preflight.ends import Ends, ask, question
 from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
 
 VERSIONS = "server versions"
@@ -83,7 +84,7 @@ def _as_libc_means(name: str) -> str:
 def used_collations(ends: Ends, catalog: Catalog) -> Finding:
     """That the target's operating system has the locales that columns and indexes name."""
     names = [name for (name,) in ask(ends.source, "used_collations", tables=[table.oid for table in catalog.tables])]
-    missing = [name for (name,) in ask(ends.target, "missing_collations", names=names)]
+    missing = [name for (name,) in ask(ends.target, "missing_collations", names=names)] if names else []
     if missing:
         return error(
             COLUMN_COLLATIONS,
@@ -105,10 +106,15 @@ def collation_versions(ends: Ends, catalog: Catalog) -> list[Finding]:
     return found or [passed(COLLATION_VERSIONS, "as when the indexes were built")]
 
 
+def collation_questions(end: Connection, tables: list[int]) -> list[Question]:
+    """Which collations have another version now than before."""
+    of_database = [question("database_collation_version")] if end.server_version >= 150000 else []
+    return of_database + ([question("collation_versions", tables=tables)] if tables else [])
+
+
 def _outdated(end: Connection, side: Side, tables: list[int]) -> Iterator[Finding]:
-    known = end.server_version >= 150000
-    rows = ask(end, "database_collation_version") if known else []
-    for what, recorded, actual, refresh in [*rows, *ask(end, "collation_versions", tables=tables)]:
+    rows = (row for asked in collation_questions(end, tables) for row in fetch(end, *asked))
+    for what, recorded, actual, refresh in rows:
         harm = (
             "unique indexes on text may have let duplicates in, which the target refuses"
             if side is Side.SOURCE

@@ -6,6 +6,7 @@ and to go on with what belongs to it. PostgreSQL docs: CREATE ROLE, GRANT ("GRAN
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from psycopg2.extensions import connection as Connection
 
@@ -81,13 +82,19 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+@cache
+def reach_query() -> str:
+    """What `reach_of` asks."""
+    return sql_file("roles/reach.sql")
+
+
 def reach_of(connection: Connection, create_roles: bool = False) -> Reach:
     """Ask a server what the role that connects may do with its roles.
 
     Args:
         create_roles: whether roles that are missing will be made; counted only where the role may do so.
     """
-    rows = fetch(connection, sql_file("roles/reach.sql"))
+    rows = fetch(connection, reach_query())
     role, superuser, may_create, database = rows[0][:4]
     members = {name: Membership(usable, settable, grantable) for *_, name, usable, settable, grantable in rows}
     return Reach(role, superuser, database, connection.server_version, members, create_roles and may_create)

@@ -97,7 +97,7 @@ def needed_roles(connection: Connection, names: Collection[str], passwords: bool
             "SELECT rolname, rolpassword FROM pg_catalog.pg_authid WHERE rolname = ANY (%s::name[])",
             ([role.name for role in roles],),
         )
-        verifiers = dict(found)
+        verifiers: dict[str, str | None] = dict(found)
         roles = [replace(role, password=verifiers.get(role.name)) for role in roles]
     members = {"members": [role.name for role in roles]}
     known = {role.name for role in roles}

@@ -27,7 +27,7 @@ from pg_migration.postgres.catalog.patterns import is_excluded
 from pg_migration.postgres.connection.connections import Connections, lost_at_once
 from pg_migration.postgres.connection.endpoint import Endpoint
 from pg_migration.postgres.connection.lock_waits import who_is_ahead
-from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.connection.statements import Question, execute, fetch
 from pg_migration.postgres.errors import ConnectionFailed, MigrationError, SourceUnprotected, server_message
 
 # How long a reader whose connection was lost tries to lock again what it had locked.
@@ -36,14 +36,14 @@ POLL_SECONDS = 0.2
 # Sessions that lock all tables, beside those that read them: the snapshot's holder and the planner.
 OTHER_READERS = 2
 
-_BEGIN = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # What a reader returns to when it is passed on: to its locks, and to its settings as they were.
 MARK = "SAVEPOINT reading"
 _RETURN = "ROLLBACK TO SAVEPOINT reading"
 
 # Tables that this role may not read can't be locked by it either; discovery says which of them are needed.
 _LOCKABLE = """
-SELECT c.oid, n.nspname, c.relname, c.relkind = 'p'
+SELECT c.oid::pg_catalog.int8, n.nspname, c.relname, c.relkind = 'p'
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
@@ -53,7 +53,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind = 'p'
 
 # A server remembers about two holders for each of these locks (PostgreSQL docs: max_locks_per_transaction). All readers
 # together take no more than half of that, less what is in use.
-_ROOM = """
+ROOM = """
 SELECT (pg_catalog.to_number(pg_catalog.current_setting('max_locks_per_transaction'), '9999999999')
         * (pg_catalog.to_number(pg_catalog.current_setting('max_connections'), '9999999999')
            + pg_catalog.to_number(pg_catalog.current_setting('max_prepared_transactions'), '9999999999'))
@@ -75,9 +75,14 @@ class Lockable:
         return sql.SQL("" if self.partitioned else "ONLY ") + sql.Identifier(*self.name)
 
 
+def lockable_question(schemas: Sequence[str]) -> Question:
+    """What `lockable_tables` asks."""
+    return _LOCKABLE, (list(schemas),)
+
+
 def lockable_tables(connection: Connection, schemas: Sequence[str], exclude: Sequence[str]) -> tuple[Lockable, ...]:
     """The tables of some schemas that this role may read and no pattern of ``exclude`` means, as they are now."""
-    found = fetch(connection, _LOCKABLE, (list(schemas),))
+    found = fetch(connection, *lockable_question(schemas))
     return tuple(
         Lockable(oid, (schema, name), partitioned)
         for oid, schema, name, partitioned in found
@@ -87,7 +92,7 @@ def lockable_tables(connection: Connection, schemas: Sequence[str], exclude: Seq
 
 def room_for_locks(connection: Connection) -> int:
     """How many more locks on tables the readers of one run may take on a server, all together."""
-    ((room,),) = fetch(connection, _ROOM)
+    ((room,),) = fetch(connection, ROOM)
     return max(0, int(room))
 
 
@@ -105,7 +110,7 @@ def begin(connection: Connection, tables: Sequence[Lockable]) -> None:
     Raises:
         psycopg2.errors.LockNotAvailable: somebody has, or waits for, a lock that stands in the way.
     """
-    execute(connection, sql.SQL("; ").join([_BEGIN, *([lock(tables)] if tables else [])]))
+    execute(connection, sql.SQL("; ").join([sql.SQL(BEGIN), *([lock(tables)] if tables else [])]))
 
 
 @dataclass
@@ -138,13 +143,8 @@ class Readers:
         self._stopped = connections.stopped()
 
     def add(self, connections: Sequence[Connection], locked: int) -> None:
-        """Take in sessions that have begun; the first ``locked`` of them have all locks, the others none.
-
-        Raises:
-            SnapshotLost, ConnectionFailed: as `Snapshot.adopt`.
-        """
+        """Take in sessions that see the snapshot; the first ``locked`` of them have all locks, the others none."""
         for number, connection in enumerate(connections):
-            self._adopt(connection)
             self._idle.append(Reader(connection, None if number < locked else _NO_TABLE))
         if locked < len(connections):
             self._few = locked
@@ -255,7 +255,7 @@ class Readers:
         connection = self._connections.open(self._end)
         try:
             deadline = time.monotonic() + patience
-            while not self._begun(connection, tables):
+            while tables and not self._begun(connection, tables):
                 if time.monotonic() > deadline or self._stopped.wait(POLL_SECONDS):
                     raise SourceUnprotected(
                         f"a new session can't read the tables of the {self._end.side.value} any more, since somebody "

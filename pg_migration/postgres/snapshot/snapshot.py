@@ -25,6 +25,7 @@ from pg_migration.postgres.errors import (
 )
 from pg_migration.postgres.execution.worker_pool import WorkerPool
 from pg_migration.postgres.snapshot.readers import (
+    BEGIN,
     LOCK_AGAIN_SECONDS,
     MARK,
     OTHER_READERS,
@@ -43,11 +44,12 @@ FIRST_PAUSE_SECONDS, PAUSE_GROWTH, LONGEST_PAUSE_SECONDS = 0.02, 1.4, 3.0
 # no transaction id given out twice. A postmaster keeps its start time through the crash of a session, after which it
 # recovers as well; it then counts its statistics anew (PostgreSQL docs: "The Cumulative Statistics System").
 _DESCRIBE = """
-SELECT txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot()),
+SELECT {}txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot()),
        format('postmaster of %s, statistics of %s, database %s', pg_postmaster_start_time(),
               (SELECT stats_reset FROM pg_stat_bgwriter),
               (SELECT oid FROM pg_database WHERE datname = current_database()))
 """
+_EXPORT = _DESCRIBE.format("pg_export_snapshot(), transaction_timestamp(), ")
 
 # Which of some tables somebody is about to empty or to alter, or does so at this moment.
 _BUSY = """
@@ -82,15 +84,23 @@ class Snapshot:
     tables: Sequence[Lockable] = ()
 
     @classmethod
-    def take(cls, connections: Connections, end: Endpoint) -> "Snapshot":
+    def take(cls, connections: Connections, end: Endpoint, shared: bool = True) -> "Snapshot":
         """Export a snapshot of one side, in which no table is protected; it lives as long as ``connections``.
+
+        Args:
+            shared: whether several sessions may read it; else its holder is the only reader, and it is not exported.
 
         Raises:
             ConnectionFailed: when that side can't be reached.
         """
         holder = connections.open(end)
-        begin(holder, ())
-        return cls._of(connections, end, holder, ())
+        if shared:
+            return cls._of(connections, end, holder, ())
+        query = _DESCRIBE.format("'', transaction_timestamp(), ")
+        ((name, taken_at, xmin, xmax, server),) = fetch(holder, f"{BEGIN}; {MARK}; {query}")
+        readers = Readers(connections, end, _sight(name, taken_at, end.side), ())
+        readers.add([holder], 1)
+        return cls(name, taken_at, xmin, xmax, server, holder, readers, end.side)
 
     @classmethod
     def protect(
@@ -118,7 +128,7 @@ class Snapshot:
             tables = list_tables(planner)
             if (refusal := sessions.lock(tables)) is None:
                 snapshot = cls._of(connections, end, sessions.holder, tables)
-                snapshot.adopt(planner)
+                sessions.all_see(snapshot.adopt)
                 snapshot.readers.add(sessions.readers, sessions.locked)
                 return snapshot
             found[_wait_for_the_next(planner, tables) or refusal] += 1
@@ -162,18 +172,19 @@ class Snapshot:
                     f"{who_is_ahead(planner, [table.oid for table in tables])}"
                 )
             time.sleep(POLL_SECONDS)
-        for connection in (sessions.holder, planner):
-            _see(connection, shared.name, shared.taken_at, source.side)
-        ((xmin, xmax, server),) = fetch(sessions.holder, _DESCRIBE)
-        made = Readers(connections, source, _sight(shared.name, shared.taken_at, source.side), tables)
+        see = _sight(shared.name, shared.taken_at, source.side)
+        see(sessions.holder)
+        sessions.all_see(see)
+        ((xmin, xmax, server),) = fetch(sessions.holder, _DESCRIBE.format(""))
+        made = Readers(connections, source, see, tables)
         made.add(sessions.readers, sessions.locked)
         return cls(shared.name, shared.taken_at, xmin, xmax, server, sessions.holder, made, source.side, tuple(tables))
 
     @classmethod
     def _of(cls, connections: Connections, end: Endpoint, holder: Connection, tables: Sequence[Lockable]) -> "Snapshot":
-        """The snapshot that a session takes now, whose transaction has begun."""
-        ((xmin, xmax, server),) = fetch(holder, _DESCRIBE)
-        ((name, taken_at),) = fetch(holder, "SELECT pg_export_snapshot(), transaction_timestamp()")
+        """The snapshot that a session takes now, in its transaction if that has begun."""
+        idle = holder.info.transaction_status == TRANSACTION_STATUS_IDLE
+        ((name, taken_at, xmin, xmax, server),) = fetch(holder, f"{BEGIN}; {_EXPORT}" if idle else _EXPORT)
         readers = Readers(connections, end, _sight(name, taken_at, end.side), tables)
         return cls(name, taken_at, xmin, xmax, server, holder, readers, end.side, tuple(tables))
 
@@ -217,12 +228,11 @@ class _Sessions:
             except ConnectionFailed as refusal:
                 return refusal
 
-        holder = connections.open(end)
-        found = connections.pool("open").map(opened, range(max(1, readers)))
+        found = connections.pool("open").map(opened, range(1 + max(1, readers)))
         made = [connection for connection in found if not isinstance(connection, ConnectionFailed)]
-        if not made:
+        if len(made) < 2:
             raise next(refusal for refusal in found if isinstance(refusal, ConnectionFailed))
-        return cls(connections.pool("lock"), holder, planner, made)
+        return cls(connections.pool("lock"), made[0], planner, made[1:])
 
     def lock(self, tables: Sequence[Lockable]) -> str | None:
         """Begin the transactions of all, each with all tables locked where there is room for that; a name of what
@@ -245,6 +255,10 @@ class _Sessions:
                     f"{server_message(refusal)}"
                 ) from None
         return server_message(refusals[0])
+
+    def all_see(self, see: Callable[[Connection], None]) -> None:
+        """Have the planner and the readers see a snapshot."""
+        self._pool.map(see, [self.planner, *self.readers])
 
     def close(self) -> None:
         """Close all but the planner."""
@@ -298,9 +312,9 @@ def _sight(name: str, taken_at: datetime, side: Side) -> Callable[[Connection], 
 
 def _see(connection: Connection, name: str, taken_at: datetime, side: Side) -> None:
     try:
-        if connection.info.transaction_status == TRANSACTION_STATUS_IDLE:
-            begin(connection, ())
-        execute(connection, sql.SQL("SET TRANSACTION SNAPSHOT {}; {}").format(sql.Literal(name), sql.SQL(MARK)))
+        idle = connection.info.transaction_status == TRANSACTION_STATUS_IDLE
+        steps = [*([BEGIN] if idle else ()), "SET TRANSACTION SNAPSHOT {}", MARK]
+        execute(connection, sql.SQL("; ".join(steps)).format(sql.Literal(name)))
     except psycopg2.Error as error:
         if connection.closed:
             raise lost_at_once(side, error) from None

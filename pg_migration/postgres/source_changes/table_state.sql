@@ -1,6 +1,6 @@
 -- For tables of the source, by oid: the file that each is stored in, and what the statistics have counted so far, of a
 -- partitioned table in all of its partitions.
-SELECT t.oid, pg_relation_filenode(t.oid)::bigint, counted.*
+SELECT t.oid::bigint, pg_relation_filenode(t.oid)::bigint, counted.*
 FROM unnest(%(tables)s::oid[]) AS t (oid)
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(pg_stat_get_tuples_inserted(part.oid)), 0)::bigint,

@@ -19,7 +19,6 @@ import psycopg2
 from pg_migration.postgres.catalog import Address, SchemaObject, TableName
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.retry import Retry
-from pg_migration.postgres.connection.statements import transaction
 from pg_migration.postgres.errors import (
     ConnectionFailed,
     LockLost,
@@ -67,9 +66,10 @@ from pg_migration.postgres.transfer.tasks import (
     beside_others,
     build_statements,
 )
-from pg_migration.postgres.transfer.worker import Worker, empty
+from pg_migration.postgres.transfer.worker import Worker
 
 PROGRESS_SECONDS = 1.0
+LOCK_ANSWER_SECONDS = 1.0
 
 # Pages of a table up to this size are taken to be in memory still when it has all its rows.
 MAX_BYTES_IN_MEMORY = 2**30
@@ -172,6 +172,7 @@ class Load:
                 progress = self._progress.now()
                 due = next_beat(begun, PROGRESS_SECONDS)
                 yield progress
+        self._context.connections.run(self._context.lock.check_held)
         yield self._progress.now()
 
     def _stop(self) -> None:
@@ -196,14 +197,13 @@ class Load:
         worker = Worker(self._context)
         if self._context.question is not None:
             names = {name: self._context.target_name(state.plan.table) for name, state in self._tables.items()}
-            counts = read_counts(worker.target, list(names.values()))
+            counts = read_counts(self._context.observer or worker.target, list(names.values()))
             for name, state in self._tables.items():
                 state.counts = counts.get(names[name])
         for state in self._tables.values():
             if state.continued or self._is_emptied_by_its_chunk(state):
                 continue
-            with transaction(worker.target):
-                empty(worker.target, self._context, state.plan.table)
+            worker.empty(state.plan.table)
         worker.abandon()
 
     def _find_hashed(self) -> None:
@@ -293,6 +293,7 @@ class Load:
                 self._tell_of_work(number, task, started_at, succeeded)
                 self._schedule.settle(task, succeeded)
             worker.tell_counts()
+            worker.keep_target()
         finally:
             worker.abandon()
 
@@ -468,7 +469,8 @@ class Load:
     def _mark_complete(self, worker: Worker, state: _TableState) -> None:
         state.copied = time.monotonic()
         state.work.rows = sum(state.rows.values())
-        self._context.lock.check_held()
+        # Many small tables are complete within a moment, and the answer is the same for all of them.
+        self._context.lock.check_held(within=LOCK_ANSWER_SECONDS)
         if self._mode is Mode.RELOAD and self._context.unlogged_for_load(state.plan.table):
             worker.make_logged(state.plan.table)
         loaded = chunks.loaded_ranges(worker.target, self._context.target_name(state.plan.table))

@@ -19,8 +19,8 @@ from pg_migration.postgres.transfer.workload import Workload
 class Lock(Protocol):
     """The right to write to the target."""
 
-    def check_held(self) -> None:
-        """Raise `LockLost` when it is gone."""
+    def check_held(self, within: float = 0.0) -> None:
+        """Raise `LockLost` when it is gone, or was so many seconds ago."""
 
 
 @dataclass(frozen=True)

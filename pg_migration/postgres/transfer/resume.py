@@ -27,7 +27,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import TableName
-from pg_migration.postgres.connection.statements import fetch, transaction
+from pg_migration.postgres.connection.statements import Question, both_asked, fetch, gathered
 from pg_migration.postgres.errors import server_message
 from pg_migration.postgres.ledger import chunks as chunks_
 from pg_migration.postgres.ledger import plans as plans_
@@ -91,7 +91,7 @@ class Resumption:
     def write(self, connection: Connection, context: LoadContext) -> None:
         """Note it in the ledger, before the load begins."""
         adopted = [context.target_name(plan.table) for plan in self.plans if plan.name in self.continued]
-        with transaction(connection):
+        with gathered(connection):
             chunks_.adopt(connection, adopted, context.run_id, context.snapshot)
             plans_.store_plans(connection, context.run_id, self._stored)
 
@@ -132,9 +132,12 @@ def resume(
     Raises:
         ConnectionFailed, SnapshotLost: when a server can't be asked.
     """
-    interrupted = plans_.interrupted(target, context.run_id)
-    ours = _structures(source, [plan.table.oid for plan in plans])
-    theirs = _structures_by_name(target, [context.target_name(plan.table) for plan in plans])
+    relations, names = [plan.table.oid for plan in plans], [context.target_name(plan.table) for plan in plans]
+    asked_of_target = [plans_.interrupted_question(context.run_id), _relations_question(names)]
+    with both_asked((source, [_structures_question(relations)]), (target, asked_of_target)):
+        interrupted = plans_.interrupted(target, context.run_id)
+        ours = _structures(source, relations)
+        theirs = _structures_by_name(target, names)
     stored: dict[TableName, StoredPlan] = {}
     candidates: list[_Candidate] = []
     reloaded: dict[TableName, str] = {}
@@ -162,24 +165,31 @@ def resume(
 
 
 def _structures(connection: Connection, relations: Collection[int]) -> Mapping[int, _Structure]:
-    statement = sql_file("transfer/resume.sql")
     return {
         oid: _Structure(
             oid, file, unlogged, heap, hashlib.sha256(structure.encode(errors="surrogateescape")).hexdigest(), unsure
         )
-        for oid, file, unlogged, heap, structure, unsure in fetch(connection, statement, {"relations": list(relations)})
+        for oid, file, unlogged, heap, structure, unsure in fetch(connection, *_structures_question(relations))
     }
 
 
+def _structures_question(relations: Collection[int]) -> Question:
+    return sql_file("transfer/resume.sql"), {"relations": list(relations)}
+
+
 def _structures_by_name(connection: Connection, names: Collection[TableName]) -> Mapping[TableName, _Structure]:
-    rows = fetch(
-        connection,
-        "SELECT s, t, to_regclass(format('%%I.%%I', s, t))::oid FROM unnest(%s::text[], %s::text[]) AS wanted (s, t) "
-        "WHERE to_regclass(format('%%I.%%I', s, t)) IS NOT NULL",
-        ([name[0] for name in names], [name[1] for name in names]),
-    )
+    rows = fetch(connection, *_relations_question(names))
     found = _structures(connection, [oid for *_, oid in rows])
     return {(schema, table): found[oid] for schema, table, oid in rows}
+
+
+def _relations_question(names: Collection[TableName]) -> Question:
+    statement = (
+        "SELECT s, t, to_regclass(format('%%I.%%I', s, t))::oid::bigint "
+        "FROM unnest(%s::text[], %s::text[]) AS wanted (s, t) "
+        "WHERE to_regclass(format('%%I.%%I', s, t)) IS NOT NULL"
+    )
+    return statement, ([name[0] for name in names], [name[1] for name in names])
 
 
 def _describe(

@@ -48,7 +48,7 @@ types AS (
     ) AS m ON true
     GROUP BY p.relation
 )
-SELECT c.oid, c.relfilenode, c.relpersistence = 'u' AS unlogged, coalesce(a.amname, '') = 'heap' AS heap,
+SELECT c.oid::bigint, c.relfilenode::bigint, c.relpersistence = 'u' AS unlogged, coalesce(a.amname, '') = 'heap' AS heap,
        concat_ws(E'\n\n', columns.text, types.text) AS structure, types.unsure
 FROM pg_class c
 LEFT JOIN pg_am a ON a.oid = c.relam

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
-from psycopg2.extras import execute_values
 
-from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.connection.statements import execute_rows, fetch
 from pg_migration.postgres.ledger.sequence_positions import Position, SequenceName
 
 SEQUENCES_PER_QUERY = 200
@@ -38,10 +37,9 @@ def set_positions(connection: Connection, positions: Mapping[SequenceName, Posit
     """Set the positions of sequences in the target."""
     # As text: PostgreSQL reads -9223372036854775808::bigint as the negation of a number that is too large.
     rows = [(*name, str(p.last_value), p.is_called) for name, p in positions.items()]
-    with connection.cursor() as cursor:
-        execute_values(
-            cursor,
-            "SELECT setval(format('%%I.%%I', s, n)::regclass, v, c) FROM (VALUES %s) AS wanted (s, n, v, c)",
-            rows,
-            template="(%s::text, %s::text, %s::bigint, %s::boolean)",
-        )
+    execute_rows(
+        connection,
+        "SELECT setval(format('%I.%I', s, n)::regclass, v, c) FROM (VALUES %s) AS wanted (s, n, v, c)",
+        rows,
+        template="(%s::text, %s::text, %s::bigint, %s::boolean)",
+    )

@@ -18,7 +18,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import TableName
-from pg_migration.postgres.connection.statements import fetch, transaction
+from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.ledger.lock import borrower_session
 from pg_migration.postgres.planning.key_ranges import parse
@@ -26,7 +26,7 @@ from pg_migration.postgres.planning.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.transfer.events import WorkDone
 from pg_migration.postgres.transfer.load_context import LoadContext
 from pg_migration.postgres.transfer.resume import Continued
-from pg_migration.postgres.transfer.worker import Worker, empty
+from pg_migration.postgres.transfer.worker import Worker
 
 
 def is_worth_spreading(plan: TablePlan) -> bool:
@@ -55,8 +55,7 @@ def prepare(context: LoadContext, plans: Collection[TablePlan], continued: Colle
     try:
         for plan in plans:
             if plan.name not in continued:
-                with transaction(worker.target):
-                    empty(worker.target, context, plan.table)
+                worker.empty(plan.table)
     finally:
         worker.abandon()
 

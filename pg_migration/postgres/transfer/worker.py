@@ -11,8 +11,15 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import SchemaObject, Table
 from pg_migration.postgres.catalog.values_path import ValuesPath, fetch_rows, leave, run
-from pg_migration.postgres.connection.session_settings import pin, relied_on, set_configs, take_over, written_with
-from pg_migration.postgres.connection.statements import execute, fetch, transaction
+from pg_migration.postgres.connection.session_settings import (
+    pin,
+    relied_on,
+    select,
+    set_configs,
+    take_over,
+    written_with,
+)
+from pg_migration.postgres.connection.statements import execute, fetch, gathered, transaction, undone_on_errors
 from pg_migration.postgres.ddl.changes.make import NAME_NOT_FOUND, make, on_path, usual_path
 from pg_migration.postgres.hashing.digests import Digest
 from pg_migration.postgres.hashing.part import Part, Question
@@ -32,13 +39,13 @@ from pg_migration.postgres.transfer.streams.copy_stream import Copied, stream
 # the memory of the build (PostgreSQL docs: CREATE INDEX, "Building Indexes in Parallel").
 _TARGET_SETTINGS = """
 SELECT set_config('synchronous_commit', 'off', false),
-       set_config('maintenance_work_mem', format('%%skB', greatest(
+       set_config('maintenance_work_mem', format('%skB', greatest(
            pg_size_bytes(current_setting('maintenance_work_mem')),
-           least(pg_size_bytes(current_setting('shared_buffers')) / %(workers)s, 1024 ^ 3)
+           least(pg_size_bytes(current_setting('shared_buffers')) / {workers}, 1024 ^ 3)
        )::bigint / 1024), false),
-       set_config('max_parallel_maintenance_workers', format('%%s', greatest(
+       set_config('max_parallel_maintenance_workers', format('%s', greatest(
            to_number(current_setting('max_parallel_maintenance_workers'), '9999999')::int,
-           (SELECT to_number(setting, '9999999')::int / %(workers)s FROM pg_settings
+           (SELECT to_number(setting, '9999999')::int / {workers} FROM pg_settings
              WHERE name = 'max_parallel_workers' AND source <> 'default'
                AND current_setting('max_parallel_maintenance_workers') <> '0')
        )), false)
@@ -66,8 +73,8 @@ class Worker:
     def target(self) -> Connection:
         """An autocommit connection that does not wait for the disk at every commit; the end of the load does."""
         if self._target is None or self._target.closed:
-            self._target = self._context.connections.open(self._context.target)
-            execute(self._target, _TARGET_SETTINGS, {"workers": self._context.workers})
+            settings = _TARGET_SETTINGS.format(workers=self._context.workers)
+            self._target = self._context.connections.open(self._context.target, then=settings)
             take_over(self._target, relied_on(self._context.settings))
             if wanted := written_with(self._context.settings):
                 self._written_with = take_over(self._target, wanted)
@@ -151,20 +158,57 @@ class Worker:
         )
         if again and (done := chunks.recorded(self.target, entry)) is not None:
             return Copied(done.rows, done.bytes, 0.0), done.placed
-        with transaction(self.target):
-            # Until it ends; what is said to the ledger in between means the same under any settings.
-            execute(self.target, self._target_path(table).setting())
-            if self._written_with:
-                calls = sql.SQL(", ").join(set_configs(self._written_with, local=True))
-                execute(self.target, sql.SQL("SELECT {}").format(calls))
-            if empties:
-                empty(self.target, self._context, table)
-            if replace:
-                self._delete(plan, piece)
-            placed = chunks.place(self.target, name)
+        target = self.target
+        with undone_on_errors(target):
+            with gathered(target):
+                execute(target, "BEGIN")
+                # Until it ends; what is said to the ledger in between means the same under any settings.
+                execute(target, self._target_path(table).setting())
+                if self._written_with:
+                    execute(target, select(set_configs(self._written_with, local=True)))
+                if empties:
+                    self._empty(table)
+                if replace:
+                    self._delete(plan, piece)
+                placed, is_unlogged = chunks.place(target, name)
+            if empties and self._set_persistence(table, is_unlogged):
+                placed, _ = chunks.place(target, name)
             copied = self._rows(plan, chunk, frozen=empties, on_bytes=on_bytes)
-            placed = chunks.record(self.target, entry, copied.rows, copied.bytes, placed)
+            placed = chunks.record(target, entry, copied.rows, copied.bytes, placed)
         return copied, placed
+
+    def empty(self, table: Table) -> None:
+        """Truncate a table and forget its chunks."""
+        target = self.target
+        with undone_on_errors(target):
+            with gathered(target):
+                execute(target, "BEGIN")
+                self._empty(table)
+                _, is_unlogged = chunks.place(target, self._context.target_name(table))
+            with gathered(target):
+                self._set_persistence(table, is_unlogged)
+                execute(target, "COMMIT")
+
+    def _empty(self, table: Table) -> None:
+        name = self._context.target_name(table)
+        if table.kind == "r":
+            execute(self.target, sql.SQL("TRUNCATE ONLY {}").format(sql.Identifier(*name)))
+        chunks.forget(self.target, [name])
+
+    def _set_persistence(self, table: Table, is_unlogged: bool) -> bool:
+        """Make an empty table that a killed run left UNLOGGED, or that is to be so for the load, as it should be.
+
+        That costs nothing where there are no rows.
+
+        Returns:
+            Whether it was not so.
+        """
+        unlogged = table.persistence == "u" or self._context.unlogged_for_load(table)
+        if table.kind != "r" or unlogged == is_unlogged:
+            return False
+        relation = sql.Identifier(*self._context.target_name(table))
+        execute(self.target, sql.SQL("ALTER TABLE {} SET {}").format(relation, _PERSISTENCE[unlogged]))
+        return True
 
     def hash_source(self, plan: TablePlan, chunk: Chunk, question: Question[Digest]) -> Digest:
         """The digest of a chunk's rows in the source.
@@ -202,6 +246,12 @@ class Worker:
         """Have the server count now what this worker has written (since 15; else it does when the session ends)."""
         if self._target is not None and not self._target.closed and self._target.server_version >= 150000:
             fetch(self._target, "SELECT pg_catalog.pg_stat_force_next_flush()")
+
+    def keep_target(self) -> None:
+        """Leave the writer to whoever needs a session of the target next."""
+        if self._target is not None:
+            self._context.connections.keep(self._target, self._context.target)
+        self._target = None
 
     def make(self, item: SchemaObject, statements: Sequence[str], again: bool) -> list[str]:
         """Run statements of an object on the target, each in its own transaction.
@@ -280,10 +330,15 @@ class Worker:
         copy_out = sql.SQL("COPY (SELECT {} FROM ONLY {} WHERE {}) TO STDOUT ({})")
         copy_in = sql.SQL("COPY {} ({}) FROM STDIN ({}{})")
         source = self.source(table)
-        execute(source, ValuesPath.of(table, table.key, self._context.application({})).setting())
+        path = ValuesPath.of(table, table.key, self._context.application({}))
+        reading = copy_out.format(columns, origin, chunk.predicate, options)
+        if path.relation is None:  # then it is short, and may go ahead in the same message
+            reading = sql.SQL("{};\n{}").format(path.setting(), reading)
+        else:
+            execute(source, path.setting())
         copied = stream(
             source,
-            copy_out.format(columns, origin, chunk.predicate, options),
+            reading,
             self.target,
             copy_in.format(destination, columns, options, sql.SQL(", FREEZE" if frozen else "")),
             on_bytes,
@@ -299,27 +354,6 @@ class Worker:
         insert = sql.SQL("INSERT INTO {} SELECT FROM pg_catalog.generate_series(1, {})")
         execute(self.target, insert.format(destination, sql.Literal(rows)))
         return Copied(rows, 0, 0.0)
-
-
-def empty(connection: Connection, context: LoadContext, table: Table) -> None:
-    """Truncate a table and forget its chunks, in the transaction that is open.
-
-    A table that a killed run left UNLOGGED is made as it should be on the way, since that costs nothing when empty.
-    """
-    name = context.target_name(table)
-    if table.kind == "r":
-        relation = sql.Identifier(*name)
-        execute(connection, sql.SQL("TRUNCATE ONLY {}").format(relation))
-        unlogged = table.persistence == "u" or context.unlogged_for_load(table)
-        ((is_unlogged,),) = fetch(
-            connection,
-            "SELECT c.relpersistence OPERATOR(pg_catalog.=) 'u' FROM pg_catalog.pg_class c "
-            "WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s)",
-            (relation.as_string(connection),),
-        )
-        if unlogged != is_unlogged:
-            execute(connection, sql.SQL("ALTER TABLE {} SET {}").format(relation, _PERSISTENCE[unlogged]))
-    chunks.forget(connection, [name])
 
 
 _PERSISTENCE = {True: sql.SQL("UNLOGGED"), False: sql.SQL("LOGGED")}

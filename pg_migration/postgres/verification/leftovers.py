@@ -17,6 +17,12 @@ Place = tuple[str, str, str, str]
 """A state, the schema and the table (as the target calls them), and the name of what is in that state on it."""
 
 
+SUSPENDED = (
+    "SELECT kind, name, schema_name, table_name FROM _pg_migration.suspended "
+    "ORDER BY schema_name, table_name, kind, name"
+)
+
+
 def find_leftovers(
     source: Connection, target: Connection, schemas: Mapping[str, str], tables: Collection[TableName]
 ) -> list[Observation]:
@@ -41,11 +47,7 @@ def find_leftovers(
     if has(target, "suspended"):
         found += [
             Observation(f'{kind} "{name}" on {schema}.{table}', "set aside for a load, and not brought back")
-            for kind, name, schema, table in fetch(
-                target,
-                "SELECT kind, name, schema_name, table_name FROM _pg_migration.suspended "
-                "ORDER BY schema_name, table_name, kind, name",
-            )
+            for kind, name, schema, table in fetch(target, SUSPENDED)
         ]
     strays = set(_read(target, "verification/leftovers_bookkeeping.sql")) - set(
         _read(source, "verification/leftovers_bookkeeping.sql")

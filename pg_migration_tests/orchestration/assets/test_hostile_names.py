@@ -134,7 +134,7 @@ def test_no_query_would_call_a_cast_of_users(postgres16: PostgresServer, source_
             read = {}
             for path in sorted(PACKAGE.rglob("postgres/**/*.sql")):
                 text = path.read_text(encoding="utf-8")
-                if "CREATE " in re.sub("--.*|'[^']*'", "", text) or "FROM _pg_migration" in text:
+                if "CREATE " in re.sub("--.*|'[^']*'", "", text) or " _pg_migration." in text:
                     continue
                 if "%(" in text or "%s::" in text:
                     text = re.sub(r"%(\(\w+\))?s", "NULL", text.replace("%%s", "%%")).replace("%%", "%")

@@ -1,4 +1,4 @@
-"""The target is discovered three times in a migration, and whatever others do to it meanwhile is named."""
+"""The target is read twice in a migration, once more where something was set aside; what others do to it is named."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,12 +77,12 @@ def databases(
     return made
 
 
-def test_the_source_is_read_once_and_the_target_three_times(databases: Databases) -> None:
-    for _ in ("first", "second"):
+def test_the_source_is_read_once_and_the_target_as_often_as_it_changed(databases: Databases) -> None:
+    for times in (2, 3):  # in the second run keys are set aside
         del databases.read[:]
         result = use_cases.migrate(databases.migration())
         assert result.failures == ()
-        assert databases.read == ["source", "target", "target", "target"]
+        assert databases.read == ["source", *["target"] * times]
         assert use_cases.compare(databases.migration()) == []
         enabled = (
             "SELECT string_agg(concat(tgname, tgenabled), ' ' ORDER BY tgname) FROM pg_trigger WHERE NOT tgisinternal"
@@ -104,10 +104,10 @@ def test_a_role_that_is_no_superuser_reads_no_more(databases: Databases) -> None
             f"postgresql://clerk:clerk@{place}",
             options=Options(owners=False, exclude_tables=["books"]),
         )
-        for _ in ("first", "second"):
+        for times in (2, 3):  # in the second run keys are set aside
             del databases.read[:]
             assert use_cases.migrate(clerks).failures == ()
-            assert databases.read == ["source", "target", "target", "target"]
+            assert databases.read == ["source", *["target"] * times]
     finally:
         databases.in_target("DROP OWNED BY clerk CASCADE; DROP ROLE clerk")
 

@@ -45,7 +45,7 @@ def record(pair: Pair) -> None:
         predicate="true",
         started_at=datetime.now(timezone.utc),
     )
-    chunks.record(target, entry, 100, 1000, chunks.place(target, entry.table))
+    chunks.record(target, entry, 100, 1000, chunks.place(target, entry.table)[0])
     snapshot.holder.close()
     source.close()
 

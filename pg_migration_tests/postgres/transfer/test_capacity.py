@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -128,10 +129,10 @@ def test_a_worker_without_a_connection_leaves_its_share(pair: Pair, monkeypatch:
     pair.source.psql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 9000)")
     open_one, refusals = Connections.open, iter(range(3))
 
-    def refuse(connections: Connections, end: Endpoint) -> Connection:
+    def refuse(connections: Connections, end: Endpoint, **others: Any) -> Connection:
         if "worker" in threading.current_thread().name and next(refusals, None) is not None:
             raise ConnectionFailed("sorry, too many clients already", full=True)
-        return open_one(connections, end)
+        return open_one(connections, end, **others)
 
     monkeypatch.setattr(Connections, "open", refuse)
     loaded = pair.load(LoadSettings(chunk_size=500, workers=4))

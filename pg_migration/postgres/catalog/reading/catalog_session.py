@@ -122,7 +122,8 @@ class CatalogSession:
         if query.settings:
             yield select([sql.SQL("NULL::pg_catalog.text"), _concatenated(query.settings)])
         text = sql.SQL(query_text(query.name))
-        document = sql.SQL("pg_catalog.row_to_json(pg_migration_row)::pg_catalog.text")
+        # A cast from json to text may be one that users have made.
+        document = sql.SQL("pg_catalog.concat(pg_catalog.row_to_json(pg_migration_row))")
         rows = select([sql.SQL("{}::pg_catalog.text").format(sql.Literal(query.name)), document])
         yield sql.SQL("{} FROM ({}\n) AS pg_migration_row").format(rows, text)
         if former:

@@ -5,12 +5,13 @@ it (PostgreSQL docs, System Columns; a frozen row keeps its xmin). So the rows o
 the same as long as nobody has altered anything.
 """
 
-from functools import cache, cached_property
+from functools import cache
+from weakref import WeakKeyDictionary
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.connection.statements import Question, fetch
 
 CatalogState = tuple[tuple[object, ...], ...]
 """For each system catalog that a role may read: its name, the number of its rows and a sum over their xmin."""
@@ -27,7 +28,7 @@ _NO_STRUCTURE = (
     "pg_subscription_rel",
 )
 
-_CATALOGS = """
+_READABLE = """
 SELECT c.relname FROM pg_catalog.pg_class c
  WHERE c.relnamespace OPERATOR(pg_catalog.=) 11::pg_catalog.oid AND c.relkind OPERATOR(pg_catalog.=) 'r'
    AND c.relname OPERATOR(pg_catalog.<>) ALL (%s::pg_catalog.name[])
@@ -36,20 +37,22 @@ SELECT c.relname FROM pg_catalog.pg_class c
 """
 
 
-class CatalogStates:
-    """What the catalogs of a database are like, as often as they are looked at."""
+READABLE: Question = (_READABLE, (list(_NO_STRUCTURE),))
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+# Which catalogs a session may read, in the statement that looks at them.
+_statements: WeakKeyDictionary[Connection, sql.Composable] = WeakKeyDictionary()
 
-    def now(self) -> CatalogState:
-        """What is the same later on when nobody has altered anything in between; else it may be another one."""
-        return tuple(fetch(self._connection, self._summed))
 
-    @cached_property
-    def _summed(self) -> sql.Composable:
-        readable = fetch(self._connection, _CATALOGS, (list(_NO_STRUCTURE),))
-        return _statement(tuple(str(name) for (name,) in readable))
+def catalog_state(connection: Connection) -> CatalogState:
+    """What is the same later on when nobody has altered anything in between; else it may be another one."""
+    prepare(connection)
+    return tuple(fetch(connection, _statements[connection]))
+
+
+def prepare(connection: Connection) -> None:
+    """Ask `READABLE`, which a session is asked once."""
+    if connection not in _statements:
+        _statements[connection] = _statement(tuple(str(name) for (name,) in fetch(connection, *READABLE)))
 
 
 @cache

@@ -16,6 +16,7 @@ from pg_migration.postgres.connection.retry import Retry
 from pg_migration.postgres.connection.session_settings import relied_on, select, set_configs, written_with
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.ddl.changes.make import make
+from pg_migration.postgres.ddl.changes.together import SHORT_WAITS, TOGETHER
 from pg_migration.postgres.ddl.reconciliation.operator_lookup import MeaningChanged, needs_a_path
 from pg_migration.postgres.errors import collided
 from pg_migration.postgres.roles.reach import lent
@@ -41,8 +42,6 @@ class Outcome:
         return self.error is None and self.skipped_because is None
 
 
-# Of objects that are made in one transaction: a server has room for so many locks, and each object takes a few.
-TOGETHER = 50
 TOGETHER_CHARACTERS = 1_000_000
 
 
@@ -136,7 +135,7 @@ class _Maker:
     def _are_made(self, items: Sequence[SchemaObject]) -> bool:
         # Several statements in one message are one transaction.
         try:
-            execute(self.connection, ";\n".join(map(_text, items)))
+            execute(self.connection, ";\n".join([SHORT_WAITS, *map(_text, items)]))
         except psycopg2.Error:
             if self.connection.closed:
                 raise

@@ -9,10 +9,12 @@ from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.roles.reach import MEMBERSHIP_OPTIONS_SINCE
 
+ROLES = "SELECT rolname FROM pg_catalog.pg_roles"
+
 
 def missing_roles(connection: Connection, source: Catalog) -> tuple[str, ...]:
     """The roles that the source's DDL names and the server of ``connection`` does not have, by name."""
-    present = {name for (name,) in fetch(connection, "SELECT rolname FROM pg_catalog.pg_roles")}
+    present = {name for (name,) in fetch(connection, ROLES)} if source.roles else set()
     return tuple(name for name in source.roles if name not in present)
 
 
@@ -26,9 +28,12 @@ def create_roles(connection: Connection, names: Iterable[str], become: Collectio
     Raises:
         psycopg2.Error: where the role that connects may not create roles, or a name begins with ``pg_``.
     """
+    wanted = list(names)
+    if not wanted:
+        return
     options = " WITH INHERIT TRUE, SET TRUE" if connection.server_version >= MEMBERSHIP_OPTIONS_SINCE else ""
     ((superuser,),) = fetch(connection, "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user")
-    for name in names:
+    for name in wanted:
         statement = sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name))
         if name in become and not superuser:
             statement += sql.SQL("; GRANT {} TO CURRENT_USER" + options).format(sql.Identifier(name))

@@ -4,15 +4,17 @@ Each is written to the ledger in the transaction that takes it away, together wi
 run that is killed in between leaves nothing behind that the next one does not restore.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import SchemaObject, TableName
-from pg_migration.postgres.connection.statements import execute, fetch, transaction
+from pg_migration.postgres.connection.statements import execute, execute_rows, fetch, gathered
+from pg_migration.postgres.ddl.changes.together import SHORT_WAITS, in_portions
 from pg_migration.postgres.sql_files import sql_file
 
 WRITES = ("trigger", "rule", "row security")
@@ -63,38 +65,60 @@ class Restoration:
     failures: tuple[NotRestored, ...]
 
 
-def suspend(connection: Connection, tables: Iterable[TableName], keys: bool, unchecked: bool = True) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Suspension:
+    """How many objects were taken away, and what stayed, for people."""
+
+    taken: int = 0
+    stayed: tuple[str, ...] = ()
+
+
+def suspend(connection: Connection, tables: Iterable[TableName], keys: bool, unchecked: bool = True) -> Suspension:
     """Take away what stands in the way of replacing the rows of existing tables.
 
     Foreign keys from and to the tables, enabled triggers and rules and forced row security always; primary keys, unique
     and exclusion constraints and indexes when ``keys``, which a load of the whole table builds anew faster than it
     could maintain them. What something else in the target depends on stays in place.
-
-    Returns:
-        What stayed, for people.
     """
-    oids = list(existing(connection, tables).values())
-    if not fetch(connection, _MAY_BE_IN_THE_WAY, (oids,)):
-        return ()
+    wanted = list(tables)
+    found = fetch(connection, _MAY_BE_IN_THE_WAY, ([schema for schema, _ in wanted], [name for _, name in wanted]))
+    if not any(in_the_way for _, in_the_way in found):
+        return Suspension()
+    oids = [oid for oid, _ in found]
     # Its joins are written in the order in which they are best made; to look for a better one takes longer than to make
     # them, above all where a part of the question is not asked.
     statement = "SET LOCAL join_collapse_limit = 1; " + sql_file("ddl/changes/suspend.sql")
-    stayed = []
-    for row in fetch(connection, statement, {"tables": oids, "keys": keys, "unchecked": unchecked}):
-        schema, table, kind, name, _, remove, restore, *referenced = row
-        found = Suspended((schema, table), kind, name, restore)
-        try:
-            with transaction(connection):
-                execute(
-                    connection,
-                    "INSERT INTO _pg_migration.suspended VALUES (%s, %s, %s, %s, %s, %s, %s) "
-                    "ON CONFLICT (schema_name, table_name, kind, name) DO UPDATE SET restore = excluded.restore",
-                    (schema, table, kind, name, restore, *referenced),
-                )
+    rows = fetch(connection, statement, {"tables": oids, "keys": keys, "unchecked": unchecked})
+    stayed = [row for some in in_portions(rows) for row in _take_away(connection, some)]
+    described = (Suspended((schema, table), kind, name, "").description for schema, table, kind, name, *_ in stayed)
+    return Suspension(len(rows) - len(stayed), tuple(described))
+
+
+def _take_away(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Take objects away, rows of suspend.sql; those that stay, as something else depends on them."""
+    try:
+        with gathered(connection):
+            if len(rows) > 1:
+                execute(connection, SHORT_WAITS)
+            execute_rows(
+                connection,
+                "INSERT INTO _pg_migration.suspended VALUES %s "
+                "ON CONFLICT (schema_name, table_name, kind, name) DO UPDATE SET restore = excluded.restore",
+                [(*row[:4], *row[6:]) for row in rows],
+            )
+            for _, _, _, _, _, remove, *_ in rows:
                 execute(connection, remove)
-        except psycopg2.errors.DependentObjectsStillExist:
-            stayed.append(found.description)
-    return tuple(stayed)
+    except psycopg2.Error as error:
+        if connection.closed:
+            raise
+        if len(rows) == 1:
+            if isinstance(error, psycopg2.errors.DependentObjectsStillExist):
+                return list(rows)
+            raise
+    else:
+        return []
+    middle = len(rows) // 2
+    return [*_take_away(connection, rows[:middle]), *_take_away(connection, rows[middle:])]
 
 
 def existing(connection: Connection, tables: Iterable[TableName]) -> Mapping[TableName, int]:
@@ -111,31 +135,32 @@ _EXISTING = (
 
 # Tables that were made just now have nothing of all this, and to ask for it costs the server more than to copy them.
 _MAY_BE_IN_THE_WAY = """
-SELECT FROM pg_class
- WHERE oid = ANY (%s::oid[]) AND (relhasindex OR relhastriggers OR relhasrules OR relforcerowsecurity)
- UNION ALL
-SELECT FROM pg_constraint WHERE contype = 'f' OR NOT convalidated
- LIMIT 1
+SELECT oid, relhasindex OR relhastriggers OR relhasrules OR relforcerowsecurity
+       OR EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' OR NOT convalidated)
+  FROM unnest(%s::text[], %s::text[]) AS wanted (s, t)
+  JOIN pg_class ON oid = to_regclass(format('%%I.%%I', s, t))
 """
 
 # A trigger or rule is never taken away, only disabled: when it or its table is gone, somebody dropped it, and it stays
 # gone.
 _LACKING = """
 SELECT CASE
-    WHEN %(kind)s = 'domain constraint not validated' THEN wanted.type IS NOT NULL
-         AND NOT EXISTS (SELECT FROM pg_constraint WHERE contypid = type AND conname = %(name)s)
+    WHEN kind = 'domain constraint not validated' THEN wanted.type IS NOT NULL
+         AND NOT EXISTS (SELECT FROM pg_constraint WHERE contypid = wanted.type AND conname = name)
     WHEN wanted.relation IS NULL THEN false
-    WHEN %(kind)s = 'row security' THEN true
-    WHEN %(kind)s = 'trigger' THEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = relation AND tgname = %(name)s)
-    WHEN %(kind)s = 'rule' THEN EXISTS (SELECT FROM pg_rewrite WHERE ev_class = relation AND rulename = %(name)s)
-    WHEN %(kind)s = 'index' THEN NOT EXISTS (
+    WHEN kind = 'row security' THEN true
+    WHEN kind = 'trigger' THEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = relation AND tgname = name)
+    WHEN kind = 'rule' THEN EXISTS (SELECT FROM pg_rewrite WHERE ev_class = relation AND rulename = name)
+    WHEN kind = 'index' THEN NOT EXISTS (
         SELECT FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
-        WHERE i.indrelid = relation AND x.relname = %(name)s)
+        WHERE i.indrelid = relation AND x.relname = name)
     ELSE NOT EXISTS (SELECT FROM pg_constraint
-                     WHERE conrelid = relation AND conname = %(name)s
-                       AND (conislocal OR %(kind)s <> 'constraint not validated'))
+                     WHERE conrelid = relation AND conname = name
+                       AND (conislocal OR kind <> 'constraint not validated'))
 END
-FROM (SELECT to_regclass(%(table)s)::oid AS relation, to_regtype(%(table)s)::oid AS type) AS wanted
+FROM unnest(%s::text[], %s::text[], %s::text[]) WITH ORDINALITY AS asked (kind, name, qualified, number)
+CROSS JOIN LATERAL (SELECT to_regclass(qualified)::oid AS relation, to_regtype(qualified)::oid AS type) AS wanted
+ORDER BY number
 """
 
 
@@ -156,32 +181,47 @@ def restore(connection: Connection, kinds: Collection[str], tables: Collection[T
     Returns:
         What came back, and what could not be restored, with the server's reason.
     """
-    returned, failures = [], []
-    for schema, table, kind, name, statement, *referenced in fetch(
-        connection,
-        "SELECT schema_name, table_name, kind, name, restore, referenced_schema, referenced_table "
-        "FROM _pg_migration.suspended WHERE kind = ANY (%s) "
-        "ORDER BY array_position(%s, kind), schema_name, table_name, name",
-        (list(kinds), list(EVERYTHING)),
-    ):
-        found = Suspended((schema, table), kind, name, statement)
-        if tables is not None and found.table not in tables and tuple(referenced) not in tables:
-            continue
+    found = [
+        Suspended((schema, table), kind, name, statement)
+        for schema, table, kind, name, statement, *referenced in fetch(
+            connection,
+            "SELECT schema_name, table_name, kind, name, restore, referenced_schema, referenced_table "
+            "FROM _pg_migration.suspended WHERE kind = ANY (%s) "
+            "ORDER BY array_position(%s, kind), schema_name, table_name, name",
+            (list(kinds), list(EVERYTHING)),
+        )
+        if tables is None or (schema, table) in tables or tuple(referenced) in tables
+    ]
+    done = [_bring_back(connection, some) for some in in_portions(found)]
+    return Restoration(
+        tuple(item for restoration in done for item in restoration.returned),
+        tuple(failure for restoration in done for failure in restoration.failures),
+    )
+
+
+def _bring_back(connection: Connection, items: Sequence[Suspended]) -> Restoration:
+    """Bring back what is not there, and forget all: at once, or where that fails each half by itself.
+
+    What takes a while, as it reads rows, is brought back by itself.
+    """
+    lacking = [item for item, lacks in zip(items, _lacking(connection, items), strict=True) if lacks]
+    if len(items) == 1 or all(item.kind in WRITES for item in lacking):
         try:
-            with transaction(connection):
-                if lacking := _is_lacking(connection, found):
-                    execute(connection, statement)
-                execute(
-                    connection,
-                    "DELETE FROM _pg_migration.suspended "
-                    "WHERE (schema_name, table_name, kind, name) = (%s, %s, %s, %s)",
-                    (schema, table, kind, name),
-                )
+            with gathered(connection):
+                if len(items) > 1:
+                    execute(connection, SHORT_WAITS)
+                for item in lacking:
+                    execute(connection, item.restore)
+                forget(connection, items)
         except psycopg2.Error as error:
-            failures.append(NotRestored(found, str(error.diag.message_primary or error)))
+            if len(items) == 1:
+                failure = NotRestored(items[0], str(error.diag.message_primary or error))
+                return Restoration((), (failure,))
         else:
-            returned += [found] if lacking else []
-    return Restoration(tuple(returned), tuple(failures))
+            return Restoration(tuple(lacking), ())
+    middle = len(items) // 2
+    first, second = _bring_back(connection, items[:middle]), _bring_back(connection, items[middle:])
+    return Restoration(first.returned + second.returned, first.failures + second.failures)
 
 
 def forget(connection: Connection, objects: Iterable[SchemaObject | Suspended]) -> None:
@@ -199,8 +239,8 @@ def forgetting(objects: Iterable[SchemaObject | Suspended]) -> sql.Composable:
     ).format(*(sql.Literal([name[column] for name in named]) for column in range(4)))
 
 
-def _is_lacking(connection: Connection, found: Suspended) -> bool:
-    """Whether there is still something to bring back."""
-    qualified = sql.Identifier(*found.table).as_string(connection)
-    ((lacking,),) = fetch(connection, _LACKING, {"name": found.name, "table": qualified, "kind": found.kind})
-    return bool(lacking)
+def _lacking(connection: Connection, items: Sequence[Suspended]) -> list[bool]:
+    """Of each whether there is still something to bring back."""
+    names = (sql.Identifier(*item.table).as_string(connection) for item in items)
+    asked = zip(*((item.kind, item.name, name) for item, name in zip(items, names, strict=True)), strict=True)
+    return [bool(lacks) for (lacks,) in fetch(connection, _LACKING, list(map(list, asked)))]

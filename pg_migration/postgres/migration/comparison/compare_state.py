@@ -1,19 +1,23 @@
 """Compare what both databases are besides their rows: structure, sequences, constraints, and what is left of a load."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.connection.statements import Question, both_asked
 from pg_migration.postgres.ddl import Difference, differences
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import counted
+from pg_migration.postgres.ledger.schema import TABLES
+from pg_migration.postgres.ledger.sequence_positions import POSITIONS
 from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.sql_files import sql_file
 from pg_migration.postgres.verification.constraints import compare_constraints
-from pg_migration.postgres.verification.leftovers import find_leftovers
+from pg_migration.postgres.verification.leftovers import SUSPENDED, find_leftovers
 from pg_migration.postgres.verification.observation import Observation
 from pg_migration.postgres.verification.sequences import compare_sequences
 
@@ -88,12 +92,34 @@ STATE_CHECKS = (
 )
 
 
+def _examine(
+    run: MigrationRun, checks: Sequence[StateCheck], source: Connection, target: Connection
+) -> list[tuple[str, list[Observation]]]:
+    """What each check sees; most of what they ask is asked together."""
+    ours, theirs = (_questions(run, names) for names in ({name: name for name in run.schemas}, run.schemas))
+    if run.has_ledger:
+        theirs += [(TABLES, None), (POSITIONS, None), (SUSPENDED, None)]
+    with both_asked((source, ours), (target, theirs)):
+        return [check.examine(run, source, target) for check in checks]
+
+
+def _questions(run: MigrationRun, names: Mapping[str, str]) -> list[Question]:
+    """What is asked of one side, whose names of the source's schemas are these."""
+    with_sequences = {names[sequence.schema] for sequence in run.catalog.sequences}
+    return [
+        (sql_file("verification/sequences.sql"), {"schemas": sorted(with_sequences)}),
+        (sql_file("verification/constraints.sql"), {"schemas": list(names.values())}),
+        (sql_file("verification/leftovers.sql"), {"schemas": list(names.values())}),
+        (sql_file("verification/leftovers_bookkeeping.sql"), {"schemas": None}),
+    ]
+
+
 def examine(run: MigrationRun, checks: Sequence[StateCheck]) -> Iterator[tuple[StateCheck, str, Sequence[Observation]]]:
     """What each check sees: together over one connection to each side; where one fails, each by itself."""
     try:
         run.migration.check()
         with both_sides(run, readers=1) as sides:
-            seen = run.call(lambda: sides.on(list(Side), lambda ends: [c.examine(run, *ends) for c in checks]))
+            seen = run.call(lambda: sides.on(list(Side), lambda ends: _examine(run, checks, *ends)))
     except MigrationError as error:
         if len(checks) == 1:
             yield checks[0], "nothing could be compared", [Observation(checks[0].name, str(error))]

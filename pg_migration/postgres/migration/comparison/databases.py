@@ -31,7 +31,7 @@ def both_sides(run: MigrationRun, readers: int | None = None) -> Iterator[BothSi
         MigrationError: when a side can't be reached.
     """
     source = run.snapshot or run.call(lambda: run.protected_snapshot(readers or run.workers()))
-    snapshots = _Snapshots(source, lambda: Snapshot.take(run.connections, run.target))
+    snapshots = _Snapshots(source, lambda: Snapshot.take(run.connections, run.target, shared=readers != 1))
     try:
         progress = ComparisonProgress(run.workload, run.tell)
         yield BothSides(run.connections, run.schemas, snapshots, run.catalog.settings, run.same_encoding, progress)

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.connection.lock_waits import WATCH
 from pg_migration.postgres.hashing.copied_rows import copied_rows
 from pg_migration.postgres.hashing.digests import Digest
-from pg_migration.postgres.hashing.untouched import read_counts
+from pg_migration.postgres.hashing.untouched import may_be_written, read_counts
+from pg_migration.postgres.ledger.runs import session_name
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.verification.both_sides import Known
 
@@ -22,7 +24,9 @@ def known_digests(run: MigrationRun, tables: Sequence[Table]) -> Known[Digest]:
     """
     hashed, sampled = run.outcomes.hashed, run.options.content_sample_percent < 100
     names = {table.key: run.target_name(table) for table in tables if run.target_name(table) in hashed}
-    counts = read_counts(run.target_connection, list(names.values()))
+    ours = run.connections.processes()
+    uncounted = may_be_written(run.target_connection, ours, (session_name(run.owner or run.run_id), WATCH))
+    counts = {} if uncounted else read_counts(run.target_connection, list(names.values()))
     known: dict[TableName, Mapping[Side, Sequence[Digest]]] = {}
     for key, name in names.items():
         found, sides = hashed[name], dict[Side, Sequence[Digest]]()

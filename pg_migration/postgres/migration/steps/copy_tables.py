@@ -63,9 +63,10 @@ def make_room(run: MigrationRun, found: Resumption, mode: Mode) -> Sequence[Sche
     """
     filled = {name for name, continued in found.continued.items() if continued.is_complete}
     names = [run.target_name(plan.table) for plan in found.plans if plan.name not in filled]
-    stayed = suspend.suspend(run.target_connection, names, keys=mode is Mode.RELOAD)
-    run.target_catalogs.changed()
-    run.outcomes.notes.extend(f"kept in place during the load: {what}" for what in stayed)
+    suspended = suspend.suspend(run.target_connection, names, keys=mode is Mode.RELOAD)
+    if suspended.taken:
+        run.target_catalogs.changed()
+    run.outcomes.notes.extend(f"kept in place during the load: {what}" for what in suspended.stayed)
     wanted = {plan.name for plan in found.plans}
     return [item for item in missing_objects(run, Phase.KEYS) if item.table in wanted]
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.connection.statements import gathered, savepoint
 from pg_migration.postgres.ledger.sequence_positions import record_positions
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.transfer.sequences import read_positions, set_positions
@@ -15,7 +16,11 @@ def set_sequences(run: MigrationRun, tables: Sequence[Table], every: bool) -> No
     sequences = [
         s for s in run.catalog.sequences if s.key not in failed and (every or (s.owned_by and s.owned_by[:2] in mine))
     ]
-    positions = read_positions(run.connections.open(run.source), [s.key for s in sequences])
+    if not sequences:
+        return
+    with savepoint(run.source_connection):
+        positions = read_positions(run.source_connection, [s.key for s in sequences])
     wanted = {(run.schemas[schema], name): position for (schema, name), position in positions.items()}
-    set_positions(run.target_connection, wanted)
-    record_positions(run.target_connection, wanted)
+    with gathered(run.target_connection):
+        set_positions(run.target_connection, wanted)
+        record_positions(run.target_connection, wanted)

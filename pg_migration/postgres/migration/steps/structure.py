@@ -4,13 +4,12 @@ from ast import literal_eval
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
-from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Address, Catalog, Phase, SchemaObject, Table
 from pg_migration.postgres.catalog.identity import by_identity, identity_of, memory_key
 from pg_migration.postgres.catalog.ordering.graph import reachable
-from pg_migration.postgres.connection.statements import execute, fetch, transaction
+from pg_migration.postgres.connection.statements import execute, fetch, gathered
 from pg_migration.postgres.ddl import (
     Outcome,
     Reconciliation,
@@ -120,7 +119,6 @@ def make_target(run: MigrationRun) -> TargetMade:
     target = run.call(run.target_catalogs.now)
     plan = reconcile(run.catalog, target, run.options.drop_existing_tables)
     lost = [*lost_with(plan), *run.call(lambda: _drop(run, plan))]
-    run.target_catalogs.changed()
     run.kept = frozenset(item.address for item in plan.keep)
     taken_back = plan.surplus.taken_back
     run.dropped = tuple(item for item in plan.dropped if item.address not in taken_back)
@@ -217,17 +215,22 @@ _TAKEN_BACK = ", which the source does not have any more"
 def _drop(run: MigrationRun, plan: Reconciliation) -> list[str]:
     """Drop what reconciliation decided, all or nothing; what went with it although the source knows nothing of it."""
     connection = run.target_connection
-    names = [run.target_name(table) for table in run.catalog.tables]
+    present = {(item.schema, item.name) for item in plan.surplus.target.objects}
+    names = present.intersection(run.target_name(table) for table in run.catalog.tables)
     _forget_of_source(connection, run.catalog, plan.surplus.target)
-    suspend.suspend(connection, names, keys=False, unchecked=False)
+    if names and suspend.suspend(connection, sorted(names), keys=False, unchecked=False).taken:
+        run.target_catalogs.changed()
     if not (plan.drop or plan.dropped):
         return []
+    run.target_catalogs.changed()
     del connection.notices[:]
     # What the source has otherwise or not at all must not come back from there.
     verdicts = plan.surplus.verdicts
     theirs = (item for item in plan.dropped if verdicts.get(item.address) not in (Verdict.OWN, Verdict.NEEDED))
-    with transaction(connection):
-        execute(connection, sql.SQL(";\n").join([*map(sql.SQL, plan.drop), suspend.forgetting(theirs)]))
+    with gathered(connection):
+        for statement in plan.drop:
+            execute(connection, statement)
+        suspend.forget(connection, theirs)
         if tables := [item.table for item in plan.dropped if item.kind == "table" and item.table is not None]:
             chunks.forget(connection, tables)
     return [

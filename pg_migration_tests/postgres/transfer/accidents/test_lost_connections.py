@@ -13,6 +13,8 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.connection import retry
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import LockLost, SnapshotLost
+from pg_migration.postgres.ledger import chunks
+from pg_migration.postgres.ledger.chunks import Placed
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.transfer import worker
 from pg_migration_tests.conftest import PostgresServer, fresh_database
@@ -25,7 +27,7 @@ INSERT INTO big SELECT i, repeat('x', 800) FROM generate_series(1, {ROWS}) i;
 """
 CHUNKED = LoadSettings(chunk_size=5_000, partition_threshold=1000, max_partitions=4)
 
-READER = "query ~ '^COPY .*\"big\"'"  # copying, or between two chunks
+READER = "query ~ '(^|\\n)COPY .*\"big\"'"  # copying, or between two chunks
 COPIES = f"state = 'active' AND {READER}"
 # These two sessions do nothing but wait in their transaction, or outside of one.
 SNAPSHOT_HOLDER = "state = 'idle in transaction' AND query ~ 'pg_export_snapshot|pg_relation_filenode'"
@@ -111,18 +113,17 @@ def test_goes_on_from_the_last_committed_chunk(pair: Pair, chunk_size: int) -> N
 
 
 def test_a_commit_whose_answer_is_lost(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    committing, lost = worker.transaction, []
+    committing, lost = chunks.record, []
 
-    @contextmanager
-    def losing(connection: Connection) -> Iterator[None]:
-        with committing(connection):
-            yield
+    def losing(connection: Connection, *given: Any) -> Placed:
+        placed = committing(connection, *given)
         if not lost:
             lost.append(connection)
             connection.close()
             raise psycopg2.OperationalError("server closed the connection unexpectedly")
+        return placed
 
-    monkeypatch.setattr(worker, "transaction", losing)
+    monkeypatch.setattr(chunks, "record", losing)
     loaded = pair.load(CHUNKED)
     assert lost
     assert not loaded.failed
