@@ -87,11 +87,12 @@ def main() -> None:
                 scaling = bench.scale(SCALED, [(options.scale * share, jobs) for share, jobs in cases])
     finally:
         demolish(folder)
-    text = markdown(results, conditions)
+    text = markdown(results, conditions) + "\n![Wall time without start-up](benchmark.png)\n"
     if distant:
         text += f"\nOver the long line, by workers:\n\n{scaling_markdown(distant)}"
     if scaling:
         text += f"\nNarrow rows, by workers and by rows:\n\n{scaling_markdown(scaling)}"
+        text += "\n![Seconds by workers and by rows](scaling.png)\n"
     (options.output / "benchmark.md").write_text(text, encoding="utf-8")
     print(text)
     pictures = options.output if options.docs is None else options.docs.parent

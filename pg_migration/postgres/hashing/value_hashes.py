@@ -4,7 +4,7 @@ PostgreSQL's hash functions serve its own equality, to which 1.0 and 1.00 are th
 'a' and 'A' under some collations. They also leave out what equality has no need of: numeric's the sign and what kind of
 infinity it is, those of 64-bit numbers and of times half of the bits, which they fold over the others. So a type goes
 in by a form that shows all of a value: itself where the function takes in every byte, else what it is sent or written
-as. hash_record_extended (from 14 on) could do none of that, and takes twice as long as the functions of the columns.
+as. hash_record_extended (from 14 on) can do none of that, and costs more: it builds a record and takes it apart again.
 
 All this is there from PostgreSQL 12 on, and has the same results on servers of one byte order.
 """
