@@ -101,6 +101,15 @@ class Hashing:
         ((rows, hashed, total, mixed),) = part.fetch(connection, statement)
         return Digest(int(rows), int(hashed), int(total), int(mixed))
 
+    def column_sums(self, connection: Connection, part: Part) -> Mapping[str, int]:
+        """The sum of the hashes of each compared column, a `Question`: in which columns rows differ."""
+        columns = self.columns(connection, part)
+        sums = sql.SQL(", ").join(
+            sql.SQL("coalesce(pg_catalog.sum({}), 0)").format(value) for value in columns.values()
+        )
+        ((found),) = part.fetch(connection, sql.SQL("SELECT {} {}").format(sums, part.rows))
+        return {name: int(total) for name, total in zip(columns, found, strict=True)}
+
     def percent_of(self, table: Table) -> float:
         """The share of a table's rows that is hashed, about."""
         return self.sample_percent if table.key in self.sampled else 100.0

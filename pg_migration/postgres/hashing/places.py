@@ -9,7 +9,7 @@ from pg_migration.postgres.planning.page_ranges import page_range
 
 # A session that needs a page also takes one that others have added and left: of those each adds up to 64 at a time
 # (since 16; PostgreSQL's MAX_BUFFERS_TO_EXTEND_BY), or up to 512. So many are looked at before a table is read whole.
-FREE_PAGES = (16, 1024)
+FREE_PAGES = (64, 1024)
 
 
 def conditions(placed: Placed) -> Iterator[sql.Composable]:

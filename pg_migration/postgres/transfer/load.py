@@ -29,7 +29,8 @@ from pg_migration.postgres.errors import (
     server_message,
 )
 from pg_migration.postgres.execution.task_graph import Schedule
-from pg_migration.postgres.hashing.digests import Digest
+from pg_migration.postgres.hashing.digests import Digest, Hashing
+from pg_migration.postgres.hashing.places import conditions
 from pg_migration.postgres.hashing.untouched import Counts, Written, read_counts
 from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.ledger.chunks import ChunkName, Placed
@@ -430,13 +431,14 @@ class Load:
         assert question is not None, "nothing is hashed without"
         started = time.monotonic()
         if task.side is Side.SOURCE:
-            digest = worker.hash_source(state.plan, self._chunks[task.copy][1], question)
+            digest = worker.ask_source(state.plan, self._chunks[task.copy][1], question)
         else:
             # What is emptied by its chunk has no other rows; if it has, they are to be seen.
             whole = self._is_emptied_by_its_chunk(state)
             placed = None if whole else state.placed[task.copy]
             digest = worker.hash_target(state.plan, placed, state.moved[task.copy].rows, question)
         self._keep_digest(state, task, digest, time.monotonic() - started)
+        self._demand_equal(worker, state, task)
 
     def _keep_digest(self, state: _TableState, task: Hash, digest: Digest | None, seconds: float = 0.0) -> None:
         """Keep a digest, None where it could not be made, and tell of those of the table when none is to come."""
@@ -444,16 +446,30 @@ class Load:
             state.hashed[task] = digest
             state.hash_seconds += seconds
             last = len(state.hashed) == len(state.to_hash) and state.error is None
-            sides = [state.hashed.get(replace(task, side=side)) for side in Side]
-            copied = len(state.moved) == state.plan.chunk_count
-        if all(sides) and sides[0] != sides[1] and not copied:
-            ours, theirs = sides
-            raise MigrationError(
-                f"its rows in the range {task.range_key} (chunk {task.chunk}) are not the same on both sides after "
-                f"they were copied: {ours} in the source, {theirs} in the target. The rest was not copied"
-            )
         if last:
             self._tell(self._rows_hashed(state))
+
+    def _demand_equal(self, worker: Worker, state: _TableState, task: Hash) -> None:
+        """Go on with a table only where the chunk is the same on both sides, or all are copied, so that a comparison
+        can tell which rows differ.
+        """
+        with self._lock:
+            source, target = (state.hashed.get(replace(task, side=side)) for side in Side)
+            copied = len(state.moved) == state.plan.chunk_count
+        question = self._context.question
+        if source is None or target is None or source == target or copied:
+            return
+        differing = ""
+        if isinstance(question, Hashing):
+            ours = worker.ask_source(state.plan, self._chunks[task.copy][1], question.column_sums)
+            *_, everywhere = conditions(state.placed[task.copy])
+            theirs = worker.ask_target(state.plan, everywhere, question.column_sums)
+            differing = ", ".join(name for name, total in ours.items() if theirs.get(name) != total)
+        where = f" in {differing}" if differing else ""
+        raise MigrationError(
+            f"its rows in the range {task.range_key} (chunk {task.chunk}) differ between the two sides{where} after "
+            "they were copied. The rest was not copied"
+        )
 
     def _rows_hashed(self, state: _TableState) -> RowsHashed:
         by_side = {side: {t: d for t, d in state.hashed.items() if t.side is side} for side in Side}

@@ -22,7 +22,7 @@ from pg_migration.postgres.connection.session_settings import (
 from pg_migration.postgres.connection.statements import execute, fetch, gathered, transaction, undone_on_errors
 from pg_migration.postgres.ddl.changes.make import NAME_NOT_FOUND, make, on_path, usual_path
 from pg_migration.postgres.hashing.digests import Digest
-from pg_migration.postgres.hashing.part import Part, Question
+from pg_migration.postgres.hashing.part import Answer, Part, Question
 from pg_migration.postgres.hashing.places import conditions
 from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.ledger.chunks import ChunkEntry, Placed
@@ -52,7 +52,7 @@ SELECT set_config('synchronous_commit', 'off', false),
 """
 
 
-WHOLE_TABLE = (sql.SQL("true"),)
+WHOLE_TABLE = sql.SQL("true")
 
 
 class Worker:
@@ -210,8 +210,8 @@ class Worker:
         execute(self.target, sql.SQL("ALTER TABLE {} SET {}").format(relation, _PERSISTENCE[unlogged]))
         return True
 
-    def hash_source(self, plan: TablePlan, chunk: Chunk, question: Question[Digest]) -> Digest:
-        """The digest of a chunk's rows in the source.
+    def ask_source(self, plan: TablePlan, chunk: Chunk, question: Question[Answer]) -> Answer:
+        """What is to be known of a chunk's rows in the source.
 
         Args:
             question: as `BothSides.ask`.
@@ -221,9 +221,9 @@ class Worker:
         """
         table, context = plan.table, self._context
         part = Part(table, table.key, chunk.predicate, (), context.application({}), context.same_encoding)
-        digest = question(self.source(table), part)
+        answer = question(self.source(table), part)
         self.leave_source(bloated=is_wide(plan.row_bytes))
-        return digest
+        return answer
 
     def hash_target(self, plan: TablePlan, placed: Placed | None, rows: int, question: Question[Digest]) -> Digest:
         """The digest of what was written to the target, wherever it is in its table; without a place of all of that.
@@ -234,13 +234,21 @@ class Worker:
         Raises:
             MigrationError, psycopg2.Error: it can't be read.
         """
-        table, context = plan.table, self._context
-        application = context.application(context.schemas)
-        for predicate in WHOLE_TABLE if placed is None else conditions(placed):
-            part = Part(table, context.target_name(table), predicate, (), application, context.same_encoding)
-            if (digest := question(self.target, part)).rows == rows:
+        for predicate in [WHOLE_TABLE] if placed is None else conditions(placed):
+            if (digest := self.ask_target(plan, predicate, question)).rows == rows:
                 break
         return digest
+
+    def ask_target(self, plan: TablePlan, predicate: sql.Composable, question: Question[Answer]) -> Answer:
+        """What is to be known of the rows in the target that a condition holds for.
+
+        Raises:
+            MigrationError, psycopg2.Error: they can't be read.
+        """
+        table, context = plan.table, self._context
+        application = context.application(context.schemas)
+        part = Part(table, context.target_name(table), predicate, (), application, context.same_encoding)
+        return question(self.target, part)
 
     def tell_counts(self) -> None:
         """Have the server count now what this worker has written (since 15; else it does when the session ends)."""

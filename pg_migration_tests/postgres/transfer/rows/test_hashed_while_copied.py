@@ -72,7 +72,8 @@ def test_each_row_is_hashed_once_on_each_side(shop: Pair, asked: list[tuple[str,
     }
     assert all(check == {"row_count": True, "content": True} for check in result.outcomes.checks.values())
     for version in (16, 18):
-        assert asked.count(("cut", version)) == CHUNKS
+        # Rows that came into pages which were free before are looked for again.
+        assert CHUNKS <= asked.count(("cut", version)) <= (CHUNKS if version == 16 else 2 * CHUNKS)
         assert [asked.count((t, version)) for t in ("small", "leaf", "nothing", "tree")] == [1, 1, 1, 0]
     work = [done for done in result.outcomes.work if done.activity == "hash" and done.table[1] == "cut"]
     assert sorted(done.detail for done in work) == sorted(["all, source", "all, target"] * CHUNKS)
@@ -128,7 +129,10 @@ def test_a_run_stops_to_copy_what_is_copied_wrong(shop: Pair) -> None:
     shop.source.psql("ALTER TABLE cut ADD shifted int GENERATED ALWAYS AS (elsewhere.f(id)) STORED")
     result = shop.migrate(chunk_size=ROWS // CHUNKS, workers=1)
     (failure,) = result.failures
-    assert failure.startswith("public.cut: its rows in the range all (chunk 1) are not the same on both sides after")
+    assert failure == (
+        "public.cut: its rows in the range all (chunk 1) differ between the two sides in shifted after they were "
+        "copied. The rest was not copied"
+    )
     assert 0 < int(shop.target.psql("SELECT count(*) FROM cut")) < ROWS
     assert {name for _, name in result.outcomes.loaded} == {"small", "keyless", "tree", "leaf", "nothing"}
 
