@@ -247,6 +247,7 @@ class MigrationRun:
             lambda: setattr(self, "_snapshot", self.protected_snapshot(workers)),
             lambda: setattr(self, "_lock", TargetLock(self.connections, target, self.run_id)),
             lambda: self._surroundings,
+            self._keep_a_writer,
         )
         assert self._snapshot is not None
         self._check_protected(self._snapshot)
@@ -263,7 +264,8 @@ class MigrationRun:
                 missing = missing_roles(self.target_connection, self.catalog)
                 create_roles(self.target_connection, missing, acted_for(self.catalog))
             schema.create(self.target_connection, self._ledger)
-        runs_.end_orphans(self.target_connection, self.run_id)
+        if self._ledger is not None:
+            runs_.end_orphans(self.target_connection, self.run_id)
         identities = {"source": self.databases.source.as_record(), "target": self.databases.target.as_record()}
         names = {table: self.target_name(table) for table in self.catalog.tables}
         with gathered(self.target_connection):
@@ -280,6 +282,11 @@ class MigrationRun:
         self._snapshot = Snapshot.borrow(
             self.connections, source, shared, self.source_connection, self._to_protect, self.workers()
         )
+
+    def _keep_a_writer(self) -> None:
+        """Connect for the first worker while others connect anyway; where that fails, it is told when it matters."""
+        with suppress(ConnectionFailed):
+            self.connections.keep(self.connections.open(self.target), self.target)
 
     def connect(self) -> None:
         """Connect to both ends at once, if that was not yet done.
@@ -484,6 +491,11 @@ class MigrationRun:
     def _surroundings(self) -> Surroundings:
         """What is in the target beside the schemas."""
         return read_surroundings(self.target_connection)
+
+    @property
+    def made_ledger(self) -> bool:
+        """Whether the target had no bookkeeping when this run began, and so nothing that an earlier one has left."""
+        return self._ledger is None
 
     @property
     def has_ledger(self) -> bool:

@@ -489,8 +489,10 @@ class Load:
         self._context.lock.check_held(within=LOCK_ANSWER_SECONDS)
         if self._mode is Mode.RELOAD and self._context.unlogged_for_load(state.plan.table):
             worker.make_logged(state.plan.table)
-        loaded = chunks.loaded_ranges(worker.target, self._context.target_name(state.plan.table))
-        state.complete = is_complete(loaded, state.plan.key)
+        # What the ledger says of an only chunk was committed with it.
+        state.complete = self._is_emptied_by_its_chunk(state) or is_complete(
+            chunks.loaded_ranges(worker.target, self._context.target_name(state.plan.table)), state.plan.key
+        )
         if not state.complete and self._mode is Mode.RELOAD:
             raise MigrationError(
                 "the ledger in the target does not show all of its chunks, which this run had committed"

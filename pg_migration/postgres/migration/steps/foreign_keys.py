@@ -65,7 +65,7 @@ def _incomplete(run: MigrationRun, keys: Sequence[ForeignKey]) -> Mapping[TableN
     connected = {table for key in keys for table in (key.table, key.referenced)}
     # A partitioned table is complete when its partitions are.
     pieces = [t for t in run.catalog.tables if t.key in connected or t.root in connected]
-    complete = run.complete_in_ledger(pieces)
+    complete = run.complete_in_ledger(pieces) if pieces else {}
     found: dict[TableName, list[str]] = {}
     for piece in pieces:
         if piece.key not in complete:

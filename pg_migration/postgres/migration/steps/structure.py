@@ -217,7 +217,8 @@ def _drop(run: MigrationRun, plan: Reconciliation) -> list[str]:
     connection = run.target_connection
     present = {(item.schema, item.name) for item in plan.surplus.target.objects}
     names = present.intersection(run.target_name(table) for table in run.catalog.tables)
-    _forget_of_source(connection, run.catalog, plan.surplus.target)
+    if not run.made_ledger:
+        _forget_of_source(connection, run.catalog, plan.surplus.target)
     if names and suspend.suspend(connection, sorted(names), keys=False, unchecked=False).taken:
         run.target_catalogs.changed()
     if not (plan.drop or plan.dropped):
