@@ -54,6 +54,7 @@ SELECT FROM pg_stat_activity a
  WHERE a.datname = current_database() AND a.pid <> ALL (%s::int[]) AND a.pid <> pg_backend_pid()
    AND coalesce(a.application_name, '') NOT IN (%s, %s)
    AND coalesce(a.backend_type, '') NOT IN ('autovacuum worker', 'parallel worker')
+   AND NOT coalesce(a.state IS NULL AND a.query = '', false)  -- it has only just connected
    AND NOT coalesce(a.state = 'idle' AND a.state_change
                     < (SELECT me.backend_start FROM pg_stat_activity me WHERE me.pid = pg_backend_pid()), false)
  LIMIT 1
