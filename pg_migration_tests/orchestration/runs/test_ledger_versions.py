@@ -14,6 +14,8 @@ FIRST_RELEASE = """
     DROP TABLE _pg_migration.version, _pg_migration.target_state, _pg_migration.brought, _pg_migration.extension_rows,
         _pg_migration.progress;
     ALTER TABLE _pg_migration.run DROP COLUMN identities;
+    ALTER TABLE _pg_migration.chunk DROP COLUMN digest_form, DROP COLUMN digest_hashed, DROP COLUMN digest_total,
+        DROP COLUMN digest_mixed;
 """
 TABLES = "SELECT string_agg(relname, ' ' ORDER BY 1) FROM pg_class WHERE relnamespace = '_pg_migration'::regnamespace"
 

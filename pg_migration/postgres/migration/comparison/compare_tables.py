@@ -3,7 +3,7 @@
 import glob
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pg_migration.postgres.catalog import Table, TableName
@@ -32,6 +32,7 @@ class _Why:
 
     text: str = ""
     evidence: str = ""
+    source_changed: bool = False
 
 
 def compare_tables(run: MigrationRun, wanted: Mapping[TableName, set[str]]) -> Iterator[Verdict]:
@@ -172,14 +173,17 @@ class Comparison:
         if run.snapshot is not None or found.error is not None:
             return _Why()
         name = run.target_name(found.table)
-        if hashing is not None and (told := run.call(lambda: self._by_ledger(found, hashing))) is not None:
+        told = run.call(lambda: self._by_ledger(found, hashing)) if hashing is not None else None
+        if told is not None and not told.source_changed:
             return told
         try:
             drift = run.call(
                 lambda: drift_of(self._sides, run.target_connection, found.table, name, rows, hashing or Hashing())
             )
         except MigrationError as error:
-            return _Why(f"; whether the source changed can't be told: {error}")
+            return told or _Why(f"; whether the source changed can't be told: {error}")
+        if told is not None:
+            return told if drift is None else replace(told, evidence=f"{drift.evidence}; {told.evidence}")
         if drift is None:
             return _Why("; whether the source changed is not known", "the target has no record of when it was copied")
         return _Why(f"; {drift}", drift.evidence)
@@ -201,7 +205,7 @@ class Comparison:
             return _Why(f"; the source did not change since {at}, so the target did", evidence)
         if isinstance(theirs, tuple) and Digest.of(theirs) == copied.digest:
             evidence = "the rows of the target have the digest that the ledger has of the source's"
-            return _Why(f"; the source changed since {at}, the target did not", evidence)
+            return _Why(f"; the source changed since {at}, the target did not", evidence, source_changed=True)
         return None
 
     def _row_count(self, found: Answers[Any], source: int | Unanswered, target: int | Unanswered, why: _Why) -> Verdict:
