@@ -8,7 +8,7 @@ from typing import Any
 
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.connection.endpoint import Side
-from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.errors import ConfigurationError, MigrationError
 from pg_migration.postgres.figures import counted
 from pg_migration.postgres.hashing.copied_rows import copied_rows, has_digests
 from pg_migration.postgres.hashing.digests import Digest, Hashing, count_rows
@@ -197,7 +197,11 @@ class Comparison:
         copied = copied_rows(run.target_connection, [name[0]]).get(name)
         if copied is None or copied.form != hashing.form(table, run.same_encoding) or not copied.same_relation:
             return None
-        if not copied.is_whole(run.planner().key_column(table)):
+        try:
+            whole = copied.is_whole(run.planner().key_column(table))
+        except ConfigurationError:  # the table was cut by another key
+            return None
+        if not whole:
             return None
         at = f"the copy of {copied.copied_at:%Y-%m-%d %H:%M:%S} UTC"
         if isinstance(ours, tuple) and Digest.of(ours) == copied.digest:

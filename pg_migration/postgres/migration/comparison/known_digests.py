@@ -37,7 +37,8 @@ def known_digests(run: MigrationRun, tables: Sequence[Table]) -> Known[Digest]:
         # Which rows are chosen depends on an estimate, which may be another one for a comparison.
         if sides and (not sampled or len(sides) == len(Side)):
             known[key] = sides
-    for table, digests in _of_the_snapshot(run, [table for table in tables if table.key not in known]):
+    others = [t for t in tables if t.key not in known and t.kind == "r" and not t.through_root]
+    for table, digests in _of_the_snapshot(run, others):
         known[table.key] = {Side.SOURCE: digests}
     return known
 
@@ -50,7 +51,7 @@ def _of_the_snapshot(run: MigrationRun, tables: Sequence[Table]) -> Iterator[tup
     copied, planner = copied_rows(run.target_connection, list(run.schemas.values())), run.planner()
     for table in tables:
         found = copied.get(run.target_name(table))
-        if table.kind != "r" or table.through_root or found is None or found.snapshots != {snapshot.name}:
+        if found is None or found.snapshots != {snapshot.name}:
             continue
         whole = found.same_relation and found.is_whole(planner.key_column(table))
         if whole and found.form == hashing.form(table, run.same_encoding):
