@@ -19,7 +19,8 @@ WITH RECURSIVE this AS (
 )
 SELECT r.rolname AS name, r.oid = 10 AS bootstrap, r.rolsuper AS superuser, r.rolinherit AS inherit,
        r.rolcreaterole AS createrole, r.rolcreatedb AS createdb, r.rolcanlogin AS login, r.rolreplication AS replication,
-       r.rolbypassrls AS bypassrls, r.rolconnlimit AS connection_limit, r.rolvaliduntil::text AS valid_until,
+       r.rolbypassrls AS bypassrls, r.rolconnlimit AS connection_limit,
+       CASE WHEN r.rolvaliduntil IS NOT NULL THEN format('%%s', r.rolvaliduntil) END AS valid_until,
        shobj_description(r.oid, 'pg_authid') AS comment,
        (SELECT coalesce(json_agg(x.setting ORDER BY x.place), '[]')
           FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) WITH ORDINALITY AS x (setting, place)
