@@ -180,6 +180,7 @@ def test_a_ledger_that_was_copied_with_its_database(migrated: Platform) -> None:
 def test_a_ledger_of_an_earlier_version(migrated: Platform) -> None:
     migrated.target.psql(
         "ALTER TABLE _pg_migration.run DROP COLUMN identities;"
+        "ALTER TABLE _pg_migration.chunk DROP digest_form, DROP digest_hashed, DROP digest_total, DROP digest_mixed;"
         "DROP TABLE _pg_migration.target_state, _pg_migration.progress, _pg_migration.version"
     )
     migrated.target.psql("UPDATE _pg_migration.run SET source_server = 'before a restart'")
