@@ -93,13 +93,14 @@ class CatalogSession:
 
         Raises:
             MigrationError: naming the query that the server refused.
+            psycopg2.errors.LockNotAvailable: it waited too long for a lock, whichever query that was.
         """
         wanted = [Query(query) if isinstance(query, str) else query for query in queries]
         found: dict[str | None, list[str]] = {}
         try:
             rows = self.fetch(_union(part for query in wanted for part in self._parts(query)))
         except psycopg2.Error as error:
-            if self.connection.closed or self._undo is None:
+            if self.connection.closed or self._undo is None or isinstance(error, psycopg2.errors.LockNotAvailable):
                 raise
             raise self._blame(wanted, error) from error
         for name, text in rows:
