@@ -27,7 +27,7 @@ from pg_migration.postgres.catalog.patterns import is_excluded
 from pg_migration.postgres.connection.connections import Connections, lost_at_once
 from pg_migration.postgres.connection.endpoint import Endpoint
 from pg_migration.postgres.connection.lock_waits import who_is_ahead
-from pg_migration.postgres.connection.statements import Question, execute, fetch
+from pg_migration.postgres.connection.statements import Question, execute, fetch, send_ahead
 from pg_migration.postgres.errors import ConnectionFailed, MigrationError, SourceUnprotected, server_message
 
 # How long a reader whose connection was lost tries to lock again what it had locked.
@@ -292,7 +292,11 @@ class Readers:
         if connection.closed:
             return False
         try:
-            if connection.info.transaction_status == TRANSACTION_STATUS_ACTIVE:
+            status = connection.info.transaction_status
+            if status == TRANSACTION_STATUS_INTRANS and reader.table is None:
+                send_ahead(connection, sql.SQL(_RETURN))  # it keeps its locks, so this can wait for its next use
+                return True
+            if status == TRANSACTION_STATUS_ACTIVE:
                 connection.cancel()  # a COPY that nobody reads to its end
             execute(connection, _RETURN)
         except psycopg2.Error:

@@ -24,9 +24,9 @@ def known_digests(run: MigrationRun, tables: Sequence[Table]) -> Known[Digest]:
     """
     hashed, sampled = run.outcomes.hashed, run.options.content_sample_percent < 100
     names = {table.key: run.target_name(table) for table in tables if run.target_name(table) in hashed}
-    ours = run.connections.processes()
-    uncounted = may_be_written(run.target_connection, ours, (session_name(run.owner or run.run_id), WATCH))
-    counts = {} if uncounted else read_counts(run.target_connection, list(names.values()))
+    ours, sessions = run.connections.processes(), (session_name(run.owner or run.run_id), WATCH)
+    counted = names and not may_be_written(run.target_connection, ours, sessions)
+    counts = read_counts(run.target_connection, list(names.values())) if counted else {}
     known: dict[TableName, Mapping[Side, Sequence[Digest]]] = {}
     for key, name in names.items():
         found, sides = hashed[name], dict[Side, Sequence[Digest]]()
