@@ -10,13 +10,13 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTRANS
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog.reading.rows import ROW_TYPES
 from pg_migration.postgres.catalog.schema_renaming import quote
 from pg_migration.postgres.connection.session_settings import PINNED, SEARCH_PATH, WRITTEN_WITH, select, set_configs
-from pg_migration.postgres.connection.statements import execute, fetch, send_ahead
+from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import MigrationError, server_message
 from pg_migration.postgres.sql_files import sql_file
 
@@ -173,10 +173,7 @@ def catalog_session(
         yield session
     finally:
         if session.begun and not connection.closed:
-            if not own and connection.info.transaction_status == TRANSACTION_STATUS_INTRANS:
-                send_ahead(connection, sql.SQL(undo))
-            else:
-                execute(connection, undo)
+            execute(connection, undo)
 
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
