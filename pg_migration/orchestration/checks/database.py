@@ -51,7 +51,7 @@ def build_database_checks(after: Sequence[dg.AssetKey]) -> dg.AssetChecksDefinit
         context: dg.AssetCheckExecutionContext, migration: dg.ResourceParam[MigrationRun]
     ) -> Iterator[dg.AssetCheckResult]:
         migration.log = context.log
-        if migration.options.against == "ledger":  # which has the rows alone
+        if migration.asks_ledger:  # which has the rows alone
             return
         wanted = {key.name for key in context.selected_asset_check_keys}
         problems: list[str] = []
@@ -157,6 +157,6 @@ def build_known_tables(relations: Relations) -> dg.AssetChecksDefinition:
 
 def _names(run: MigrationRun) -> set[TableName]:
     """The tables to compare, by their names in the target."""
-    if run.options.against == "ledger":
+    if run.asks_ledger:
         return set(copied_tables(run))
     return run.call(lambda: {run.target_name(table) for table in run.catalog.tables})

@@ -665,6 +665,14 @@ class MigrationRun:
         )
 
     @property
+    def asks_ledger(self) -> bool:
+        """Whether rows are compared with those that were copied; never in a run that copies: its source is the proof.
+
+        Every use case takes the option, as all are configured alike.
+        """
+        return self.options.against == "ledger" and self._snapshot is None
+
+    @property
     def same_encoding(self) -> bool:
         """Whether both databases store text in one encoding."""
         ends = (self.source_connection, self.target_connection)

@@ -92,7 +92,7 @@ def validate(migration: Migration, log: Log | None = None) -> Result:
     """
 
     def work(run: MigrationRun) -> None:
-        if run.options.against == "ledger":
+        if run.asks_ledger:
             for _ in compare_tables(run, {name: {ROW_COUNT, CONTENT} for name in copied_tables(run)}):
                 pass
             return

@@ -48,3 +48,13 @@ def test_a_table_without_an_asset_is_told(shop: Platform) -> None:
     assert not found.success
     known = found.every_check["source_schema", "known_tables"]
     assert known.description == "no asset stands for public.later: reload the code location"
+
+
+def test_a_run_that_copies_is_proved_by_its_source_whatever_is_configured(shop: Platform) -> None:
+    """All jobs take the configuration of one resource."""
+    done = shop.migrate(against="ledger")
+    assert done.success, done.failures
+    for check in ("structure", "sequences", "constraints", "no_leftovers"):
+        assert done.every_check["post_data", check].passed
+    content = done.every_check["public/orders", "content"]
+    assert content.metadata["compared_with"].value == "the run's snapshot"

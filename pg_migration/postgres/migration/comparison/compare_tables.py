@@ -41,7 +41,7 @@ def compare_tables(run: MigrationRun, wanted: Mapping[TableName, set[str]]) -> I
     Args:
         wanted: the comparisons of each table, by its name in the target.
     """
-    if run.options.against == "ledger":
+    if run.asks_ledger:
         yield from compare_with_ledger(run, wanted)
         return
     wanted = {name: checks for name, checks in wanted.items() if checks}
