@@ -30,6 +30,7 @@ def roles(context: click.Context, apply: bool, everything: bool, passwords: bool
     from pg_migration.postgres.connection.endpoint import Side
     from pg_migration.postgres.migration.options import Options
     from pg_migration.postgres.migration.roles import make_roles, roles_of, roles_to_make
+    from pg_migration.reporting.formats import on_one_line
 
     if apply and everything:
         raise click.UsageError("--all prints what is needed for any server, so it can't be combined with --apply")
@@ -41,10 +42,12 @@ def roles(context: click.Context, apply: bool, everything: bool, passwords: bool
         else:
             plan = roles_to_make(environment.migration(Options()), passwords)
     if not apply:
-        put("".join([*(f"-- {note}\n" for note in plan.notes), *(f"{s.text};\n" for s in plan.statements)]))
+        # A name may hold a line break, behind which a comment would be a statement.
+        notes = (f"-- {on_one_line(note)}\n" for note in plan.notes)
+        put("".join([*notes, *(f"{s.text};\n" for s in plan.statements)]))
         context.exit(SUCCEEDED)
     lines = [f"note: {note}" for note in plan.notes]
     lines += [f"made: {one.statement.what}" for one in made if one.error is None]
     lines += [f"refused: {one.statement.what}: {one.error}" for one in made if one.error is not None]
-    put("".join(f"{line}\n" for line in lines or ["the target has every role that is needed"]))
+    put("".join(f"{on_one_line(line)}\n" for line in lines or ["the target has every role that is needed"]))
     context.exit(FAILED if any(one.error for one in made) else SUCCEEDED)

@@ -153,3 +153,24 @@ def test_the_command_prints_and_applies(source_db: str, target_db: str, postgres
     postgres18.psql(postgres18.url(), f'ALTER ROLE {MANAGER} RENAME TO "{PREFIX}another"')
     lacking = CliRunner().invoke(main, ["roles", "--source", source_db, "--target", target_db])
     assert lacking.output.splitlines()[0] == f'CREATE ROLE "{MANAGER}" WITH CREATEROLE LOGIN;'
+
+
+@pytest.mark.usefixtures("migration")
+def test_a_name_with_a_line_break_ends_no_comment(
+    source_db: str, target_db: str, postgres16: PostgresServer, postgres18: PostgresServer
+) -> None:
+    """What is printed is run by psql: behind a line break, a note would be a statement."""
+    hostile = f'"{PREFIX}a\nCREATE TABLE injected ();--"'
+    postgres16.psql(postgres16.url(), f"CREATE ROLE {hostile} CREATEDB")
+    postgres18.psql(postgres18.url(), f"CREATE ROLE {hostile}")
+    postgres16.psql(source_db, f"GRANT SELECT ON shop TO {hostile}")
+    try:
+        printed = CliRunner().invoke(main, ["roles", "--source", source_db, "--target", target_db])
+        assert printed.exit_code == 0, printed.output
+        assert "stays as it is" in printed.output
+        postgres18.psql(target_db, printed.output)
+        assert postgres18.psql(target_db, "SELECT to_regclass('injected') IS NULL").strip() == "t"
+    finally:
+        postgres16.psql(source_db, f"DROP OWNED BY {hostile}")
+        for server in (postgres16, postgres18):
+            server.psql(server.url(), f"DROP ROLE {hostile}")
