@@ -1,5 +1,7 @@
 """Make the roles that a migration needs on the target's server."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg2
@@ -46,9 +48,8 @@ def roles_to_make(migration: Migration, passwords: bool = True) -> RolesPlan:
     Raises:
         MigrationError: when a server can't be asked.
     """
-    with Connections("pg_migration roles") as connections:
-        target = connections.open(migration.target)
-        return _plan(connections, migration.source, migration.source_schemas, target, passwords)
+    with _for_target(migration, passwords) as (_, plan):
+        return plan
 
 
 def make_roles(migration: Migration, passwords: bool = True) -> tuple[RolesPlan, list[RoleMade]]:
@@ -60,10 +61,16 @@ def make_roles(migration: Migration, passwords: bool = True) -> tuple[RolesPlan,
     Raises:
         MigrationError: when a server can't be asked.
     """
+    with _for_target(migration, passwords) as (target, plan):
+        return plan, [_made(target, statement) for statement in plan.statements]
+
+
+@contextmanager
+def _for_target(migration: Migration, passwords: bool) -> Iterator[tuple[Connection, RolesPlan]]:
+    """A connection to the target, and what it lacks."""
     with Connections("pg_migration roles") as connections:
         target = connections.open(migration.target)
-        plan = _plan(connections, migration.source, migration.source_schemas, target, passwords)
-        return plan, [_made(target, statement) for statement in plan.statements]
+        yield target, _plan(connections, migration.source, migration.source_schemas, target, passwords)
 
 
 def _plan(

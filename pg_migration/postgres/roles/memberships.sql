@@ -1,4 +1,4 @@
--- Who is a member of which role, of an array of members (NULL: all), and who granted that. to_jsonb(...) ->> reads what
+-- Who is a member of which role, of an array of members, and who granted that. to_jsonb(...) ->> reads what
 -- older servers lack: the options INHERIT and SET came with 16.
 SELECT g.rolname AS role, m.rolname AS member, b.rolname AS grantor, a.admin_option AS admin,
        (to_jsonb(a) ->> 'inherit_option') = 'true' AS inherit, (to_jsonb(a) ->> 'set_option') = 'true' AS set
@@ -6,5 +6,5 @@ SELECT g.rolname AS role, m.rolname AS member, b.rolname AS grantor, a.admin_opt
   JOIN pg_roles g ON g.oid = a.roleid
   JOIN pg_roles m ON m.oid = a.member
   LEFT JOIN pg_roles b ON b.oid = a.grantor AND b.oid <> 10
- WHERE %(members)s::name[] IS NULL OR m.rolname = ANY (%(members)s::name[])
+ WHERE m.rolname = ANY (%(members)s::name[])
  ORDER BY g.rolname, m.rolname, b.rolname NULLS FIRST

@@ -109,12 +109,12 @@ def needed_roles(connection: Connection, names: Collection[str], passwords: bool
 def receiver(connection: Connection) -> Receiver:
     """What a server has, and what the role that connects may give there."""
     names = [name for (name,) in fetch(connection, "SELECT rolname FROM pg_catalog.pg_roles")]
-    present = {role.name: role for role in needed_roles(connection, names, passwords=False).roles}
+    found = needed_roles(connection, names, passwords=False)
+    present = {role.name: role for role in found.roles}
     ((me,),) = fetch(connection, "SELECT current_user")
     version, own = connection.server_version, present[me].attributes  # a name with pg_ in front connects nowhere
     gives = _given_by(own, version)
-    granted = fetch(connection, sql_file("roles/memberships.sql"), {"members": None})
-    members = frozenset((role, member) for role, member, *_ in granted)
+    members = frozenset((granted.role, granted.member) for granted in found.memberships)
     return Receiver(version, "superuser" in own, gives, present, members)
 
 
