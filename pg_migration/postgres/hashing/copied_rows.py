@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg2.extensions import connection as Connection
-from psycopg2.extras import execute_values
 
 from pg_migration.postgres.catalog import TableName
-from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.connection.statements import execute_rows, fetch
 from pg_migration.postgres.hashing.digests import Digest
 from pg_migration.postgres.ledger.chunks import ChunkName
 from pg_migration.postgres.ledger.schema import version
@@ -76,17 +75,15 @@ def record_digests(connection: Connection, hashed: Iterable[HashedChunks]) -> No
         for table in hashed
         for (key, number), digest in table.chunks.items()
     ]
-    with connection.cursor() as cursor:
-        execute_values(
-            cursor,
-            "UPDATE _pg_migration.chunk c SET digest_form = d.form, digest_hashed = d.hashed, digest_total = d.total, "
-            "digest_mixed = d.mixed FROM (VALUES %s) AS d (schema_name, table_name, range_key, chunk, form, hashed, "
-            "total, mixed) WHERE (c.schema_name, c.table_name, c.range_key, c.chunk) "
-            "= (d.schema_name, d.table_name, d.range_key, d.chunk)",
-            rows,
-            template="(%s, %s, %s, %s::int, %s, %s::bigint, %s::numeric, %s::numeric)",
-            page_size=10_000,
-        )
+    execute_rows(
+        connection,
+        "UPDATE _pg_migration.chunk c SET digest_form = d.form, digest_hashed = d.hashed, digest_total = d.total, "
+        "digest_mixed = d.mixed FROM (VALUES %s) AS d (schema_name, table_name, range_key, chunk, form, hashed, "
+        "total, mixed) WHERE (c.schema_name, c.table_name, c.range_key, c.chunk) "
+        "= (d.schema_name, d.table_name, d.range_key, d.chunk)",
+        rows,
+        template="(%s, %s, %s, %s::int, %s, %s::bigint, %s::numeric, %s::numeric)",
+    )
 
 
 def copied_rows(connection: Connection, schemas: Collection[str] | None = None) -> Mapping[TableName, CopiedRows]:

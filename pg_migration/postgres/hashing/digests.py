@@ -104,10 +104,12 @@ class Hashing:
     def column_sums(self, connection: Connection, part: Part) -> Mapping[str, int]:
         """The sum of the hashes of each compared column, a `Question`: in which columns rows differ."""
         columns = self.columns(connection, part)
+        if not columns:
+            return {}
         sums = sql.SQL(", ").join(
             sql.SQL("coalesce(pg_catalog.sum({}), 0)").format(value) for value in columns.values()
         )
-        ((found),) = part.fetch(connection, sql.SQL("SELECT {} {}").format(sums, part.rows))
+        (found,) = part.fetch(connection, sql.SQL("SELECT {} {}").format(sums, part.rows))
         return {name: int(total) for name, total in zip(columns, found, strict=True)}
 
     def percent_of(self, table: Table) -> float:

@@ -681,16 +681,14 @@ class MigrationRun:
     def record_digests(self) -> None:
         """Write the source's digests of the tables that were hashed since the last time into the ledger."""
         hashed, self.unrecorded = self.unrecorded, []
-        chunks = [
-            HashedChunks(self.target_name(found.plan.table), self._form(found.plan.table), found.source)
-            for found in hashed
-            if self.options.check_content and found.source
-        ]
-        if chunks:
-            record_digests(self.target_connection, chunks)
-
-    def _form(self, table: Table) -> str:
-        return self.hashing.form(table, self.same_encoding)
+        if not self.options.check_content:
+            return
+        hashing, same_encoding = self.hashing, self.same_encoding
+        tables = ((found.plan.table, found.source) for found in hashed)
+        record_digests(
+            self.target_connection,
+            [HashedChunks(self.target_name(t), hashing.form(t, same_encoding), source) for t, source in tables],
+        )
 
     @property
     def hashing(self) -> Hashing:

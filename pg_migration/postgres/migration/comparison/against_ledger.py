@@ -15,7 +15,7 @@ from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.migration.comparison.verdict import CONTENT, ROW_COUNT, Verdict
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.schemas import EVERY_SCHEMA, map_schemas
-from pg_migration.postgres.planning.key_ranges import KeyColumn, parse
+from pg_migration.postgres.planning.key_ranges import parse
 from pg_migration.postgres.planning.planner import Planner
 from pg_migration.postgres.snapshot.snapshot import Snapshot
 from pg_migration.postgres.verification.both_sides import Answers, BothSides, Unanswered
@@ -83,20 +83,14 @@ def _compared(run: MigrationRun, names: Sequence[TableName]) -> Iterator[tuple[T
     catalog = _target_catalog(run, {schema_name for schema_name, _ in names})
     tables = {table.key: table for table in catalog.tables}
     comparable: list[Table] = []
+    planner = Planner(run.target_connection, run.options, None)
     for name in names:
-        if (reason := _not_comparable(known.get(name), tables.get(name))) is not None:
+        if (reason := _not_comparable(known.get(name), tables.get(name), planner)) is not None:
             yield name, [Verdict(name, check, False, reason) for check in (ROW_COUNT, CONTENT)]
         else:
             comparable.append(tables[name])
-    comparable, partial = [], comparable
-    planner = Planner(run.target_connection, run.options, None)
-    for table in partial:
-        if (reason := _not_whole(known[table.key], planner.key_column(table))) is not None:
-            yield table.key, [Verdict(table.key, check, False, reason) for check in (ROW_COUNT, CONTENT)]
-        else:
-            comparable.append(table)
     read = [table for table in comparable if table.kind == "r"]
-    found = {answers.table.key: answers for answers in _answers(run, catalog, read, known)}
+    found = {answers.table.key: answers for answers in _answers(run, planner, catalog, read, known)}
     trees = {
         table.key: _together(table, [found[leaf.key] for leaf in read if _is_below(leaf, table, tables)])
         for table in comparable
@@ -115,7 +109,7 @@ def _target_catalog(run: MigrationRun, schemas: Collection[str]) -> Catalog:
     return run.call(lambda: discover(target, {name: name for (name,) in there}, readable=False))
 
 
-def _not_comparable(copied: CopiedRows | None, table: Table | None) -> str | None:
+def _not_comparable(copied: CopiedRows | None, table: Table | None, planner: Planner) -> str | None:
     """Why a table can't be compared with the ledger."""
     if copied is None:
         return "no run has copied this table"
@@ -124,24 +118,22 @@ def _not_comparable(copied: CopiedRows | None, table: Table | None) -> str | Non
         return f"the table {gone} since the copy of {copied.copied_at:%Y-%m-%d %H:%M:%S} UTC"
     if table.kind == "r" and copied.form is None:
         return "the ledger does not have digests of all of its rows: they were not hashed, or not all were copied"
-    return None
-
-
-def _not_whole(copied: CopiedRows, key: KeyColumn | None) -> str | None:
-    """Why the ranges in the ledger are not the table."""
     try:
-        whole = copied.is_whole(key)
+        whole = copied.is_whole(planner.key_column(table))
     except ConfigurationError as error:  # the target has another key now
         return f"the ranges in the ledger can't be compared: {error}"
     return None if whole else "the ledger does not have each of its rows once: ranges are missing, or overlap"
 
 
 def _answers(
-    run: MigrationRun, catalog: Catalog, tables: Sequence[Table], known: Mapping[TableName, CopiedRows]
+    run: MigrationRun,
+    planner: Planner,
+    catalog: Catalog,
+    tables: Sequence[Table],
+    known: Mapping[TableName, CopiedRows],
 ) -> Iterator[Answers[Digest]]:
     """The digests of the ledger, as those of the source, beside those of the target."""
     target = run.target_connection
-    planner = Planner(target, run.options, None)
     slicings = run.call(lambda: _slicings(planner, tables, known))
     hashing = run.hashing_of(slicings)
     workers = run.call(lambda: affordable_workers(run.options.workers, [free_connections(target)]))
@@ -149,8 +141,11 @@ def _answers(
     names = {schema_name: schema_name for schema_name, _ in known}
     try:
         for same_encoding in (True, False):
-            alike = [s for s in slicings if known[s.table.key].form == hashing.form(s.table, same_encoding)]
-            slicings = [slicing for slicing in slicings if slicing not in alike]
+            alike, others = list[Slicing](), list[Slicing]()
+            for slicing in slicings:
+                same = known[slicing.table.key].form == hashing.form(slicing.table, same_encoding)
+                (alike if same else others).append(slicing)
+            slicings = others
             progress = ComparisonProgress(run.workload, run.tell)
             progress.expect({".".join(slicing.table.key): slicing for slicing in alike})
             snapshots = {Side.TARGET: snapshot}

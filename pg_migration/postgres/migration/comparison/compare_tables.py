@@ -4,13 +4,14 @@ import glob
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import ConfigurationError, MigrationError
 from pg_migration.postgres.figures import counted
-from pg_migration.postgres.hashing.copied_rows import copied_rows, has_digests
+from pg_migration.postgres.hashing.copied_rows import CopiedRows, copied_rows, has_digests
 from pg_migration.postgres.hashing.digests import Digest, Hashing, count_rows
 from pg_migration.postgres.migration.comparison.against_ledger import compare_with_ledger
 from pg_migration.postgres.migration.comparison.databases import both_sides
@@ -191,10 +192,9 @@ class Comparison:
     def _by_ledger(self, found: Answers[Digest], hashing: Hashing) -> _Why | None:
         """Which side has the rows that were copied, by their digests; None where that is not known, or neither has."""
         run, table = self._run, found.table
-        if table.kind != "r" or table.through_root or not has_digests(run.target_connection):
+        if table.kind != "r" or table.through_root:
             return None
-        name, (ours, theirs) = run.target_name(table), (found.source, found.target)
-        copied = copied_rows(run.target_connection, [name[0]]).get(name)
+        ours, theirs, copied = found.source, found.target, self._copied.get(run.target_name(table))
         if copied is None or copied.form != hashing.form(table, run.same_encoding) or not copied.same_relation:
             return None
         try:
@@ -211,6 +211,12 @@ class Comparison:
             evidence = "the rows of the target have the digest that the ledger has of the source's"
             return _Why(f"; the source changed since {at}, the target did not", evidence, source_changed=True)
         return None
+
+    @cached_property
+    def _copied(self) -> Mapping[TableName, CopiedRows]:
+        """What the ledger knows of what was copied."""
+        target = self._run.target_connection
+        return copied_rows(target, self._run.schemas.values()) if has_digests(target) else {}
 
     def _row_count(self, found: Answers[Any], source: int | Unanswered, target: int | Unanswered, why: _Why) -> Verdict:
         equal = found.error is None and source == target
