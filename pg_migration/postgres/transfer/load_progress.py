@@ -38,7 +38,7 @@ class Doing:
 @dataclass
 class TableWork:
     """The work on one table: ``rest`` is the share of its rows that this load copies, ``builds`` what to build then,
-    ``hashed`` how many chunks were hashed, on each side.
+    ``hashed`` how many digests of chunks there are, of both sides together.
 
     ``rows`` are those of the table, from when all are there. Unless ``ended``, it is copied, built on or to come.
     """

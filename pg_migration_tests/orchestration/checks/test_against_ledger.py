@@ -58,3 +58,5 @@ def test_a_run_that_copies_is_proved_by_its_source_whatever_is_configured(shop: 
         assert done.every_check["post_data", check].passed
     content = done.every_check["public/orders", "content"]
     assert content.metadata["compared_with"].value == "the run's snapshot"
+    for figure in ("rows_per_second", "bytes_per_second"):  # of the hashes that were made while rows were copied
+        assert isinstance(content.metadata[figure].value, int)

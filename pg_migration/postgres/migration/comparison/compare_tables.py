@@ -150,6 +150,8 @@ class Comparison:
 
     def _digested(self, found: Answers[Digest], hashing: Hashing) -> Iterator[Verdict]:
         name = self._run.target_name(found.table)
+        if not found.seconds and not found.taken_from and (earlier := self._run.outcomes.hashed.get(name)) is not None:
+            found = replace(found, seconds=earlier.seconds)  # it was read while others were copied
         source, target = (a if isinstance(a, Unanswered) else Digest.of(a) for a in (found.source, found.target))
         rows: Sequence[RowDifference] = []
         why, problem = _Why(), found.error
