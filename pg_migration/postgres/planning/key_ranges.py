@@ -22,19 +22,20 @@ ALL = "all"
 
 # Types whose order is the same on every server and whose text form has neither a comma nor two dots. Collatable types
 # are missing on purpose: their order depends on the server's locale, so a range would not mean the same rows.
-WHOLE_NUMBERS = frozenset({"smallint", "integer", "bigint"})
+WHOLE_NUMBERS = frozenset({"smallint", "integer", "bigint", "oid8"})
 # By the names that the server tells them by, with those in pg_catalog.
 CUTTABLE_TYPES = {
     "smallint": "int2",
     "integer": "int4",
     "bigint": "int8",
+    "oid8": "oid8",
     "numeric": "numeric",
     "date": "date",
     "timestamp without time zone": "timestamp",
     "timestamp with time zone": "timestamptz",
     "uuid": "uuid",
 }
-GREATEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
+GREATEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1, "oid8": 2**64 - 1}
 
 _KEY = re.compile(r"(?P<lower>.*?)\.\.(?P<exclusive><?)(?P<upper>.*)", re.DOTALL)
 

@@ -15,7 +15,8 @@ def raw_encoding(source: Connection, target: Connection) -> str | None:
     return encodings[0]
 
 
-# Built-in types whose send and receive functions speak the same bytes from PostgreSQL 12 to 18 and hold no OID.
+# Built-in types whose send and receive functions speak the same bytes from PostgreSQL 12 to 19 and hold no OID of what
+# users make.
 PORTABLE_TYPES = (
     *(
         "bool",
@@ -32,6 +33,8 @@ PORTABLE_TYPES = (
         "money",
         "bit",
         "varbit",
+        "pg_lsn",
+        "oid8",
     ),
     *("varchar", "bpchar", "numeric", "float4", "float8", "date", "time", "timetz", "timestamp", "timestamptz"),
     *("interval", "inet", "cidr", "macaddr", "macaddr8", "point", "line", "lseg", "box", "path", "polygon", "circle"),

@@ -17,7 +17,7 @@ COLLATIONS = "collations of the databases"
 COLUMN_COLLATIONS = "collations of columns in the target"
 COLLATION_VERSIONS = "collation versions"
 
-OLDEST, NEWEST = 12, 18
+OLDEST, NEWEST = 12, 19
 SQL_ASCII = "SQL_ASCII"
 PROVIDERS = {"c": "libc", "i": "ICU", "b": "builtin", "d": "default"}
 
@@ -28,12 +28,12 @@ def versions(source: int, target: int) -> Finding:
     said = f"PostgreSQL {majors[0]} to {majors[1]}"
     if min(majors) < OLDEST:
         return error(VERSIONS, f"{said}: versions before {OLDEST} are not supported", "Upgrade that server first")
+    if majors[1] < majors[0]:
+        return warning(VERSIONS, f"{said}: the target is older", "Give a target that is at least as new as the source")
     if max(majors) > NEWEST:
         return warning(
             VERSIONS, f"{said}: versions after {NEWEST} are not tested", "Look for a newer version of pg_migration"
         )
-    if majors[1] < majors[0]:
-        return warning(VERSIONS, f"{said}: the target is older", "Give a target that is at least as new as the source")
     return passed(VERSIONS, said)
 
 

@@ -331,15 +331,19 @@ def test_extensions_that_somebody_has_to_see_to(
 @pytest.mark.parametrize(
     ("source", "target", "severity"),
     [
-        (120000, 180004, Severity.PASSED),
+        (120000, 190000, Severity.PASSED),
         (160014, 160002, Severity.PASSED),
         (160014, 150000, Severity.WARNING),
-        (180000, 190000, Severity.WARNING),
+        (190000, 200000, Severity.WARNING),
         (110022, 160000, Severity.ERROR),
     ],
 )
 def test_versions(source: int, target: int, severity: Severity) -> None:
     assert servers.versions(source, target).severity is severity
+
+
+def test_a_target_is_older_before_it_is_not_tested() -> None:
+    assert "the target is older" in servers.versions(210000, 200000).verdict
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,16 @@ def test_an_older_target_is_told(newest: Pair, ddl: str, line: str) -> None:
     assert unsupported(catalog, 180000) == ()
 
 
+def test_types_that_came_with_a_version(newest: Pair) -> None:
+    newest.load("CREATE TABLE t (a xid8, b int4multirange[]); CREATE TABLE u (xid8 int)")
+    catalog = describe(newest.source_url)
+    assert unsupported(catalog, 140000) == ()
+    assert [line.partition(" or ")[0] for line in unsupported(catalog, 120000)] == [
+        "table public.t: type pg_snapshot",
+        "table public.t: type datemultirange",
+    ]
+
+
 def test_without_new_features_a_downgrade_goes_through(downgrade: Pair) -> None:
     downgrade.load(
         """

@@ -36,6 +36,11 @@ MAKE = """
     CREATE DOMAIN flag AS boolean;
     CREATE DOMAIN label AS char(3);
     CREATE DOMAIN words AS varchar(9);
+    CREATE DOMAIN place AS pg_lsn;
+    CREATE TYPE placed AS (l pg_lsn, t text);
+    CREATE DOMAIN placed_too AS placed;
+    CREATE TYPE places AS RANGE (subtype = pg_lsn);
+    CREATE DOMAIN letter AS "char";
 """
 # What only the system's own server has.
 MAKE_15 = """
@@ -116,7 +121,16 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "tsvector": ("a", "'a':1", "'a':1A", ""),
     "tsquery": ("a", "!a", "a & b", "a <-> b"),
     "jsonpath": ("$", "$.a", "lax $ ? (@ == 1)"),
-    "pg_lsn": ("0/0", "1/1", "2/2"),
+    "pg_lsn": ("0/0", "1/1", "2/2", "0/18800", "FFFFFFFF/FFFFFFFF"),
+    "place": ("0/0", "1/1"),
+    "pg_lsn[]": ("{0/0}", "{0/1}", "{0/10}", "{1/1}", "{NULL}", "{}", "{{0/1}}", "[0:0]={0/1}"),
+    "place[]": ("{0/0}", "{0/1,NULL}"),
+    "placed": ("(0/1,a)", "(0/1,)", "(,)", "(,a)", "(0/10,)", '(0/1,"")', "(0/1,NULL)"),
+    "placed[]": ('{"(0/1,a)"}', '{"(0/10,a)"}'),
+    "placed_too": ("(0/1,a)", "(,)"),
+    "places": ("[0/1,0/2)", "[0/1,0/20)", "(0/1,)", "empty"),
+    '"char"[]': ("{}", "{a}", "{A}", "{NULL}", '{"\\\\377"}', "{{a}}", "[0:0]={a}"),
+    "letter[]": ("{a}", "{A}"),
     "xid": ("0", "1"),
     "xid8": ("0", "4294967297"),
     "cid": ("0", "1"),
@@ -135,6 +149,8 @@ VALUES_15: Mapping[str, tuple[str, ...]] = {
     "text COLLATE caseless": ("a", "A"),
     "varchar COLLATE caseless": ("a", "A"),
 }
+# What types are called that hold others.
+IN_OTHERS = {"anyarray", "char inside", "pg_lsn inside"}
 # The same values, which servers may have in other bytes: NaN with a sign, as a subtraction makes it.
 OTHER_BYTES = {
     "real": "'Infinity'::real - 'Infinity'::real",
@@ -192,6 +208,11 @@ def on_18(postgres18: PostgresServer) -> Hashes:
 
 
 @pytest.fixture(scope="module")
+def on_19(postgres19: PostgresServer) -> Hashes:
+    return hashes_on(postgres19, VALUES, MAKE)
+
+
+@pytest.fixture(scope="module")
 def on_15(postgres15: PostgresServer) -> Hashes:
     return hashes_on(postgres15, {**VALUES, **VALUES_15}, MAKE + MAKE_15)
 
@@ -211,6 +232,10 @@ def test_an_older_server_has_the_same_hashes(on_15: Hashes, on_18: Hashes) -> No
     assert {kind: on_15.hashes[kind] for kind in VALUES} == on_18.hashes
 
 
+def test_a_newer_server_has_the_same_hashes(on_18: Hashes, on_19: Hashes) -> None:
+    assert on_19.hashes == on_18.hashes
+
+
 def test_every_form_is_among_these(on_15: Hashes) -> None:
     assert set(on_15.base_types.values()) >= HASHED
 
@@ -224,7 +249,7 @@ def test_the_same_value_in_other_bytes(pair: Pair, kind: str) -> None:
     assert source == target
 
 
-@pytest.fixture(scope="module", params=["postgres15", "postgres16", "postgres18"])
+@pytest.fixture(scope="module", params=["postgres15", "postgres16", "postgres18", "postgres19"])
 def every_type(request: pytest.FixtureRequest) -> Iterator[tuple[Connection, Catalog, list[str]]]:
     """A table with a column of each built-in type that one may have, and a row of NULL."""
     server: PostgresServer = request.getfixturevalue(request.param)
@@ -254,8 +279,8 @@ def test_every_built_in_type_has_a_form(every_type: tuple[Connection, Catalog, l
     assert None not in row.values()
     assert len(set(row.values())) == len(names) + 1  # each has a seed of its own
     found = {column.name: column.base_type for column in catalog.tables_by_name["public", "t"].columns}
-    assert {name for name in names if found[name] == name} >= HASHED - {"anyarray", "anyenum"}
-    assert {found[name] for name in names if name.startswith("_")} == {"anyarray"}
+    assert {name for name in names if found[name] == name} >= HASHED - IN_OTHERS - {"anyenum"}
+    assert {found[name] for name in names if name.startswith("_")} == IN_OTHERS
 
 
 def test_as_many_columns_as_a_table_may_have(pair: Pair) -> None:

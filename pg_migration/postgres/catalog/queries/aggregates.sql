@@ -38,6 +38,7 @@ SELECT 'pg_proc'::regclass::oid AS classid,
                                 WHERE o.oid = a.aggsortop),
                               'PARALLEL = ' || CASE p.proparallel WHEN 's' THEN 'SAFE' WHEN 'r' THEN 'RESTRICTED'
                                                                   ELSE 'UNSAFE' END,
+                              'SUPPORT = ' || nullif(concat(p.prosupport), '-'),  -- from 19 on
                               CASE WHEN a.aggkind = 'h' THEN 'HYPOTHETICAL' END))] AS statements
   FROM pg_proc p
   JOIN pg_namespace n ON n.oid = p.pronamespace

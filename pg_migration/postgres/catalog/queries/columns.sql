@@ -1,11 +1,29 @@
 -- Columns of tables. to_jsonb(...) ->> reads catalog columns that older servers lack: attcompression came with 14. A column
 -- is local where none of the parents in tables.sql brings it. base_type is the built-in type behind domains; anyarray for
 -- arrays and anyenum for enumerations (not for domains over those, which functions of enumerations don't take), as the
--- parameters of functions call them; NULL for all other types of users.
+-- parameters of functions call them; NULL for all other types of users. Versions write pg_lsn (19) and "char" (16) in
+-- different ways: what holds the former at any depth is "pg_lsn inside", an array of the latter "char inside".
 WITH RECURSIVE domains AS (
     SELECT oid AS domain, typbasetype AS base FROM pg_type WHERE typtype = 'd'
      UNION ALL
     SELECT d.domain, t.typbasetype FROM domains d JOIN pg_type t ON t.oid = d.base WHERE t.typtype = 'd'
+), containers AS (
+    SELECT typbasetype AS held, oid AS type FROM pg_type WHERE typtype = 'd'
+     UNION ALL
+    SELECT typelem, oid FROM pg_type WHERE typelem <> 0
+     UNION ALL
+    SELECT rngsubtype, rngtypid FROM pg_range
+     UNION ALL  -- from 14 on
+    SELECT rngtypid, to_number(to_jsonb(r) ->> 'rngmultitypid', '9999999999')::bigint::oid FROM pg_range r
+     UNION ALL
+    SELECT a.atttypid, c.reltype
+      FROM pg_attribute a
+      JOIN pg_class c ON c.oid = a.attrelid
+     WHERE c.reltype <> 0 AND c.oid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped
+), of_pg_lsn AS (
+    SELECT 'pg_lsn'::regtype::oid AS type
+     UNION
+    SELECT k.type FROM of_pg_lsn o JOIN containers k ON k.held = o.type
 )
 SELECT a.attrelid AS relation,
        a.attnum AS number,
@@ -14,7 +32,11 @@ SELECT a.attrelid AS relation,
        a.atttypid AS type_oid,
        a.atttypmod AS type_modifier,
        format_type(a.atttypid, a.atttypmod) AS quoted_type,
-       CASE WHEN t.typtype = 'e' THEN 'anyenum'
+       CASE WHEN b.oid <> 'pg_lsn'::regtype AND b.oid IN (SELECT type FROM of_pg_lsn) THEN 'pg_lsn inside'
+            WHEN e.oid = '"char"'::regtype
+                 OR EXISTS (SELECT FROM domains x WHERE x.domain = e.oid AND x.base = '"char"'::regtype)
+            THEN 'char inside'
+            WHEN t.typtype = 'e' THEN 'anyenum'
             WHEN e.typarray = b.oid THEN 'anyarray'
             WHEN b.typnamespace = 'pg_catalog'::regnamespace THEN b.typname END AS base_type,
        CASE WHEN a.attcollation <> t.typcollation

@@ -1,30 +1,48 @@
 """What an older target can't have: found in the DDL before any of it runs."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pg_migration.postgres.catalog import Catalog, SchemaObject
-from pg_migration.postgres.catalog.schema_renaming import without_quoted_text
+from pg_migration.postgres.catalog.schema_renaming import without_quoted_text, without_strings
 
 
 @dataclass(frozen=True)
 class Feature:
-    """Something that came with a server version (server_version_num), and how it shows in DDL of some kinds."""
+    """Something that came with a server version (server_version_num), and how it shows in DDL of some kinds.
+
+    ``read`` leaves of a statement what is looked at.
+    """
 
     since: int
     name: str
     pattern: re.Pattern[str]
     kinds: frozenset[str] = frozenset()
+    read: Callable[[str], str] = without_quoted_text
 
 
 def _feature(since: int, name: str, pattern: str, *kinds: str) -> Feature:
     return Feature(since * 10000, name, re.compile(pattern), frozenset(kinds))
 
 
+def _types(since: int, *names: str) -> Feature:
+    """Built-in types: where nothing else can stand, as columns, aliases and arguments may have the same name."""
+    name = rf'"({"|".join(names)})"(?=[\[,)\s]|$)'
+    pattern = rf"""(?s)::{name}
+        |^CREATE\ TABLE\ .*"\ {name}
+        |^CREATE\ DOMAIN\ [^(]*\ AS\ {name}
+        |^CREATE\ TYPE\ .*("\ |SUBTYPE\ =\ ){name}
+        |^CREATE\ AGGREGATE\ .*([(]|,\ |TYPE\ =\ ){name}
+        |^CREATE\ OR\ REPLACE\ (FUNCTION|PROCEDURE)\ [^\n]*("\ |[(]|,\ ){name}(?=[\[,)]|\ DEFAULT)
+        |^CREATE\ OR\ REPLACE\ FUNCTION\ [^\n]*\n\ RETURNS\ (SETOF\ )?{name}"""
+    said = f"type {' or '.join(names)}"
+    return Feature(since * 10000, said, re.compile(pattern, re.VERBOSE), read=without_strings)
+
+
 _QUERIES = ("view", "materialized view", "function", "rule")
 
-# Release notes of PostgreSQL 14 to 18, "Migration" and "Utility Commands".
+# Release notes of PostgreSQL 14 to 19, "Migration" and "Utility Commands".
 FEATURES = (
     _feature(14, "multirange type", r"\bMULTIRANGE_TYPE_NAME\b", "type"),
     _feature(14, "SQL-standard function body", r"\n(BEGIN ATOMIC|RETURN) ", "function"),
@@ -49,6 +67,20 @@ FEATURES = (
     _feature(18, "NOT ENFORCED", r"\bNOT ENFORCED\b"),
     _feature(18, "temporal constraint", r"\b(WITHOUT OVERLAPS|PERIOD)\b"),
     _feature(18, "NOT NULL constraint that is not valid", r"\bNOT NULL\b.*\bNOT VALID\b", "not null"),
+    _feature(19, "support function of an aggregate", r"\bSUPPORT = ", "aggregate"),
+    _feature(19, "IGNORE NULLS of a window function", r"\) IGNORE NULLS OVER ", *_QUERIES),
+    _feature(19, "ON CONFLICT ... DO SELECT", r"\bON CONFLICT\b.*\bDO SELECT\b", *_QUERIES),
+    _feature(19, "autovacuum_parallel_workers", r"\bautovacuum_parallel_workers="),
+    Feature(
+        190000,
+        "Snowball stemmer",
+        re.compile(r"(?i)\blanguage = '(dutch_porter|esperanto|polish)'"),
+        frozenset({"text search dictionary"}),
+        str,
+    ),
+    _types(13, "pg_snapshot", "regcollation", "xid8"),
+    _types(14, *(f"{name}multirange" for name in ("date", "int4", "int8", "num", "ts", "tstz"))),
+    _types(19, "oid8", "regdatabase"),
 )
 
 
@@ -65,5 +97,5 @@ def _uses(item: SchemaObject, features: list[Feature]) -> Iterator[str]:
     for feature in features:
         if feature.kinds and item.kind not in feature.kinds:
             continue
-        if any(feature.pattern.search(without_quoted_text(statement)) for statement in item.statements):
+        if any(feature.pattern.search(feature.read(statement)) for statement in item.statements):
             yield f"{item.identity}: {feature.name} (PostgreSQL {feature.since // 10000})"
