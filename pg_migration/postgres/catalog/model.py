@@ -63,9 +63,9 @@ class Column:
     """A column as pg_attribute has it.
 
     ``type`` is for people; ``base_type`` is the name in pg_catalog of the type behind domains, ``anyarray`` for arrays,
-    ``anyenum`` for enumerations themselves, ``pg_lsn inside`` or ``char inside`` for what holds values that versions write
-    in different ways, and None for what else is users' own. ``ddl_type``, ``collation`` and
-    ``default`` are for DDL: fully qualified, every identifier quoted, in the target's schema names.
+    ``anyenum`` for enumerations themselves, ``pg_lsn inside`` or ``char inside`` for what holds values that versions
+    write in different ways, and None for what else is users' own. ``ddl_type``, ``collation`` and ``default`` are for
+    DDL: fully qualified, every identifier quoted, in the target's schema names.
     ``not_null_constraint`` is what a NOT NULL with a name says in DDL (from 18 on), None where a parent brings it.
     ``not_null_comes_later``: rows were never checked against it, or a statement of its own checks them after the load.
     ``storage`` is the word for SET STORAGE, also where it is the type's own; ``options`` are what SET (...) sets.

@@ -71,9 +71,9 @@ def newest(postgres19: PostgresServer) -> Iterator[Pair]:
 
 
 def test_an_older_target_is_told(newest: Pair) -> None:
-    steps = [f"CREATE SCHEMA s{number}; SET search_path = s{number}; {ddl};" for number, ddl in enumerate(CASES.values())]
-    newest.load("\n".join(steps))
-    catalog = describe(newest.source_url, {f"s{number}": f"s{number}" for number in range(len(CASES))})
+    schemas = {f"s{number}": ddl for number, ddl in enumerate(CASES.values())}
+    newest.load("".join(f"CREATE SCHEMA {name}; SET search_path = {name}; {ddl};" for name, ddl in schemas.items()))
+    catalog = describe(newest.source_url, {name: name for name in schemas})
     assert unsupported(catalog, 190000) == ()
     assert {line.removesuffix(" (PostgreSQL 19)") for line in unsupported(catalog, 180000)} == {
         "aggregate s0.a(integer): support function of an aggregate",
@@ -84,8 +84,8 @@ def test_an_older_target_is_told(newest: Pair) -> None:
         "type s2.r: type oid8 or regdatabase",
         "type s2.c: type oid8 or regdatabase",
         "table s2.t: type oid8 or regdatabase",
-        "aggregate s2.a(\"oid8\"): type oid8 or regdatabase",
-        "function s2.f(\"oid8\"[], integer): type oid8 or regdatabase",
+        'aggregate s2.a("oid8"): type oid8 or regdatabase',
+        'function s2.f("oid8"[], integer): type oid8 or regdatabase',
         "function s2.g(): type oid8 or regdatabase",
         "table s5.t: autovacuum_parallel_workers",
         "materialized view s5.m: autovacuum_parallel_workers",
