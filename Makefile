@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 # order in which they are collected, so that the slow ones can be last.
 PYTEST = $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 PROCESSES = 3
+# No test of these takes a tenth of it: a test that waits for ever ends its process, which says where it waited.
+NO_HANGING = --max-worker-restart 0 --override-ini faulthandler_timeout=150 --override-ini faulthandler_exit_on_timeout=true
 
 # What can be tested by itself: the folders of tests, wherever they are.
 AREAS = $(sort $(shell find pg_migration_tests -mindepth 1 -type d -not -name '__*' -exec basename {} \;))
@@ -51,7 +53,7 @@ check: lint
 	$(PYTEST) --without-servers --quiet
 
 test: $(if $(AREA),$(VENV)/installed-dev,lint)
-	$(PYTEST) -m 'not deployment' $(if $(AREA),$$(find pg_migration_tests -type d -name '$(AREA)'))
+	$(PYTEST) $(NO_HANGING) -m 'not deployment' $(if $(AREA),$$(find pg_migration_tests -type d -name '$(AREA)'))
 
 test-deployment: $(VENV)/installed-dev
 	$(PYTEST) -m deployment

@@ -293,8 +293,9 @@ class Readers:
             return False
         try:
             status = connection.info.transaction_status
-            if status == TRANSACTION_STATUS_INTRANS and reader.table is None:
-                send_ahead(connection, sql.SQL(_RETURN))  # it keeps its locks, so this can wait for its next use
+            if status == TRANSACTION_STATUS_INTRANS and reader.table is None and self._tables:
+                # It had locked all that it read before the mark, so nobody waits longer if this waits for its next use.
+                send_ahead(connection, sql.SQL(_RETURN))
                 return True
             if status == TRANSACTION_STATUS_ACTIVE:
                 connection.cancel()  # a COPY that nobody reads to its end
