@@ -66,9 +66,9 @@ def collations(ends: Ends) -> Finding:
 
 
 def _collation(end: Connection) -> str:
-    ((collate, ctype, provider, locale),) = ask(end, "collation")
+    ((collate, ctype, provider, locale, rules),) = ask(end, "collation")
     if provider != "c":
-        return f"{locale} ({PROVIDERS.get(provider, provider)})"
+        return f"{locale} ({PROVIDERS.get(provider, provider)}{f', with the rules {rules}' if rules else ''})"
     names = dict.fromkeys(_as_libc_means(name) for name in (collate, ctype))
     return f"{' and '.join(names)} (libc)"
 

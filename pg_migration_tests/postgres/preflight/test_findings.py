@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pg_migration.postgres.catalog import Notice
-from pg_migration.postgres.preflight import Intent, Severity, activity, objects, permissions, resources
+from pg_migration.postgres.preflight import Intent, Severity, activity, objects, permissions, resources, servers
 
 CREATING_ROLES = Intent(workers=2, partition_threshold=1000, create_roles=True)
 
@@ -53,3 +53,12 @@ def test_what_stays_behind(notices: list[tuple[str, str, str]], severity: Severi
     found = objects.not_copied(having(notices=[Notice(*notice) for notice in notices]))
     assert found.severity is severity
     assert ("a b: why" in found.verdict) == bool(notices)
+
+
+@pytest.mark.parametrize(("rules", "severity"), [("", Severity.PASSED), ("&a < g", Severity.WARNING)])
+def test_a_database_that_sorts_by_rules(monkeypatch: pytest.MonkeyPatch, rules: str, severity: Severity) -> None:
+    answers = {"source": [("C", "C", "i", "de", rules)], "target": [("C", "C", "i", "de", "")]}
+    monkeypatch.setattr(servers, "ask", lambda end, _: answers[end])
+    found = servers.collations(having(source="source", target="target"))
+    assert found.severity is severity
+    assert rules in found.verdict
