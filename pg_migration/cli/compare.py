@@ -41,7 +41,7 @@ def compare(
     from pg_migration.postgres.migration.options import Options
 
     with misuse_told():
-        migration = environment.migration(
+        migration = environment.pair().migration(
             Options(owners=owners, privileges=privileges, exclude_tables=list(exclude_tables))
         )
         source, found = structural_differences(migration)

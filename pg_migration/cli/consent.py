@@ -51,7 +51,7 @@ def _at_stake(config: Mapping[str, Any]) -> list[UnknownRows]:
         return []
     if options.overwrite_existing_rows:
         return []
-    run = MigrationRun("no run", options, lambda: environment.migration(options))
+    run = MigrationRun("no run", options, lambda: environment.pair().migration(options))
     try:
         return run.call(run.unknown_rows)
     except MigrationError:

@@ -15,9 +15,8 @@ from pg_migration.cli.exit_status import FAILED, SUCCEEDED, Misused, misuse_told
 from pg_migration.cli.streams import put
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.jobs.prune import PRUNE
-from pg_migration.orchestration.run_tags import FINISHED, SNAPSHOT_OF
+from pg_migration.orchestration.run_tags import FINISHED, PAIR_TAG, SNAPSHOT_OF
 from pg_migration.postgres.connection.endpoint import Side
-from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.ledger.source_identity import place_in
 from pg_migration.reporting import store, terminal
 from pg_migration.reporting.model import Report
@@ -111,8 +110,8 @@ def _last(instance: dg.DagsterInstance, folder: Path) -> str | None:
 
 def _is_of_this_pair(run: dg.DagsterRun, folder: Path) -> bool:
     """By what the run was tagged with; a run without that, such as one of a selection of assets, by its report."""
-    if (pair := run.tags.get(environment.PAIR_TAG)) is not None:
-        return pair == environment.pair()
+    if (pair := run.tags.get(PAIR_TAG)) is not None:
+        return pair == environment.pair().places
     found = store.read(folder, run.run_id)
     return found is not None and _is_ours(found)
 
@@ -124,10 +123,8 @@ def _is_ours(report: Report) -> bool:
 
 
 def _where(side: Side) -> str:
-    try:
-        return environment.endpoint(side).description
-    except ConfigurationError:
-        return UNKNOWN
+    end = environment.pair().known_endpoint(side)
+    return end.description if end is not None else UNKNOWN
 
 
 def _warn_of_another_pair(report: Report) -> None:

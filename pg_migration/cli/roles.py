@@ -26,21 +26,20 @@ from pg_migration.cli.streams import put
 def roles(context: click.Context, apply: bool, everything: bool, passwords: bool) -> None:
     """Print or make them, and end."""
     from pg_migration.orchestration import environment
-    from pg_migration.orchestration.settings import current
     from pg_migration.postgres.connection.endpoint import Side
-    from pg_migration.postgres.migration.options import Options
     from pg_migration.postgres.migration.roles import make_roles, roles_of, roles_to_make
     from pg_migration.reporting.formats import on_one_line
 
     if apply and everything:
         raise click.UsageError("--all prints what is needed for any server, so it can't be combined with --apply")
     with misuse_told():
+        pair = environment.pair()
         if everything:
-            plan = roles_of(environment.endpoint(Side.SOURCE), current().source_schema, passwords)
+            plan = roles_of(pair.endpoint(Side.SOURCE), pair.schemas[0], passwords)
         elif apply:
-            plan, made = make_roles(environment.migration(Options()), passwords)
+            plan, made = make_roles(pair.migration(pair.options), passwords)
         else:
-            plan = roles_to_make(environment.migration(Options()), passwords)
+            plan = roles_to_make(pair.migration(pair.options), passwords)
     if not apply:
         # A name may hold a line break, behind which a comment would be a statement.
         notes = (f"-- {on_one_line(note)}\n" for note in plan.notes)

@@ -30,11 +30,12 @@ from pg_migration.cli.report import print_report
 from pg_migration.cli.stopped import STOPPED
 from pg_migration.cli.streams import Forgiving, put
 from pg_migration.orchestration import environment, load_events
+from pg_migration.orchestration.build import build
 from pg_migration.orchestration.dagster_internals.commands import without_mirrors
 from pg_migration.orchestration.dagster_internals.running import SerializableErrorInfo
-from pg_migration.orchestration.jobs.migrate import MIGRATE
 from pg_migration.orchestration.location import code_location
-from pg_migration.orchestration.location.names import REPAIR
+from pg_migration.orchestration.location.names import MIGRATE, REPAIR
+from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.runs.failures import INTERRUPTED
 from pg_migration.orchestration.runs.resource import MigrationResource
 from pg_migration.postgres.connection.endpoint import Side
@@ -78,7 +79,7 @@ def execute(
 
     Args:
         instance: where the run is recorded.
-        job_name: a job of `pg_migration.definitions`.
+        job_name: a job, without the name of the pair.
         config: the run configuration.
         follower: is told of everything that happens.
         verbose: whether Dagster prints its events.
@@ -88,24 +89,21 @@ def execute(
         Declined: when a person was asked, and wanted rows of the target to stay; no run was made then either.
         RecordsLost: when Dagster could not write down what happened.
     """
-    _check(config)
+    pair = environment.pair()
+    _check(pair, config)
     if job_name == MIGRATE:
         config = with_consent(config)
     follower.say(f"{job_name}: asking the source for its tables")
-    # Asks the source for its tables, so not before the environment was looked at.
     with hushed(code_location.__name__):
-        from pg_migration.definitions import defs
-
-        code_location.load()
-
-    job = defs.resolve_job_def(job_name)
+        location = code_location.load(pair)
+    job = build(location).resolve_job_def(pair.named(job_name))
     wanted = dict(config) if verbose else merged(config, QUIET)
     try:
         dg.validate_run_config(job, wanted)
     except dg.DagsterInvalidConfigError as error:
         raise Misused("\n".join(e.message for e in error.errors)) from None
     # What Dagster writes down of each table before the first step takes minutes where there are thousands.
-    follower.say(f"{len(code_location.load().tables):,} tables; planning the run")
+    follower.say(f"{len(location.tables):,} tables; planning the run")
     run_id = str(uuid4())
     gc.freeze()
     gc.enable()
@@ -130,11 +128,11 @@ def _cancel_if_stopped(instance: dg.DagsterInstance, entry: dg.EventLogEntry) ->
             instance.report_run_canceling(run, "stopped at the command line")
 
 
-def _check(config: Mapping[str, Any]) -> None:
+def _check(pair: Pair, config: Mapping[str, Any]) -> None:
     """Refuse what no run can be made with, before there is one."""
     with misuse_told():
         for side in Side:
-            environment.endpoint(side)
+            pair.endpoint(side)
         environment.reports_folder()
         chosen = ((config.get("resources") or {}).get("migration") or {}).get("config") or {}
         try:

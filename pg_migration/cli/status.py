@@ -47,7 +47,7 @@ def status(context: click.Context, as_json: bool, watch: bool) -> None:
         Unknown: when it can't be asked.
     """
     with misuse_told():
-        target = environment.endpoint(Side.TARGET)
+        target = environment.pair().endpoint(Side.TARGET)
     try:
         with Connections("pg_migration status") as connections, _shown(target, as_json, watch) as show:
             connection = connections.open(target)

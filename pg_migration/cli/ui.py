@@ -20,8 +20,9 @@ def become_ui(host: str, port: int) -> None:
         Misused: where an address is missing or wrong, or there is no place for Dagster's records.
     """
     with misuse_told():
+        pair = environment.pair()
         for side in Side:
-            environment.endpoint(side)
+            pair.endpoint(side)
     site, jobs = f"http://{host}:{port}", f"locations/{own_label()}/jobs"
     click.echo(
         f"Dagster's UI: {site}, in some seconds. Ctrl-C ends it.\n"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from pg_migration.orchestration.location.names import SUMMARY
+from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import progress_metadata
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.transfer.events import Event
@@ -18,7 +19,8 @@ from pg_migration.postgres.transfer.progress import Pace, Progress
 class LiveTable:
     """Listens to a run for one of its steps."""
 
-    def __init__(self, run: MigrationRun) -> None:
+    def __init__(self, run: MigrationRun, relations: Relations) -> None:
+        self._asset = relations.key(SUMMARY)
         self._pace = Pace()
         self._latest: Progress | None = None
         run.listeners.append(self._hear)
@@ -30,5 +32,5 @@ class LiveTable:
     def observations(self) -> Iterator[dg.AssetObservation]:
         """What the step should yield now: how far the run is, if there is something new and it is time to."""
         if self._latest is not None and self._pace.is_due():
-            yield dg.AssetObservation(SUMMARY, metadata=progress_metadata(self._latest))
+            yield dg.AssetObservation(self._asset, metadata=progress_metadata(self._latest))
             self._latest = None

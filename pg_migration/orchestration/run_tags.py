@@ -27,6 +27,8 @@ RETRY_TAGS = {
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 TARGET_TAG = "pg_migration/target"
+# The two databases, as `Pair.places` names them.
+PAIR_TAG = "pg_migration/pair"
 
 
 # On a failure: a new run may well succeed.

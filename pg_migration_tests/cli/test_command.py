@@ -217,8 +217,8 @@ def test_a_dotenv_file_that_can_not_be_read(typed: CliRunner, tmp_path: Path, co
         assert f"{tmp_path / '.env'} can't be used: line {line} " in told
         assert SECRET not in told
     with pytest.raises(ConfigurationError, match=f"line {line} "):  # as Dagster's own commands come to it
-        environment.endpoint(Side.SOURCE)
-    assert code_location.load.__wrapped__().problem is not None
+        environment.pair().endpoint(Side.SOURCE)
+    assert code_location.load(environment.pair()).problem is not None
 
 
 def test_a_folder_called_dotenv(typed: CliRunner, tmp_path: Path) -> None:

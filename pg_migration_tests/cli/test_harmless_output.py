@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from sqlalchemy.exc import OperationalError
 
 from pg_migration.cli.commands import main
+from pg_migration.orchestration import environment
 from pg_migration.orchestration.location import code_location
 from pg_migration.orchestration.storage.event_log import KeptSqliteEventLog
 from pg_migration.postgres.connection.statements import execute
@@ -32,11 +33,14 @@ FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that
 
 def shell(terminal: Terminal, command: str, **variables: str) -> Ended:
     """A line typed in a shell, `pg_migration` being the command."""
-    environment = {**terminal.environment(PG_MIGRATION_REPORTS=""), "PATH": f"{terminal.programs}:{os.environ['PATH']}"}
+    inherited = {
+        **terminal.environment(PG_MIGRATION_REPORTS=""),
+        "PATH": f"{terminal.programs}:{os.environ['PATH']}",
+    }
     done = subprocess.run(
         ["/bin/sh", "-c", command],
         cwd=terminal.home,
-        env={**environment, **variables},
+        env={**inherited, **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
@@ -169,7 +173,7 @@ def test_a_user_without_a_home(
     assert "set DAGSTER_HOME to a folder" in line
     assert "Traceback" not in done.output
     assert CliRunner().invoke(main, ["report"]).exit_code == 2
-    assert code_location.load.__wrapped__().problem is None
+    assert code_location.load(environment.pair()).problem is None
 
 
 def test_records_that_can_not_be_written(shared_terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:

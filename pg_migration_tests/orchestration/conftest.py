@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pg_migration.orchestration.location import code_location
 from pg_migration_tests.conftest import PostgresServer, fresh_database
 from pg_migration_tests.orchestration.harness import Database, Migrated, Platform, Role
 from pg_migration_tests.revisions import remember
@@ -24,7 +23,6 @@ def serve(source: Database, target: Database, monkeypatch: pytest.MonkeyPatch, h
         made = Platform(source, target, monkeypatch, resources)
         made.set(SOURCE_URL=source.url, TARGET_URL=target.url, SOURCE_SCHEMA=None, TARGET_SCHEMA=None)
         yield made
-    code_location.load.cache_clear()
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from uuid import uuid4
 import dagster as dg
 import pytest
 
-from pg_migration.definitions import build
 from pg_migration.devtools import servers
 from pg_migration.orchestration import environment
+from pg_migration.orchestration.build import build
 from pg_migration.orchestration.location import code_location
 from pg_migration.postgres.migration import Migration, Options, Result, migrate
 from pg_migration.postgres.planning.key_ranges import ALL
@@ -190,8 +190,7 @@ class Platform:
 
     def reload(self) -> dg.Definitions:
         """Load the code location, as a person does in the UI."""
-        code_location.load.cache_clear()
-        self._definitions = build(code_location.load())
+        self._definitions = build(code_location.load(environment.pair()))
         return self._definitions
 
     def after(self, step: str, reaction: Callable[[], object]) -> None:
@@ -211,7 +210,7 @@ class Platform:
 
     def migration(self, **options: Any) -> Migration:
         """What the library is told, whose other use cases are called with it."""
-        return environment.migration(Options.model_validate(options))
+        return environment.pair().migration(Options.model_validate(options))
 
     def validate(self, **config: Any) -> Run:
         """Run the job `validate`."""

@@ -65,7 +65,7 @@ def test_summary_message_and_report_tell_the_same(shop: Platform, monkeypatch: p
     told: list[tuple[MigrationRun, str]] = []
 
     def keep(run: MigrationRun, *rest: object) -> None:
-        told.append((run, report_of_run(run, *rest[:1], []).text))  # type: ignore[arg-type]
+        told.append((run, report_of_run(run, *rest[:2], []).text))  # type: ignore[arg-type]
 
     monkeypatch.setattr("pg_migration.orchestration.runs.end.notify_of", keep)
     done = shop.migrate()

@@ -18,6 +18,7 @@ import pytest
 from rich.cells import cell_len
 
 from pg_migration.cli.report import print_report
+from pg_migration.orchestration import environment
 from pg_migration.orchestration.reports.write import report_address
 from pg_migration.postgres.catalog import Notice
 from pg_migration.postgres.verification.row_differences import RowDifference
@@ -89,10 +90,12 @@ def test_its_link_is_an_address_where_a_web_server_shows_the_folder(filed: Filed
     page = filed.place / store.PAGE
     filed.platform.set(REPORTS_URL="https://reports.example/shop/")
     try:
-        assert report_address(page) == f"https://reports.example/shop/{page.parent.name}/{store.PAGE}"
+        assert (
+            report_address(environment.pair(), page) == f"https://reports.example/shop/{page.parent.name}/{store.PAGE}"
+        )
     finally:
         filed.platform.set(REPORTS_URL=None)
-    assert report_address(page) is None
+    assert report_address(environment.pair(), page) is None
 
 
 def test_its_data_is_what_the_ledger_has(filed: Filed) -> None:

@@ -8,7 +8,7 @@ from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import Figure, sql_block
 from pg_migration.orchestration.runs.begin import begin
 from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
-from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.orchestration.runs.resource import migration_of
 from pg_migration.postgres.migration.steps.foreign_keys import ForeignKeysMade, create_foreign_keys
 
 
@@ -18,12 +18,16 @@ def build_foreign_keys(relations: Relations) -> dg.AssetsDefinition | None:
     if not specs:
         return None
 
-    @dg.multi_asset(name="foreign_keys", specs=specs, can_subset=True)
-    def foreign_keys(
-        context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
-    ) -> Iterator[dg.MaterializeResult[None]]:
+    @dg.multi_asset(
+        name=relations.pair.named("foreign_keys"),
+        specs=specs,
+        can_subset=True,
+        required_resource_keys={relations.pair.resource},
+    )
+    def foreign_keys(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        migration = migration_of(context, relations.pair)
         with as_step_failure(migration, context):
-            begin(context, migration)
+            begin(context, migration, relations)
             selected = {key: relations.foreign_keys[key] for key in context.selected_asset_keys}
             made = create_foreign_keys(migration, set(selected.values()))
         for key, schema in selected.items():

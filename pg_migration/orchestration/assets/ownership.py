@@ -2,16 +2,16 @@
 
 import dagster as dg
 
-from pg_migration.orchestration import environment
+from pg_migration.orchestration.pair import Pair
 
 
-def attended(assets: dg.AssetsDefinition) -> dg.AssetsDefinition:
-    """The same assets, with the owners and the freshness policy that the environment names, if any.
+def attended(assets: dg.AssetsDefinition, pair: Pair) -> dg.AssetsDefinition:
+    """The same assets, with the owners and the freshness policy that a pair names, if any.
 
     Raises:
-        ConfigurationError: as `environment.fresh_within`.
+        ConfigurationError: as `Pair.fresh_within`.
     """
-    owners, within = environment.owners(), environment.fresh_within()
+    owners, within = list(pair.owners), pair.fresh_within
     if not owners and within is None:
         return assets
     policy = dg.FreshnessPolicy.time_window(fail_window=within) if within is not None else None

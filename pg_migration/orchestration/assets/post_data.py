@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from pg_migration.orchestration.location.names import AFTER_ROWS
+from pg_migration.orchestration.location.names import AFTER_ROWS, POST_DATA, TARGET_DDL
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import sql_block
 from pg_migration.orchestration.runs.begin import begin
 from pg_migration.orchestration.runs.failures import as_step_failure
-from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.orchestration.runs.resource import migration_of
 from pg_migration.postgres.migration.steps.structure import make_post_data
 
 
@@ -15,18 +15,19 @@ def build_post_data(relations: Relations) -> dg.AssetsDefinition:
     """The asset of what is made after the rows."""
 
     @dg.asset(
-        group_name=AFTER_ROWS,
+        key=relations.key(POST_DATA),
+        group_name=relations.pair.named(AFTER_ROWS),
+        required_resource_keys={relations.pair.resource},
         kinds={"postgres"},
         # Not of the tables alone: a step is skipped when everything before it was, as excluded tables are.
-        deps=[dg.AssetDep("target_ddl"), *relations.every_table()],
+        deps=[dg.AssetDep(relations.key(TARGET_DDL)), *relations.every_table()],
         description="Views, materialized views, rules, triggers, policies, comments and privileges: what pg_dump calls "
         "the post-data section, without indexes and foreign keys.",
     )
-    def post_data(
-        context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
-    ) -> dg.MaterializeResult[None]:
+    def post_data(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        migration = migration_of(context, relations.pair)
         with as_step_failure(migration, context):
-            begin(context, migration)
+            begin(context, migration, relations)
             made = make_post_data(migration)
         return dg.MaterializeResult(metadata={"ddl": sql_block(made.statements), "created": made.created})
 

@@ -2,19 +2,19 @@
 
 import dagster as dg
 
-from pg_migration.orchestration import environment
-from pg_migration.orchestration.location.code_location import Location
-from pg_migration.orchestration.location.names import BEFORE_ROWS
+from pg_migration.orchestration.location.names import BEFORE_ROWS, SOURCE_SCHEMA
+from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import catalog_metadata, findings_table, plan_metadata
 from pg_migration.orchestration.runs.begin import begin
 from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
+from pg_migration.orchestration.runs.resource import migration_of
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.migration.forecast import look_ahead
-from pg_migration.postgres.migration.run import MigrationRun
 
 
-def build_source_schema(location: Location) -> dg.AssetsDefinition:
+def build_source_schema(relations: Relations) -> dg.AssetsDefinition:
     """The asset of what the source holds."""
+    location = relations.location
     known = {(t.schema, t.name) for t in location.tables}
     description = (
         "What the source's system catalogs say of the migrated schemas, read in the run's snapshot; what was looked at "
@@ -24,16 +24,17 @@ def build_source_schema(location: Location) -> dg.AssetsDefinition:
         description += f"\n\n**The source could not be read when this code location was loaded.** {location.problem}"
 
     @dg.asset(
-        group_name=BEFORE_ROWS,
+        key=relations.key(SOURCE_SCHEMA),
+        group_name=relations.pair.named(BEFORE_ROWS),
+        required_resource_keys={relations.pair.resource},
         kinds={"postgres"},
         description=description,
-        metadata={"source": environment.place(Side.SOURCE)},
+        metadata={"source": relations.pair.place(Side.SOURCE)},
     )
-    def source_schema(
-        context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
-    ) -> dg.MaterializeResult[None]:
+    def source_schema(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        migration = migration_of(context, relations.pair)
         with as_step_failure(migration, context):
-            begin(context, migration)
+            begin(context, migration, relations)
         catalog, snapshot = migration.catalog, migration.snapshot
         assert snapshot is not None
         unknown = sorted(f"{t.schema}.{t.name}" for t in catalog.tables if t.key not in known)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
@@ -12,6 +11,7 @@ from pg_migration.orchestration.metadata import Figure, markdown_text, table
 from pg_migration.orchestration.reports.write import file_report, report_address
 from pg_migration.orchestration.runs.begin import begin, is_whole_run
 from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
+from pg_migration.orchestration.runs.resource import migration_of
 from pg_migration.orchestration.table_results import NOT_COPIED, TableResult, table_result
 from pg_migration.postgres.catalog import Phase, TableName
 from pg_migration.postgres.ddl import missing
@@ -32,8 +32,9 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
     """The asset ``summary``, downstream of everything."""
 
     @dg.asset(
-        name=SUMMARY,
-        group_name=AFTER_ROWS,
+        key=relations.key(SUMMARY),
+        group_name=relations.pair.named(AFTER_ROWS),
+        required_resource_keys={relations.pair.resource},
         deps=after,
         op_tags=LAST,
         output_required=False,
@@ -41,12 +42,13 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
         "there. After a failure it is observed, and tells what became of each table.",
     )
     def summary(
-        context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]
+        context: dg.AssetExecutionContext,
     ) -> Iterator[dg.AssetMaterialization | dg.AssetObservation]:
+        migration = migration_of(context, relations.pair)
         failures = migration.outcomes.failures
         if not is_whole_run(context) or not failures:
             with as_step_failure(migration, context):
-                begin(context, migration)
+                begin(context, migration, relations)
                 earlier = migration.call(lambda: _copied_before(migration))
             names = sorted(relations.listings.keys() | {migration.target_name(t) for t in migration.catalog.tables})
         else:
@@ -65,9 +67,11 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
         if not failures:
             migration.outcomes.at_the_end = True
             # Nothing waits for an output, which would repeat all of this in the log.
-            yield dg.AssetMaterialization(context.asset_key, metadata=_metadata(results, migration, page))
+            yield dg.AssetMaterialization(
+                context.asset_key, metadata=_metadata(results, migration, _link(relations, page))
+            )
             return
-        yield dg.AssetObservation(context.asset_key, metadata=_metadata(results, migration, page))
+        yield dg.AssetObservation(context.asset_key, metadata=_metadata(results, migration, _link(relations, page)))
         if not failed_steps:
             fail_if(failures, "the migration is not complete")
         # The run has failed already, and its steps have told why; a second failure would read like a second cause.
@@ -138,10 +142,11 @@ def _listed(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines) or "none"
 
 
-def _metadata(results: Sequence[TableResult], migration: MigrationRun, page: Path | None) -> dict[str, Figure]:
+def _metadata(
+    results: Sequence[TableResult], migration: MigrationRun, report: Mapping[str, Figure]
+) -> dict[str, Figure]:
     outcomes = migration.outcomes
     snapshot = migration.snapshot
-    report: dict[str, Figure] = {"report": _link(page)} if page is not None else {}
     rows, there = sum(result.rows or 0 for result in results), sum(result.bytes or 0 for result in results)
     return {
         **report,
@@ -157,7 +162,9 @@ def _metadata(results: Sequence[TableResult], migration: MigrationRun, page: Pat
     }
 
 
-def _link(page: Path) -> dg.MetadataValue[Any]:
+def _link(relations: Relations, page: Path | None) -> Mapping[str, Figure]:
     """Where the report is: at an address, if a web server shows the folder, else on this machine's disk."""
-    address = report_address(page)
-    return dg.MetadataValue.url(address) if address else dg.MetadataValue.path(str(page))
+    if page is None:
+        return {}
+    address = report_address(relations.pair, page)
+    return {"report": dg.MetadataValue.url(address) if address else dg.MetadataValue.path(str(page))}

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import dagster as dg
 
-from pg_migration.orchestration.jobs.migrate import MIGRATE
 from pg_migration.orchestration.live_table import LiveTable
-from pg_migration.orchestration.location.names import partitions_definition
+from pg_migration.orchestration.location.names import MIGRATE, TABLES, TARGET_DDL
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import load_metadata, materializations, range_metadata
 from pg_migration.orchestration.runs.begin import begin, is_whole_run
 from pg_migration.orchestration.runs.concurrency import source_pool
 from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
 from pg_migration.orchestration.runs.fan_out import Spread, runs_at_once
+from pg_migration.orchestration.runs.resource import migration_of
 from pg_migration.orchestration.storage.reading import AnsweringTogether
 from pg_migration.postgres.catalog import SchemaObject, Table, TableName
 from pg_migration.postgres.errors import MigrationError
@@ -61,14 +61,15 @@ def build_tables(relations: Relations) -> dg.AssetsDefinition:
     """All tables as one step, so that they share one snapshot and one queue of chunks."""
 
     @dg.multi_asset(
-        name="tables",
-        specs=relations.table_specs("target_ddl"),
+        name=relations.pair.named(TABLES),
+        specs=relations.table_specs(relations.key(TARGET_DDL)),
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=source_pool(),
+        pool=source_pool(relations.pair),
+        required_resource_keys={relations.pair.resource},
     )
-    def tables(context: dg.AssetExecutionContext, migration: dg.ResourceParam[MigrationRun]) -> Iterator[TableEvent]:
-        yield from TablesStep(context, migration, relations).events()
+    def tables(context: dg.AssetExecutionContext) -> Iterator[TableEvent]:
+        yield from TablesStep(context, migration_of(context, relations.pair), relations).events()
 
     tables.__class__ = _Tables
     return tables
@@ -83,14 +84,14 @@ class TablesStep:
         self._relations = relations
         self._keyed = context.has_partition_key or context.has_partition_key_range
         self._whole = is_whole_run(context)
-        self._live_table = LiveTable(migration)
+        self._live_table = LiveTable(migration, relations)
         self._spread_seconds: float | None = None
         self._continued: Mapping[TableName, Continued] = {}
 
     def events(self) -> Iterator[TableEvent]:
         """Load the selected tables; one materialization for each range, one result for each table."""
         with as_step_failure(self._migration, self._context):
-            begin(self._context, self._migration)
+            begin(self._context, self._migration, self._relations)
             names = self._relations.names(self._context.selected_asset_keys)
             tables = self._migration.loadable(names)
             if not self._whole:  # else this run has made them; one that is lost since stops no other
@@ -144,7 +145,8 @@ class TablesStep:
         migration.call(lambda: prepare(context, spread, resumption.continued))
         keys = {plan.name: self._relations.keys[context.target_name(plan.table)] for plan in spread}
         order = {plan.name: self._partitions(plan) for plan in spread}
-        shares, begun = Spread(self._context, migration, keys, spread, order, runs, context.workers), time.monotonic()
+        pair, begun = self._relations.pair, time.monotonic()
+        shares = Spread(self._context, migration, pair, keys, spread, order, runs, context.workers)
         try:
             with shares.running():
                 alone = [plan for plan in resumption.plans if plan not in spread]
@@ -190,7 +192,7 @@ class TablesStep:
         return list(self._context.instance.get_dynamic_partitions(self._partitions_name(plan)))
 
     def _partitions_name(self, plan: TablePlan) -> str:
-        return str(partitions_definition(self._migration.target_name(plan.table)).name)
+        return str(self._relations.partitions(self._migration.target_name(plan.table)).name)
 
     def _follow(self, load: Load) -> Generator[TableEvent, None, list[str]]:
         problems: list[str] = []
@@ -210,7 +212,7 @@ class TablesStep:
 
     def _loaded(self, event: TableLoaded) -> Iterator[TableEvent]:
         key = self._relations.keys[self._migration.target_name(event.plan.table)]
-        if self._whole and self._context.job_name == MIGRATE:
+        if self._whole and self._context.job_name == self._relations.pair.named(MIGRATE):
             # A result would be recorded as an output of the step as well, which nothing needs in this run.
             yield from materializations(key, event)
             return

@@ -9,9 +9,9 @@ import dagster as dg
 
 from pg_migration.orchestration.dagster_internals.running import REPOSITORY_LABEL_TAG
 from pg_migration.orchestration.dagster_internals.storing import CheckRecord, CheckStatus
-from pg_migration.orchestration.jobs.migrate import MIGRATE
-from pg_migration.orchestration.location.names import AFTER_ROWS, REPAIR, VALIDATION
+from pg_migration.orchestration.location.names import AFTER_ROWS, MIGRATE, REPAIR, VALIDATION, own_key
 from pg_migration.orchestration.metadata import Figure, table
+from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.run_tags import own_label
 from pg_migration.orchestration.storage.reading import ever_failed, last_statuses
 from pg_migration.postgres.figures import counted
@@ -38,16 +38,18 @@ class Differing:
     at_least: bool
 
 
-def build_validation(checks: Collection[dg.AssetCheckKey], after: Collection[dg.AssetKey]) -> dg.AssetsDefinition:
-    """The asset of what these checks, all of the code location, have found last.
+def build_validation(
+    pair: Pair, checks: Collection[dg.AssetCheckKey], after: Collection[dg.AssetKey]
+) -> dg.AssetsDefinition:
+    """The asset of what these checks, all of the pair, have found last.
 
     Args:
         after: what it comes after in the graph. Assets without blocking checks: it would not be made where one fails.
     """
 
     @dg.asset(
-        name=VALIDATION,
-        group_name=AFTER_ROWS,
+        key=own_key(pair, VALIDATION),
+        group_name=pair.named(AFTER_ROWS),
         deps=after,
         op_tags=AFTER_CHECKS,
         output_required=False,
@@ -56,13 +58,15 @@ def build_validation(checks: Collection[dg.AssetCheckKey], after: Collection[dg.
     )
     def validation(context: dg.AssetExecutionContext) -> Iterator[dg.AssetMaterialization]:
         # As the summary, it has no output.
-        yield dg.AssetMaterialization(context.asset_key, metadata=validation_metadata(context, checks))
+        yield dg.AssetMaterialization(context.asset_key, metadata=validation_metadata(context, pair, checks))
 
     return validation
 
 
 def validation_metadata(
-    context: dg.AssetExecutionContext | dg.OpExecutionContext, checks: Collection[dg.AssetCheckKey]
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+    pair: Pair,
+    checks: Collection[dg.AssetCheckKey],
 ) -> dict[str, Figure]:
     """What the asset shows: the last verdicts of these checks."""
     instance, log = context.instance, context.instance.event_log_storage
@@ -80,7 +84,7 @@ def validation_metadata(
         "differing_checks": len(differing),
     }
     if differing:
-        figures["what_to_do"] = dg.MetadataValue.md(_advice(differing, location))
+        figures["what_to_do"] = dg.MetadataValue.md(_advice(pair, differing, location))
         figures["what_differs"] = table([_row(found) for found in differing])
     return figures
 
@@ -116,9 +120,10 @@ def _row(found: Differing) -> dict[str, object]:
     }
 
 
-def _advice(differing: Iterable[Differing], location: str) -> str:
+def _advice(pair: Pair, differing: Iterable[Differing], location: str) -> str:
     """Rows are repaired; all else is made by a migration. The links are relative to the page of an asset."""
-    rows = any(len(found.check.asset_key.path) > 1 for found in differing)
+    depth = len(own_key(pair, VALIDATION).path)
+    rows = any(len(found.check.asset_key.path) > depth for found in differing)
     job, why = (REPAIR, "reloads the key ranges that differ") if rows else (MIGRATE, "makes the target like the source")
-    launchpad = f"../locations/{location}/jobs/{job}/playground"
+    launchpad = f"{'../' * depth}locations/{location}/jobs/{pair.named(job)}/playground"
     return f"Open the [Launchpad of {job}]({launchpad}) and press *Launch Run*. It {why}."

@@ -16,20 +16,23 @@ from pg_migration.orchestration.dagster_internals.running import (
     WILL_RETRY_TAG,
     UnresolvedAssetJobDefinition,
 )
+from pg_migration.orchestration.pair import Pair
 
 INTERVAL_SECONDS = 30
 # Who looks after a day will have seen to it.
 WITHIN = timedelta(days=1)
 
 
-def build_missed_retries(jobs: Sequence[dg.JobDefinition | UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
+def build_missed_retries(
+    pair: Pair, jobs: Sequence[dg.JobDefinition | UnresolvedAssetJobDefinition]
+) -> dg.SensorDefinition:
     """The sensor that starts runs of ``jobs`` again where Dagster's daemon tried to, and the code location was away.
 
     Its process and those of its runs often die together, as when their machine starts anew. The daemon tries once.
     """
 
     @dg.sensor(
-        name="missed_retries",
+        name=pair.named("missed_retries"),
         jobs=jobs,
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,

@@ -12,8 +12,6 @@ from typing import Any
 import dagster as dg
 import psycopg2
 
-from pg_migration.orchestration import environment
-from pg_migration.orchestration.jobs.migrate import MIGRATE
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.run_tags import FINISHED, UNFINISHED
 from pg_migration.postgres.catalog import TableName
@@ -38,7 +36,7 @@ def build_source_rows_changed(relations: Relations, job: dg.JobDefinition) -> dg
     """
 
     @dg.sensor(
-        name="source_rows_changed",
+        name=relations.pair.named("source_rows_changed"),
         minimum_interval_seconds=WATCH_INTERVAL_SECONDS,
         job=job,
         description="Starts `migrate` for the tables of the source that were written to since they were copied, as the "
@@ -46,7 +44,7 @@ def build_source_rows_changed(relations: Relations, job: dg.JobDefinition) -> dg
         "long.",
     )
     def source_rows_changed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        running = context.instance.get_runs(dg.RunsFilter(job_name=MIGRATE, statuses=UNFINISHED), limit=1)
+        running = context.instance.get_runs(dg.RunsFilter(job_name=job.name, statuses=UNFINISHED), limit=1)
         if running:
             return dg.SkipReason(f"run {running[0].run_id} has not ended yet")
         try:
@@ -60,7 +58,7 @@ def build_source_rows_changed(relations: Relations, job: dg.JobDefinition) -> dg
             return dg.SensorResult(skip_reason=f"{len(marks):,} tables; they are watched from now on", cursor=cursor)
         if not written:
             return dg.SensorResult(skip_reason="no table was written to since it was copied", cursor=cursor)
-        failures = _failures(context.instance)
+        failures = _failures(context.instance, job.name)
         if failures and (left := failures.seconds_left()) > 0:
             return dg.SensorResult(skip_reason=f"{failures}: the next one is started in {left:,.0f} s", cursor=cursor)
         # All of them, without a selection, is the whole migration: objects without rows come along as well.
@@ -68,7 +66,7 @@ def build_source_rows_changed(relations: Relations, job: dg.JobDefinition) -> dg
         request = dg.RunRequest(
             # A key is used once: after a failure the same tables need another one.
             run_key=_digest([*((*name, marks[name]) for name in written), *([failures.newest] if failures else [])]),
-            run_config=environment.run_config(),
+            run_config=relations.pair.started_config(),
             asset_selection=selection,
         )
         return dg.SensorResult(run_requests=[request], cursor=cursor)
@@ -93,9 +91,9 @@ class _Failures:
         return self.ended_at + pause - time.time()
 
 
-def _failures(instance: dg.DagsterInstance) -> _Failures | None:
+def _failures(instance: dg.DagsterInstance, job: str) -> _Failures | None:
     """What went wrong last; None when the last migration succeeded or was canceled."""
-    ended = dg.RunsFilter(job_name=MIGRATE, statuses=FINISHED)
+    ended = dg.RunsFilter(job_name=job, statuses=FINISHED)
     failed = list(takewhile(_has_failed, instance.get_run_records(ended, limit=MAX_FAILURES_COUNTED)))
     if not failed:
         return None
@@ -161,11 +159,11 @@ class MarksNow(dict[TableName, str]):
 def _look_at_rows(relations: Relations) -> tuple[MarksNow, Mapping[TableName, datetime]]:
     with Connections("pg_migration source_rows_changed") as connections:
         # The ledger first: a run that ends in between is then taken for unfinished, and its tables for written to.
-        copied = copied_at(connections.open(environment.endpoint(Side.TARGET)))
+        copied = copied_at(connections.open(relations.pair.endpoint(Side.TARGET)))
         schemas = relations.location.schemas
-        found = read_marks(connections.open(environment.endpoint(Side.SOURCE)), list(schemas))
+        found = read_marks(connections.open(relations.pair.endpoint(Side.SOURCE)), list(schemas))
     named = {(schemas[schema], name): mark for (schema, name), mark in found.by_table.items()}
-    excluded = environment.excluded_tables()
+    excluded = relations.pair.excluded_tables()
     watched = {
         name for name, listing in relations.listings.items() if not is_excluded(listing.schema, listing.name, excluded)
     }

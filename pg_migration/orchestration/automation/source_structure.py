@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import dagster as dg
 import psycopg2
 
-from pg_migration.orchestration import environment
 from pg_migration.orchestration.automation.source_rows import WATCH_INTERVAL_SECONDS, message_of
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.notifications.notify import tell
@@ -23,7 +22,7 @@ def build_source_structure_changed(relations: Relations) -> dg.SensorDefinition:
     """The sensor that tells of changes to the source's structure since it looked last."""
 
     @dg.sensor(
-        name="source_structure_changed",
+        name=relations.pair.named("source_structure_changed"),
         minimum_interval_seconds=WATCH_INTERVAL_SECONDS,
         description="Compares the source's structure with what it was at the tick before, and tells the differences: "
         "here, and by Slack and e-mail as the environment says. It starts nothing.",
@@ -40,7 +39,7 @@ def build_source_structure_changed(relations: Relations) -> dg.SensorDefinition:
         if not lines:
             return dg.SkipReason("nothing changed")
         tell(
-            "the structure of the source changed",
+            f"the structure of the source{' of ' + str(relations.pair) if relations.pair.name else ''} changed",
             [*lines, "", "Reload the code location, so that new tables become assets, before the next migration."],
             context.log.warning,
         )
@@ -51,7 +50,7 @@ def build_source_structure_changed(relations: Relations) -> dg.SensorDefinition:
 
 def _fingerprint(relations: Relations) -> dict[str, str]:
     with Connections("pg_migration source_structure_changed") as connections:
-        return fingerprint(discover(connections.open(environment.endpoint(Side.SOURCE)), relations.location.schemas))
+        return fingerprint(discover(connections.open(relations.pair.endpoint(Side.SOURCE)), relations.location.schemas))
 
 
 def _pack(known: Mapping[str, str]) -> str:

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
+from pg_migration.orchestration.location.names import POST_DATA, SOURCE_SCHEMA
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import Figure, table
 from pg_migration.orchestration.runs.begin import check_every_step
 from pg_migration.orchestration.runs.failures import fail_if
+from pg_migration.orchestration.runs.resource import migration_of
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import counted, listed
@@ -25,53 +27,61 @@ from pg_migration.postgres.verification.observation import Observation
 KNOWN_TABLES = "known_tables"
 STRUCTURE = "structure"
 STEP = "database_checks"
-CHECKED = dg.AssetKey("post_data")
 
 MAX_PROBLEMS_TOLD = 20
 
 
-def build_database_checks(after: Sequence[dg.AssetKey]) -> dg.AssetChecksDefinition:
+def build_database_checks(relations: Relations, after: Sequence[dg.AssetKey]) -> dg.AssetChecksDefinition:
     """The checks ``structure``, ``sequences``, ``constraints`` and ``no_leftovers``, made when everything is there.
 
     One step and one event each, whatever the number of tables.
     """
+    checked = relations.key(POST_DATA)
     # Of `post_data`, not of `target_ddl`: the first run of a backfill makes that alone, and what its check missed
     # would be shown for ever.
     structure = dg.AssetCheckSpec(
         STRUCTURE,
-        asset=CHECKED,
-        additional_deps=[key for key in after if key != CHECKED],
+        asset=checked,
+        additional_deps=[key for key in after if key != checked],
         description="Every object of the source is in the target, and defined the same, and nothing is there that the "
         "source has taken back. An object that is missing, or that finds other operators, is an error, as is whatever "
         "is unequal after a whole migration; else a difference is a warning. What was never the source's is listed.",
     )
 
-    @dg.multi_asset_check(name=STEP, specs=[structure, *(_spec(check) for check in STATE_CHECKS)], can_subset=True)
-    def database_checks(
-        context: dg.AssetCheckExecutionContext, migration: dg.ResourceParam[MigrationRun]
-    ) -> Iterator[dg.AssetCheckResult]:
+    @dg.multi_asset_check(
+        name=relations.pair.named(STEP),
+        specs=[structure, *(_spec(check, checked) for check in STATE_CHECKS)],
+        can_subset=True,
+        required_resource_keys={relations.pair.resource},
+    )
+    def database_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        migration = migration_of(context, relations.pair)
         migration.log = context.log
         if migration.asks_ledger:  # which has the rows alone
             return
         wanted = {key.name for key in context.selected_asset_check_keys}
         problems: list[str] = []
         if STRUCTURE in wanted:
-            yield _structure(context, migration, after, problems)
+            yield _structure(context, migration, checked, after, problems)
         states = [check for check in STATE_CHECKS if check.name in wanted]
         for check, examined, found in examine(migration, states) if states else ():
-            yield _judged(migration, check, examined, found, problems)
+            yield _judged(migration, checked, check, examined, found, problems)
         fail_if(problems, "the target is not what the source is")
 
     return database_checks
 
 
-def _spec(check: StateCheck) -> dg.AssetCheckSpec:
+def _spec(check: StateCheck, checked: dg.AssetKey) -> dg.AssetCheckSpec:
     """Blocking: it stands for what users of the target would meet."""
-    return dg.AssetCheckSpec(check.name, asset=CHECKED, blocking=True, description=check.description)
+    return dg.AssetCheckSpec(check.name, asset=checked, blocking=True, description=check.description)
 
 
 def _structure(
-    context: dg.AssetCheckExecutionContext, run: MigrationRun, after: Sequence[dg.AssetKey], problems: list[str]
+    context: dg.AssetCheckExecutionContext,
+    run: MigrationRun,
+    checked: dg.AssetKey,
+    after: Sequence[dg.AssetKey],
+    problems: list[str],
 ) -> dg.AssetCheckResult:
     found = compare_structure(run)
     # A run of the first assets alone can't have made the rest: that is worth telling, and no failure.
@@ -85,7 +95,7 @@ def _structure(
     problems += grave
     return dg.AssetCheckResult(
         check_name=STRUCTURE,
-        asset_key=CHECKED,
+        asset_key=checked,
         passed=not wrong,
         severity=dg.AssetCheckSeverity.ERROR if grave else dg.AssetCheckSeverity.WARN,
         description=counted(len(wrong), "difference") if wrong else "the same structure",
@@ -95,6 +105,7 @@ def _structure(
 
 def _judged(
     run: MigrationRun,
+    checked: dg.AssetKey,
     check: StateCheck,
     examined: str,
     found: Sequence[Observation],
@@ -106,7 +117,7 @@ def _judged(
     problems += wrong
     return dg.AssetCheckResult(
         check_name=check.name,
-        asset_key=CHECKED,
+        asset_key=checked,
         passed=not wrong,
         description=f"{examined}; {listed(wrong, MAX_PROBLEMS_TOLD, '; ')}" if wrong else f"{examined}, nothing wrong",
         metadata={
@@ -125,18 +136,18 @@ def build_known_tables(relations: Relations) -> dg.AssetChecksDefinition:
     """The blocking check ``known_tables`` of ``source_schema``: no table goes uncompared because it is no asset."""
 
     @dg.asset_check(
-        asset="source_schema",
+        asset=relations.key(SOURCE_SCHEMA),
         name=KNOWN_TABLES,
+        required_resource_keys={relations.pair.resource},
         blocking=True,
         description="The run has every step that the source's tables need: those that were there when the code "
         "location was loaded, and those that came since, are copied and have checks of their own.",
     )
-    def known_tables(
-        context: dg.AssetCheckExecutionContext, migration: dg.ResourceParam[MigrationRun]
-    ) -> dg.AssetCheckResult:
+    def known_tables(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        migration = migration_of(context, relations.pair)
         migration.log = context.log
         try:
-            check_every_step(context)
+            check_every_step(context, relations)
             migration.migration.check()
             names = _names(migration)
         except MigrationError as error:

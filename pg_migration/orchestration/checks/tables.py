@@ -16,6 +16,7 @@ from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import table
 from pg_migration.orchestration.runs.concurrency import source_pool
 from pg_migration.orchestration.runs.failures import fail_if
+from pg_migration.orchestration.runs.resource import migration_of
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.hashing.digests import Digest, Hashing
@@ -61,10 +62,17 @@ def build_table_checks(relations: Relations) -> dg.AssetChecksDefinition | None:
     if not specs:
         return None
 
-    @dg.multi_asset_check(name="table_checks", specs=specs, can_subset=True, pool=source_pool())
+    @dg.multi_asset_check(
+        name=relations.pair.named("table_checks"),
+        specs=specs,
+        can_subset=True,
+        pool=source_pool(relations.pair),
+        required_resource_keys={relations.pair.resource},
+    )
     def table_checks(
-        context: dg.AssetCheckExecutionContext, migration: dg.ResourceParam[MigrationRun]
+        context: dg.AssetCheckExecutionContext,
     ) -> Iterator[dg.AssetCheckEvaluation | dg.AssetObservation]:
+        migration = migration_of(context, relations.pair)
         wanted: dict[TableName, set[str]] = {}
         for check in context.selected_asset_check_keys:
             wanted.setdefault(relations.tables_by_key[check.asset_key], set()).add(check.name)
@@ -73,7 +81,7 @@ def build_table_checks(relations: Relations) -> dg.AssetChecksDefinition | None:
             wanted = {name: checks if name in hashed else checks - {CONTENT} for name, checks in wanted.items()}
         told = len(migration.outcomes.failures)
         migration.log = context.log
-        live_table = LiveTable(migration)
+        live_table = LiveTable(migration, relations)
         for verdict in compare_tables(migration, wanted):
             yield _evaluation(verdict, relations, migration)
             yield from live_table.observations()

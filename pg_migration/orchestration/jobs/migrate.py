@@ -17,52 +17,56 @@ import dagster as dg
 from dagster import DependencyDefinition, MultiDependencyDefinition, NodeInvocation
 
 from pg_migration.orchestration.dagster_internals.running import IDependencyDefinition
-from pg_migration.orchestration.location.names import SUMMARY, VALIDATION
-from pg_migration.orchestration.runs.begin import TARGET_DDL
+from pg_migration.orchestration.location.names import MIGRATE, SUMMARY, TABLES, TARGET_DDL, VALIDATION
+from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.runs.concurrency import run_tags
-
-MIGRATE = "migrate"
-TABLES = "tables"
-
 
 # Dagster shows no tab for the Launchpad of a job whose assets have different partitions, but the page is there. The
 # link is relative to the job's page, as the name of the code location is part of both.
-MIGRATE_DESCRIPTION = f"""Copies everything from the source to the target in one run, from one snapshot, and proves it.
+DESCRIPTION = """Copies everything from the source to the target in one run, from one snapshot, and proves it.
 
-To start it, open the [Launchpad]({MIGRATE}/playground) and press *Launch Run*. "Materialize all" is another thing: it
+To start it, open the [Launchpad]({job}/playground) and press *Launch Run*. "Materialize all" is another thing: it
 starts one run for each table, each from a snapshot of its own.
 
-All tables are one step, `tables`. While it goes on, the asset [summary](../../../assets/summary) shows what each worker
-does and how much is left."""
+All tables are one step, `{tables}`. While it goes on, the asset [summary](../../../assets/{summary}) shows what each
+worker does and how much is left."""
 
 Inputs = Mapping[str, IDependencyDefinition]
 
 
-def build_migrate(base: dg.Definitions) -> dg.JobDefinition:
+def build_migrate(base: dg.Definitions, relations: Relations) -> dg.JobDefinition:
     """One job over every asset and check, whatever their partitions, in one process."""
+    pair, summary = relations.pair, relations.key(SUMMARY)
+    name, tables = pair.named(MIGRATE), pair.named(TABLES)
+    last = {key.to_python_identifier() for key in (summary, relations.key(VALIDATION))}
+    target_ddl = relations.key(TARGET_DDL).to_python_identifier()
     implicit = base.resolve_implicit_global_asset_job_def()
     graph = dg.GraphDefinition(
-        name=MIGRATE,
+        name=name,
         node_defs=list(implicit.graph.node_defs),
-        dependencies={node: _inputs(node, wanted) for node, wanted in implicit.graph.dependencies.items()},
+        dependencies={
+            node: {} if _name_of(node) in last else _inputs(wanted, tables, target_ddl)
+            for node, wanted in implicit.graph.dependencies.items()
+        },
     )
     return graph.to_job(
-        name=MIGRATE,
-        description=MIGRATE_DESCRIPTION,
+        name=name,
+        description=DESCRIPTION.format(job=name, tables=tables, summary="/".join(summary.path)),
         asset_layer=implicit.asset_layer,
-        tags=run_tags(),
+        tags=run_tags(pair),
         resource_defs=dict(implicit.resource_defs),
         executor_def=dg.in_process_executor,
     )
 
 
-def _inputs(node: str | NodeInvocation, inputs: Inputs) -> Inputs:
-    name = node.name if isinstance(node, NodeInvocation) else node
-    if name in (SUMMARY, VALIDATION):
-        return {}
+def _name_of(node: str | NodeInvocation) -> str:
+    return node.name if isinstance(node, NodeInvocation) else node
+
+
+def _inputs(inputs: Inputs, tables: str, target_ddl: str) -> Inputs:
     every = [source for wanted in inputs.values() for source in wanted.get_node_dependencies()]
-    if any(source.node == TABLES for source in every):
-        every.append(DependencyDefinition(TARGET_DDL.to_python_identifier()))
+    if any(source.node == tables for source in every):
+        every.append(DependencyDefinition(target_ddl))
     # A step waits for steps: one input is enough to wait with, and one output of each of them. What Dagster writes down
     # of a run's plan would else name every table several times over.
     steps = {source.node: source for source in reversed(every)}

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from pg_migration.orchestration import environment
+from pg_migration.orchestration.location.names import PREFLIGHT
 from pg_migration.orchestration.metadata import findings_table, findings_text
 from pg_migration.orchestration.notifications.channels import channels
+from pg_migration.orchestration.pair import Pair
+from pg_migration.orchestration.run_tags import PAIR_TAG
 from pg_migration.orchestration.runs.failures import fail_if, show_stacks
+from pg_migration.orchestration.runs.resource import migration_of
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.migration.prerequisites import look
-from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.preflight import (
     Finding,
     Severity,
@@ -22,39 +24,42 @@ from pg_migration.postgres.preflight import (
     warning,
 )
 
-PREFLIGHT = "preflight"
-
 NOTIFICATIONS = "notifications"
 
 
-@dg.op(
-    name="preflight_checks",
-    description="Versions, encodings, collations, extensions, privileges, connections, disk space, long transactions, "
-    "replication, primary keys, and what is not copied.",
-)
-def _preflight_checks(context: dg.OpExecutionContext, migration: dg.ResourceParam[MigrationRun]) -> dg.Output[None]:
-    show_stacks()
-    migration.log = context.log
-    findings = [*look_at_notifications(), *look(migration)]
-    context.log.info("\n" + findings_text(findings))
-    errors = [str(found) for found in findings if found.severity is Severity.ERROR]
-    migration.outcomes.findings += findings
-    migration.outcomes.failures += errors
-    table = {"preflight": findings_table(findings)}
-    fail_if(errors, f"a migration would be refused, for {len(errors)} reason(s)", table)
-    return dg.Output(None, metadata=table)
+def build_preflight(pair: Pair) -> dg.JobDefinition:
+    """The job of a pair."""
 
+    @dg.op(
+        name=pair.named("preflight_checks"),
+        description="Versions, encodings, collations, extensions, privileges, connections, disk space, long "
+        "transactions, replication, primary keys, and what is not copied.",
+        required_resource_keys={pair.resource},
+    )
+    def preflight_checks(context: dg.OpExecutionContext) -> dg.Output[None]:
+        migration = migration_of(context, pair)
+        show_stacks()
+        migration.log = context.log
+        findings = [*look_at_notifications(), *look(migration)]
+        context.log.info("\n" + findings_text(findings))
+        errors = [str(found) for found in findings if found.severity is Severity.ERROR]
+        migration.outcomes.findings += findings
+        migration.outcomes.failures += errors
+        table = {"preflight": findings_table(findings)}
+        fail_if(errors, f"a migration would be refused, for {len(errors)} reason(s)", table)
+        return dg.Output(None, metadata=table)
 
-@dg.job(
-    name=PREFLIGHT,
-    tags={environment.PAIR_TAG: environment.pair()},
-    description="Looks whether the migration can go ahead, and says what to do about what stands in its way. Writes "
-    "nothing, and fails when `migrate` would be refused.",
-    executor_def=dg.in_process_executor,
-)
-def preflight_job() -> None:
-    """The job."""
-    _preflight_checks()
+    @dg.job(
+        name=pair.named(PREFLIGHT),
+        tags={PAIR_TAG: pair.places},
+        description="Looks whether the migration can go ahead, and says what to do about what stands in its way. "
+        "Writes nothing, and fails when `migrate` would be refused.",
+        executor_def=dg.in_process_executor,
+    )
+    def job() -> None:
+        preflight_checks()
+
+    return job
 
 
 def look_at_notifications() -> Iterator[Finding]:

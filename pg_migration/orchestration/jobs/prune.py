@@ -7,6 +7,7 @@ was materialized by last.
 
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta, timezone
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -14,11 +15,8 @@ from pydantic import Field
 
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.dagster_internals.running import IMPLICIT_ASSET_JOB_NAME, REPOSITORY_LABEL_TAG
-from pg_migration.orchestration.jobs.migrate import MIGRATE
-from pg_migration.orchestration.jobs.plan import PLAN
-from pg_migration.orchestration.jobs.preflight import PREFLIGHT
-from pg_migration.orchestration.jobs.validate import VALIDATE
-from pg_migration.orchestration.location.names import REPAIR
+from pg_migration.orchestration.location.known_pairs import known_pairs
+from pg_migration.orchestration.location.names import JOBS
 from pg_migration.orchestration.run_tags import FINISHED, own_label
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.reporting import store
@@ -58,6 +56,18 @@ def prune_job() -> None:
     prune()
 
 
+@cache
+def weekly_prune(cron: str, timezone: str) -> dg.ScheduleDefinition:
+    """The schedule of the job: the same object each time, since a location has one for all of its pairs."""
+    return dg.ScheduleDefinition(
+        name="weekly_prune",
+        job=prune_job,
+        cron_schedule=cron,
+        execution_timezone=timezone,
+        description="Deletes what Dagster recorded of old runs.",
+    )
+
+
 def old_runs(instance: dg.DagsterInstance, before: datetime, repository: str | None) -> list[str]:
     """The runs that may go.
 
@@ -68,13 +78,17 @@ def old_runs(instance: dg.DagsterInstance, before: datetime, repository: str | N
     """
     found: list[str] = []
     kept = _last_of_assets(instance)
-    for job in (MIGRATE, VALIDATE, REPAIR, PREFLIGHT, PLAN, PRUNE, IMPLICIT_ASSET_JOB_NAME):
+    pairs = known_pairs()
+    jobs = [known.pair.named(job) for known in pairs for job in JOBS]
+    for job in (*jobs, PRUNE, IMPLICIT_ASSET_JOB_NAME):
         newest = instance.get_run_records(
             dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1, order_by="id"
         )
         kept |= {record.dagster_run.run_id for record in newest}
         for record in instance.get_run_records(dg.RunsFilter(job_name=job, statuses=FINISHED, created_before=before)):
             run = record.dagster_run
+            if job == IMPLICIT_ASSET_JOB_NAME and not any(known.is_only_of_this(run) for known in pairs):
+                continue  # of whoever shares the location
             ended = record.end_time if record.end_time is not None else record.update_timestamp.timestamp()
             label = run.tags.get(REPOSITORY_LABEL_TAG)
             if ended < before.timestamp() and label in (None, repository, own_label()) and run.run_id not in kept:
@@ -93,14 +107,12 @@ def prune_reports(
         log: takes a warning about each that could not be deleted.
     """
     try:
-        folder = environment.reports_folder()
-        if folder is None:
-            return 0
-        known = store.runs(folder)
+        folders = [environment.reports_folder(known.pair.name) for known in known_pairs()]
+        found = [(folder, run_id) for folder in folders if folder is not None for run_id in store.runs(folder)]
     except (OSError, ConfigurationError) as error:
         log(f"the reports stay: {error}")
         return 0
-    return sum(_prune_report(instance, folder, run_id, before, deleted, log) for run_id in known)
+    return sum(_prune_report(instance, folder, run_id, before, deleted, log) for folder, run_id in found)
 
 
 def _prune_report(

@@ -1,7 +1,7 @@
 """What the code location knows of the source when it loads: tables and foreign keys, which become assets.
 
-The source is asked once per process. When it can't be reached, the last known listing stands in, and says so: a
-database that is down must not take the code location down with it.
+When the source can't be reached, the last known listing stands in, and says so: a database that is down must not take
+the code location down with it.
 """
 
 import hashlib
@@ -10,14 +10,13 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 
 from pg_migration.orchestration import environment
-from pg_migration.orchestration.settings import current
+from pg_migration.orchestration.pair import Pair
 from pg_migration.postgres.catalog import ListedColumn, TableListing, list_tables
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
@@ -33,83 +32,112 @@ MANY = 1000
 
 @dataclass(frozen=True)
 class Location:
-    """The tables that assets are made of.
+    """The tables that the assets of a pair are made of.
 
     ``schemas`` maps source to target names. ``problem`` says why the source could not be asked; the listing is then the
     last known one, or empty.
     """
 
+    pair: Pair
     schemas: Mapping[str, str]
     tables: tuple[TableListing, ...]
     problem: str | None = None
 
+    def as_json(self) -> str:
+        """What is known, less the pair."""
+        known = {"schemas": self.schemas, "tables": [asdict(t) for t in self.tables], "problem": self.problem}
+        return json.dumps(known)
 
-@cache
-def load() -> Location:
+    @classmethod
+    def from_json(cls, pair: Pair, text: str) -> "Location":
+        """What `as_json` wrote.
+
+        Raises:
+            ValueError: when it is something else.
+        """
+        try:
+            known = json.loads(text)
+            return cls(pair, known["schemas"], tuple(map(_listing, known["tables"])), known.get("problem"))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no listing of tables: {error!r}") from error
+
+
+def load(pair: Pair) -> Location:
     """Ask the source what there is. Never raises: what is wrong is in ``problem``, and in every run that is started."""
     try:
-        settings, source = current(), environment.endpoint(Side.SOURCE)
-        with Connections("pg_migration code location") as connections:
-            connection = connections.open(source)
-            schemas = map_schemas(settings.source_schema, settings.target_schema, connection)
-            found = Location(schemas, list_tables(connection, schemas))
+        found = ask(pair)
     except (MigrationError, psycopg2.Error) as error:
         problem = str(error) if isinstance(error, MigrationError) else server_message(error)
         # Whoever reads the log of a container sees a healthy one otherwise.
-        _LOG.warning("the code location could not ask the source for its tables: %s", problem)
-        return _last_known(problem)
+        _LOG.warning("the code location could not ask the source%s for its tables: %s", _of(pair), problem)
+        return last_known(pair, problem)
     except Exception as error:
-        _LOG.exception("the source could not be asked for its tables")
-        return _last_known(f"{type(error).__name__}: {error}")
-    _remember(found)
+        _LOG.exception("the source%s could not be asked for its tables", _of(pair))
+        return last_known(pair, f"{type(error).__name__}: {error}")
     if len(found.tables) >= MANY:
         # Else nothing is heard of `dagster job execute` for half a minute.
         _LOG.warning("%s tables become assets, and Dagster plans a run of them: a moment", f"{len(found.tables):,}")
     return found
 
 
+def ask(pair: Pair) -> Location:
+    """Ask the source what there is, and remember it.
+
+    Raises:
+        MigrationError, psycopg2.Error: it can't be asked.
+    """
+    with Connections("pg_migration code location") as connections:
+        connection = connections.open(pair.endpoint(Side.SOURCE))
+        schemas = map_schemas(*pair.schemas, connection)
+        found = Location(pair, schemas, list_tables(connection, schemas))
+    _remember(found)
+    return found
+
+
+def _of(pair: Pair) -> str:
+    return f" of {pair}" if pair.name else ""
+
+
 def _remember(location: Location) -> None:
     try:
-        path = _path()
+        path = _path(location.pair)
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}")
-        draft.write_text(
-            json.dumps({"schemas": location.schemas, "tables": [asdict(t) for t in location.tables]}), encoding="utf-8"
-        )
+        draft.write_text(location.as_json(), encoding="utf-8")
         draft.replace(path)
     except (OSError, ConfigurationError):
         return  # a home that can't be written, or none, only costs the stand-in
 
 
-def _last_known(problem: str) -> Location:
+def last_known(pair: Pair, problem: str) -> Location:
+    """What was known when the source was asked last, with the reason why nobody knows what there is now."""
+    return remembered(pair, problem) or _copied(pair, problem)
+
+
+def remembered(pair: Pair, problem: str) -> Location | None:
+    """As `last_known`, as far as this machine has kept it: no server is asked."""
     try:
-        known = json.loads(_path().read_text(encoding="utf-8"))
-        return Location(known["schemas"], tuple(_listing(t) for t in known["tables"]), problem)
-    except (OSError, ValueError, KeyError, TypeError, ConfigurationError):
-        return _copied(problem)
+        return replace(Location.from_json(pair, _path(pair).read_text(encoding="utf-8")), problem=problem)
+    except (OSError, ValueError, ConfigurationError):
+        return None
 
 
-def _copied(problem: str) -> Location:
+def _copied(pair: Pair, problem: str) -> Location:
     """The tables that were copied, by the ledger in the target: where nothing else is known of the source, also when it
     is gone for good.
     """
     try:
-        settings, target = current(), environment.endpoint(Side.TARGET)
         with Connections("pg_migration code location") as connections:
-            connection = connections.open(target)
+            connection = connections.open(pair.endpoint(Side.TARGET))
             known = copied_rows(connection) if has_digests(connection) else {}
-            every = settings.source_schema.strip() == EVERY_SCHEMA
-            schemas = (
-                {name: name for name, _ in known}
-                if every
-                else map_schemas(settings.source_schema, settings.target_schema)
-            )
+            every = pair.schemas[0].strip() == EVERY_SCHEMA
+            schemas = {name: name for name, _ in known} if every else map_schemas(*pair.schemas)
             sources = {there: name for name, there in schemas.items()}
             listed = list_tables(connection, {there: there for there in sources})
             tables = (replace(t, schema=sources[t.schema]) for t in listed if (t.schema, t.name) in known)
-            return Location(schemas, tuple(tables), problem)
+            return Location(pair, schemas, tuple(tables), problem)
     except (MigrationError, psycopg2.Error):
-        return Location({}, (), problem)
+        return Location(pair, {}, (), problem)
 
 
 def _listing(known: Mapping[str, Any]) -> TableListing:
@@ -123,8 +151,7 @@ def _listing(known: Mapping[str, Any]) -> TableListing:
     )
 
 
-def _path() -> Path:
+def _path(pair: Pair) -> Path:
     """One file for each source, whoever reads it, and choice of schemas."""
-    settings = current()
-    choice = (environment.place(Side.SOURCE), settings.source_schema, settings.target_schema)
+    choice = (pair.place(Side.SOURCE), *pair.schemas)
     return environment.own_folder() / f"catalog-{hashlib.sha256(repr(choice).encode()).hexdigest()[:16]}.json"

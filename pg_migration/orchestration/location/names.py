@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import dagster as dg
 
+from pg_migration.orchestration.pair import Pair
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.connection.literals import readable
 
@@ -26,45 +27,62 @@ def legal(name: str) -> str:
     return f"{plain[:LONGEST_READABLE]}_{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:6]}"
 
 
-def schema_group(schema: str) -> str:
+def own_key(pair: Pair, *path: str) -> dg.AssetKey:
+    """The key of an asset of a pair: what all of its keys begin with, then this."""
+    return dg.AssetKey([pair.name, *path] if pair.name else [*path])
+
+
+def schema_group(pair: Pair, schema: str) -> str:
     """The group of a target schema, which has its name."""
     name = legal(schema)
-    return f"schema_{name}" if name in (BEFORE_ROWS, AFTER_ROWS) else name
+    return pair.named(f"schema_{name}" if name in (BEFORE_ROWS, AFTER_ROWS) else name)
 
 
-def asset_keys(tables: Iterable[TableName]) -> Mapping[TableName, dg.AssetKey]:
+def asset_keys(pair: Pair, tables: Iterable[TableName]) -> Mapping[TableName, dg.AssetKey]:
     """An asset key ``<schema>/<table>`` for every target table.
 
     Dagster names a step's outputs by joining the parts of a key with two underscores; where that makes two keys one,
     the tables concerned get a hash as well.
     """
-    keys = {table: dg.AssetKey([legal(part) for part in table]) for table in tables}
+    keys = {table: own_key(pair, *map(legal, table)) for table in tables}
     times = Counter(key.to_python_identifier() for key in keys.values())
     for table, key in keys.items():
         if times[key.to_python_identifier()] > 1:
             digest = hashlib.sha256(repr(table).encode()).hexdigest()[:6]
-            keys[table] = dg.AssetKey([key.path[0], f"{key.path[1]}_{digest}"])
+            keys[table] = dg.AssetKey([*key.path[:-1], f"{key.path[-1]}_{digest}"])
     return keys
 
 
-def foreign_keys_key(schema: str, tables: Iterable[dg.AssetKey]) -> dg.AssetKey:
+def foreign_keys_key(pair: Pair, schema: str, tables: Iterable[dg.AssetKey]) -> dg.AssetKey:
     """The asset of the foreign keys of a target schema: ``<schema>/foreign_keys``, with a hash where that is a table.
 
     Args:
         tables: the assets of all tables.
     """
-    key = dg.AssetKey([legal(schema), "foreign_keys"])
+    key = own_key(pair, legal(schema), "foreign_keys")
     if key.to_python_identifier() not in {table.to_python_identifier() for table in tables}:
         return key
-    return dg.AssetKey([legal(schema), f"foreign_keys_{hashlib.sha256(schema.encode()).hexdigest()[:6]}"])
+    return own_key(pair, legal(schema), f"foreign_keys_{hashlib.sha256(schema.encode()).hexdigest()[:6]}")
 
 
-def partitions_definition(table: TableName) -> dg.DynamicPartitionsDefinition:
+def partitions_definition(pair: Pair, table: TableName) -> dg.DynamicPartitionsDefinition:
     """The table's key ranges: ``pk_ranges/<schema>.<table>``."""
-    return dg.DynamicPartitionsDefinition(name=readable(f"pk_ranges/{'.'.join(table)}"))
+    begin = f"pk_ranges/{pair.name}/" if pair.name else "pk_ranges/"
+    return dg.DynamicPartitionsDefinition(name=readable(begin + ".".join(table)))
 
 
+# Assets; all tables are one step.
+TABLES = "tables"
+SOURCE_SCHEMA = "source_schema"
+TARGET_DDL = "target_ddl"
+POST_DATA = "post_data"
 SUMMARY = "summary"
 VALIDATION = "validation"
 
+# Jobs.
+MIGRATE = "migrate"
+VALIDATE = "validate"
 REPAIR = "repair"
+PREFLIGHT = "preflight"
+PLAN = "plan"
+JOBS = (MIGRATE, VALIDATE, REPAIR, PREFLIGHT, PLAN)

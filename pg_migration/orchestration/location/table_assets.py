@@ -7,7 +7,14 @@ from functools import cached_property
 import dagster as dg
 
 from pg_migration.orchestration.location.code_location import Location
-from pg_migration.orchestration.location.names import asset_keys, foreign_keys_key, partitions_definition, schema_group
+from pg_migration.orchestration.location.names import (
+    asset_keys,
+    foreign_keys_key,
+    own_key,
+    partitions_definition,
+    schema_group,
+)
+from pg_migration.orchestration.pair import Pair
 from pg_migration.postgres.catalog import TableListing, TableName
 from pg_migration.postgres.connection.literals import readable
 
@@ -17,6 +24,19 @@ class Relations:
     """The tables of a code location by asset key. Table names here are the target's."""
 
     location: Location
+
+    @property
+    def pair(self) -> Pair:
+        """The pair of databases."""
+        return self.location.pair
+
+    def key(self, name: str) -> dg.AssetKey:
+        """One of the assets that every migration has."""
+        return own_key(self.pair, name)
+
+    def partitions(self, table: TableName) -> dg.DynamicPartitionsDefinition:
+        """The key ranges of a table."""
+        return partitions_definition(self.pair, table)
 
     def target_name(self, listing: TableListing) -> TableName:
         """Schema and name in the target."""
@@ -30,7 +50,7 @@ class Relations:
     @cached_property
     def keys(self) -> Mapping[TableName, dg.AssetKey]:
         """The asset of each table."""
-        return asset_keys(self.listings)
+        return asset_keys(self.pair, self.listings)
 
     @cached_property
     def tables_by_key(self) -> Mapping[dg.AssetKey, TableName]:
@@ -41,7 +61,7 @@ class Relations:
     def foreign_keys(self) -> Mapping[dg.AssetKey, str]:
         """The assets of foreign keys: the target schema of each."""
         schemas = dict.fromkeys(name[0] for name, listing in self.listings.items() if listing.references)
-        return {foreign_keys_key(schema, self.keys.values()): schema for schema in schemas}
+        return {foreign_keys_key(self.pair, schema, self.keys.values()): schema for schema in schemas}
 
     def names(self, keys: Iterable[dg.AssetKey]) -> list[TableName]:
         """The tables of some assets."""
@@ -53,7 +73,7 @@ class Relations:
         targets = {(self.location.schemas[s], t) for s, t in listing.references if s in self.location.schemas}
         return sorted(name for name in targets - {own} if name in self.listings)
 
-    def table_specs(self, upstream: str) -> list[dg.AssetSpec]:
+    def table_specs(self, upstream: dg.AssetKey) -> list[dg.AssetSpec]:
         """One asset for each table, partitioned by its key ranges."""
         return [self._table_spec(name, listing, upstream) for name, listing in self.listings.items()]
 
@@ -65,7 +85,7 @@ class Relations:
         """Dependencies on all ranges of all tables."""
         return [_all_ranges(key) for key in self.keys.values()]
 
-    def _table_spec(self, name: TableName, listing: TableListing, upstream: str) -> dg.AssetSpec:
+    def _table_spec(self, name: TableName, listing: TableListing, upstream: dg.AssetKey) -> dg.AssetSpec:
         # The list of assets shows the beginning of this as it is, so there is no markdown in it.
         origin, destination = f"{listing.schema}.{listing.name}", ".".join(name)
         what = "partitioned table (its rows are in its partitions)" if listing.kind == "p" else "table"
@@ -75,10 +95,10 @@ class Relations:
         return dg.AssetSpec(
             self.keys[name],
             deps=[upstream],
-            partitions_def=partitions_definition(name),
+            partitions_def=self.partitions(name),
             description=readable(f"{description}Rows of {what} {origin}{copied}."),
             kinds={"postgres", "table"},
-            group_name=schema_group(name[0]),
+            group_name=schema_group(self.pair, name[0]),
             skippable=True,
             metadata={
                 "dagster/table_name": readable(".".join(name)),
@@ -107,7 +127,7 @@ class Relations:
                 f"are complete."
             ),
             kinds={"postgres"},
-            group_name=schema_group(schema),
+            group_name=schema_group(self.pair, schema),
             skippable=True,
         )
 

@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
+from pg_migration.orchestration.location.names import MIGRATE
 from pg_migration.orchestration.notifications.channels import channels
 from pg_migration.orchestration.notifications.message import Channel, Message, NotSent
 from pg_migration.orchestration.notifications.run_report import report_of_run
+from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.run_tags import NOTIFIED_TAG, SNAPSHOT_OF
 from pg_migration.orchestration.settings import current
 from pg_migration.postgres.errors import ConfigurationError
@@ -22,14 +24,19 @@ ALWAYS, FAILURE = "always", "failure"
 
 
 # Its success is news. That of an hourly comparison is not.
-TELLS_SUCCESS = "migrate"
+TELLS_SUCCESS = MIGRATE
 
 
 Log = Callable[[str], object]
 
 
 def notify_of(
-    run: MigrationRun, record: dg.DagsterRun, instance: dg.DagsterInstance, failures: Sequence[str], log: Log
+    run: MigrationRun,
+    pair: Pair,
+    record: dg.DagsterRun,
+    instance: dg.DagsterInstance,
+    failures: Sequence[str],
+    log: Log,
 ) -> None:
     """Tell of a run that is about to end, if anybody wants to know. A channel that fails is logged.
 
@@ -40,9 +47,9 @@ def notify_of(
     ways = list(channels())
     if SNAPSHOT_OF in record.tags:  # it is part of another one, which tells
         return
-    if not ways or not _is_wanted(record.job_name, bool(failures), log):
+    if not ways or not _is_wanted(record.job_name == pair.named(TELLS_SUCCESS), bool(failures), log):
         return
-    send(report_of_run(run, record, failures), ways, log)
+    send(report_of_run(run, pair, record, failures), ways, log)
     if failures:
         instance.add_run_tags(record.run_id, {NOTIFIED_TAG: failure_mark(record.run_id)})
 
@@ -57,11 +64,11 @@ def failure_mark(run_id: str) -> str:
     return f"{run_id} failed"
 
 
-def _is_wanted(job: str, failed: bool, log: Log) -> bool:
+def _is_wanted(tells_success: bool, failed: bool, log: Log) -> bool:
     wish = current().notify_on.lower()
     if wish not in (ALWAYS, FAILURE):
         log(f"PG_MIGRATION_NOTIFY_ON is {wish!r}, but must be {ALWAYS} or {FAILURE}: taken as {ALWAYS}")
-    return failed or (job == TELLS_SUCCESS and wish != FAILURE)
+    return failed or (tells_success and wish != FAILURE)
 
 
 def send(message: Message, ways: Sequence[Channel | ConfigurationError], log: Log) -> None:

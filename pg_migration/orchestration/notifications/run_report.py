@@ -1,7 +1,7 @@
 """What a message says of a run."""
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import dagster as dg
 from tabulate import tabulate
@@ -9,6 +9,7 @@ from tabulate import tabulate
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.metadata import cell, markdown_text
 from pg_migration.orchestration.notifications.message import Message
+from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.reports.write import report_address
 from pg_migration.orchestration.settings import current
 from pg_migration.orchestration.table_results import TableResult, table_result
@@ -23,28 +24,31 @@ MAX_ROWS = 50
 Row = Mapping[str, object]
 
 
-def report_of_run(run: MigrationRun, record: dg.DagsterRun, failures: Sequence[str]) -> Message:
+def report_of_run(run: MigrationRun, pair: Pair, record: dg.DagsterRun, failures: Sequence[str]) -> Message:
     names = sorted({*run.outcomes.loaded, *run.outcomes.failed, *run.outcomes.checks})
     # What went wrong comes first, then what is large.
     results = sorted(
         (table_result(run, name) for name in names), key=lambda result: (result.is_good, -(result.rows or 0))
     )
-    return _message(record, failures, [*run.cautions, *run.outcomes.notes], results)
+    return _message(pair, record, failures, [*run.cautions, *run.outcomes.notes], results)
 
 
-def report_of_record(record: dg.DagsterRun, reasons: Sequence[str]) -> Message:
-    return _message(record, reasons, [], [])
+def report_of_record(pair: Pair, record: dg.DagsterRun, reasons: Sequence[str]) -> Message:
+    return _message(pair, record, reasons, [], [])
 
 
 def _message(
-    record: dg.DagsterRun, failures: Sequence[str], notes: Sequence[str], results: Sequence[TableResult]
+    pair: Pair, record: dg.DagsterRun, failures: Sequence[str], notes: Sequence[str], results: Sequence[TableResult]
 ) -> Message:
-    subject = f"pg_migration: {record.job_name} {'FAILED' if failures else 'succeeded'}: {_database(Side.TARGET)}"
+    source, target = (pair.known_endpoint(side) for side in Side)
+    database = target.database if target else "no database"
+    subject = f"pg_migration: {record.job_name} {'FAILED' if failures else 'succeeded'}: {database}"
     facts = {
-        "source": _address(Side.SOURCE),
-        "target": _address(Side.TARGET),
+        **({"pair": pair.name} if pair.name else {}),
+        "source": source.description if source else "not configured",
+        "target": target.description if target else "not configured",
         "run": _link(record.run_id),
-        **_report(record.run_id),
+        **_report(pair, record.run_id),
         "tables": count(len(results)),
         "rows": count(sum(result.rows or 0 for result in results)),
     }
@@ -66,7 +70,8 @@ def _message(
         _html_list("Notes", notes),
     ]
     text, page = "\n\n".join(filter(None, parts)), "\n".join(filter(None, body))
-    return Message(subject, _scrubbed(text), _scrubbed(page))
+    ends = [end for end in (source, target) if end is not None]
+    return Message(subject, _scrubbed(ends, text), _scrubbed(ends, page))
 
 
 def _listed(title: str, lines: Sequence[str]) -> str:
@@ -89,34 +94,17 @@ def _link(run_id: str) -> str:
     return f"{base}/runs/{run_id}" if base else run_id
 
 
-def _endpoint(side: Side) -> Endpoint | None:
+def _report(pair: Pair, run_id: str) -> dict[str, str]:
     try:
-        return environment.endpoint(side)
-    except ConfigurationError:
-        return None
-
-
-def _report(run_id: str) -> dict[str, str]:
-    try:
-        folder = environment.reports_folder()
+        folder = environment.reports_folder(pair.name)
     except ConfigurationError:
         return {}
     page = folder / run_id / PAGE if folder is not None else None
-    return {"report": report_address(page) or str(page)} if page is not None and page.exists() else {}
+    return {"report": report_address(pair, page) or str(page)} if page is not None and page.exists() else {}
 
 
-def _address(side: Side) -> str:
-    end = _endpoint(side)
-    return end.description if end else "not configured"
-
-
-def _database(side: Side) -> str:
-    end = _endpoint(side)
-    return end.database if end else "no database"
-
-
-def _scrubbed(text: str) -> str:
+def _scrubbed(ends: Iterable[Endpoint], text: str) -> str:
     """A text without the passwords of both databases; nothing should have put one there."""
-    for end in filter(None, map(_endpoint, Side)):
+    for end in ends:
         text = end.scrub(text)
     return text

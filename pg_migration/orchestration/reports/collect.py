@@ -15,18 +15,17 @@ from dagster import (
     TableMetadataValue,
 )
 
-from pg_migration.orchestration import environment
 from pg_migration.orchestration.dagster_internals.running import (
     RunStepKeyStatsSnapshot,
     StepEventStatus,
     build_run_step_stats_from_events,
 )
 from pg_migration.orchestration.location.table_assets import Relations
+from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.storage.reading import check_evaluations, number_of
 from pg_migration.orchestration.table_results import TableResult, table_result
 from pg_migration.postgres.catalog import Catalog, TableName
 from pg_migration.postgres.connection.endpoint import Side
-from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.preflight import worst_first
@@ -76,7 +75,7 @@ def gather(
     found = instance.get_run_record_by_id(migration.run_id)
     assert found is not None, "a run is recorded before its first step"
     now = datetime.now(timezone.utc)
-    steps = [step for step in _steps(instance, migration.run_id) if step.name != unfinished_step]
+    steps = [step for step in _steps(instance, migration.run_id, relations.pair) if step.name != unfinished_step]
     checks = _checks(instance, migration.run_id, relations)
     outcomes, catalog = migration.outcomes, migration.known_catalog
     failures = list(
@@ -90,8 +89,8 @@ def gather(
         started_at=datetime.fromtimestamp(found.start_time, timezone.utc) if found.start_time else now,
         finished_at=now,
         succeeded=ended and not failures,
-        source=_database(migration, Side.SOURCE),
-        target=_database(migration, Side.TARGET),
+        source=_database(migration, relations.pair, Side.SOURCE),
+        target=_database(migration, relations.pair, Side.TARGET),
         options=_options(migration.options),
         failures=tuple(failures),
         cautions=tuple(migration.cautions),
@@ -129,27 +128,26 @@ def _untold(
             yield f"{check.name} of {check.subject}: {check.verdict}"
 
 
-def _steps(instance: DagsterInstance, run_id: str) -> list[StepReport]:
+def _steps(instance: DagsterInstance, run_id: str, pair: Pair) -> list[StepReport]:
     """How the steps of a run went. Dagster's own statistics read every materialization besides."""
     told = instance.all_logs(run_id, of_type=_STEP_EVENTS)
-    return [_step(stats) for stats in build_run_step_stats_from_events(run_id, told)]
+    return [_step(stats, pair) for stats in build_run_step_stats_from_events(run_id, told)]
 
 
-def _step(stats: RunStepKeyStatsSnapshot) -> StepReport:
+def _step(stats: RunStepKeyStatsSnapshot, pair: Pair) -> StepReport:
     state = _STATES.get(stats.status, State.FAILED) if stats.status is not None else State.FAILED
-    return StepReport(stats.step_key, state, _moment(stats.start_time), _moment(stats.end_time))
+    return StepReport(
+        stats.step_key.removeprefix(pair.named("")), state, _moment(stats.start_time), _moment(stats.end_time)
+    )
 
 
 def _moment(timestamp: float | None) -> datetime | None:
     return datetime.fromtimestamp(timestamp, timezone.utc) if timestamp else None
 
 
-def _database(migration: MigrationRun, side: Side) -> Database:
-    try:
-        configured = environment.endpoint(side).description
-    except MigrationError:  # the failures tell of it
-        configured = None
-    where = migration.outcomes.addresses.get(side, configured)
+def _database(migration: MigrationRun, pair: Pair, side: Side) -> Database:
+    configured = pair.known_endpoint(side)  # where there is none, the failures tell of it
+    where = migration.outcomes.addresses.get(side, configured.description if configured is not None else None)
     schemas = migration.known_schemas
     names = tuple(schemas if side is Side.SOURCE else schemas.values())
     return Database(where, migration.outcomes.servers.get(side), names)
@@ -233,7 +231,7 @@ def _check(evaluation: AssetCheckEvaluation, relations: Relations) -> CheckRepor
     table = relations.tables_by_key.get(evaluation.asset_key)
     figures = {name: value for name, entry in evaluation.metadata.items() if (value := _figure(entry)) is not None}
     return CheckReport(
-        subject=".".join(table) if table else evaluation.asset_key.to_user_string(),
+        subject=".".join(table) if table else evaluation.asset_key.path[-1],
         name=evaluation.check_name,
         passed=evaluation.passed,
         warning=evaluation.severity == AssetCheckSeverity.WARN,

@@ -8,6 +8,7 @@ import dagster as dg
 
 from pg_migration.orchestration import environment, load_events
 from pg_migration.orchestration.location.table_assets import Relations
+from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.reports.collect import gather
 from pg_migration.orchestration.settings import current
 from pg_migration.orchestration.table_results import TableResult
@@ -32,7 +33,7 @@ def file_report(
     """
     migration.reported = True
     try:
-        folder = environment.reports_folder()
+        folder = environment.reports_folder(relations.pair.name)
         if folder is None:
             return None
         report = gather(instance, migration, relations, results, unfinished_step)
@@ -55,7 +56,7 @@ def _note(migration: MigrationRun, reason: str) -> str:
     return note
 
 
-def report_address(page: Path) -> str | None:
+def report_address(pair: Pair, page: Path) -> str | None:
     """The address of a report's page, where the environment names that of the folder of reports."""
     base = current().reports_url.rstrip("/")
-    return f"{base}/{page.parent.name}/{page.name}" if base else None
+    return "/".join(filter(None, (base, pair.name, page.parent.name, page.name))) if base else None

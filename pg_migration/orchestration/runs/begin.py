@@ -3,14 +3,12 @@
 import dagster as dg
 
 from pg_migration.orchestration.dagster_internals.running import BACKFILL_ID_TAG
-from pg_migration.orchestration.location import code_location
+from pg_migration.orchestration.location.names import TARGET_DDL
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.runs.fan_out import check_queue
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.migration.run import MigrationRun, Scope
-
-TARGET_DDL = dg.AssetKey("target_ddl")
 
 
 def is_whole_run(context: dg.AssetExecutionContext) -> bool:
@@ -18,30 +16,29 @@ def is_whole_run(context: dg.AssetExecutionContext) -> bool:
     return not context.run.asset_selection
 
 
-def begin(context: dg.AssetExecutionContext, migration: MigrationRun) -> None:
+def begin(context: dg.AssetExecutionContext, migration: MigrationRun, relations: Relations) -> None:
     """Connect, check that the run may go ahead, and take the snapshot, once in a run.
 
     Raises:
         MigrationError: for everything that a user can mend; the target was not touched.
     """
     _check_nothing_left_out(context)
-    check_every_step(context)
+    check_every_step(context, relations)
     if migration.options.spread_over:
         check_queue(context)
-    migration.begin(is_whole_run(context), _scope(context))
+    migration.begin(is_whole_run(context), _scope(context, relations))
 
 
-def _scope(context: dg.AssetExecutionContext) -> Scope:
+def _scope(context: dg.AssetExecutionContext, relations: Relations) -> Scope:
     """What a run may empty: all, or of a selection made in the UI the tables in it."""
     selected = context.run.asset_selection
     if not selected:
         return Scope()
-    keys = Relations(code_location.load()).keys
-    tables = frozenset(table for table, key in keys.items() if key in selected)
-    return Scope(tables, structure=TARGET_DDL in selected)
+    tables = frozenset(table for table, key in relations.keys.items() if key in selected)
+    return Scope(tables, structure=relations.key(TARGET_DDL) in selected)
 
 
-def check_every_step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> None:
+def check_every_step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, relations: Relations) -> None:
     """Refuse to work for a run that was launched by a code location which knew less of the source than this process.
 
     Whoever launches a run plans it from the definitions that the code location made when it was loaded, while the
@@ -59,7 +56,7 @@ def check_every_step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionC
     planned = _steps(context.instance, identifier)
     unplanned = sorted({node.name for node in context.job_def.nodes} - planned)
     if unplanned:
-        known = code_location.load().tables
+        known = relations.location.tables
         raise ConfigurationError(
             f"the code location knew less of the source when it launched this run than there is: the run has no step "
             f"{', '.join(unplanned)}, without which it would leave out rows or keys, or not compare them. The source "

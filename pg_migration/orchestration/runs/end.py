@@ -6,12 +6,13 @@ import dagster as dg
 
 from pg_migration.orchestration.dagster_internals.running import MAX_RETRIES_TAG, RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 from pg_migration.orchestration.notifications.notify import notify_of
+from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.run_tags import TRANSIENT
 from pg_migration.postgres.migration.run import MigrationRun
 
 
 def at_end(
-    run: MigrationRun, record: dg.DagsterRun, instance: dg.DagsterInstance, log: Callable[[str], object]
+    run: MigrationRun, pair: Pair, record: dg.DagsterRun, instance: dg.DagsterInstance, log: Callable[[str], object]
 ) -> None:
     """Do it, before Dagster records how the run ended. Never raises; what went wrong is logged.
 
@@ -27,7 +28,7 @@ def at_end(
         if instance.run_retries_enabled and MAX_RETRIES_TAG in record.tags:
             again = any(_may_pass(failure) for failure in failures)
             instance.add_run_tags(record.run_id, {RETRY_ON_ASSET_OR_OP_FAILURE_TAG: str(again).lower()})
-        notify_of(run, record, instance, run.outcomes.failures or _reasons(now, failures), log)
+        notify_of(run, pair, record, instance, run.outcomes.failures or _reasons(now, failures), log)
     except Exception as error:  # whatever it is, the run's own outcome stands
         log(f"nobody was notified: {type(error).__name__}: {error}")
 

@@ -23,6 +23,7 @@ from pg_migration.orchestration.dagster_internals.running import (
     create_execution_plan,
     snapshot_from_execution_plan,
 )
+from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.run_tags import SNAPSHOT_OF
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.errors import ConfigurationError, MigrationError
@@ -97,6 +98,7 @@ class Spread:
         self,
         context: dg.AssetExecutionContext,
         migration: MigrationRun,
+        pair: Pair,
         assets: Mapping[TableName, dg.AssetKey],
         plans: Sequence[TablePlan],
         order: Mapping[TableName, Sequence[str]],
@@ -105,6 +107,7 @@ class Spread:
     ) -> None:
         self._context = context
         self._migration = migration
+        self._resource = pair.resource
         self._runs = runs
         self._workers = workers
         self._left = deque(
@@ -199,8 +202,8 @@ class Spread:
     def _config(self) -> Mapping[str, Any]:
         """The owner's configuration, with this many workers."""
         config = cast(Mapping[str, Any], self._context.run.run_config)
-        own = config.get("resources", {}).get("migration", {}).get("config", {})
-        return {"resources": {"migration": {"config": {**own, "spread_over": 0, "workers": self._workers}}}}
+        own = config.get("resources", {}).get(self._resource, {}).get("config", {})
+        return {"resources": {self._resource: {"config": {**own, "spread_over": 0, "workers": self._workers}}}}
 
     def _look(self) -> None:
         now, instance = time.monotonic(), self._context.instance

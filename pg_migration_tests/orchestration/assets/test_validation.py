@@ -7,11 +7,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from pg_migration.orchestration import environment
 from pg_migration.orchestration.assets.validation import build_validation
 from pg_migration_tests.orchestration.harness import shown as value_shown
 
 CONTENT = dg.AssetCheckKey(dg.AssetKey(["public", "orders"]), "content")
 STRUCTURE = dg.AssetCheckKey(dg.AssetKey("post_data"), "structure")
+
+PAIR = environment.pair()
 
 
 @pytest.fixture
@@ -31,7 +34,9 @@ def evaluate(instance: dg.DagsterInstance, check: dg.AssetCheckKey, *verdicts: b
 
 def shown(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey] = (CONTENT, STRUCTURE)) -> dict[str, Any]:
     """The metadata of the asset, made now."""
-    done = dg.materialize([build_validation(checks, [])], instance=instance, tags={".dagster/repository": "shop@here"})
+    done = dg.materialize(
+        [build_validation(PAIR, checks, [])], instance=instance, tags={".dagster/repository": "shop@here"}
+    )
     (made,) = done.asset_materializations_for_node("validation")
     return {name: value_shown(entry) for name, entry in made.metadata.items()}
 

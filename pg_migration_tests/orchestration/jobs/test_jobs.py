@@ -8,7 +8,8 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
-from pg_migration.definitions import build
+from pg_migration.orchestration import environment
+from pg_migration.orchestration.build import build
 from pg_migration.orchestration.location.code_location import Location
 from pg_migration.postgres.catalog import ListedColumn, TableListing
 from pg_migration_tests.orchestration.harness import Platform, Run
@@ -170,7 +171,7 @@ def test_the_graph_grows_no_faster_than_the_number_of_tables() -> None:
             TableListing("public", f"t{n}", "r", None, (ListedColumn("id", "integer", True),), (("public", "t0"),))
             for n in range(tables)
         ]
-        job = build(Location({"public": "public"}, tuple(listings))).resolve_job_def("migrate")
+        job = build(Location(environment.pair(), {"public": "public"}, tuple(listings))).resolve_job_def("migrate")
         return sum(
             len(source.get_node_dependencies())
             for inputs in job.graph.dependencies.values()

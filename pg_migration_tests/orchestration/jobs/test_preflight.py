@@ -58,7 +58,7 @@ CHECKS = {
 def findings(*, workers: int = 2, threshold: int = 1_000_000, create_roles: bool = False) -> list[Finding]:
     """Everything that preflight says of the databases that the environment names."""
     options = MigrationResource(workers=workers, partition_threshold=threshold, create_roles=create_roles).options()
-    run = MigrationRun("preflight", options, lambda: environment.migration(options))
+    run = MigrationRun("preflight", options, lambda: environment.pair().migration(options))
     try:
         return [*look_at_notifications(), *look(run)]
     finally:

@@ -41,7 +41,7 @@ def emptied(shop: Platform) -> Platform:
 def begin() -> MigrationRun:
     """A run that holds the snapshot and the lock."""
     options = Options()
-    run = MigrationRun(OWNER, options, lambda: environment.migration(options))
+    run = MigrationRun(OWNER, options, lambda: environment.pair().migration(options))
     run.begin(exclusive=True)
     return run
 
@@ -85,8 +85,8 @@ def test_shares_make_one_table_of_one_snapshot(owned: Platform, tmp_path: Path) 
     unplanned = borrow(owned, "..7")
     assert f"run {OWNER} has planned no range ..7 of public.orders" in unplanned.failures["tables"]
     with Connections() as connections:
-        BorrowedLock(connections, environment.endpoint(Side.TARGET), OWNER, "borrower").check_held()
-        of_another = BorrowedLock(connections, environment.endpoint(Side.TARGET), "another", "borrower")
+        BorrowedLock(connections, environment.pair().endpoint(Side.TARGET), OWNER, "borrower").check_held()
+        of_another = BorrowedLock(connections, environment.pair().endpoint(Side.TARGET), "another", "borrower")
         with pytest.raises(LockLost, match="run another, whose snapshot and lock"):
             of_another.check_held()
 

@@ -16,7 +16,8 @@ import pytest
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from psycopg2 import sql
 
-from pg_migration.definitions import build
+from pg_migration.orchestration import environment
+from pg_migration.orchestration.build import build
 from pg_migration.orchestration.location import code_location
 from pg_migration.postgres.catalog import Catalog, Phase, discover, read_surroundings
 from pg_migration.postgres.connection.connections import Connections
@@ -179,11 +180,7 @@ class Pair:
         """The code location for what the source holds now."""
         for name, value in self.environment.items():
             self.monkeypatch.setenv(name, value)
-        code_location.load.cache_clear()
-        try:
-            return build(code_location.load())
-        finally:
-            code_location.load.cache_clear()
+        return build(code_location.load(environment.pair()))
 
     def migration(self, **options: Any) -> Migration:
         """What the library is told."""

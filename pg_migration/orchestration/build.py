@@ -1,0 +1,109 @@
+"""From a pair of databases to its definitions in Dagster."""
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from pg_migration.orchestration.assets.foreign_keys import build_foreign_keys
+from pg_migration.orchestration.assets.ownership import attended
+from pg_migration.orchestration.assets.post_data import build_post_data
+from pg_migration.orchestration.assets.source_schema import build_source_schema
+from pg_migration.orchestration.assets.summary import build_summary
+from pg_migration.orchestration.assets.tables import build_tables
+from pg_migration.orchestration.assets.target_ddl import build_target_ddl
+from pg_migration.orchestration.assets.validation import build_validation
+from pg_migration.orchestration.automation.failed_runs import failed_runs
+from pg_migration.orchestration.automation.missed_retries import build_missed_retries
+from pg_migration.orchestration.automation.planned_ranges import build_planned_ranges
+from pg_migration.orchestration.automation.schedules import build_schedules
+from pg_migration.orchestration.automation.source_rows import build_source_rows_changed
+from pg_migration.orchestration.automation.source_structure import build_source_structure_changed
+from pg_migration.orchestration.checks.database import build_database_checks, build_known_tables
+from pg_migration.orchestration.checks.tables import build_table_checks
+from pg_migration.orchestration.jobs.migrate import build_migrate
+from pg_migration.orchestration.jobs.plan import build_plan
+from pg_migration.orchestration.jobs.preflight import build_preflight
+from pg_migration.orchestration.jobs.prune import prune_job, weekly_prune
+from pg_migration.orchestration.jobs.repair import build_repair
+from pg_migration.orchestration.jobs.validate import build_validate
+from pg_migration.orchestration.location.code_location import Location, load
+from pg_migration.orchestration.location.known_pairs import remember
+from pg_migration.orchestration.location.names import TARGET_DDL
+from pg_migration.orchestration.location.table_assets import Relations
+from pg_migration.orchestration.pair import Pair
+from pg_migration.orchestration.runs.resource import database, resource_of
+from pg_migration.orchestration.settings import current
+from pg_migration.orchestration.storage.stock import store_batches_at_once
+from pg_migration.postgres.catalog import TableListing
+from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.migration.schemas import EVERY_SCHEMA, map_schemas
+
+
+def build_migration(pair: Pair, tables: Iterable[TableListing] | None = None) -> dg.Definitions:
+    """The definitions of a pair: assets, checks, jobs, schedules, sensors and resources, all of them with its name.
+
+    What a code location has once (the job `prune_old_runs` and its schedule, the sensor `failed_runs`) is the same
+    object for every pair, so the definitions of several pairs can be merged.
+
+    Args:
+        pair: the two databases.
+        tables: those of the source, as `pg_migration.postgres.catalog.list_tables` finds them. None: the source is
+            asked now. When it can't be reached, the last known tables stand in, and the asset `source_schema` says so.
+
+    Raises:
+        ConfigurationError: when the pair can't be used, or writes into a schema that another one in this process writes
+            into. A missing variable is no such error: every run says so.
+    """
+    pair.check()
+    if tables is None:
+        return build(load(pair))
+    known = tuple(tables)
+    every = pair.schemas[0].strip() == EVERY_SCHEMA
+    schemas = {table.schema: table.schema for table in known} if every else map_schemas(*pair.schemas)
+    return build(Location(pair, schemas, known))
+
+
+def build(location: Location) -> dg.Definitions:
+    """The definitions for the tables of one location."""
+    store_batches_at_once()
+    relations, pair = Relations(location), location.pair
+    foreign_keys = build_foreign_keys(relations)
+    table_checks = build_table_checks(relations)
+    post_data = build_post_data(relations)
+    assets = [build_source_schema(relations), build_target_ddl(relations), post_data]
+    if relations.listings:
+        assets.append(build_tables(relations))
+    if foreign_keys is not None:
+        assets.append(foreign_keys)
+    last = [post_data.key, *(foreign_keys.keys if foreign_keys is not None else ())]
+    checks = [build_known_tables(relations), build_database_checks(relations, last)]
+    if table_checks is not None:
+        checks.append(table_checks)
+    check_keys = [key for check in checks for key in check.check_keys]
+    made_late = foreign_keys.keys if foreign_keys is not None else {relations.key(TARGET_DDL)}
+    assets += [build_validation(pair, check_keys, made_late), build_summary(relations, last)]
+    remember(location, (key for made in assets for key in made.keys))
+    base = dg.Definitions(
+        assets=[attended(made, pair) for made in assets],
+        asset_checks=checks,
+        resources={
+            pair.named("source"): database(pair, Side.SOURCE),
+            pair.named("target"): database(pair, Side.TARGET),
+            pair.resource: resource_of(relations),
+        },
+        executor=dg.in_process_executor,
+    )
+    migrate, validate = build_migrate(base, relations), build_validate(relations, check_keys)
+    repair = build_repair(relations, check_keys)
+    automation = dg.Definitions(
+        jobs=[migrate, validate, repair, build_preflight(pair), build_plan(pair), prune_job],
+        schedules=[*build_schedules(pair), weekly_prune(current().prune_cron, current().timezone)],
+        sensors=[
+            build_planned_ranges(relations),
+            build_source_structure_changed(relations),
+            build_source_rows_changed(relations, migrate),
+            failed_runs,
+            build_missed_retries(pair, [migrate, validate]),
+        ],
+    )
+    return dg.Definitions.merge(base, automation)
