@@ -256,6 +256,7 @@ class Finisher:
             of_type=rename.optional(row["of_type"]),
             inherits=() if row["is_partition"] else tuple(rename(name) for name in row["quoted_parents"] or ()),
             replica_identity=row["replica_identity"],
+            leans_outside=any(Address(PG_CLASS, row["oid"]) in users for users in self.assembly.outside.values()),
         )
 
     def _left_out(self, row: TableRow) -> tuple[TableName, ...]:

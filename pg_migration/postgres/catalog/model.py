@@ -102,6 +102,7 @@ class Table:
     ``names_objects`` tells that rows may hold names of objects (regclass and the like), which have to be there first.
     ``options`` are storage parameters, those of the TOAST table with the prefix ``toast.``; ``replica_identity`` is
     pg_class's letter. ``of_type`` and ``inherits`` (the parents of an inheritance child, no partition's) are for DDL.
+    ``leans_outside``: what it uses is in part neither migrated nor of an extension.
     """
 
     oid: int
@@ -128,6 +129,7 @@ class Table:
     of_type: str | None = None
     inherits: tuple[str, ...] = ()
     replica_identity: str = "d"
+    leans_outside: bool = False
 
     @property
     def key(self) -> TableName:
@@ -140,9 +142,9 @@ class Table:
         return tuple(column for column in self.columns if not column.generated)
 
     @property
-    def compared_columns(self) -> tuple[Column, ...]:
-        """The columns that both sides have values of: those that rows are copied for, and what the target computed."""
-        return tuple(column for column in self.columns if column.generated != VIRTUAL)
+    def computed_columns(self) -> tuple[Column, ...]:
+        """The generated columns that both sides have values of, each its own."""
+        return tuple(column for column in self.columns if column.generated not in ("", VIRTUAL))
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def copied_rows(connection: Connection, schemas: Collection[str] | None = None) 
     tables = fetch(connection, sql_file("hashing/copied_rows.sql"), {"schemas": chosen})
     for schema, name, ranges, form, number, snapshots, copied_at, same in tables:
         digests = {
-            key: Digest(rows, hashed or 0, int(total or 0), int(mixed or 0))
+            key: Digest(rows, hashed or 0, int(total or 0), int(mixed or 0), None)
             for key, rows, hashed, total, mixed in ranges
         }
         found[schema, name] = CopiedRows((schema, name), number, digests, form, frozenset(snapshots), copied_at, same)

@@ -1,18 +1,21 @@
 """Whether two tables hold the same rows: one digest over all of them on each side.
 
 A row's hash is taken of every copied column (`value_hashes`), so it does not depend on the order of rows, on the
-server's version (12 and later) or on how values are stored. PostgreSQL's hash functions are fit to compare servers of
-one byte order; what another version of this program hashed is told by its form (`Hashing.form`).
+server's version (12 and later) or on how values are stored. What each side computes by itself, stored generated
+columns, has sums of its own: there the two may differ although the rows are the same. PostgreSQL's hash functions are
+fit to compare servers of one byte order; what another version of this program hashed is told by its form
+(`Hashing.form`).
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Protocol
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import Table, TableName
+from pg_migration.postgres.catalog import Column, Table, TableName
 from pg_migration.postgres.hashing.part import Part
 from pg_migration.postgres.hashing.value_hashes import ValueHashes, form_of, together
 
@@ -30,17 +33,27 @@ class Digest:
 
     Sums count duplicates, which an exclusive or would cancel. No change of one row leaves the first one as it is; the
     second one makes it unlikely that changes in several rows make up for each other: values that changed places, say.
-    Digests of parts of a table add up to that of the whole.
+    Digests of parts of a table add up to that of the whole. ``computed`` are the sums of the hashes of each generated
+    column: equal digests may have others. None: not known.
     """
 
     rows: int
     hashed: int
     total: int
     mixed: int
+    computed: tuple[int, ...] | None = field(default=(), compare=False)
 
     def __add__(self, other: "Digest") -> "Digest":
+        computed = None
+        if self.computed is not None and other.computed is not None:
+            pairs = zip_longest(self.computed, other.computed, fillvalue=0)  # what has no rows may have no sums
+            computed = tuple(ours + theirs for ours, theirs in pairs)
         return Digest(
-            self.rows + other.rows, self.hashed + other.hashed, self.total + other.total, self.mixed + other.mixed
+            self.rows + other.rows,
+            self.hashed + other.hashed,
+            self.total + other.total,
+            self.mixed + other.mixed,
+            computed,
         )
 
     @classmethod
@@ -85,30 +98,33 @@ class Hashing:
         return cls(sample_percent, frozenset(table.key for table in large))
 
     def __call__(self, connection: Connection, part: Part) -> Digest:
-        expression = self.row_hash(connection, part)
+        expressions = [self.row_hash(connection, part), *self._computed(connection, part)]
         if self.percent_of(part.table) < 100:
             chosen = sql.SQL("({} OPERATOR(pg_catalog.&) {}) OPERATOR(pg_catalog.<) {}").format(
                 self.key_hash(connection, part),
                 sql.Literal(_SAMPLE_UNITS - 1),
                 sql.Literal(round(self.sample_percent / 100 * _SAMPLE_UNITS)),
             )
-            expression = sql.SQL("CASE WHEN {} THEN {} END").format(chosen, expression)
+            expressions = [sql.SQL("CASE WHEN {} THEN {} END").format(chosen, value) for value in expressions]
+        names = [sql.SQL("h"), *(sql.SQL(f"g{number}") for number in range(1, len(expressions)))]
+        sums = [*names[:1], MIXED, *names[1:]]
         # OFFSET 0 keeps the hash from being computed once for each sum.
         statement = sql.SQL(
-            "SELECT pg_catalog.count(*), pg_catalog.count(h), coalesce(pg_catalog.sum(h), 0), "
-            "coalesce(pg_catalog.sum({}), 0) FROM (SELECT {} AS h {} OFFSET 0) AS hashes"
-        ).format(MIXED, expression, part.rows)
-        ((rows, hashed, total, mixed),) = part.fetch(connection, statement)
-        return Digest(int(rows), int(hashed), int(total), int(mixed))
+            "SELECT pg_catalog.count(*), pg_catalog.count(h), {} FROM (SELECT {} {} OFFSET 0) AS hashes"
+        ).format(
+            sql.SQL(", ").join(map(_sum_of, sums)),
+            sql.SQL(", ").join(map(sql.SQL("{} AS {}").format, expressions, names)),
+            part.rows,
+        )
+        ((rows, hashed, total, mixed, *computed),) = part.fetch(connection, statement)
+        return Digest(int(rows), int(hashed), int(total), int(mixed), tuple(map(int, computed)))
 
     def column_sums(self, connection: Connection, part: Part) -> Mapping[str, int]:
         """The sum of the hashes of each compared column, a `Question`: in which columns rows differ."""
         columns = self.columns(connection, part)
         if not columns:
             return {}
-        sums = sql.SQL(", ").join(
-            sql.SQL("coalesce(pg_catalog.sum({}), 0)").format(value) for value in columns.values()
-        )
+        sums = sql.SQL(", ").join(map(_sum_of, columns.values()))
         (found,) = part.fetch(connection, sql.SQL("SELECT {} {}").format(sums, part.rows))
         return {name: int(total) for name, total in zip(columns, found, strict=True)}
 
@@ -123,7 +139,7 @@ class Hashing:
             same_encoding: as of the `Part` that is hashed.
         """
         share = self.percent_of(table)
-        form = form_of(table.compared_columns, same_encoding)
+        form = form_of(table.stored_columns, same_encoding)
         return form if share == 100 else f"{form}/{share:g}%"
 
     def row_hash(self, connection: Connection, part: Part) -> sql.Composable:
@@ -131,12 +147,22 @@ class Hashing:
         return together(list(self.columns(connection, part).values()))
 
     def key_hash(self, connection: Connection, part: Part) -> sql.Composable:
-        """The same of the primary key."""
-        columns = self.columns(connection, part)
-        return together([columns[name] for name in part.table.primary_key])
+        """The same of the primary key, which may be generated."""
+        table = part.table
+        columns = self._hashes(connection, part, [*table.stored_columns, *table.computed_columns])
+        return together([columns[name] for name in table.primary_key])
 
     def columns(self, connection: Connection, part: Part) -> Mapping[str, sql.Composable]:
-        """The hash of each compared column.
+        """The hash of each copied column."""
+        return self._hashes(connection, part, part.table.stored_columns)
+
+    def _computed(self, connection: Connection, part: Part) -> Sequence[sql.Composable]:
+        """The hash of each generated column that is stored."""
+        return list(self._hashes(connection, part, part.table.computed_columns).values())
+
+    @staticmethod
+    def _hashes(connection: Connection, part: Part, columns: Sequence[Column]) -> Mapping[str, sql.Composable]:
+        """The hash of each of some columns.
 
         Between databases of different encodings it is that of the text in UTF-8, whatever the server stores; SQL_ASCII
         is taken for that.
@@ -144,7 +170,11 @@ class Hashing:
         encoding = connection.info.parameter_status("server_encoding")
         hashes = ValueHashes(in_utf8=not part.same_encoding and encoding not in ("UTF8", "SQL_ASCII"))
         # By places, which are the same in a table and in those that hold its rows.
-        return {column.name: hashes.of(column, place) for place, column in enumerate(part.table.compared_columns, 1)}
+        return {column.name: hashes.of(column, place) for place, column in enumerate(columns, 1)}
+
+
+def _sum_of(value: sql.Composable) -> sql.Composable:
+    return sql.SQL("coalesce(pg_catalog.sum({}), 0)").format(value)
 
 
 def count_as_digest(connection: Connection, part: Part) -> Digest:

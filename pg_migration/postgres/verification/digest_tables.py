@@ -36,10 +36,15 @@ def _add_up(origins: Iterable[Table], table: Table, hashing: Hashing) -> bool:
 
     They are where a row's hash is the same: its columns have the same order, and names in values the same schema.
     """
-    columns = [column.name for column in table.compared_columns]
+    columns = _columns(table)
     return all(
-        [column.name for column in origin.compared_columns] == columns
+        _columns(origin) == columns
         and compared_relation(origin)[0][0] == compared_relation(table)[0][0]
         and hashing.percent_of(origin) >= hashing.percent_of(table)
         for origin in origins
     )
+
+
+def _columns(table: Table) -> tuple[list[str], list[str]]:
+    """The names of those that are copied, and of those that each side computes."""
+    return [column.name for column in table.stored_columns], [column.name for column in table.computed_columns]

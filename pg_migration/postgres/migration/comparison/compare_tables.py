@@ -163,6 +163,13 @@ class Comparison:
                 why = _Why(f"; the rows that differ can't be listed: {error}")
         equal = problem is None and source == target
         text = problem or _content_text(source, hashing, equal, rows) + why.text
+        if equal and (columns := _computed_otherwise(found.table, source, target)):
+            # What is not migrated may be something else in the target; all else is up to its server.
+            equal = not found.table.leans_outside
+            computed = f"{_columns(columns)}: {_WHY_OUTSIDE if found.table.leans_outside else _WHY_SERVER}"
+            text = f"{text}, {computed}" if equal else computed
+            if equal and found.table.kind == "r":
+                self._run.outcomes.notes.append(f"{'.'.join(name)}: {computed}")
         verdicts = [Verdict(name, CONTENT, equal, text, found, source, target, rows, hashing, why.evidence)]
         if ROW_COUNT in self._wanted[name]:
             ours, theirs = (a.rows if isinstance(a, Digest) else a for a in (source, target))
@@ -244,13 +251,36 @@ class Comparison:
         outcomes.differing.add(name)
         outcomes.differences[name] = tuple(row for verdict in failed for row in verdict.rows)
         told = ", ".join(verdict.text.removesuffix(why.text) for verdict in failed)
-        self._run.fail(f"{'.'.join(name)}: {told}{why.text}. Next: {_remedy(found.table)}")
+        # Where the rows are the same, what the target computes is not.
+        computed = any(verdict.check == CONTENT and verdict.source == verdict.target for verdict in failed)
+        remedy = "make that the same, then copy the table again" if computed else _remedy(found.table)
+        self._run.fail(f"{'.'.join(name)}: {told}{why.text}. Next: {remedy}")
 
 
 def _are_equal(found: Answers[Digest]) -> bool:
     """Whether both sides were read and are the same."""
     source, target = found.source, found.target
     return isinstance(source, tuple) and isinstance(target, tuple) and Digest.of(source) == Digest.of(target)
+
+
+_WHY_SERVER = "the target's PostgreSQL computes other values"
+_WHY_OUTSIDE = (
+    "the target computes other values: what the table uses outside the migrated schemas is something else there"
+)
+
+
+def _columns(names: Sequence[str]) -> str:
+    return f"generated {'column' if len(names) == 1 else 'columns'} {', '.join(names)}"
+
+
+def _computed_otherwise(table: Table, source: object, target: object) -> list[str]:
+    """The generated columns that have other values on the two sides, as far as that is known."""
+    assert isinstance(source, Digest)
+    assert isinstance(target, Digest)
+    names, (ours, theirs) = [column.name for column in table.computed_columns], (source.computed, target.computed)
+    if ours is None or theirs is None or len(ours) != len(names) or len(theirs) != len(names):
+        return []
+    return [name for name, own, other in zip(names, ours, theirs, strict=True) if own != other]
 
 
 def _remedy(table: Table) -> str:

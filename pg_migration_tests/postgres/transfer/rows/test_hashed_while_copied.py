@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.hashing.digests import Digest, Hashing
 from pg_migration.postgres.hashing.part import Part
 from pg_migration.postgres.hashing.places import FREE_PAGES
 from pg_migration.postgres.ledger import chunks
-from pg_migration.postgres.ledger.chunks import Placed
+from pg_migration.postgres.ledger.chunks import ChunkEntry, Placed
 from pg_migration.postgres.migration import use_cases
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.transfer.events import Event
+from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.transfer.harness import Pair
 
 ROWS = 5_000
@@ -122,22 +124,55 @@ def test_the_target_is_read_once_for_all_where_it_does_not_count(shop: Pair, ask
     assert asked.count(("small", 18)) == 1
 
 
-def test_a_run_stops_to_copy_what_is_copied_wrong(shop: Pair) -> None:
-    """Here since a function that no migrated schema holds is another one in the target."""
+def test_a_run_stops_to_copy_what_is_copied_wrong(shop: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = chunks.record
+
+    def record_changed(connection: Connection, entry: ChunkEntry, *arguments: Any) -> Placed:
+        if entry.table == ("public", "cut"):
+            execute(connection, "UPDATE public.cut SET v = 'wrong' WHERE id % 1000 = 7")
+        return record(connection, entry, *arguments)
+
+    monkeypatch.setattr(chunks, "record", record_changed)
+    result = shop.migrate(chunk_size=ROWS // CHUNKS, workers=1)
+    (failure,) = result.failures
+    assert failure == (
+        "public.cut: its rows in the range all (chunk 1) differ between the two sides in v after they were "
+        "copied. The rest was not copied"
+    )
+    assert 0 < int(shop.target.psql("SELECT count(*) FROM cut")) < ROWS
+    assert {name for _, name in result.outcomes.loaded} == {"small", "keyless", "tree", "leaf", "nothing"}
+
+
+def test_what_the_target_computes_otherwise(postgres18: PostgresServer, shop: Pair) -> None:
+    """By its server, which is a note, or by a function that no migrated schema holds and that is another one there."""
+    url = postgres18.create_database(options="LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'")
+    shop.target.url = url
     for side, shift in ((shop.source, 1), (shop.target, 2)):
         side.psql(
             "CREATE SCHEMA elsewhere; CREATE FUNCTION elsewhere.f(int) RETURNS int LANGUAGE sql IMMUTABLE "
             f"AS 'SELECT $1 + {shift}'"
         )
-    shop.source.psql("ALTER TABLE cut ADD shifted int GENERATED ALWAYS AS (elsewhere.f(id)) STORED")
-    result = shop.migrate(chunk_size=ROWS // CHUNKS, workers=1)
-    (failure,) = result.failures
-    assert failure == (
-        "public.cut: its rows in the range all (chunk 1) differ between the two sides in shifted after they were "
-        "copied. The rest was not copied"
+    shop.source.psql(
+        """
+        CREATE FUNCTION louder(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT upper($1)';
+        ALTER TABLE small ADD loud text GENERATED ALWAYS AS (louder(v || 'é')) STORED,
+            ADD louder text GENERATED ALWAYS AS (upper(v || 'ü')) STORED, ADD n int GENERATED ALWAYS AS (id * 2) STORED;
+        """
     )
-    assert 0 < int(shop.target.psql("SELECT count(*) FROM cut")) < ROWS
-    assert {name for _, name in result.outcomes.loaded} == {"small", "keyless", "tree", "leaf", "nothing"}
+    said = "generated columns loud, louder: the target's PostgreSQL computes other values"
+    for _ in range(2):
+        result = shop.migrate(**OPTIONS)
+        assert result.failures == ()
+        assert f"public.small: {said}" in result.notes
+        assert result.outcomes.checks["public", "small"] == {"row_count": True, "content": True}
+    shop.source.psql("ALTER TABLE cut ADD shifted int GENERATED ALWAYS AS (elsewhere.f(id)) STORED")
+    (failure,) = shop.migrate(**OPTIONS, drop_existing_tables=True).failures
+    assert failure == (
+        "public.cut: generated column shifted: the target computes other values: what the table uses outside the "
+        "migrated schemas is something else there. Next: make that the same, then copy the table again"
+    )
+    assert f"the same rows on both sides, {said}" in [verdict.text for verdict in shop.compare_rows()]
+    postgres18.drop_database(url)
 
 
 def test_rows_are_found_in_pages_that_were_free_before(
