@@ -10,7 +10,7 @@ from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.free_connections import FREE
 from pg_migration.postgres.connection.statements import Question, both_asked
 from pg_migration.postgres.ddl.changes.roles import ROLES
-from pg_migration.postgres.preflight import activity, objects, permissions, resources, servers
+from pg_migration.postgres.preflight import activity, objects, other_versions, permissions, resources, servers
 from pg_migration.postgres.preflight.ends import Ends, Intent, names_in_target, question
 from pg_migration.postgres.preflight.finding import (
     Finding,
@@ -74,6 +74,9 @@ def look_at_contents(ends: Ends, catalog: Catalog, intent: Intent) -> Iterator[F
         yield permissions.roles(ends, catalog, intent)
         yield from permissions.ownership(ends, catalog)
         yield objects.features(ends, catalog)
+        yield from other_versions.settings(ends, catalog)
+        yield from other_versions.encodings(ends, catalog)
+        yield from other_versions.meaning(ends, catalog)
         yield from objects.extensions(ends, catalog)
         yield servers.used_collations(ends, catalog)
         yield from servers.collation_versions(ends, catalog)
@@ -94,6 +97,7 @@ def _of_source(ends: Ends, catalog: Catalog) -> list[Question]:
         *([question("extension_versions", names=names)] if names else ()),
         question("used_collations", tables=tables),
         *servers.collation_questions(ends.source, tables),
+        *other_versions.questions_of_source(ends),
         (ROOM, None),
         question("sizes", tables=tables),
         question("long_transactions", seconds=activity.LONG_TRANSACTION_SECONDS),
@@ -108,6 +112,7 @@ def _of_target(ends: Ends, catalog: Catalog) -> list[Question]:
         *([(ROLES, None)] if catalog.roles else ()),
         *([question("available_extensions", names=names)] if names else ()),
         *servers.collation_questions(ends.target, []),
+        *other_versions.questions_of_target(catalog),
         question("present_sizes", **names_in_target(catalog)),
         question("slots"),
         question("event_triggers"),

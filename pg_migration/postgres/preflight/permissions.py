@@ -25,6 +25,7 @@ SEQUENCES = "sequences of the source can be read"
 ROW_SECURITY = "row-level security on the source"
 
 MAX_REMEDIES = 10
+NO_LINE_BREAKS_SINCE = 190000
 
 ANOTHER_TARGET = "Set another target URL, or another PG_MIGRATION_TARGET_SCHEMA"
 
@@ -190,6 +191,14 @@ def roles(ends: Ends, catalog: Catalog, intent: Intent) -> Finding:
             ROLES,
             f"the source names roles that only a newer server has: {', '.join(reserved)}",
             "Set owners: best_effort, which leaves out owners and grants that can't be given",
+        )
+    broken = [repr(name) for name in missing if not {"\n", "\r"}.isdisjoint(name)]
+    if broken and ends.target.server_version >= NO_LINE_BREAKS_SINCE:
+        return error(
+            ROLES,
+            f"the target's version takes no line break in the name of a role: {', '.join(broken)}",
+            "Rename them in the source, or set owners: best_effort, which leaves out owners and grants that can't be "
+            "given",
         )
     role = ends.reach.role
     if not ends.reach.creates_roles:

@@ -39,6 +39,7 @@ CHECKS = {
     "roles in the target",
     "owners in the target",
     "features of the target's version",
+    "meaning of values in the target",
     "extensions in the target",
     "free connections on the source",
     "free connections on the target",

@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 
 from pg_migration.postgres.catalog import Notice
-from pg_migration.postgres.preflight import Intent, Severity, activity, objects, permissions, resources, servers
+from pg_migration.postgres.preflight import (
+    Intent,
+    Severity,
+    activity,
+    objects,
+    other_versions,
+    permissions,
+    resources,
+    servers,
+)
 
 CREATING_ROLES = Intent(workers=2, partition_threshold=1000, create_roles=True)
 
@@ -62,3 +71,99 @@ def test_a_database_that_sorts_by_rules(monkeypatch: pytest.MonkeyPatch, rules: 
     found = servers.collations(having(source="source", target="target"))
     assert found.severity is severity
     assert rules in found.verdict
+
+
+@pytest.mark.parametrize(("version", "severity"), [(180000, Severity.PASSED), (190000, Severity.ERROR)])
+def test_roles_whose_names_have_a_line_break(monkeypatch: pytest.MonkeyPatch, version: int, severity: Severity) -> None:
+    monkeypatch.setattr(permissions, "missing_roles", lambda *_: ["plain", "a\nb"])
+    reach = having(role="me", creates_roles=True, superuser=True)
+    found = permissions.roles(
+        having(target=having(server_version=version), reach=reach), having(roles=()), CREATING_ROLES
+    )
+    assert found.severity is severity
+    assert (r"in the name of a role: 'a\nb'" in found.verdict) is (severity is Severity.ERROR)
+
+
+def item(kind: str, name: str, *statements: str) -> Any:
+    return having(kind=kind, identity=f"{kind} {name}", statements=statements)
+
+
+# As a server writes them under the settings of discovery.
+MADE = [
+    item(
+        "function",
+        "f",
+        'CREATE OR REPLACE FUNCTION "f"()\n RETURNS integer\n LANGUAGE "sql"\n SET "escape_string_warning" TO \'off\'\n'
+        " SET \"my.own\" TO '1'\n SET \"search_path\" TO 'public', 'pg_temp'\nAS $function$\n SET \"not_one\" TO '1'\n"
+        "$function$\n",
+    ),
+    item(
+        "function", "g", 'CREATE OR REPLACE FUNCTION "g"()\n SET "standard_conforming_strings" TO \'off\'\nRETURN 1\n'
+    ),
+    item("function", "h", 'CREATE OR REPLACE FUNCTION "h"()\n SET "standard_conforming_strings" TO \'on\'\nRETURN 1\n'),
+    item("conversion", "m", "CREATE CONVERSION \"m\" FOR 'LATIN1' TO 'MULE_INTERNAL' FROM \"latin1_to_mic\""),
+]
+
+
+@pytest.mark.parametrize(
+    ("version", "off"), [(180000, []), (190000, ["function g: standard_conforming_strings as off"])]
+)
+def test_what_the_target_has_no_longer(monkeypatch: pytest.MonkeyPatch, version: int, off: list[str]) -> None:
+    known = {"search_path", "standard_conforming_strings", "LATIN1"}
+    monkeypatch.setattr(other_versions, "ask", lambda _, __, names: [(name,) for name in names if name not in known])
+    ends, catalog = having(target=having(server_version=version)), having(objects=MADE)
+    (settings,) = other_versions.settings(ends, catalog)
+    (encodings,) = other_versions.encodings(ends, catalog)
+    lines = [line.removeprefix("  - ") for line in settings.verdict.splitlines()[1:]]
+    assert lines == ["function f: escape_string_warning", *off]
+    assert encodings.verdict.splitlines()[1:] == ["  - conversion m: MULE_INTERNAL"]
+    assert {settings.severity, encodings.severity} == {Severity.ERROR}
+
+
+def test_what_the_target_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(other_versions, "ask", lambda *_, **__: [])
+    ends = having(target=having(server_version=160000))
+    assert [*other_versions.settings(ends, having(objects=MADE))] == []
+    assert [*other_versions.encodings(ends, having(objects=MADE))] == []
+
+
+DUTCH = {
+    "a constant": ("index", """("to_tsvector"('"dutch"'::"regconfig", "t"))"""),
+    "a name that is cast": ("view", """SELECT "to_tsvector"(('dutch'::"text")::"regconfig", "t")"""),
+    "a trigger": ("trigger", """EXECUTE FUNCTION "tsvector_update_trigger"('w', 'pg_catalog.dutch', 't')"""),
+    "a configuration": ("text search configuration", 'ADD MAPPING FOR "word" WITH "dutch_stem"'),
+    "a dictionary": ("text search dictionary", """(TEMPLATE = "pg_catalog"."snowball", language = 'dutch')"""),
+    "a body": ("function", "AS $$SELECT websearch_to_tsquery( 'dutch', $1)$$"),
+    "a comment": ("comment", "IS 'see dutch_stem, \"dutch_stem\"'"),
+    "a word": ("default", """SET DEFAULT 'dutch'::"text" """),
+}
+
+
+@pytest.mark.parametrize("case", DUTCH)
+def test_stems_of_dutch_words(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    monkeypatch.setattr(other_versions, "ask", lambda *_, **__: [("pg_catalog.simple",)])
+    catalog = having(objects=[item(DUTCH[case][0], "x", DUTCH[case][1])], tables=[])
+    told = {}
+    for source, target in ((180000, 190000), (190000, 190000), (150000, 180000)):
+        ends = having(source=having(server_version=source), target=having(server_version=target))
+        (found,) = other_versions.meaning(ends, catalog)
+        told[source, target] = found.severity is Severity.WARNING
+    expected = case not in ("a comment", "a word")
+    assert told == {(180000, 190000): expected, (190000, 190000): False, (150000, 180000): False}
+
+
+def test_stems_where_no_configuration_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(other_versions, "ask", lambda *_, **__: [("pg_catalog.dutch",)])
+    ends = having(source=having(server_version=180000), target=having(server_version=190000))
+    (found,) = other_versions.meaning(ends, having(objects=[], tables=[]))
+    assert "default_text_search_config (pg_catalog.dutch)" in found.verdict
+
+
+def test_names_of_databases_in_rows() -> None:
+    kinds = (("a", "regdatabase", '"regdatabase"'), ("b", "anyarray", '"regdatabase"[]'), ("c", "int4", "integer"))
+    columns = [having(name=name, base_type=base, ddl_type=ddl) for name, base, ddl in kinds]
+    same = having(server_version=190000)
+    catalog = having(objects=[], tables=[having(schema="s", name="t", columns=columns)])
+    (found,) = other_versions.meaning(having(source=same, target=same), catalog)
+    assert found.severity is Severity.WARNING
+    assert "s.t.a, s.t.b. Rows" in found.verdict

@@ -1,0 +1,148 @@
+"""What a newer PostgreSQL took away or does otherwise, and what rows name on their own server."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from pg_migration.postgres.catalog import Catalog
+from pg_migration.postgres.connection.statements import Question
+from pg_migration.postgres.figures import listed
+from pg_migration.postgres.preflight.ends import Ends, ask, question
+from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
+from pg_migration.postgres.preflight.objects import FEATURES
+
+MEANING = "meaning of values in the target"
+
+# Since then standard_conforming_strings can't be off, and Dutch has another stemmer. Release notes, "Migration".
+POSTGRES_19 = 190000
+ALWAYS_ON = "standard_conforming_strings"
+
+_BODY = re.compile(r"\n(?:AS |BEGIN ATOMIC|RETURN )")
+_SETTING = re.compile(r'^ SET "([^"]+)" TO (.*)$', re.MULTILINE)
+_ENCODINGS = re.compile(r" FOR '([^']+)' TO '([^']+)' FROM ")
+_DUTCH = re.compile(
+    r"""'"?pg_catalog"?\."?dutch(_stem)?"?'
+    | '"?dutch(_stem)?"?'(::"?text"?\))?::"?(pg_catalog"?\."?)?reg(config|dictionary)
+    | "dutch_stem"
+    | \blanguage\ =\ 'dutch'
+    | \b(to_tsvector|\w*to_tsquery|ts_headline|ts_lexize)\s*\(\s*'dutch(_stem)?'""",
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def questions_of_source(ends: Ends) -> list[Question]:
+    """What to ask of the source."""
+    return [question("text_search")] if _has_other_stemmers(ends) else []
+
+
+def questions_of_target(catalog: Catalog) -> list[Question]:
+    """What to ask of the target."""
+    asked = {"missing_settings": _settings(catalog), "missing_encodings": _encodings(catalog)}
+    return [question(name, names=[*used]) for name, used in asked.items() if used]
+
+
+def settings(ends: Ends, catalog: Catalog) -> Iterator[Finding]:
+    """That the target has the settings that functions make for themselves."""
+    made = _settings(catalog)
+    missing = _missing(ends, "missing_settings", made)
+    off = [name for name, value in made.get(ALWAYS_ON, ()) if value == "'off'"]
+    uses = [f"{function}: {name}" for name in missing for function, _ in made[name]]
+    if off and ends.target.server_version >= POSTGRES_19:
+        uses += [f"{function}: {ALWAYS_ON} as off" for function in off]
+    if uses:
+        advice = (
+            "In the source run ALTER FUNCTION ... RESET for each, and see to it that the function needs it no longer"
+        )
+        yield _lacking(ends, "does not have settings that functions make", uses, advice)
+
+
+def encodings(ends: Ends, catalog: Catalog) -> Iterator[Finding]:
+    """That the target has the encodings that conversions are for."""
+    used = _encodings(catalog)
+    missing = _missing(ends, "missing_encodings", used)
+    if missing:
+        uses = [f"{conversion}: {name}" for name in missing for conversion in used[name]]
+        yield _lacking(ends, "does not have encodings of conversions", uses, "Drop these conversions in the source")
+
+
+def meaning(ends: Ends, catalog: Catalog) -> list[Finding]:
+    """That the target finds by what is stored what the source finds by it."""
+    found = [*_stemmers(ends, catalog), *_databases(catalog)]
+    return found or [passed(MEANING, "as in the source")]
+
+
+def _stemmers(ends: Ends, catalog: Catalog) -> Iterator[Finding]:
+    if not _has_other_stemmers(ends):
+        return
+    leaning = [
+        item.identity for item in catalog.objects if item.kind != "comment" and any(map(_DUTCH.search, item.statements))
+    ]
+    leaning += [
+        f"default_text_search_config ({name})" for (name,) in ask(ends.source, "text_search") if _is_dutch(name)
+    ]
+    if leaning:
+        yield warning(
+            MEANING,
+            f"PostgreSQL 19 finds other stems of Dutch words, which these lean on: {listed(leaning)}. Stored tsvector "
+            "values keep the stems that they have, by which searches of the target may not find them; what the target "
+            "computes itself has other values than in the source",
+            "After the migration write stored ones anew in the target, or have configurations use a dictionary of the "
+            "former stemmer there: TEMPLATE = snowball, Language = dutch_porter",
+        )
+
+
+def _databases(catalog: Catalog) -> Iterator[Finding]:
+    columns = [
+        f"{table.schema}.{table.name}.{column.name}"
+        for table in catalog.tables
+        for column in table.columns
+        if column.base_type == "regdatabase" or column.ddl_type.startswith('"regdatabase"')
+    ]
+    if columns:
+        yield warning(
+            MEANING,
+            f"columns of type regdatabase hold names of databases: {listed(columns)}. Rows that name one which the "
+            "target's server does not have make the copy of their table fail",
+            "Have databases of these names there first",
+        )
+
+
+def _has_other_stemmers(ends: Ends) -> bool:
+    return ends.source.server_version < POSTGRES_19 <= ends.target.server_version
+
+
+def _is_dutch(configuration: str) -> bool:
+    return configuration.rpartition(".")[2] == "dutch"
+
+
+def _settings(catalog: Catalog) -> Mapping[str, list[tuple[str, str]]]:
+    """The functions that make a setting, and its value as DDL has it, by the setting's name.
+
+    Names with a dot are those of modules: any may be set, known or not.
+    """
+    found: dict[str, list[tuple[str, str]]] = {}
+    for item in catalog.objects:
+        if item.kind == "function":
+            head = _BODY.split(item.statements[0], 1)[0]
+            for name, value in _SETTING.findall(head):
+                if "." not in name:
+                    found.setdefault(name, []).append((item.identity, value))
+    return found
+
+
+def _encodings(catalog: Catalog) -> Mapping[str, list[str]]:
+    """The conversions for an encoding, by its name."""
+    found: dict[str, list[str]] = {}
+    for item in catalog.objects:
+        if item.kind == "conversion" and (match := _ENCODINGS.search(item.statements[0])):
+            for name in match.groups():
+                found.setdefault(name, []).append(item.identity)
+    return found
+
+
+def _missing(ends: Ends, query: str, names: Mapping[str, object]) -> list[str]:
+    return [name for (name,) in ask(ends.target, query, names=[*names])] if names else []
+
+
+def _lacking(ends: Ends, what: str, uses: Iterable[str], advice: str) -> Finding:
+    lines = "\n".join(f"  - {use}" for use in uses)
+    return error(FEATURES, f"the target's PostgreSQL {ends.target.server_version // 10000} {what}:\n{lines}", advice)
