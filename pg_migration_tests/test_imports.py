@@ -26,7 +26,7 @@ FLOORS_OF_THE_LIBRARY = (
     ("planning", "ddl"),
     ("hashing",),
     ("preflight", "transfer"),
-    ("verification",),
+    ("verification", "large_objects"),
     ("source_changes",),
     ("migration",),
 )

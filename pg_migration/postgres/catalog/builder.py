@@ -123,6 +123,7 @@ class Finisher:
                 for item in (draft, *draft.parts)
             ),
             needed_outside=frozenset(self.assembly.needed_outside),
+            has_brought_large_objects=bool(self.rows["brought_large_objects"]),
         )
 
     def _object(

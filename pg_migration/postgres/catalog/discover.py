@@ -1,7 +1,7 @@
 """Discover everything in some schemas of a database, as objects with the DDL that makes them in the target."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from psycopg2.extensions import connection as Connection
@@ -10,7 +10,7 @@ from pg_migration.postgres.catalog.builder import Finisher, configuration_table
 from pg_migration.postgres.catalog.draft import PG_CLASS, PG_TYPE, Draft
 from pg_migration.postgres.catalog.model import Address, Catalog, ConfigurationTable, Notice, Phase, TableName
 from pg_migration.postgres.catalog.notices import bodies_with_old_names, display, leaning_outside, unused_notices
-from pg_migration.postgres.catalog.objects import kinds
+from pg_migration.postgres.catalog.objects import kinds, large_objects
 from pg_migration.postgres.catalog.objects.lookups import read_lookups
 from pg_migration.postgres.catalog.objects.privileges import within_reach, without_grants_to
 from pg_migration.postgres.catalog.objects.table_rows import TableRows
@@ -49,6 +49,7 @@ SHARED_QUERIES = (
     "foreign_tables",
     "naming_tables",
     "outside",
+    "large_objects",
     "database_settings",
     "server",
 )
@@ -65,6 +66,7 @@ def discover(
     privileges: bool = True,
     reach: Reach | None = None,
     own_grants: bool = True,
+    with_large_objects: bool = True,
     brought_from: str | None = None,
     readable: bool = True,
     may_lack_schemas: bool = False,
@@ -86,6 +88,7 @@ def discover(
         reach: leave out, and name in ``notices``, what the role that this describes can't give; by default nothing.
         own_grants: whether what the role that connects was granted on the schemas counts: in a target that may be what
             lets it work there.
+        with_large_objects: whether large objects are to be copied.
         brought_from: the source whose objects in this database are of interest (`ddl.origin`). What is in no schema
             is not named then: nothing is to be copied from a target.
         readable: whether the role has to be able to read the rows of every table.
@@ -148,13 +151,18 @@ def discover(
         ]
         if readable:
             _check_readable(tables, assembly)
+        kept = [address.objid for address, draft in assembly.drafts.items() if draft.kind == "table"]
+        found, told = large_objects.large_objects(session, tables, kept, with_large_objects, reach)
+        notices += told
     break_cycles(assembly)
     put_tables_first(assembly)
     if any(Address(PG_CLASS, row["relation"]) in assembly.drafts for row in rows["naming_tables"]):
         make_views_early(assembly)
     rename = Renaming(schemas, _moved_members(rows["extension_members"], target_extensions or {}))
     finisher = Finisher(version, schemas, rows, tables, others.type_names, assembly, rename, exclude)
-    return finisher.catalog(notices, idle_patterns, unused, excluded_drafts)
+    catalog = finisher.catalog(notices, idle_patterns, unused, excluded_drafts)
+    named = large_objects.roles(found, ownership, privileges, reach)
+    return replace(catalog, large_objects=found, roles=tuple(sorted({*catalog.roles, *named})))
 
 
 def installed_extensions(connection: Connection) -> Mapping[str, str]:
@@ -205,8 +213,12 @@ def _read_all(
     server: ServerRow = known["server"][0]
     idle = {row["query"] for row in known["idle_queries"]}
     if brought_from is not None:
-        idle |= {"outside"}
-    from_ledger = {"remembered": server["remembers"], "brought": brought_from is not None and server["knows_origins"]}
+        idle |= {"outside", "large_objects"}
+    from_ledger = {
+        "remembered": server["remembers"],
+        "brought": brought_from is not None and server["knows_origins"],
+        "brought_large_objects": brought_from is not None and server["knows_large_objects"],
+    }
     wanted: list[str | Query] = [name for name in queries if name not in idle and name not in known]
     wanted += [name for name, is_there in from_ledger.items() if is_there]
     wanted += [said_of_database(surroundings.database)] if surroundings is not None else []

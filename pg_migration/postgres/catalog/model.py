@@ -257,6 +257,38 @@ class Notice:
     reason: str
 
 
+ReferringColumn = tuple[str, str, str]
+"""Schema, table and name of a column whose values may be OIDs of large objects."""
+
+HeldGrant = Many[str | None]
+"""Grantor, grantee (None for PUBLIC), privilege, and whether with grant option."""
+
+
+@dataclass(frozen=True)
+class PrivilegesOfLargeObjects:
+    """Large objects of one owner with the same privileges: ``acl`` is their text, the same on every server.
+
+    ``readable`` tells whether the role that connects may read them. ``examples`` are the OIDs of the first ones.
+    """
+
+    owner: str
+    acl: str
+    held: Many[HeldGrant]
+    by_default: Many[HeldGrant]
+    objects: int
+    readable: bool
+    examples: Many[int]
+
+
+@dataclass(frozen=True)
+class LargeObjects:
+    """The large objects that are to be copied: those that ``columns`` refer to, or all of the database (None)."""
+
+    objects: int
+    columns: tuple[ReferringColumn, ...] | None
+    privileges: tuple[PrivilegesOfLargeObjects, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Catalog:
     """Everything in the chosen schemas of one database. Each is a reading of its own: equal to itself alone.
@@ -271,7 +303,8 @@ class Catalog:
     ``brought`` what earlier ones brought here and from which schema of the source (`ledger.brought_objects`).
     ``excluded`` are the objects that were left out: with excluded tables, or since the target's role can't give them.
     Something outside the chosen schemas leans on ``needed_outside``.
-    ``configurations`` belong to the extensions among the objects.
+    ``configurations`` belong to the extensions among the objects. ``large_objects`` are those to copy, None where there
+    are none; ``has_brought_large_objects`` tells whether earlier migrations brought some here.
     """
 
     version: int
@@ -293,6 +326,8 @@ class Catalog:
     brought: Mapping[str, str] = field(default_factory=dict)
     excluded: tuple[SchemaObject, ...] = ()
     needed_outside: frozenset[Address] = frozenset()
+    large_objects: LargeObjects | None = None
+    has_brought_large_objects: bool = False
 
     @cached_property
     def tables_by_name(self) -> Mapping[TableName, Table]:

@@ -192,12 +192,12 @@ def _reasons(target: Connection, ends: Databases, relations: Sequence[_Relation]
         target, sql_file("ledger/own_rows_ledger.sql"), {"relations": [relation.oid for relation in relations]}
     )
     for oid, same, runs, *loaded in rows:
-        reason = _reason(ends, runs, *loaded)
+        reason = why_not_ours(ends, runs, *loaded)
         found[oid] = found.get(oid) or reason or (None if same else "the table was made anew since it was loaded")
     return found
 
 
-def _reason(
+def why_not_ours(
     ends: Databases,
     runs: Sequence[str],
     source: str | None,

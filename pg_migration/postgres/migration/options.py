@@ -83,6 +83,13 @@ class Options(LoadSettings):
         Group.CONTENT,
         ("preflight", "migrate", "repair"),
     )
+    large_objects: bool = option(
+        True,
+        "Copy large objects: all of the database, or those that columns of type oid in the migrated tables refer to, "
+        "where tables of other schemas have such columns, too.",
+        Group.CONTENT,
+        ("preflight", "migrate", "validate", "repair"),
+    )
     spread_over: int = option(
         0,
         "How many further runs, launched through the instance's queue, copy the key ranges of large tables at once, "

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.ddl import Outcome
+from pg_migration.postgres.large_objects.result import LargeObjectsFound
 from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.preflight import Finding
 from pg_migration.postgres.transfer.events import RowsHashed, TableFailed, TableLoaded, WorkDone
@@ -30,6 +31,7 @@ class Outcomes:
     checks: dict[TableName, dict[str, bool]] = field(default_factory=dict)
     differing: set[TableName] = field(default_factory=set)
     differences: dict[TableName, Sequence[RowDifference]] = field(default_factory=dict)  # the first of each table
+    large_objects: LargeObjectsFound | None = None  # as they were when the run had copied them
     ddl: list[Outcome] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

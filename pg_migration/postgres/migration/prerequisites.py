@@ -12,6 +12,7 @@ from pg_migration.postgres.connection.endpoint import Endpoint
 from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.ddl import reconcile
 from pg_migration.postgres.errors import ConfigurationError, MigrationError
+from pg_migration.postgres.large_objects.prerequisites import LARGE_OBJECTS
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps.structure import lost_with
@@ -55,6 +56,7 @@ def look(run: MigrationRun) -> Iterator[Finding]:
     if any(found.severity is Severity.ERROR for found in read):
         return
     yield from _ask(run, SOURCE, lambda: look_at_contents(run.ends, run.catalog, run.intent))
+    yield from _ask(run, LARGE_OBJECTS, run.large_objects_at_stake)
     yield from _ask(run, rows_to_delete.ROWS_TO_DELETE, lambda: [run.rows_at_stake()])
     yield from _ask(run, STRUCTURE, lambda: _structure(run))
 

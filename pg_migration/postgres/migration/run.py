@@ -65,6 +65,7 @@ from pg_migration.postgres.errors import (
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.hashing.copied_rows import HashedChunks, record_digests
 from pg_migration.postgres.hashing.digests import Hashing, Sized, count_as_digest
+from pg_migration.postgres.large_objects.prerequisites import look_at_large_objects
 from pg_migration.postgres.ledger import chunks, own_rows, plans, schema, source_state
 from pg_migration.postgres.ledger import runs as runs_
 from pg_migration.postgres.ledger.chunks import LoadedRange
@@ -215,6 +216,11 @@ class MigrationRun:
         return self.migration.target
 
     @property
+    def lock(self) -> Lock | None:
+        """The right to write to the target, which a run has that has begun."""
+        return self._lock
+
+    @property
     def snapshot(self) -> Snapshot | None:
         """The run's snapshot of the source; None in a run that only compares."""
         return self._snapshot
@@ -258,6 +264,7 @@ class MigrationRun:
             lock.acquire()
         else:
             lock.wait()
+        self._look(self.large_objects_at_stake())
         self._look([self.rows_at_stake(scope)])
         with self.target_catalogs.unaffected():
             if self.options.create_roles:
@@ -380,6 +387,14 @@ class MigrationRun:
         where = self.outcomes.addresses[Side.TARGET]
         return rows_to_delete.of_unknown_rows(found, where, self.options.overwrite_existing_rows)
 
+    def large_objects_at_stake(self) -> Iterator[Finding]:
+        """Whether the source's large objects can be read, and made in the target; nothing where it has none."""
+        found, options = self.catalog.large_objects, self.options
+        if found is not None:
+            yield from look_at_large_objects(
+                self.ends, found, self.databases, options.owners, options.privileges, options.overwrite_existing_rows
+            )
+
     def _look(self, found: Iterable[Finding]) -> None:
         """Keep what preflight finds; its warnings go to the summary, unless they come there in another way.
 
@@ -480,7 +495,7 @@ class MigrationRun:
             found = what_can_be_said(Judge(found, self._whole_target_catalog(found), self.reach, self._standing))
         # The schemas themselves, and what is said of them, are no contents.
         schemas = {item.address[:2] for item in found.objects if item.kind == "schema"}
-        if all(item.address[:2] in schemas for item in found.objects):
+        if found.large_objects is None and all(item.address[:2] in schemas for item in found.objects):
             raise ConfigurationError(
                 f"schema {', '.join(self.schemas)} of the source {self.source.description} is empty or wholly "
                 f"excluded: check PG_MIGRATION_SOURCE_URL and PG_MIGRATION_SOURCE_SCHEMA"
@@ -539,7 +554,12 @@ class MigrationRun:
         """What discovery is told of owners and privileges."""
         options = self.options
         reach = self.reach if options.owners == "best_effort" else None
-        return {"ownership": bool(options.owners), "privileges": options.privileges, "reach": reach}
+        return {
+            "ownership": bool(options.owners),
+            "privileges": options.privileges,
+            "reach": reach,
+            "with_large_objects": options.large_objects,
+        }
 
     def _whole_target_catalog(self, source: Catalog) -> Catalog:
         with _said_of(self.target):

@@ -28,6 +28,7 @@ from pg_migration.postgres.migration.run import Log, MigrationRun
 from pg_migration.postgres.migration.steps.copy_tables import copy_tables
 from pg_migration.postgres.migration.steps.damage import repair_tables
 from pg_migration.postgres.migration.steps.foreign_keys import create_foreign_keys
+from pg_migration.postgres.migration.steps.large_objects import compare_large_objects, copy_large_objects
 from pg_migration.postgres.migration.steps.structure import make_post_data, make_target, return_everything
 from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.preflight import Finding
@@ -97,6 +98,7 @@ def validate(migration: Migration, log: Log | None = None) -> Result:
                 pass
             return
         _compare_rows(run, {ROW_COUNT, CONTENT})
+        compare_large_objects(run)
         _compare_state(run)
 
     return _done(migration, log, work)
@@ -136,6 +138,7 @@ def _make_everything(run: MigrationRun) -> None:
     make_target(run)
     for _ in copy_tables(run):
         pass
+    copy_large_objects(run)
     checks = {ROW_COUNT, CONTENT} if run.options.check_content else {ROW_COUNT}
     if run.outcomes.failed or not _compare_rows(run, checks):
         return

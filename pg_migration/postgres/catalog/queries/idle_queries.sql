@@ -23,6 +23,7 @@ SELECT kind.query
       ('identities', EXISTS (SELECT FROM pg_sequence)),
       -- Those of primary keys are constraints; the same is said of those of TOAST tables.
       ('indexes', EXISTS (SELECT FROM pg_index WHERE indexrelid >= 16384 AND NOT indisprimary)),
+      ('large_objects', EXISTS (SELECT FROM pg_largeobject_metadata)),
       ('languages', EXISTS (SELECT FROM pg_language WHERE oid >= 16384)),
       ('materialized_views', EXISTS (SELECT FROM pg_class WHERE oid >= 16384 AND relkind = 'm')),
       ('naming_tables', EXISTS (

@@ -98,15 +98,4 @@ SELECT 'tablespace', n.nspname || '.' || c.relname,
   JOIN chosen n ON n.oid = c.relnamespace
   JOIN pg_tablespace s ON s.oid = c.reltablespace
  WHERE c.relkind IN ('r', 'p', 'm', 'i', 'I')
- UNION ALL
-SELECT 'large objects', 'pg_largeobject', format('%s large objects are not copied%s', count(*),
-       (SELECT '; these columns may refer to them: ' || string_agg(format('%s.%s.%s', n.nspname, c.relname, a.attname), ', ')
-          FROM pg_attribute a
-          JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p')
-          JOIN chosen n ON n.oid = c.relnamespace
-          JOIN pg_type t ON t.oid = a.atttypid
-         WHERE a.attnum > 0 AND NOT a.attisdropped
-           AND (t.oid = 'oid'::regtype OR t.typname = 'lo' AND t.typbasetype = 'oid'::regtype)))
-  FROM pg_largeobject_metadata
-HAVING count(*) > 0
  ORDER BY 1, 2

@@ -3,4 +3,5 @@
 SELECT (SELECT s.enumvals FROM pg_settings s WHERE s.name = 'default_toast_compression') AS compression_methods,
        to_regclass('_pg_migration.structure') IS NOT NULL AS remembers,
        to_regclass('_pg_migration.brought') IS NOT NULL AS knows_origins,
+       to_regclass('_pg_migration.large_object') IS NOT NULL AS knows_large_objects,
        current_user::text AS role

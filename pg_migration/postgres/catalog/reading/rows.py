@@ -53,6 +53,12 @@ class BroughtRow(TypedDict):
     source_schema: str
 
 
+class BroughtLargeObjectRow(TypedDict):
+    """A row of ``queries/brought_large_objects.sql``."""
+
+    oid: int
+
+
 class CastRow(_Object):
     """A row of ``queries/casts.sql``."""
 
@@ -453,6 +459,7 @@ class ServerRow(TypedDict):
     compression_methods: list[str]
     remembers: bool
     knows_origins: bool
+    knows_large_objects: bool
     role: str
 
 
@@ -461,6 +468,13 @@ class StatisticsRow(_Object):
 
     relation: int
     after_data: bool
+
+
+class LargeObjectsRow(TypedDict):
+    """A row of ``queries/large_objects.sql``."""
+
+    objects: int
+    referred_elsewhere: bool
 
 
 class ListedTableRow(TypedDict):
@@ -557,6 +571,7 @@ class Rows(TypedDict):
     aggregates: Sequence[AggregateRow]
     base_types: Sequence[BaseTypeRow]
     brought: Sequence[BroughtRow]
+    brought_large_objects: Sequence[BroughtLargeObjectRow]
     casts: Sequence[CastRow]
     collations: Sequence[CollationRow]
     columns: Sequence[ColumnRow]
@@ -580,6 +595,7 @@ class Rows(TypedDict):
     identities: Sequence[IdentityRow]
     indexes: Sequence[IndexRow]
     languages: Sequence[LanguageRow]
+    large_objects: Sequence[LargeObjectsRow]
     materialized_views: Sequence[MaterializedViewRow]
     naming_tables: Sequence[NamingTableRow]
     operator_classes: Sequence[OperatorClassRow]

@@ -6,6 +6,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog
+from pg_migration.postgres.catalog.objects import large_objects
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.roles.reach import MEMBERSHIP_OPTIONS_SINCE
 
@@ -42,4 +43,6 @@ def create_roles(connection: Connection, names: Iterable[str], become: Collectio
 
 def acted_for(source: Catalog) -> frozenset[str]:
     """The roles that whoever makes the objects has to act for: owners and grantors."""
-    return frozenset(role for item in source.objects for role in item.becomes)
+    return frozenset(role for item in source.objects for role in item.becomes) | large_objects.acted_for(
+        source.large_objects
+    )

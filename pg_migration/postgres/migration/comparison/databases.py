@@ -97,5 +97,7 @@ def structural_differences(migration: Migration) -> tuple[Catalog, list[Differen
             readable=False,
         )
         same = {name: name for name in schemas.values()}
-        theirs = discover(target, same, ownership=owners, privileges=privileges, readable=False)
+        theirs = discover(
+            target, same, ownership=owners, privileges=privileges, readable=False, with_large_objects=False
+        )
         return ours, differences(ours, theirs)

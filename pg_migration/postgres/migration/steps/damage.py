@@ -13,6 +13,7 @@ from pg_migration.postgres.ledger.chunks import LoadedRange
 from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.run import MigrationRun, Scope
 from pg_migration.postgres.migration.steps.copy_tables import follow
+from pg_migration.postgres.migration.steps.large_objects import copy_large_objects
 from pg_migration.postgres.migration.steps.sequences import set_sequences
 from pg_migration.postgres.migration.steps.structure import make, missing_objects, refreshes
 from pg_migration.postgres.planning.key_ranges import ALL, parse
@@ -91,6 +92,7 @@ def repair_tables(
     run: MigrationRun, patterns: Sequence[str], known: Mapping[TableName, TableName] | None = None
 ) -> Iterator[Event]:
     """Compare tables, reload what differs from the run's snapshot, and refresh the materialized views that read it.
+    Where the patterns mean every table, large objects that differ are copied again as well.
 
     Begins the run. What was reloaded is in its outcomes; what could not be repaired is in its failures.
 
@@ -122,6 +124,8 @@ def repair_tables(
     run.target_catalogs.changed()
     for failure in done.failures:
         run.fail(str(failure))
+    if "*" in patterns:
+        copy_large_objects(run)
     if damages:
         _refresh(run, [damage.table for damage in damages])
     same = len(tables) - len(found)

@@ -25,6 +25,7 @@ from pg_migration.postgres.ddl.changes import suspend
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.migration.steps.large_objects import drop_lost_large_objects
 from pg_migration.postgres.transfer.extension_rows import ExtensionFailed, ExtensionRows, copy_extension_rows
 
 # What is read of a table of this size takes no longer than a round trip.
@@ -125,6 +126,8 @@ def make_target(run: MigrationRun) -> TargetMade:
     wanted = [item for item in plan.create if item.phase is Phase.PRE_DATA]
     statements = [*plan.drop, *run.call(lambda: make(run, wanted))]
     of_extensions = run.call(lambda: list(_extension_rows(run)))
+    if target.has_brought_large_objects and run.catalog.large_objects is None and run.options.large_objects:
+        drop_lost_large_objects(run)  # no step is about large objects where the source has none
     dropped_schemas = run.call(lambda: _dropped_schemas(run, target))
     not_coming_back = {item.address for item in plan.dropped} if run.options.drop_existing_tables else set()
     run.outcomes.notes += [*lost, *_left_alone(plan.surplus, dropped_schemas, not_coming_back)]
