@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import dagster as dg
 
 from pg_migration.orchestration.assets.foreign_keys import build_foreign_keys
+from pg_migration.orchestration.assets.large_objects import build_large_objects
 from pg_migration.orchestration.assets.ownership import attended
 from pg_migration.orchestration.assets.post_data import build_post_data
 from pg_migration.orchestration.assets.source_schema import build_source_schema
@@ -19,6 +20,7 @@ from pg_migration.orchestration.automation.schedules import build_schedules
 from pg_migration.orchestration.automation.source_rows import build_source_rows_changed
 from pg_migration.orchestration.automation.source_structure import build_source_structure_changed
 from pg_migration.orchestration.checks.database import build_database_checks, build_known_tables
+from pg_migration.orchestration.checks.large_objects import build_large_object_checks
 from pg_migration.orchestration.checks.tables import build_table_checks
 from pg_migration.orchestration.jobs.migrate import build_migrate
 from pg_migration.orchestration.jobs.plan import build_plan
@@ -39,7 +41,9 @@ from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.migration.schemas import EVERY_SCHEMA, map_schemas
 
 
-def build_migration(pair: Pair, tables: Iterable[TableListing] | None = None) -> dg.Definitions:
+def build_migration(
+    pair: Pair, tables: Iterable[TableListing] | None = None, large_objects: bool = False
+) -> dg.Definitions:
     """The definitions of a pair: assets, checks, jobs, schedules, sensors and resources, all of them with its name.
 
     What a code location has once (the job `prune_old_runs` and its schedule, the sensor `failed_runs`) is the same
@@ -49,6 +53,7 @@ def build_migration(pair: Pair, tables: Iterable[TableListing] | None = None) ->
         pair: the two databases.
         tables: those of the source, as `pg_migration.postgres.catalog.list_tables` finds them. None: the source is
             asked now. When it can't be reached, the last known tables stand in, and the asset `source_schema` says so.
+        large_objects: where tables are given, whether the source has large objects.
 
     Raises:
         ConfigurationError: when the pair can't be used, or writes into a schema that another one in this process writes
@@ -60,7 +65,7 @@ def build_migration(pair: Pair, tables: Iterable[TableListing] | None = None) ->
     known = tuple(tables)
     every = pair.schemas[0].strip() == EVERY_SCHEMA
     schemas = {table.schema: table.schema for table in known} if every else map_schemas(*pair.schemas)
-    return build(Location(pair, schemas, known))
+    return build(Location(pair, schemas, known, has_large_objects=large_objects))
 
 
 def build(location: Location) -> dg.Definitions:
@@ -79,6 +84,11 @@ def build(location: Location) -> dg.Definitions:
     checks = [build_known_tables(relations), build_database_checks(relations, last)]
     if table_checks is not None:
         checks.append(table_checks)
+    if location.has_large_objects:
+        large_objects = build_large_objects(relations)
+        assets.append(large_objects)
+        checks.append(build_large_object_checks(relations))
+        last.append(large_objects.key)
     check_keys = [key for check in checks for key in check.check_keys]
     made_late = foreign_keys.keys if foreign_keys is not None else {relations.key(TARGET_DDL)}
     assets += [build_validation(pair, check_keys, made_late), build_summary(relations, last)]

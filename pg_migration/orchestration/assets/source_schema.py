@@ -11,6 +11,11 @@ from pg_migration.orchestration.runs.resource import migration_of
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.migration.forecast import look_ahead
 
+LARGE_OBJECTS_ARE_NEW = (
+    "the source has large objects, and had none when the code location was loaded. Reload the code location, so that "
+    "they become an asset, and start again"
+)
+
 
 def build_source_schema(relations: Relations) -> dg.AssetsDefinition:
     """The asset of what the source holds."""
@@ -44,6 +49,8 @@ def build_source_schema(relations: Relations) -> dg.AssetsDefinition:
             "the source has tables that it did not have when the code location was loaded. Reload the code location, "
             "so that they become assets, and start again",
         )
+        if catalog.large_objects is not None and not location.has_large_objects:
+            fail_if([LARGE_OBJECTS_ARE_NEW], "the source has what no step is about")
         for caution in migration.cautions:
             context.log.warning(caution)
         migration.outcomes.notes += [f"{n.kind} {n.name}: {n.reason}" for n in catalog.notices]

@@ -128,6 +128,8 @@ def _left_undone(migration: MigrationRun) -> list[str]:
 
 def _text(results: Sequence[TableResult], migration: MigrationRun) -> str:
     parts = [*migration.cautions, markdown_text([result.row for result in results])]
+    if (large_objects := migration.outcomes.large_objects) is not None:
+        parts.append(str(large_objects))
     if (snapshot := migration.snapshot) is not None and migration.outcomes.loaded:
         parts.append(
             f"All that is copied or continued is of the source's snapshot of "
@@ -157,6 +159,7 @@ def _metadata(
         # Of every table, whichever run copied it; as numbers the UI plots them.
         "rows": rows,
         "bytes": there,
+        **({"large_objects": str(outcomes.large_objects)} if outcomes.large_objects is not None else {}),
         "notes": dg.MetadataValue.md(_listed([*migration.cautions, *outcomes.notes])),
         "failures": dg.MetadataValue.md(_listed(outcomes.failures)),
     }

@@ -9,7 +9,7 @@ import dagster as dg
 
 from pg_migration.orchestration.dagster_internals.running import REPOSITORY_LABEL_TAG
 from pg_migration.orchestration.dagster_internals.storing import CheckRecord, CheckStatus
-from pg_migration.orchestration.location.names import AFTER_ROWS, MIGRATE, REPAIR, VALIDATION, own_key
+from pg_migration.orchestration.location.names import AFTER_ROWS, LARGE_OBJECTS, MIGRATE, REPAIR, VALIDATION, own_key
 from pg_migration.orchestration.metadata import Figure, table
 from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.run_tags import own_label
@@ -121,9 +121,10 @@ def _row(found: Differing) -> dict[str, object]:
 
 
 def _advice(pair: Pair, differing: Iterable[Differing], location: str) -> str:
-    """Rows are repaired; all else is made by a migration. The links are relative to the page of an asset."""
+    """Contents are repaired; all else is made by a migration. The links are relative to the page of an asset."""
     depth = len(own_key(pair, VALIDATION).path)
-    rows = any(len(found.check.asset_key.path) > depth for found in differing)
-    job, why = (REPAIR, "reloads the key ranges that differ") if rows else (MIGRATE, "makes the target like the source")
+    large_objects, keys = own_key(pair, LARGE_OBJECTS), [found.check.asset_key for found in differing]
+    contents = any(len(key.path) > depth or key == large_objects for key in keys)
+    job, why = (REPAIR, "reloads what differs") if contents else (MIGRATE, "makes the target like the source")
     launchpad = f"{'../' * depth}locations/{location}/jobs/{pair.named(job)}/playground"
     return f"Open the [Launchpad of {job}]({launchpad}) and press *Launch Run*. It {why}."

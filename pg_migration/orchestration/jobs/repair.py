@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from pg_migration.orchestration.assets.validation import validation_metadata
+from pg_migration.orchestration.checks.large_objects import evaluations
 from pg_migration.orchestration.checks.tables import compare_again
 from pg_migration.orchestration.location.names import REPAIR, VALIDATION
 from pg_migration.orchestration.location.table_assets import Relations
@@ -52,6 +53,8 @@ def build_repair(relations: Relations, checks: Collection[dg.AssetCheckKey]) -> 
             for event in repair_tables(migration, config.tables, known):
                 if isinstance(event, TableLoaded):
                     yield from materializations(relations.keys[migration.target_name(event.plan.table)], event)
+            if (large_objects := migration.outcomes.large_objects) is not None:
+                yield from evaluations(relations, large_objects)
             yield from compare_again(migration, relations, [*migration.outcomes.loaded, *migration.outcomes.failed])
         yield dg.AssetMaterialization(relations.key(VALIDATION), metadata=validation_metadata(context, pair, checks))
         fail_if(migration.outcomes.failures, "the target is not repaired")

@@ -17,7 +17,7 @@ import psycopg2
 
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.pair import Pair
-from pg_migration.postgres.catalog import ListedColumn, TableListing, list_tables
+from pg_migration.postgres.catalog import ListedColumn, TableListing, list_contents, list_tables
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import ConfigurationError, MigrationError, server_message
@@ -32,7 +32,7 @@ MANY = 1000
 
 @dataclass(frozen=True)
 class Location:
-    """The tables that the assets of a pair are made of.
+    """What the assets of a pair are made of: the source's tables, and large objects if it has any.
 
     ``schemas`` maps source to target names. ``problem`` says why the source could not be asked; the listing is then the
     last known one, or empty.
@@ -42,10 +42,16 @@ class Location:
     schemas: Mapping[str, str]
     tables: tuple[TableListing, ...]
     problem: str | None = None
+    has_large_objects: bool = False
 
     def as_json(self) -> str:
         """What is known, less the pair."""
-        known = {"schemas": self.schemas, "tables": [asdict(t) for t in self.tables], "problem": self.problem}
+        known = {
+            "schemas": self.schemas,
+            "tables": [asdict(t) for t in self.tables],
+            "problem": self.problem,
+            "large_objects": self.has_large_objects,
+        }
         return json.dumps(known)
 
     @classmethod
@@ -57,7 +63,8 @@ class Location:
         """
         try:
             known = json.loads(text)
-            return cls(pair, known["schemas"], tuple(map(_listing, known["tables"])), known.get("problem"))
+            tables = tuple(map(_listing, known["tables"]))
+            return cls(pair, known["schemas"], tables, known.get("problem"), known.get("large_objects", False))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no listing of tables: {error!r}") from error
 
@@ -89,7 +96,8 @@ def ask(pair: Pair) -> Location:
     with Connections("pg_migration code location") as connections:
         connection = connections.open(pair.endpoint(Side.SOURCE))
         schemas = map_schemas(*pair.schemas, connection)
-        found = Location(pair, schemas, list_tables(connection, schemas))
+        contents = list_contents(connection, schemas)
+    found = Location(pair, schemas, contents.tables, has_large_objects=contents.has_large_objects)
     _remember(found)
     return found
 

@@ -75,6 +75,7 @@ def partitions_definition(pair: Pair, table: TableName) -> dg.DynamicPartitionsD
 TABLES = "tables"
 SOURCE_SCHEMA = "source_schema"
 TARGET_DDL = "target_ddl"
+LARGE_OBJECTS = "large_objects"
 POST_DATA = "post_data"
 SUMMARY = "summary"
 VALIDATION = "validation"

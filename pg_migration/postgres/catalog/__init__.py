@@ -20,7 +20,7 @@ from pg_migration.postgres.catalog.model import (
     TableName,
 )
 from pg_migration.postgres.catalog.patterns import matches
-from pg_migration.postgres.catalog.reading.listing import ListedColumn, TableListing, list_tables
+from pg_migration.postgres.catalog.reading.listing import ListedColumn, TableListing, list_contents, list_tables
 from pg_migration.postgres.catalog.reading.surroundings import Surroundings, read_surroundings
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "configurations",
     "discover",
     "installed_extensions",
+    "list_contents",
     "list_tables",
     "matches",
     "read_surroundings",

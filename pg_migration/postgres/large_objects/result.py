@@ -15,8 +15,9 @@ MAX_TOLD = 20
 class LargeObjectsFound:
     """What became of large objects, or how they compare: as many and as much as the source has.
 
-    ``copied`` were not the same before, ``dropped`` are those of the target that the source has no more. ``hashed``
-    tells whether contents were compared.
+    ``there`` are those of them that the target has. ``copied`` were not the same before, and ``dropped`` are those of
+    the target that the source has no more; ``gone`` are such that are still there. ``hashed`` tells whether contents
+    were compared.
     """
 
     objects: int = 0
@@ -29,6 +30,7 @@ class LargeObjectsFound:
     seconds: float = 0.0
     hashed: bool = False
     different: list[Different] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     _digests: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
 
@@ -51,9 +53,10 @@ class LargeObjectsFound:
     @property
     def problems(self) -> list[str]:
         """What is not as in the source, a line each; nothing where all is the same."""
-        told = [f"large object {found.oid}: {found.what}" for found in self.different[:MAX_TOLD]]
-        if len(self.different) > MAX_TOLD:
-            told.append(f"and {len(self.different) - MAX_TOLD:,} more large objects that are not the same")
+        found = [*self.different, *(Different(oid, "the source does not have it any more") for oid in self.gone)]
+        told = [f"large object {one.oid}: {one.what}" for one in found[:MAX_TOLD]]
+        if len(found) > MAX_TOLD:
+            told.append(f"and {len(found) - MAX_TOLD:,} more large objects that are not the same")
         return [*dict.fromkeys(self.failures), *told]
 
     def __str__(self) -> str:

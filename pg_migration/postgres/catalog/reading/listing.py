@@ -32,6 +32,14 @@ class TableListing:
     references: tuple[TableName, ...]
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What there is to migrate: tables, and whether the database has large objects."""
+
+    tables: tuple[TableListing, ...]
+    has_large_objects: bool
+
+
 def list_tables(
     connection: Connection, schemas: Mapping[str, str], exclude: Sequence[str] = ()
 ) -> tuple[TableListing, ...]:
@@ -39,10 +47,17 @@ def list_tables(
 
     Partitions and children of an excluded table are left out by `discover` only: this is a listing by name.
     """
+    found = list_contents(connection, schemas).tables
+    return tuple(table for table in found if not is_excluded(table.schema, table.name, exclude))
+
+
+def list_contents(connection: Connection, schemas: Mapping[str, str]) -> Contents:
+    """All tables in some schemas, and whether there are large objects, in one round trip."""
     with catalog_session(connection, schemas, {"quote_all_identifiers": "off"}) as session:
         listing = Query.relative("table_listing", list(schemas))
-        rows: Sequence[ListedTableRow] = session.read(listing)[listing.name]
-    return tuple(
+        found = session.read(listing, "large_objects")
+    rows: Sequence[ListedTableRow] = found[listing.name]
+    tables = (
         TableListing(
             schema=row["schema"],
             name=row["name"],
@@ -52,5 +67,5 @@ def list_tables(
             references=tuple((schema, name) for schema, name in row["references"]),
         )
         for row in rows
-        if not is_excluded(row["schema"], row["name"], exclude)
     )
+    return Contents(tuple(tables), bool(found["large_objects"]))

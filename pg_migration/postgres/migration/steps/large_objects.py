@@ -11,7 +11,7 @@ from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import counted, size
 from pg_migration.postgres.large_objects import copying, owned
-from pg_migration.postgres.large_objects.copying import BatchCompared, BatchFailed, Both, Different
+from pg_migration.postgres.large_objects.copying import BatchCompared, BatchFailed, Both
 from pg_migration.postgres.large_objects.properties import Properties
 from pg_migration.postgres.large_objects.result import LargeObjectsFound
 from pg_migration.postgres.large_objects.state import MAX_BATCH_OBJECTS, read_batches
@@ -79,10 +79,8 @@ def compare_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
         if of_source is None and not runs:
             return None
         with both_sides(run) as sides:
-            lost = run.call(
-                lambda: sides.on([Side.SOURCE], lambda ends: owned.lost(ends[0], run.target_connection, runs))
-            )
-            found.different += [Different(oid, "the source does not have it any more") for oid in lost]
+            target = run.target_connection
+            found.gone = run.call(lambda: sides.on([Side.SOURCE], lambda ends: owned.lost(ends[0], target, runs)))
             if of_source is not None:
                 read = read_batches
                 batches = run.call(
