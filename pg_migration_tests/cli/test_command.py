@@ -345,6 +345,7 @@ OBJECTS = {"exclude_tables", "owners", "privileges"}
             "preflight",
             {
                 *OBJECTS,
+                "large_objects",
                 "create_roles",
                 "drop_existing_tables",
                 "overwrite_existing_rows",
@@ -352,12 +353,24 @@ OBJECTS = {"exclude_tables", "owners", "privileges"}
                 "workers",
             },
         ),
-        ("validate", {*OBJECTS, "chunk_size", "partition_threshold", "content_sample_percent", "workers", "against"}),
+        (
+            "validate",
+            {
+                *OBJECTS,
+                "large_objects",
+                "chunk_size",
+                "partition_threshold",
+                "content_sample_percent",
+                "workers",
+                "against",
+            },
+        ),
         (
             "repair",
             {
                 *OBJECTS,
                 *COPIES,
+                "large_objects",
                 "create_roles",
                 "overwrite_existing_rows",
                 "chunk_size",

@@ -45,6 +45,7 @@ EVERYTHING = """
     CREATE INDEX i ON t (a);
     CREATE TABLE named (object regclass);
     CREATE TYPE shell;
+    SELECT lo_create(0);
 """
 
 

@@ -25,8 +25,7 @@ SURROUNDINGS = """
     REVOKE EXECUTE ON FUNCTION pg_sleep FROM PUBLIC;
     CREATE PUBLICATION pub;
     ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;
-    SELECT lo_create(0) \\g /dev/null
-    CREATE TABLE t (a int, doc oid);
+    CREATE TABLE t (a int);
     CREATE SCHEMA hidden;
     CREATE TYPE hidden.kind AS ENUM ('x');
     CREATE FUNCTION uses_hidden(hidden.kind) RETURNS int LANGUAGE sql AS 'SELECT 1';
@@ -44,14 +43,12 @@ def test_surroundings_are_named(upgrade: Pair) -> None:
         ("foreign server", "elsewhere"),
         ("foreign table", "public.far"),
         ("foreign-data wrapper", "w"),
-        ("large objects", "pg_largeobject"),
         ("privileges", 'function "pg_catalog"."pg_sleep"(double precision)'),
         ("privileges", 'table "pg_catalog"."pg_authid" (rolname, rolsuper)'),
         ("publication", "pub"),
         ("user mapping", "public on elsewhere"),
     ]
     assert catalog.settings == (("app.tenant", "x"),)
-    assert "public.t.doc" in next(notice.reason for notice in catalog.notices if notice.kind == "large objects")
 
 
 def test_settings_of_the_database_hold_while_objects_are_made(upgrade: Pair) -> None:
