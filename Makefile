@@ -53,10 +53,10 @@ check: lint
 	$(PYTEST) --without-servers --quiet
 
 test: $(if $(AREA),$(VENV)/installed-dev,lint)
-	$(PYTEST) $(NO_HANGING) -m 'not deployment' $(if $(AREA),$$(find pg_migration_tests -type d -name '$(AREA)'))
+	$(PYTEST) $(NO_HANGING) -m 'not deployment and not longer' $(if $(AREA),$$(find pg_migration_tests -type d -name '$(AREA)'))
 
 test-deployment: $(VENV)/installed-dev
-	$(PYTEST) -m deployment
+	$(PYTEST) -m 'deployment or longer'
 
 coverage: $(VENV)/installed-dev
 	$(PYTEST) --cov

@@ -80,7 +80,7 @@ class Cloud:
         ]
 
 
-@pytest.fixture(scope="module", params=[18, 15])
+@pytest.fixture(scope="module", params=[18, pytest.param(15, marks=pytest.mark.longer)])
 def server(request: pytest.FixtureRequest) -> PostgresServer:
     """The target's: from 16 on members of a role need not have its privileges."""
     found = request.getfixturevalue(f"postgres{request.param}")

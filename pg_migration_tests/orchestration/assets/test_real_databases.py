@@ -19,7 +19,8 @@ from pg_migration_tests.orchestration.harness import BOOKKEEPING, Database, Plat
 from pg_migration_tests.real_databases import dagster_records
 
 PROGRAMS = Path(__file__).parents[2] / "real_databases"
-APPLICATIONS = ("dagster_records", "django_site", "optuna_studies", "roundup_tracker")
+FURTHER = ("django_site", "optuna_studies", "roundup_tracker")
+APPLICATIONS = ("dagster_records", *(pytest.param(name, marks=pytest.mark.longer) for name in FURTHER))
 FOLDER = os.environ.get("PG_MIGRATION_TEST_DUMPS", "")
 DUMPS = sorted(Path(FOLDER).glob("*.sql*")) if FOLDER else []
 

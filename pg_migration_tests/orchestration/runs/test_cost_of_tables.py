@@ -23,7 +23,7 @@ storage:
     config: {}
 """,
 }
-MORE = 30
+MORE = 12
 
 
 def make_tables(platform: Platform, numbers: range) -> None:

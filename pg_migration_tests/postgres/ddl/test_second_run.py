@@ -457,7 +457,7 @@ CHANGED_IN_THE_TARGET = {
 }
 
 # The oldest target that there is, and an upgrade to the newest.
-PAIRS = ["15 to 15", "16 to 18"]
+PAIRS = [pytest.param("15 to 15", marks=pytest.mark.longer), "16 to 18"]
 
 
 def steps(alteration: Alteration) -> Steps:
