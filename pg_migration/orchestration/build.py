@@ -68,8 +68,12 @@ def build_migration(
     return build(Location(pair, schemas, known, has_large_objects=large_objects))
 
 
-def build(location: Location) -> dg.Definitions:
-    """The definitions for the tables of one location."""
+def build(location: Location, with_shared: bool = True) -> dg.Definitions:
+    """The definitions for the tables of one location.
+
+    Args:
+        with_shared: whether it brings what a code location has once.
+    """
     store_batches_at_once()
     relations, pair = Relations(location), location.pair
     foreign_keys = build_foreign_keys(relations)
@@ -106,14 +110,20 @@ def build(location: Location) -> dg.Definitions:
     migrate, validate = build_migrate(base, relations), build_validate(relations, check_keys)
     repair = build_repair(relations, check_keys)
     automation = dg.Definitions(
-        jobs=[migrate, validate, repair, build_preflight(pair), build_plan(pair), prune_job],
-        schedules=[*build_schedules(pair), weekly_prune(current().prune_cron, current().timezone)],
+        jobs=[migrate, validate, repair, build_preflight(pair), build_plan(pair)],
+        schedules=build_schedules(pair),
         sensors=[
             build_planned_ranges(relations),
             build_source_structure_changed(relations),
             build_source_rows_changed(relations, migrate),
-            failed_runs,
             build_missed_retries(pair, [migrate, validate]),
         ],
     )
-    return dg.Definitions.merge(base, automation)
+    return dg.Definitions.merge(base, automation, *([_of_the_location()] if with_shared else []))
+
+
+def _of_the_location() -> dg.Definitions:
+    """What there is once, however many pairs there are."""
+    return dg.Definitions(
+        jobs=[prune_job], schedules=[weekly_prune(current().prune_cron, current().timezone)], sensors=[failed_runs]
+    )

@@ -19,6 +19,7 @@ from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.migration.definition import DEFAULT_SCHEMA, Migration
 from pg_migration.postgres.migration.options import Options
+from pg_migration.postgres.migration.schemas import EVERY_SCHEMA, map_schemas
 
 # Dagster joins the parts of names with two underscores, and so does `Pair.named`: a name has none where it is joined.
 NAME = re.compile(r"(?!.*__)(?!.*_$)[a-z][a-z0-9_]{0,29}")
@@ -26,6 +27,14 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SCHEDULES = ("migrate", "validate")
 
 MIGRATION = "migration"
+
+
+class PairRefused(ConfigurationError):
+    """A pair that can't be: ``attribute`` is the one that can't be used."""
+
+    def __init__(self, attribute: str, message: str) -> None:
+        super().__init__(message)
+        self.attribute = attribute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,48 +84,57 @@ class Pair:
 
     def __post_init__(self) -> None:
         if self.name and not NAME.fullmatch(self.name):
-            raise ConfigurationError(
+            raise PairRefused(
+                "name",
                 f"a pair can't be called {self.name!r}: a name begins with a lower-case letter, has at most 30 "
-                f"lower-case letters, digits and single underscores, and does not end with an underscore"
+                f"lower-case letters, digits and single underscores, and does not end with an underscore",
             )
         for side, variable in ((Side.SOURCE, self.source), (Side.TARGET, self.target)):
             if not _VARIABLE.fullmatch(variable):
-                raise ConfigurationError(
+                raise PairRefused(
+                    side.value,
                     f"the {side.value} of {self} has to be the name of an environment variable, such as "
                     f"{(self.name or 'shop').upper()}_{side.name}_URL. Set the URL as the value of that variable, in "
-                    f"the environment or in a file .env: it may hold a password. (What was given is not repeated here.)"
+                    f"the environment or in a file .env: it may hold a password. (What was given is not shown.)",
                 )
         if unknown := sorted(set(self.schedule) - set(SCHEDULES)):
-            raise ConfigurationError(
-                f"{self} can't schedule {', '.join(unknown)}: there are schedules for {' and '.join(SCHEDULES)}"
+            raise PairRefused(
+                "schedule",
+                f"{self} can't schedule {', '.join(unknown)}: there are schedules for {' and '.join(SCHEDULES)}",
             )
         object.__setattr__(self, "_options", self._checked_options())
 
     def _checked_options(self) -> Options:
         if unknown := sorted(set(self.defaults) - set(Options.model_fields)):
-            raise ConfigurationError(
+            raise PairRefused(
+                "defaults",
                 f"{self} has defaults for {', '.join(unknown)}, but no option is called so. The options are "
-                f"{', '.join(sorted(Options.model_fields))}"
+                f"{', '.join(sorted(Options.model_fields))}",
             )
         try:
             options = Options.model_validate(dict(self.defaults))
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise ConfigurationError(f"{self} has defaults that can't be used: {wrong}") from None
-        options.check()
+            raise PairRefused("defaults", f"{self} has defaults that can't be used: {wrong}") from None
+        if problems := "; ".join(options.problems()):
+            raise PairRefused("defaults", f"{self} has defaults that can't be used: {problems}")
         return options
 
     def __str__(self) -> str:
         return f"pair {self.name}" if self.name else "the pair"
 
     def check(self) -> None:
-        """Reject schemas that don't pair up.
+        """Reject schemas that don't pair up, which `__init__` takes: those of the environment are told of in runs.
 
         Raises:
-            ConfigurationError: naming them.
+            PairRefused: naming them.
         """
-        placeholder = Endpoint(Side.SOURCE, ""), Endpoint(Side.TARGET, "")
-        self._between(*placeholder, self._options).check()
+        source, target = self.schemas
+        try:
+            if source.strip() != EVERY_SCHEMA or target:
+                map_schemas(source, target)
+        except ConfigurationError as error:
+            raise PairRefused("source_schemas", f"{self}: {error}") from None
 
     @property
     def options(self) -> Options:
@@ -180,14 +198,15 @@ class Pair:
         ends = [self._endpoint_or_error(side) for side in Side]
         source, target = ends
         if isinstance(source, Endpoint) and isinstance(target, Endpoint):
-            return self._between(source, target, options)
+            source_schemas, target_schemas = self.schemas
+            return Migration(
+                source=source,
+                target=target,
+                source_schemas=source_schemas,
+                target_schemas=target_schemas,
+                options=options,
+            )
         raise ConfigurationError("\n".join(str(end) for end in ends if isinstance(end, ConfigurationError)))
-
-    def _between(self, source: Endpoint, target: Endpoint, options: Options) -> Migration:
-        source_schemas, target_schemas = self.schemas
-        return Migration(
-            source=source, target=target, source_schemas=source_schemas, target_schemas=target_schemas, options=options
-        )
 
     def _endpoint_or_error(self, side: Side) -> Endpoint | ConfigurationError:
         try:

@@ -37,14 +37,16 @@ def map_schemas(source: str, target: str | None, connection: Connection | None =
     """
     if source.strip() == EVERY_SCHEMA:
         if target:
-            raise ConfigurationError("PG_MIGRATION_TARGET_SCHEMA can't be set when PG_MIGRATION_SOURCE_SCHEMA is '*'")
+            raise ConfigurationError(
+                "schemas can't get other names in the target (PG_MIGRATION_TARGET_SCHEMA) when they are '*'"
+            )
         return {name: name for name in _user_schemas(connection)}
     names = split_names(source)
     new_names = split_names(target) if target else names
     if len(names) != len(new_names):
         raise ConfigurationError(
-            f"PG_MIGRATION_SOURCE_SCHEMA has {len(names)} schemas and PG_MIGRATION_TARGET_SCHEMA {len(new_names)}: "
-            f"they must pair up"
+            f"{len(names)} schemas of the source (PG_MIGRATION_SOURCE_SCHEMA) have {len(new_names)} names in the "
+            f"target (PG_MIGRATION_TARGET_SCHEMA): they must pair up"
         )
     return dict(zip(names, new_names, strict=True))
 

@@ -1,0 +1,197 @@
+"""The component of `dg`: many pairs in one project, loaded from what is known of their sources."""
+
+import asyncio
+import json
+import re
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg2
+import pytest
+from dagster.components.core.component_tree import ComponentTree
+from dagster.components.utils.project_paths import get_defs_module_path_for_project, get_local_state_path
+
+from pg_migration import MigrationComponent, Pair
+from pg_migration.orchestration.location.code_location import Location
+from pg_migration.orchestration.location.known_pairs import forget_all
+from pg_migration.postgres.catalog import ListedColumn, TableListing
+from pg_migration.postgres.errors import MigrationError
+from pg_migration_tests.orchestration.location.described import SCHEMAS, TABLES
+from pg_migration_tests.orchestration.location.projects import (
+    SHOP_AND_CRM,
+    importable,
+    load_project,
+    make_project,
+)
+
+# What Dagster itself uses, and says of what it has in beta.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`parse_obj_as`"),
+    pytest.mark.filterwarnings("ignore:.*(beta|preview|have the same defs state key)"),
+]
+DOWN = "postgresql://ann:sesame@127.0.0.1:1/shop"
+NOWHERE = Pair(name="any", source="A", target="B")
+MAX_SECONDS = 10
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder, and no connection to anywhere: only what a test allows."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(psycopg2, "connect", refuse)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    get_defs_module_path_for_project.cache_clear()
+    with importable(folder):
+        yield folder
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise AssertionError("a connection was asked for")
+
+
+def write_state(folder: Path, name: str, tables: tuple[TableListing, ...], schemas: dict[str, str]) -> None:
+    """As `dg utils refresh-defs-state` leaves it."""
+    found = Location(NOWHERE, schemas, tables)
+    get_local_state_path(f"pg_migration[{name}]", folder).write_text(found.as_json())
+
+
+def test_two_documents_are_two_pairs(project: Path) -> None:
+    make_project(project, SHOP_AND_CRM)
+    write_state(project, "shop", TABLES, SCHEMAS)
+    definitions = load_project(project)
+    keys = {key.to_user_string() for key in definitions.resolve_all_asset_keys()}
+    assert {"shop/public/orders", "shop/archive/log", "shop/summary", "crm/summary"} <= keys
+    assert not [key for key in keys if key.startswith("crm/public")]  # of which nobody knows any table yet
+    repository = definitions.get_repository_def()
+    assert {"shop__migrate", "crm__migrate", "shop__validate", "prune_old_runs"} <= set(repository.job_names)
+    assert [sensor.name for sensor in repository.sensor_defs].count("failed_runs") == 1
+    schedules = {schedule.name: schedule.default_status.value for schedule in repository.schedule_defs}
+    assert (schedules["shop__nightly_migrate"], schedules["crm__nightly_migrate"]) == ("RUNNING", "STOPPED")
+    spec = definitions.resolve_asset_graph().get(dg.AssetKey(["shop", "public", "orders"]))
+    assert list(spec.owners) == ["dba@example.org"]
+    told = definitions.resolve_asset_graph().get(dg.AssetKey(["crm", "source_schema"])).description or ""
+    assert "dg utils refresh-defs-state" in told
+
+
+def test_a_source_that_is_down_leaves_the_others_alone(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pair shows what was known last, and why."""
+    make_project(project, SHOP_AND_CRM)
+    write_state(project, "shop", TABLES, SCHEMAS)
+    monkeypatch.undo()
+    monkeypatch.setenv("DAGSTER_HOME", str(project))
+    monkeypatch.setenv("SHOP_OLD_URL", DOWN)
+    (component,) = (
+        found
+        for found in ComponentTree.for_project(project).get_all_components(MigrationComponent)
+        if found.pair.name == "shop"
+    )
+    with pytest.raises(MigrationError, match="pair shop: can't connect to the source") as refused:
+        asyncio.run(component.refresh_state(project))  # by `dg utils refresh-defs-state`
+    assert "sesame" not in str(refused.value)
+    monkeypatch.setenv("DAGSTER_IS_DEV_CLI", "1")
+    definitions = load_project(project)  # by `dagster dev`, which asks all
+    keys = {key.to_user_string() for key in definitions.resolve_all_asset_keys()}
+    assert {"shop/summary", "crm/summary"} <= keys
+    graph = definitions.resolve_asset_graph()
+    assert "can't connect to the source" in (graph.get(dg.AssetKey(["shop", "source_schema"])).description or "")
+    assert "CRM_OLD_URL is not set" in (graph.get(dg.AssetKey(["crm", "source_schema"])).description or "")
+
+
+@pytest.mark.deployment
+def test_forty_pairs_load_in_seconds_without_a_connection(project: Path) -> None:
+    names = [f"pair{number:02}" for number in range(40)]
+    columns = tuple(ListedColumn(f"column{number}", "integer", number == 0) for number in range(8))
+    tables = tuple(
+        TableListing("public", f"t{number}", "r", None, columns, (("public", "t0"),) if number % 3 == 1 else ())
+        for number in range(50)
+    )
+    document = "type: pg_migration.MigrationComponent\nattributes: {{name: {0}, source: {0}_OLD, target: {0}_NEW}}\n"
+    make_project(project, "---\n".join(map(document.format, names)))
+    for name in names:
+        write_state(project, name, tables, {"public": "public"})
+    begun = time.process_time()  # others work on this machine
+    repository = load_project(project).get_repository_def()
+    seconds = time.process_time() - begun
+    assert len(repository.asset_graph.materializable_asset_keys) == 40 * (50 + 1 + 5)
+    assert seconds < MAX_SECONDS
+
+
+WRONG: list[tuple[str, str, str]] = [
+    # what is replaced in the documents, by what, and what is said
+    ("defaults: {workers: 4", "defaults: {workerz: 4", r"attributes\.defaults\.workerz at .*defs\.yaml:8"),
+    ("defaults: {workers: 4", "defaults: {workers: many", r"attributes\.defaults\.workers.* at .*defs\.yaml:8"),
+    ("defaults: {workers: 4", "defaults: {workers: 0", r"defs\.yaml:8:3: pair shop has defaults .*workers is 0"),
+    ("  target: SHOP", "  targett: SHOP", r"attributes\.targett at .*defs\.yaml:5"),
+    (
+        "source: SHOP_OLD_URL",
+        "source: postgresql://ann:sesame@h/d",
+        r"defs\.yaml:4:3: the source of pair shop has to be",
+    ),
+    ("source: SHOP_OLD_URL", "source: host=h password=sesame", r"defs\.yaml:4:3: the source of pair shop has to be"),
+    ("name: shop", "name: Shop", r"defs\.yaml:3:3: a pair can't be called 'Shop'"),
+    ("name: shop", "name: my__shop", r"defs\.yaml:3:3: a pair can't be called"),
+    ("name: shop", "name: ''", r"defs\.yaml:3:3: a pair of a component has to have a name"),
+    ("[public, archive]", "[public]", r"defs\.yaml:6:3: pair shop: 2 schemas of the source .* have 1 names"),
+    ("schedule: {migrate", "schedule: {migrat", r"attributes\.schedule.* at .*defs\.yaml:9"),
+    ("name: crm", "name: shop", r"two pairs are called shop"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "said"), WRONG, ids=lambda value: value[:28])
+def test_what_cannot_be_used_is_told_with_its_place(project: Path, old: str, new: str, said: str) -> None:
+    assert old in SHOP_AND_CRM
+    make_project(project, SHOP_AND_CRM.replace(old, new, 1))
+    messages = refusal(project)
+    assert re.search(said, messages), messages
+    assert "sesame" not in messages
+
+
+def refusal(project: Path) -> str:
+    """Everything that is said when a project can't be loaded."""
+    try:
+        load_project(project)
+    except Exception as error:
+        return "".join(traceback.format_exception(error))
+    pytest.fail("it was loaded")
+
+
+def test_two_pairs_with_one_target_schema_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_NEW_URL", "postgresql://mig@new/all")
+    monkeypatch.setenv("CRM_NEW_URL", "postgresql://other:secret@new:5432/all")
+    make_project(project, SHOP_AND_CRM)
+    write_state(project, "shop", TABLES, SCHEMAS)
+    write_state(project, "crm", TABLES[:1], {"public": "public"})
+    assert "pair crm and pair shop both write into public of new:5432/all" in refusal(project)
+    write_state(project, "crm", TABLES[:1], {"public": "crm"})
+    forget_all()
+    assert load_project(project).get_repository_def().has_job("crm__migrate")
+
+
+def test_the_schema_of_attributes_tells_what_there_is() -> None:
+    """What editors complete, and what `dg check yaml` looks at."""
+    model = MigrationComponent.get_model_cls()
+    assert model is not None
+    schema: dict[str, Any] = model.model_json_schema()
+    assert schema["additionalProperties"] is False
+    assert set(schema["required"]) == {"name", "source", "target"}
+    fields = {name for name in Pair.__dataclass_fields__ if not name.startswith("_")}
+    assert set(schema["properties"]) == {*fields, "defs_state"}
+    assert schema["$defs"]["Defaults"]["additionalProperties"] is False
+    assert "workers" in schema["$defs"]["Defaults"]["properties"]
+    assert all(field["description"] for field in schema["properties"].values())
+
+
+def test_a_listing_is_what_was_written() -> None:
+    known = Location(NOWHERE, SCHEMAS, TABLES, "down")
+    assert Location.from_json(NOWHERE, known.as_json()) == known
+    assert json.loads(replace(known, problem=None).as_json())["problem"] is None
+    for text in ("[]", "{}", '{"schemas": {}, "tables": [1]}'):
+        with pytest.raises(ValueError, match="no listing of tables"):
+            Location.from_json(NOWHERE, text)
