@@ -64,3 +64,21 @@ def test_preflight_names_what_it_took_away(shop: Shop) -> None:
     assert len(found[Severity.ERROR]) == 2
     (dutch,) = found[Severity.WARNING]
     assert "these lean on: table public.houses." in dutch
+
+
+def test_keys_of_64_bits_without_a_sign(postgres19: PostgresServer) -> None:
+    for pair in pair_of(postgres19, postgres19):
+        shop = Shop(postgres19, postgres19, pair.source_url, pair.target_url)
+        shop.in_source(
+            """
+            CREATE TABLE t (id oid8 PRIMARY KEY, v regdatabase);
+            INSERT INTO t SELECT concat(n, '000000000000000')::oid8, 'postgres' FROM generate_series(1, 18000, 9) AS n;
+            """
+        )
+        for _ in range(2):
+            assert use_cases.migrate(shop.migration(partition_threshold=500, max_partitions=3)).failures == ()
+        assert shop.in_target("SELECT count(*), max(id) FROM t") == "2000|17992000000000000000"
+        ranges = shop.in_target("SELECT DISTINCT range_key FROM _pg_migration.chunk").split()
+        assert len(ranges) == 3
+        (last,) = (key.removesuffix("..") for key in ranges if key.endswith(".."))
+        assert int(last) > 2**63
