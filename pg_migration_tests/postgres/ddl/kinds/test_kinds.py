@@ -37,7 +37,7 @@ def assert_arrived_in_order(pair: Pair, schemas: Mapping[str, str]) -> None:
     assert pair.query(columns) == pair.source.psql(pair.source_url, columns).strip()
 
 
-@pytest.fixture(scope="module", params=[*ENDS, "18 to 19"])
+@pytest.fixture(scope="module", params=[*ENDS, pytest.param("18 to 19", marks=pytest.mark.longer)])
 def together(request: pytest.FixtureRequest) -> Mapping[str, str]:
     """What is wrong with each case between an older server, a newer one, in an upgrade, and to the newest."""
     return verdicts(*ends(request), {name: [ddl] for name, ddl in CASES.items()}, assert_arrived_in_order)
