@@ -26,6 +26,8 @@ _LISTS = frozenset(
     }
 )
 
+SETTINGS_GRANTED_SINCE = 150000
+
 # Attributes of CREATE ROLE that are not given unless they are named.
 _ATTRIBUTES = ("superuser", "createrole", "createdb", "login", "replication", "bypassrls")
 
@@ -62,23 +64,38 @@ class Granted:
 
 
 @dataclass(frozen=True)
+class OnSetting:
+    """A privilege on a setting of the server: SET or ALTER SYSTEM. ``grantee`` is None for everybody."""
+
+    setting: str
+    grantee: str | None
+    privilege: str
+    grantable: bool
+
+
+@dataclass(frozen=True)
 class ServerRoles:
-    """Roles of one server, with their memberships. ``passwords_readable``: whether those were to be had."""
+    """Roles of one server, with their memberships and their privileges on settings.
+
+    ``passwords_readable``: whether passwords were to be had.
+    """
 
     roles: tuple[Role, ...]
     memberships: tuple[Granted, ...]
+    on_settings: tuple[OnSetting, ...]
     passwords_readable: bool
 
 
 @dataclass(frozen=True)
 class Receiver:
-    """The server that is to have them: its roles by name, its memberships, and what the role that connects may give."""
+    """The server that is to have them: its roles by name, what these have, and what the role that connects may give."""
 
     version: int
     superuser: bool
     gives: frozenset[str]
     roles: Mapping[str, Role]
     memberships: frozenset[tuple[str, str]]
+    on_settings: frozenset[OnSetting]
 
 
 def needed_roles(connection: Connection, names: Collection[str], passwords: bool = True) -> ServerRoles:
@@ -103,7 +120,15 @@ def needed_roles(connection: Connection, names: Collection[str], passwords: bool
     known = {role.name for role in roles}
     granted = (Granted(*row) for row in fetch(connection, sql_file("roles/memberships.sql"), members))
     memberships = tuple(g for g in granted if g.role in known or is_reserved(g.role))
-    return ServerRoles(tuple(roles), memberships, readable or not passwords)
+    on_settings = tuple(
+        OnSetting(*row)
+        for row in (
+            fetch(connection, sql_file("roles/parameters.sql"), {"names": [*known]})
+            if connection.server_version >= SETTINGS_GRANTED_SINCE
+            else ()
+        )
+    )
+    return ServerRoles(tuple(roles), memberships, on_settings, readable or not passwords)
 
 
 def receiver(connection: Connection) -> Receiver:
@@ -115,7 +140,7 @@ def receiver(connection: Connection) -> Receiver:
     version, own = connection.server_version, present[me].attributes  # a name with pg_ in front connects nowhere
     gives = _given_by(own, version)
     members = frozenset((granted.role, granted.member) for granted in found.memberships)
-    return Receiver(version, "superuser" in own, gives, present, members)
+    return Receiver(version, "superuser" in own, gives, present, members, frozenset(found.on_settings))
 
 
 def _given_by(own: frozenset[str], version: int) -> frozenset[str]:
@@ -175,7 +200,7 @@ class _Planner:
     def plan(self) -> RolesPlan:
         statements = [s for role in self._needed.roles for s in self._made(role)]
         statements += [s for role in self._needed.roles for s in self._said_of(role)]
-        statements += self._granted()
+        statements += [*self._granted(), *self._on_settings()]
         if not self._needed.passwords_readable:
             self._notes.append("passwords can't be read by this role (pg_authid): roles that log in get none")
         return RolesPlan(tuple(statements), tuple(self._notes))
@@ -212,8 +237,8 @@ class _Planner:
         for setting in role.settings:
             parameter, _, value = setting.partition("=")
             written = value if parameter.lower() in _LISTS else self._literal(value)
-            quoted = ".".join(map(self._name, parameter.split(".")))
-            yield RoleStatement(f"ALTER ROLE {name} SET {quoted} TO {written}", f"setting {parameter} of {role.name}")
+            text = f"ALTER ROLE {name} SET {self._qualified(parameter)} TO {written}"
+            yield RoleStatement(text, f"setting {parameter} of {role.name}")
 
     def _granted(self) -> Iterator[RoleStatement]:
         """Those of the superuser that made the server first, then of whom these let grant, and so on."""
@@ -246,6 +271,25 @@ class _Planner:
         if granted.grantor is not None and (self._to is None or self._to.superuser):
             text += f" GRANTED BY {self._name(granted.grantor)}"
         return RoleStatement(text, f"{granted.member} as a member of {granted.role}")
+
+    def _on_settings(self) -> Iterator[RoleStatement]:
+        there = self._to.on_settings if self._to is not None else frozenset()
+        for privilege in self._needed.on_settings:
+            grantee = privilege.grantee or "PUBLIC"
+            if privilege in there:
+                continue
+            if self._to is not None and self._to.version < SETTINGS_GRANTED_SINCE:
+                self._notes.append(f"{grantee} gets no {privilege.privilege} on {privilege.setting}: that came with 15")
+                continue
+            text = (
+                f"GRANT {privilege.privilege} ON PARAMETER {self._qualified(privilege.setting)} "
+                f"TO {'PUBLIC' if privilege.grantee is None else self._name(privilege.grantee)}"
+            )
+            text += " WITH GRANT OPTION" if privilege.grantable else ""
+            yield RoleStatement(text, f"{privilege.privilege} on setting {privilege.setting} for {grantee}")
+
+    def _qualified(self, setting: str) -> str:
+        return ".".join(map(self._name, setting.split(".")))
 
     def _name(self, name: str) -> str:
         return sql.Identifier(name).as_string(self._connection)

@@ -67,11 +67,10 @@ CHARGES = (
     Charge("pg_cast", "casts", {}),
     Charge(
         "pg_class",
-        "tables columns relations table_listing views materialized_views indexes sequences row_security owners",
+        "tables columns relations table_listing views materialized_views indexes sequences row_security outside",
         {
             PLACE: "relfilenode relpages relallvisible relallfrozen relfrozenxid relminmxid relrewrite",
             INTERNAL: "relhasindex relnatts relchecks relhasrules relhastriggers relhassubclass",
-            "tablespaces are the target's": "reltablespace",
             "of shared catalogs": "relisshared",
         },
     ),
@@ -214,7 +213,7 @@ OTHERS = {
     "pg_foreign_data_wrapper": "not copied, and named",
     "pg_foreign_server": "not copied, and named",
     "pg_foreign_table": "not copied, and named",
-    "pg_parameter_acl": "of the whole server",
+    "pg_parameter_acl": "roles have a command of their own",
     "pg_pltemplate": "nobody fills it (until 12)",
     "pg_publication": "not copied, and named",
     "pg_publication_namespace": "not copied, and named with its publication",

@@ -1,8 +1,10 @@
 """The roles that a database needs, made on another server, judged by what pg_dumpall says of both."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 
+import psycopg2
 import pytest
 from click.testing import CliRunner
 
@@ -10,6 +12,7 @@ from pg_migration.cli.commands import main
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.roles import make_roles, roles_of
+from pg_migration.postgres.roles.server_roles import OnSetting, Receiver, RolesPlan, ServerRoles, plan_roles
 from pg_migration_tests.conftest import PostgresServer, run
 
 PREFIX = "rolestest_"
@@ -37,6 +40,9 @@ ROLES = f"""
     GRANT {OWNER} TO {MANAGER} WITH ADMIN OPTION;
     GRANT {OWNER} TO {LOGIN} WITH INHERIT FALSE, SET TRUE GRANTED BY {MANAGER};
     GRANT pg_monitor TO {READER};
+    GRANT SET, ALTER SYSTEM ON PARAMETER log_min_messages TO {OWNER};
+    GRANT SET ON PARAMETER my.own TO {quoted(GROUP)} WITH GRANT OPTION;
+    GRANT SET ON PARAMETER work_mem TO {STRANGER};
 """
 SHOP = f"""
     CREATE TABLE shop (id int); ALTER TABLE shop OWNER TO {OWNER}; GRANT SELECT ON shop TO {READER};
@@ -84,6 +90,7 @@ def test_the_roles_are_made_as_they_were(
     wanted = {line for line in dumped(postgres16, postgres18) if STRANGER not in line}
     assert dumped(postgres18, postgres18) == wanted
     assert any("SCRAM-SHA-256$" in line for line in wanted)
+    assert sum("ON PARAMETER" in line for line in wanted) == 2
     again, none = make_roles(migration)
     assert (again.statements, none) == ((), [])
 
@@ -114,9 +121,24 @@ def test_a_role_that_is_no_superuser_makes_what_it_may(
     )
     assert f"role {LOGIN} does not get replication: only a superuser may give that" in plan.notes
     refused = [one.statement.what for one in made if one.error]
-    assert refused == [f"setting my.own of {LOGIN}", f"{READER} as a member of pg_monitor"]
+    assert refused == [
+        f"setting my.own of {LOGIN}",
+        f"{READER} as a member of pg_monitor",
+        f"ALTER SYSTEM on setting log_min_messages for {OWNER}",
+        f"SET on setting log_min_messages for {OWNER}",
+        f"SET on setting my.own for {GROUP}",
+    ]
     created = postgres18.psql(postgres18.url(), f"SELECT rolname FROM pg_roles WHERE rolname LIKE '{PREFIX}%'")
     assert set(created.strip().split("\n")) == {*NEEDED, clerk}
+
+
+def test_privileges_on_settings_for_everybody_and_for_an_old_server(postgres16: PostgresServer) -> None:
+    needed = ServerRoles((), (), (OnSetting("my.own", None, "SET", False),), True)
+    with closing(psycopg2.connect(postgres16.url())) as connection:
+        (statement,) = plan_roles(needed, None, connection).statements
+        assert statement.text == 'GRANT SET ON PARAMETER "my"."own" TO PUBLIC'
+        plan = plan_roles(needed, Receiver(140000, True, frozenset(), {}, frozenset(), frozenset()), connection)
+    assert plan == RolesPlan((), ("PUBLIC gets no SET on my.own: that came with 15",))
 
 
 def test_without_passwords_none_is_told(migration: Migration) -> None:
