@@ -76,6 +76,7 @@ def look_at_contents(ends: Ends, catalog: Catalog, intent: Intent) -> Iterator[F
         yield objects.features(ends, catalog)
         yield from other_versions.settings(ends, catalog)
         yield from other_versions.encodings(ends, catalog)
+        yield from other_versions.xml(ends, catalog)
         yield from other_versions.meaning(ends, catalog)
         yield from objects.extensions(ends, catalog)
         yield servers.used_collations(ends, catalog)

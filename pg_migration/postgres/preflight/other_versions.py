@@ -1,10 +1,13 @@
-"""What a newer PostgreSQL took away or does otherwise, and what rows name on their own server."""
+"""What another PostgreSQL does not have or does otherwise, and what rows name on their own server."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+import psycopg2
+from psycopg2.extensions import connection as Connection
+
 from pg_migration.postgres.catalog import Catalog
-from pg_migration.postgres.connection.statements import Question
+from pg_migration.postgres.connection.statements import Question, fetch
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.preflight.ends import Ends, ask, question
 from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
@@ -64,6 +67,18 @@ def encodings(ends: Ends, catalog: Catalog) -> Iterator[Finding]:
         yield _lacking(ends, "does not have encodings of conversions", uses, "Drop these conversions in the source")
 
 
+def xml(ends: Ends, catalog: Catalog) -> Iterator[Finding]:
+    """That the target can read XML, where there are columns of it."""
+    columns = list(_columns_of(catalog, "xml"))
+    if columns and not _reads_xml(ends.target):
+        yield warning(
+            FEATURES,
+            f"the target's server was built without libxml. Rows with a value in {listed(columns)} make the copy of "
+            "their table fail",
+            "Give a server that was built with libxml",
+        )
+
+
 def meaning(ends: Ends, catalog: Catalog) -> list[Finding]:
     """That the target finds by what is stored what the source finds by it."""
     found = [*_stemmers(ends, catalog), *_databases(catalog)]
@@ -91,19 +106,30 @@ def _stemmers(ends: Ends, catalog: Catalog) -> Iterator[Finding]:
 
 
 def _databases(catalog: Catalog) -> Iterator[Finding]:
-    columns = [
-        f"{table.schema}.{table.name}.{column.name}"
-        for table in catalog.tables
-        for column in table.columns
-        if column.base_type == "regdatabase" or column.ddl_type.startswith('"regdatabase"')
-    ]
-    if columns:
+    if columns := list(_columns_of(catalog, "regdatabase")):
         yield warning(
             MEANING,
             f"columns of type regdatabase hold names of databases: {listed(columns)}. Rows that name one which the "
             "target's server does not have make the copy of their table fail",
             "Have databases of these names there first",
         )
+
+
+def _columns_of(catalog: Catalog, kind: str) -> Iterator[str]:
+    """The columns of a built-in type, of domains over it, and of arrays."""
+    for table in catalog.tables:
+        for column in table.columns:
+            if column.base_type == kind or column.ddl_type in (f'"{kind}"[]', f"{kind}[]"):
+                yield f"{table.schema}.{table.name}.{column.name}"
+
+
+def _reads_xml(connection: Connection) -> bool:
+    """Nothing but the answer to such a question tells it to everybody."""
+    try:
+        fetch(connection, "SELECT xml_is_well_formed('<a/>')")
+    except psycopg2.errors.FeatureNotSupported:
+        return False
+    return True
 
 
 def _has_other_stemmers(ends: Ends) -> bool:

@@ -261,6 +261,18 @@ def test_a_target_with_another_encoding_or_locale(idle_shop: Platform, options: 
     assert (found.check, said in found.verdict) == (check, True)
 
 
+def test_a_target_without_libxml(idle_shop: Platform) -> None:
+    idle_shop.source.psql(
+        "CREATE DOMAIN page AS xml; CREATE TABLE pages (id int, p page, q xml[]); CREATE TABLE xml (a int)"
+    )
+    try:
+        found = the(findings(), Severity.WARNING)
+    finally:
+        idle_shop.source.psql("DROP TABLE pages, xml; DROP DOMAIN page")
+    assert found.check == "features of the target's version"
+    assert "without libxml. Rows with a value in public.pages.p, public.pages.q make the copy" in found.verdict
+
+
 def test_an_older_target(
     postgres16: PostgresServer,
     postgres18: PostgresServer,
