@@ -19,7 +19,7 @@ ROOT = Path(pg_migration.__file__).parents[1]
 FLOORS_OF_THE_LIBRARY = (
     ("errors", "figures", "sql_files", "execution"),
     ("connection",),
-    ("roles",),
+    ("roles", "databases"),
     ("catalog",),
     ("snapshot",),
     ("ledger",),

@@ -14,7 +14,9 @@ from pg_migration.cli.compare import compare
 from pg_migration.cli.databases import database_options
 from pg_migration.cli.dotenv import local_environment
 from pg_migration.cli.exit_status import Stopped
-from pg_migration.cli.help import HelpfulCommand
+from pg_migration.cli.help import DATABASES, GroupedOption, HelpfulCommand
+from pg_migration.cli.init import init
+from pg_migration.cli.pairs import chosen_pair, is_about_all, pair_options, project_pairs
 from pg_migration.cli.roles import roles
 from pg_migration.cli.streams import harmless
 
@@ -24,13 +26,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JobCommand:
-    """A command that runs a job. ``tables_of`` is the op that takes patterns of tables, which are arguments then."""
+    """A command that runs a job.
+
+    ``tables_of`` is the op that takes patterns of tables, which are arguments then; ``for_all`` says that there is
+    ``--all``, for all pairs of a project.
+    """
 
     name: str
     job: "UseCase"
     help: str
     examples: tuple[str, ...]
     tables_of: str | None = None
+    for_all: bool = False
 
 
 JOBS = (
@@ -41,7 +48,9 @@ JOBS = (
         (
             "pg_migration preflight --source postgresql://reader@old/shop --target postgresql://mig@new/shop",
             "pg_migration preflight --schema app --schema crm --no-owners",
+            "pg_migration preflight --all",
         ),
+        for_all=True,
     ),
     JobCommand(
         "plan",
@@ -57,13 +66,16 @@ JOBS = (
             "pg_migration run --source postgresql://reader@old/shop --target postgresql://mig@new/shop",
             "pg_migration run --schema app --schema crm --exclude-tables 'audit_*' --workers 8",
             "pg_migration run -c run.yaml --json > report.json",
+            "pg_migration run --all",
         ),
+        for_all=True,
     ),
     JobCommand(
         "validate",
         "validate",
         "Compare source and target as they are now; copies nothing.",
         ("pg_migration validate", "pg_migration validate --exclude-tables 'audit_*' --content-sample-percent 10"),
+        for_all=True,
     ),
     JobCommand(
         "repair",
@@ -72,6 +84,15 @@ JOBS = (
         ("pg_migration repair", "pg_migration repair public.flights 'sales.*'"),
         tables_of="repair_tables",
     ),
+)
+
+
+AT_ONCE = GroupedOption(
+    ["--at-once"],
+    group=DATABASES,
+    metavar="NUMBER",
+    type=click.IntRange(1),
+    help="With --all: how many pairs at once, as far as the servers have connections for.  [default: 4]",
 )
 
 
@@ -88,6 +109,8 @@ class _JobCommand(HelpfulCommand):
             params=[
                 *arguments,
                 *database_options(),
+                *pair_options(spec.for_all),
+                *([AT_ONCE] if spec.for_all else []),
                 click.Option(
                     ["-c", "--config", "files"],
                     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -106,21 +129,31 @@ class _JobCommand(HelpfulCommand):
         return [*resource_options(self._spec.job), *super().get_params(ctx)]
 
     def _execute(
-        self, files: tuple[Path, ...], as_json: bool, verbose: bool, patterns: tuple[str, ...] = (), **settings: Any
+        self,
+        files: tuple[Path, ...],
+        as_json: bool,
+        verbose: bool,
+        patterns: tuple[str, ...] = (),
+        at_once: int | None = None,
+        **settings: Any,
     ) -> None:
+        context = click.get_current_context()
         # Dagster stays, once it is imported: it is not looked through for what can go, until a run begins.
         gc.disable()
         try:
+            from pg_migration.cli.jobs import run_for_all, run_for_one
             from pg_migration.cli.options import merged, run_config
-            from pg_migration.cli.run import run_job
 
             config = run_config(files, settings)
             if patterns:
                 config = merged(config, {"ops": {self._spec.tables_of: {"config": {"tables": list(patterns)}}}})
-            status = run_job(self._spec.job, config, as_json, verbose)
+            if is_about_all(context):
+                status = run_for_all(project_pairs(context), self._spec.job, config, as_json, verbose, at_once)
+            else:
+                status = run_for_one(chosen_pair(context), self._spec.job, config, as_json, verbose)
         finally:
             gc.enable()
-        click.get_current_context().exit(status)
+        context.exit(status)
 
 
 class _Program(click.Group):
@@ -158,24 +191,45 @@ def main(context: click.Context) -> None:
 
 for _spec in JOBS:
     main.add_command(_JobCommand(_spec))
-compare.params = [*database_options(), *compare.params]
+compare.params = [*database_options(), *pair_options(), *compare.params]
 main.add_command(compare)
-roles.params = [*database_options(), *roles.params]
+roles.params = [*database_options(), *pair_options(), *roles.params]
 main.add_command(roles)
 
 
 @main.command(
     cls=HelpfulCommand,
+    examples=("pg_migration prepare --all", "pg_migration prepare --pair shop"),
+    help="Make what the target lacks before a run: the database where the pair has create_database, with the encoding "
+    "and locale of the source's, and the roles that the source needs where the pair has bring_roles. `pg_migration "
+    "run` does the same first. Ends with status 0 when everything is there, 1 when something was refused.",
+)
+@click.pass_context
+def prepare(context: click.Context) -> None:
+    """Prepare one pair, or all."""
+    from pg_migration.cli.prepare import prepare_chosen
+
+    context.exit(prepare_chosen(context))
+
+
+prepare.params = pair_options(every=True)
+main.add_command(init)
+
+
+@main.command(
+    cls=HelpfulCommand,
     examples=("pg_migration ui", "pg_migration ui --port 3001"),
-    help="Show Dagster's UI, on the records that the other commands write, and run what it asks for. Ctrl-C ends it.",
+    help="Show Dagster's UI, on the records that the other commands write, and run what it asks for: for the databases "
+    "of the environment, else for all pairs of the Dagster project that this folder belongs to. Ctrl-C ends it.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at. The UI has no login.")
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="The port.")
-def ui(host: str, port: int) -> None:
+@click.pass_context
+def ui(context: click.Context, host: str, port: int) -> None:
     """Become Dagster's UI."""
     from pg_migration.cli.ui import become_ui
 
-    become_ui(host, port)
+    become_ui(context, host, port)
 
 
 ui.params = [*database_options(), *ui.params]
@@ -190,6 +244,7 @@ ui.params = [*database_options(), *ui.params]
         "pg_migration status",
         "pg_migration status --target postgresql://mig@new/shop --watch",
         "pg_migration status --json",
+        "pg_migration status --all",
     ),
 )
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON; with --watch one line each time.")
@@ -197,12 +252,16 @@ ui.params = [*database_options(), *ui.params]
 @click.pass_context
 def status(context: click.Context, as_json: bool, watch: bool) -> None:
     """Show what goes on."""
+    if is_about_all(context):
+        from pg_migration.cli.status_of_all import status_of_all
+
+        context.exit(status_of_all(project_pairs(context), as_json, watch))
     from pg_migration.cli.status import status as show
 
-    show(context, as_json, watch)
+    show(context, chosen_pair(context), as_json, watch)
 
 
-status.params = [*database_options("--target"), *status.params]
+status.params = [*database_options("--target"), *pair_options(every=True), *status.params]
 
 
 @main.command(
@@ -218,3 +277,6 @@ def report(context: click.Context, run: str, as_json: bool) -> None:
     from pg_migration.cli.report import report as print_it
 
     print_it(context, run, as_json)
+
+
+report.params = [*pair_options(), *report.params]

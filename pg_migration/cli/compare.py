@@ -36,12 +36,12 @@ def compare(
 ) -> None:
     """Compare, print, end."""
     # Not for a page of help: they take half a second to import.
-    from pg_migration.orchestration import environment
+    from pg_migration.cli.pairs import chosen_pair
     from pg_migration.postgres.migration.comparison.databases import structural_differences
     from pg_migration.postgres.migration.options import Options
 
     with misuse_told():
-        migration = environment.pair().migration(
+        migration = chosen_pair(context).migration(
             Options(owners=owners, privileges=privileges, exclude_tables=list(exclude_tables))
         )
         source, found = structural_differences(migration)

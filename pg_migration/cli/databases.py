@@ -9,6 +9,9 @@ from pg_migration.cli.help import DATABASES, GroupedOption
 
 SEVERAL = "NAME"
 
+# What a command's context has where one of the options was given.
+GIVEN = "pg_migration.databases"
+
 OPTIONS = (
     ("--source", "PG_MIGRATION_SOURCE_URL", "URL", "The database to read."),
     ("--target", "PG_MIGRATION_TARGET_URL", "URL", "The database to write."),
@@ -20,6 +23,7 @@ OPTIONS = (
 def _set(variable: str, context: click.Context, _: click.Parameter, value: str | tuple[str, ...] | None) -> None:
     """Set a variable while the command runs: what reads the environment need not know of options."""
     if value not in (None, ()):
+        context.meta[GIVEN] = True
         text = value if isinstance(value, str) else ",".join(value or ())
         context.with_resource(overridden({variable: text}))
 

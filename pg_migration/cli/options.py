@@ -12,10 +12,14 @@ from pydantic.fields import FieldInfo
 
 from pg_migration.cli.exit_status import Misused
 from pg_migration.cli.help import GroupedOption
+from pg_migration.orchestration.pair import MIGRATION, Pair
 from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.planning.options import UseCase, group_of, use_cases_of
 
 _TYPES: Mapping[object, "click.ParamType[Any]"] = {int: click.INT, float: click.FLOAT, str: click.STRING}
+
+# What run configuration names: the resource, and the one step that has any.
+OURS = (MIGRATION, "repair_tables")
 
 _SHORT = {"overwrite_existing_rows": ["overwrite"]}
 
@@ -101,7 +105,17 @@ def run_config(files: Sequence[Path], settings: Mapping[str, Any]) -> dict[str, 
     for name in Options.model_fields:
         if given.pop(f"no_{name}", False):
             given[name] = False
-    return merged(found, {"resources": {"migration": {"config": given}}}) if given else found
+    return merged(found, {"resources": {MIGRATION: {"config": given}}}) if given else found
+
+
+def of_pair(pair: Pair, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same configuration for a pair, in which its resource and its steps are called as they are for that pair."""
+    named = {
+        part: {pair.named(name) if name in OURS else name: value for name, value in config[part].items()}
+        for part in ("resources", "ops")
+        if isinstance(config.get(part), dict)
+    }
+    return {**config, **named}
 
 
 def _read(file: Path) -> dict[str, Any]:

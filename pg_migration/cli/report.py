@@ -12,9 +12,11 @@ from rich.console import Console
 
 from pg_migration.cli.dagster_instance import records
 from pg_migration.cli.exit_status import FAILED, SUCCEEDED, Misused, misuse_told
+from pg_migration.cli.pairs import chosen_pair
 from pg_migration.cli.streams import put
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.jobs.prune import PRUNE
+from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.run_tags import FINISHED, PAIR_TAG, SNAPSHOT_OF
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.ledger.source_identity import place_in
@@ -67,11 +69,12 @@ def report(context: click.Context, run: str, as_json: bool) -> None:
     """
     with records() as kept:
         with misuse_told():
-            folder = environment.reports_folder()
+            pair = chosen_pair(context)
+            folder = environment.reports_folder(pair.name)
         if folder is None:
             raise Misused(f"reports are switched off: PG_MIGRATION_REPORTS is '{environment.NO_REPORTS}'")
         if run == LAST:
-            wanted = _last(kept.instance, folder) or store.newest(folder)
+            wanted = _last(kept.instance, pair, folder) or store.newest(folder)
             if wanted is None:
                 raise Misused(f"there is no report in {folder} yet")
         else:
@@ -85,12 +88,12 @@ def report(context: click.Context, run: str, as_json: bool) -> None:
         recorded = kept.instance.get_run_by_id(wanted)
         if recorded is not None and recorded.is_finished:
             known = known.ended(recorded.is_success, [f"Dagster records the run as {recorded.status.value}"])
-    _warn_of_another_pair(known)
+    _warn_of_another_pair(pair, known)
     print_report(known, folder, as_json)
     context.exit(SUCCEEDED if known.succeeded else FAILED)
 
 
-def _last(instance: dg.DagsterInstance, folder: Path) -> str | None:
+def _last(instance: dg.DagsterInstance, pair: Pair, folder: Path) -> str | None:
     """The last run of this pair that ended, whether it left a report or not: that an older one did well says nothing.
 
     Where there is none, that of any pair. Of those that leave a report: what a run copies for another one is in that
@@ -102,35 +105,35 @@ def _last(instance: dg.DagsterInstance, folder: Path) -> str | None:
             if run.job_name == PRUNE or SNAPSHOT_OF in run.tags:
                 continue
             newest = newest or run.run_id
-            if _is_of_this_pair(run, folder):
+            if _is_of_this_pair(run, pair, folder):
                 return run.run_id
         cursor = runs[-1].run_id
     return newest
 
 
-def _is_of_this_pair(run: dg.DagsterRun, folder: Path) -> bool:
+def _is_of_this_pair(run: dg.DagsterRun, pair: Pair, folder: Path) -> bool:
     """By what the run was tagged with; a run without that, such as one of a selection of assets, by its report."""
-    if (pair := run.tags.get(PAIR_TAG)) is not None:
-        return pair == environment.pair().places
+    if (places := run.tags.get(PAIR_TAG)) is not None:
+        return places == pair.places and run.job_name.startswith(pair.named(""))
     found = store.read(folder, run.run_id)
-    return found is not None and _is_ours(found)
+    return found is not None and _is_ours(pair, found)
 
 
-def _is_ours(report: Report) -> bool:
+def _is_ours(pair: Pair, report: Report) -> bool:
     """Whether a report is of the two databases that the environment names."""
-    named = [place_in(_where(side)) for side in Side]
+    named = [place_in(_where(pair, side)) for side in Side]
     return [place_in(end.where or UNKNOWN) for end in (report.source, report.target)] == named
 
 
-def _where(side: Side) -> str:
-    end = environment.pair().known_endpoint(side)
+def _where(pair: Pair, side: Side) -> str:
+    end = pair.known_endpoint(side)
     return end.description if end is not None else UNKNOWN
 
 
-def _warn_of_another_pair(report: Report) -> None:
+def _warn_of_another_pair(pair: Pair, report: Report) -> None:
     """Say first, and beside JSON, that a report is not of the two databases that the environment names."""
-    ours = [_where(side) for side in Side]
-    if UNKNOWN not in ours and not _is_ours(report):
+    ours = [_where(pair, side) for side in Side]
+    if UNKNOWN not in ours and not _is_ours(pair, report):
         told = [end.where or UNKNOWN for end in (report.source, report.target)]
         click.echo(
             f"This report is of ANOTHER PAIR, from {told[0]} to {told[1]}: the environment names one from {ours[0]} to "

@@ -25,7 +25,7 @@ from pg_migration.cli.streams import put
 @click.pass_context
 def roles(context: click.Context, apply: bool, everything: bool, passwords: bool) -> None:
     """Print or make them, and end."""
-    from pg_migration.orchestration import environment
+    from pg_migration.cli.pairs import chosen_pair
     from pg_migration.postgres.connection.endpoint import Side
     from pg_migration.postgres.migration.roles import make_roles, roles_of, roles_to_make
     from pg_migration.reporting.formats import on_one_line
@@ -33,7 +33,7 @@ def roles(context: click.Context, apply: bool, everything: bool, passwords: bool
     if apply and everything:
         raise click.UsageError("--all prints what is needed for any server, so it can't be combined with --apply")
     with misuse_told():
-        pair = environment.pair()
+        pair = chosen_pair(context)
         if everything:
             plan = roles_of(pair.endpoint(Side.SOURCE), pair.schemas[0], passwords)
         elif apply:

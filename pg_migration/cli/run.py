@@ -24,7 +24,7 @@ from pg_migration.cli.exit_status import (
     first_line,
     misuse_told,
 )
-from pg_migration.cli.options import merged
+from pg_migration.cli.options import merged, of_pair
 from pg_migration.cli.progress import Follower, follower, is_stop
 from pg_migration.cli.report import print_report
 from pg_migration.cli.stopped import STOPPED
@@ -37,8 +37,8 @@ from pg_migration.orchestration.location import code_location
 from pg_migration.orchestration.location.names import MIGRATE, REPAIR
 from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.runs.failures import INTERRUPTED
-from pg_migration.orchestration.runs.resource import MigrationResource
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.migration.options import Options
 from pg_migration.reporting import store
 from pg_migration.reporting.model import Report
 
@@ -73,7 +73,13 @@ def terminal_beside_steps() -> Iterator[TextIO]:
 
 
 def execute(
-    instance: dg.DagsterInstance, job_name: str, config: Mapping[str, Any], follower: Follower, verbose: bool
+    instance: dg.DagsterInstance,
+    pair: Pair,
+    job_name: str,
+    config: Mapping[str, Any],
+    follower: Follower,
+    verbose: bool,
+    may_ask: bool = True,
 ) -> Ended:
     """Run a job from begin to end.
 
@@ -83,16 +89,16 @@ def execute(
         config: the run configuration.
         follower: is told of everything that happens.
         verbose: whether Dagster prints its events.
+        may_ask: whether a person may be asked what the run may delete.
 
     Raises:
         Misused: when the environment or the configuration is wrong; no run was made then.
         Declined: when a person was asked, and wanted rows of the target to stay; no run was made then either.
         RecordsLost: when Dagster could not write down what happened.
     """
-    pair = environment.pair()
     _check(pair, config)
-    if job_name == MIGRATE:
-        config = with_consent(config)
+    if job_name == MIGRATE and may_ask:
+        config = with_consent(pair, config)
     follower.say(f"{job_name}: asking the source for its tables")
     with hushed(code_location.__name__):
         location = code_location.load(pair)
@@ -134,12 +140,12 @@ def _check(pair: Pair, config: Mapping[str, Any]) -> None:
         for side in Side:
             pair.endpoint(side)
         environment.reports_folder()
-        chosen = ((config.get("resources") or {}).get("migration") or {}).get("config") or {}
+        chosen = ((config.get("resources") or {}).get(pair.resource) or {}).get("config") or {}
         try:
-            migration = MigrationResource(**chosen)
+            options = Options.model_validate({**pair.defaults, **chosen})
         except (ValidationError, TypeError):
             return  # Dagster tells what is wrong, in the terms of the run configuration
-        migration.options().check()
+        options.check()
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
@@ -166,13 +172,14 @@ def _stopped(job: str, rows: int) -> str:
     return "stopped; nothing was changed."
 
 
-def run_job(job: str, config: Mapping[str, Any], as_json: bool, verbose: bool) -> int:
+def run_job(pair: Pair, job: str, config: Mapping[str, Any], as_json: bool, verbose: bool, may_ask: bool = True) -> int:
     """Run a job, show how it goes on the error output, and print what came of it on the standard output.
 
     Args:
-        config: the run configuration.
+        config: the run configuration, as it is for the pair without a name.
         as_json: whether to print the report as JSON.
         verbose: whether Dagster prints its events.
+        may_ask: whether a person may be asked what the run may delete.
 
     Returns:
         The exit status of the command.
@@ -187,16 +194,16 @@ def run_job(job: str, config: Mapping[str, Any], as_json: bool, verbose: bool) -
             stream.flush()
         shown = follower(stream, lines=verbose)
         try:
-            ended = execute(kept.instance, job, config, shown, verbose)
+            ended = execute(kept.instance, pair, job, of_pair(pair, config), shown, verbose, may_ask)
         except dg.DagsterExecutionInterruptedError:
             raise KeyboardInterrupt from None
-    _print(job, ended, shown.report, as_json)
+    _print(pair, job, ended, shown.report, as_json)
     return ended.status
 
 
-def _print(job: str, ended: Ended, made: Report | None, as_json: bool) -> None:
+def _print(pair: Pair, job: str, ended: Ended, made: Report | None, as_json: bool) -> None:
     """Print how a run ended: its report as it was made, since a full disk may have no room for it."""
-    folder = environment.reports_folder()
+    folder = environment.reports_folder(pair.name)
     report = made or (store.read(folder, ended.run_id) if folder is not None else None)
     if ended.stopped and not as_json:
         put(_stopped(job, 0 if report is None else report.total_rows) + "\n")

@@ -16,7 +16,7 @@ from pg_migration.cli.exit_status import FAILED, SUCCEEDED, misuse_told
 from pg_migration.cli.live_view import draw
 from pg_migration.cli.stopped import STOPPED
 from pg_migration.cli.streams import put
-from pg_migration.orchestration import environment
+from pg_migration.orchestration.pair import Pair
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import MigrationError
@@ -39,15 +39,15 @@ class Unknown(click.ClickException):
     exit_code = FAILED
 
 
-def status(context: click.Context, as_json: bool, watch: bool) -> None:
+def status(context: click.Context, pair: Pair, as_json: bool, watch: bool) -> None:
     """Print what goes on; with ``watch`` again and again, until nothing does.
 
     Raises:
-        Misused: where the environment does not say which database is the target.
+        Misused: where nothing says which database is the target.
         Unknown: when it can't be asked.
     """
     with misuse_told():
-        target = environment.pair().endpoint(Side.TARGET)
+        target = pair.endpoint(Side.TARGET)
     try:
         with Connections("pg_migration status") as connections, _shown(target, as_json, watch) as show:
             connection = connections.open(target)

@@ -42,6 +42,16 @@ def put(text: str) -> None:
             return
 
 
+def tell(line: str) -> None:
+    """Write a line to standard error, if that can be done."""
+    try:
+        encoding = sys.stderr.encoding or "utf-8"
+        sys.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return
+
+
 class Forgiving(io.TextIOWrapper):
     """Drops what can't be written."""
 

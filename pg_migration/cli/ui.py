@@ -7,30 +7,41 @@ from pathlib import Path
 
 import click
 
+from pg_migration.cli.databases import GIVEN
 from pg_migration.cli.exit_status import Misused, misuse_told
+from pg_migration.cli.pairs import found_project, project_pairs
 from pg_migration.orchestration import dagster_home, environment
 from pg_migration.orchestration.run_tags import own_label
+from pg_migration.orchestration.settings import current
 from pg_migration.postgres.connection.endpoint import Side
 
+OWN_MODULE = "pg_migration.definitions"
 
-def become_ui(host: str, port: int) -> None:
-    """Become ``dagster dev`` with the definitions of pg_migration; does not return.
+
+def become_ui(context: click.Context, host: str, port: int) -> None:
+    """Become ``dagster dev``, with the databases that the environment names or with a project; does not return.
 
     Raises:
         Misused: where an address is missing or wrong, or there is no place for Dagster's records.
     """
-    with misuse_told():
-        pair = environment.pair()
-        for side in Side:
-            pair.endpoint(side)
-    site, jobs = f"http://{host}:{port}", f"locations/{own_label()}/jobs"
-    click.echo(
-        f"Dagster's UI: {site}, in some seconds. Ctrl-C ends it.\n"
-        f"Start a migration: {site}/{jobs}/migrate/playground\n"
-        f"What goes on, and what came of it: {site}/assets/summary",
-        err=True,
-    )
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "pg_migration.definitions", "-h", host, "-p", str(port)]
+    site = f"http://{host}:{port}"
+    project = None if context.meta.get(GIVEN) or current().source_url else found_project()
+    if project is None or project.module == OWN_MODULE:
+        with misuse_told():
+            pair = environment.pair()
+            for side in Side:
+                pair.endpoint(side)
+        what = ["-m", OWN_MODULE]
+        told = (
+            f"Start a migration: {site}/locations/{own_label()}/jobs/migrate/playground\n"
+            f"What goes on, and what came of it: {site}/assets/summary"
+        )
+    else:
+        names = ", ".join(project_pairs(context))
+        what = ["-m", project.module, "-d", str(project.folder)]
+        told = f"The project in {project.folder}, with the pairs {names or 'none'}: {site}/locations/{own_label()}/jobs"
+    click.echo(f"Dagster's UI: {site}, in some seconds. Ctrl-C ends it.\n{told}", err=True)
+    command = [sys.executable, "-m", "dagster", "dev", *what, "-h", host, "-p", str(port)]
     os.execve(sys.executable, command, {**os.environ, **_records()})
 
 

@@ -51,6 +51,7 @@ _STEPS = {
 
 def step(name: str) -> str:
     """What a step of a job does, for people who need not know Dagster's names."""
+    name = name.rpartition("__")[2]  # less the name of a pair
     return _STEPS.get(name, name.replace("_", " "))
 
 

@@ -104,6 +104,33 @@ class Endpoint:
         """The database's name; libpq takes the role's where none is named."""
         return self.address.get("dbname") or self.address.get("user") or ""
 
+    def at(self, database: str) -> "Endpoint":
+        """Another database of the same server, for the same role."""
+        return Endpoint(self.side, make_dsn(self.conninfo, dbname=database))
+
+    @property
+    def uri(self) -> str:
+        """As a URI, with the password: whoever gets it has to keep it secret. Every character in it is harmless."""
+        known = {name: value for name, value in self.parameters.items() if value}
+        host, port = known.get("host", ""), known.get("port", "")
+        if _HOST_NAME.fullmatch(host) or not host:
+            known.pop("host", None), known.pop("port", None)
+            place = host + (f":{port}" if port else "")
+        else:  # a folder of sockets, an address of version 6, several hosts
+            place = ""
+        user, password = (quote(known.pop(name, ""), safe="") for name in ("user", "password"))
+        who = f"{user}{':' + password if password else ''}@" if user else ""
+        if password and not user:
+            known["password"] = self.parameters["password"]
+        database = quote(known.pop("dbname", ""), safe="")
+        rest = "&".join(f"{name}={quote(value, safe='')}" for name, value in known.items())
+        return f"postgresql://{who}{place}/{database}{'?' + rest if rest else ''}"
+
+    @property
+    def server(self) -> str:
+        """One word for the server: `place` without the database."""
+        return self.place.removesuffix(f"/{self.database}")
+
     @property
     def place(self) -> str:
         """One word for the database, the same for every way to write its address and for every role."""
