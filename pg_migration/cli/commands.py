@@ -65,7 +65,6 @@ JOBS = (
         (
             "pg_migration run --source postgresql://reader@old/shop --target postgresql://mig@new/shop",
             "pg_migration run --schema app --schema crm --exclude-tables 'audit_*' --workers 8",
-            "pg_migration run -c run.yaml --json > report.json",
             "pg_migration run --all",
         ),
         for_all=True,
@@ -243,7 +242,6 @@ ui.params = [*database_options(), *ui.params]
     examples=(
         "pg_migration status",
         "pg_migration status --target postgresql://mig@new/shop --watch",
-        "pg_migration status --json",
         "pg_migration status --all",
     ),
 )

@@ -45,6 +45,8 @@ def prepare(pair: Pair) -> Prepared:
 def prepare_chosen(context: click.Context) -> int:
     """Prepare one pair or all, as a command line says; the exit status of the command."""
     pairs = list(project_pairs(context).values()) if is_about_all(context) else [chosen_pair(context)]
+    if not all(pair.name for pair in pairs):
+        raise click.UsageError("this is about pairs of a project: give --pair or --all")
     done = [prepare(pair) for pair in pairs]
     for pair, found in zip(pairs, done, strict=True):
         _say(pair, [found.impossible] if found.impossible is not None else [])

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pg_migration import Pair
 from pg_migration.cli import consent
 from pg_migration_tests.cli.conftest import Terminal
 
@@ -61,9 +62,13 @@ def test_nobody_is_asked_who_has_said_so(monkeypatch: pytest.MonkeyPatch) -> Non
     terminal = SimpleNamespace(isatty=lambda: True)
     monkeypatch.setattr(consent, "sys", SimpleNamespace(stdin=terminal, stdout=terminal))
     monkeypatch.setattr(consent, "MigrationRun", lambda *_: pytest.fail("the target was looked at"))
-    assert consent.with_consent(consent.OVERWRITE) is consent.OVERWRITE
-    with pytest.raises(pytest.fail.Exception):
-        consent.with_consent({})
+    for pair in (Pair(source="A", target="B"), Pair(name="shop", source="A", target="B")):
+        told = {"resources": {pair.resource: {"config": consent.OVERWRITE}}}
+        assert consent.with_consent(pair, told) is told
+        with pytest.raises(pytest.fail.Exception):
+            consent.with_consent(pair, {})
+    always = Pair(source="A", target="B", defaults=consent.OVERWRITE)
+    assert consent.with_consent(always, {}) == {}
 
 
 @pytest.mark.parametrize(("answer", "status", "rows"), [(b"\n", 1, "1"), (b"no\n", 1, "1"), (b"y\n", 0, "4000")])
