@@ -89,7 +89,7 @@ class Finisher:
         return Catalog(
             version=self.version,
             schemas=dict(self.schemas),
-            tables=tuple(self._table(row, rename) for row in self.tables.tables.values() if self._kept(row)),
+            tables=tuple(self._table(row, rename) for row in self.tables.tables.values() if self._has_rows(row)),
             sequences=tuple(self._sequences()),
             foreign_keys=tuple(self._foreign_keys()),
             objects=tuple(
@@ -227,6 +227,9 @@ class Finisher:
     def _kept(self, table: TableRow) -> bool:
         return Address(PG_CLASS, table["oid"]) in self.assembly.drafts
 
+    def _has_rows(self, table: TableRow) -> bool:
+        return self._kept(table) and table["server"] is None
+
     def _table(self, row: TableRow, rename: Renaming) -> Table:
         keys = self.tables.constraints_of(row, PRIMARY_KEY)
         ancestors = self._ancestors(row)
@@ -271,10 +274,12 @@ class Finisher:
 
     @cached_property
     def _kept_names(self) -> frozenset[TableName]:
-        return frozenset((row["schema"], row["name"]) for row in self.tables.tables.values() if self._kept(row))
+        return frozenset((row["schema"], row["name"]) for row in self.tables.tables.values() if self._has_rows(row))
 
     def _names(self, oids: Sequence[int]) -> list[TableName]:
-        return [(row["schema"], row["name"]) for oid in oids if (row := self.tables.tables.get(oid))]
+        """The names of parents, without foreign tables."""
+        known = (row for oid in oids if (row := self.tables.tables.get(oid)))
+        return [(row["schema"], row["name"]) for row in known if row["server"] is None]
 
     def _ancestors(self, row: TableRow) -> list[TableRow]:
         """The partitioned tables above a partition, the topmost last."""

@@ -7,9 +7,15 @@ from typing import Any, cast
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog.builder import Finisher, configuration_table
-from pg_migration.postgres.catalog.draft import PG_CLASS, PG_TYPE, Draft
-from pg_migration.postgres.catalog.model import Address, Catalog, ConfigurationTable, Notice, Phase, TableName
-from pg_migration.postgres.catalog.notices import bodies_with_old_names, display, leaning_outside, unused_notices
+from pg_migration.postgres.catalog.draft import PG_CLASS, Draft
+from pg_migration.postgres.catalog.model import Address, Catalog, ConfigurationTable, Notice, Phase
+from pg_migration.postgres.catalog.notices import (
+    bodies_with_old_names,
+    display,
+    leaning_outside,
+    unreadable_mappings,
+    unused_notices,
+)
 from pg_migration.postgres.catalog.objects import kinds, large_objects
 from pg_migration.postgres.catalog.objects.lookups import read_lookups
 from pg_migration.postgres.catalog.objects.privileges import within_reach, without_grants_to
@@ -27,8 +33,10 @@ from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.catalog.patterns import is_excluded, unmatched
 from pg_migration.postgres.catalog.reading.catalog_session import CatalogSession, Query, Row, catalog_session
 from pg_migration.postgres.catalog.reading.rows import (
+    EventTriggerRow,
     ExtensionConfigurationRow,
     ExtensionMemberRow,
+    ExtensionRow,
     Rows,
     SaidOfDatabaseRow,
     ServerRow,
@@ -46,7 +54,6 @@ SHARED_QUERIES = (
     "dependencies",
     "extension_members",
     "extension_configurations",
-    "foreign_tables",
     "naming_tables",
     "outside",
     "large_objects",
@@ -70,6 +77,7 @@ def discover(
     brought_from: str | None = None,
     readable: bool = True,
     may_lack_schemas: bool = False,
+    whole: bool = False,
 ) -> Catalog:
     """Read the catalogs of one database.
 
@@ -80,9 +88,8 @@ def discover(
         target_version: server_version_num of the server that the DDL is for; by default the one that is read.
         target_extensions: extensions that the target already has, and in which schema (`installed_extensions`): their
             members are named there.
-        surroundings: what is in the target beside the schemas (`read_surroundings`). Foreign tables are not copied, and
-            so what leans on one that the target lacks is left out; that, and what is said of the database itself
-            otherwise than there, is named in ``notices``. None leaves nothing out.
+        surroundings: what is in the target beside the schemas (`read_surroundings`). What is said of the database
+            itself otherwise than there is named in ``notices``.
         ownership: whether owners are carried over; else everything belongs to the role that makes it.
         privileges: whether grants and default privileges are carried over.
         reach: leave out, and name in ``notices``, what the role that this describes can't give; by default nothing.
@@ -93,6 +100,7 @@ def discover(
             is not named then: nothing is to be copied from a target.
         readable: whether the role has to be able to read the rows of every table.
         may_lack_schemas: whether schemas that are not there are left out, instead of refused.
+        whole: whether the schemas stand for the whole database, so that what belongs to none of them comes along.
 
     Returns:
         The catalog. Objects that depend on an excluded table are left out and named in ``notices``.
@@ -102,11 +110,19 @@ def discover(
         NotPermitted: the role may not read a table, and has to.
     """
     version = connection.server_version
-    settings = {"pg_migration.target_version": str(target_version or version)}
+    settings = {
+        "pg_migration.target_version": str(target_version or version),
+        "pg_migration.whole": "on" if whole else "",
+        "pg_migration.target_database": surroundings.database if surroundings else str(connection.info.dbname),
+    }
     if brought_from is not None:
         settings["pg_migration.source"] = brought_from
     with catalog_session(connection, schemas, settings) as session:
-        rows, others = _read_all(session, schemas, brought_from, surroundings)
+        said = surroundings is not None or whole
+        rows, others = _read_all(session, schemas, brought_from, settings["pg_migration.target_database"] * said)
+        rows["event_triggers"] = _states_to_come(rows)
+        if whole:
+            rows["extensions"] = _of_whole_database(rows["extensions"], surroundings)
         lookups = read_lookups(session, rows["dependencies"])
         present = {row["name"] for row in rows["schemas"]}
         if may_lack_schemas:
@@ -128,14 +144,16 @@ def discover(
         if not own_grants:
             role = rows["server"][0]["role"]
             rows["privileges"] = [without_grants_to(role, row) for row in rows["privileges"]]
-        drafts, moved = _on_members([*_drafts(rows, switched_off, reach)], rows, schemas, target_extensions or {})
+        made = [*_drafts(rows, switched_off, reach)]
+        if whole:
+            there = surroundings.parameters if surroundings is not None else None
+            made += [draft for draft in kinds.of_database(others.said, there) if draft.kind not in switched_off]
+        drafts, moved = _on_members(made, rows, schemas, target_extensions or {})
         drafts += table_drafts(tables)
         _tell_aliases_from_schemas(session, schemas, drafts)
         assembly = assemble(drafts, rows["dependencies"], rows["extension_members"], lookups)
         excluded_drafts, notices = _exclude(assembly, tables, excluded, exclude)
         notices += moved
-        if surroundings is not None:
-            notices += _leave_foreign_tables(assembly, tables, schemas, surroundings.relations)
         forgone, told = _forgo(assembly, reach)
         excluded_drafts += forgone
         notices += told
@@ -146,8 +164,9 @@ def discover(
             *bodies_with_old_names(assembly, schemas),
             *_texts_with_old_names(assembly, tables, schemas),
             *leaning_outside(session, assembly),
+            *unreadable_mappings(assembly, rows["user_mappings"]),
             *(Notice(row["kind"], row["name"], row["reason"]) for row in rows["outside"]),
-            *(database_notices(str(connection.info.dbname), others.said, surroundings) if surroundings else ()),
+            *(database_notices(str(connection.info.dbname), others.said, surroundings, whole) if surroundings else ()),
         ]
         if readable:
             _check_readable(tables, assembly)
@@ -206,8 +225,9 @@ class _Others:
 
 
 def _read_all(
-    session: CatalogSession, schemas: Mapping[str, str], brought_from: str | None, surroundings: Surroundings | None
+    session: CatalogSession, schemas: Mapping[str, str], brought_from: str | None, target_database: str
 ) -> tuple[Rows, _Others]:
+    """The rows of all queries, and what is said of the database where the name of its target is given."""
     queries = dict.fromkeys((*SHARED_QUERIES, *(kind.query for kind in kinds.KINDS)))
     known = session.read("idle_queries", "server")
     server: ServerRow = known["server"][0]
@@ -218,10 +238,11 @@ def _read_all(
         "remembered": server["remembers"],
         "brought": brought_from is not None and server["knows_origins"],
         "brought_large_objects": brought_from is not None and server["knows_large_objects"],
+        "set_aside": server["remembers"] and "event_triggers" not in idle,
     }
     wanted: list[str | Query] = [name for name in queries if name not in idle and name not in known]
     wanted += [name for name, is_there in from_ledger.items() if is_there]
-    wanted += [said_of_database(surroundings.database)] if surroundings is not None else []
+    wanted += [said_of_database(target_database)] if target_database else []
     wanted += [Query.relative("type_names", list(schemas), quote_all_identifiers="off")]
     found = session.read(*wanted)
     others = _Others(
@@ -236,7 +257,21 @@ def _drafts(rows: Rows, switched_off: Collection[str], reach: Reach | None) -> I
     for kind in kinds.KINDS:
         if kind.name not in switched_off:
             for row in cast(Mapping[str, Sequence[Row]], rows)[kind.query]:
-                yield from kind.build(kind, row if reach is None else within_reach(kind.name, row, reach))
+                made = kind.build(kind, row if reach is None else within_reach(kind.name, row, reach))
+                yield from (draft for draft in made if draft.kind not in switched_off)
+
+
+def _of_whole_database(rows: Sequence[ExtensionRow], target: Surroundings | None) -> Sequence[ExtensionRow]:
+    """Extensions, which all come along; of those that nothing uses only what the target can have."""
+    can_have = {row["name"] for row in rows} if target is None else {*target.extensions, *target.versions}
+    return [{**row, "only_if_used": row["only_if_used"] and row["name"] not in can_have} for row in rows]
+
+
+def _states_to_come(rows: Rows) -> Sequence[EventTriggerRow]:
+    """Event triggers as they will be when those that a run has disabled are brought back."""
+    states = {word: letter for letter, word in kinds.EVENT_TRIGGER_STATES.items()}
+    back = {row["name"]: states[row["restore"].rpartition('" ')[2]] for row in rows["set_aside"]}
+    return [{**row, "enabled": back.get(row["name"], row["enabled"])} for row in rows["event_triggers"]]
 
 
 def _forgo(assembly: Assembly, reach: Reach | None) -> tuple[list[Draft], list[Notice]]:
@@ -309,7 +344,7 @@ def _check_readable(tables: TableRows, assembly: Assembly) -> None:
     refused = sorted(
         f"{row['schema']}.{row['name']}"
         for row in tables.tables.values()
-        if not row["readable"] and Address(PG_CLASS, row["oid"]) in assembly.drafts
+        if not row["readable"] and row["server"] is None and Address(PG_CLASS, row["oid"]) in assembly.drafts
     )
     if refused:
         raise NotPermitted(
@@ -318,8 +353,11 @@ def _check_readable(tables: TableRows, assembly: Assembly) -> None:
         )
 
 
+_TABLES = ("table", "foreign table")
+
+
 def _why_excluded(draft: Draft, is_excluded_table: bool, patterns: Sequence[str]) -> str:
-    if draft.kind == "table" and is_excluded_table:
+    if draft.kind in _TABLES and is_excluded_table:
         named = is_excluded(draft.schema, draft.name, patterns)
         return "excluded by exclude_tables" if named else "its parent is excluded by exclude_tables"
     return "it needs a table that is excluded, or belongs to one"
@@ -356,42 +394,11 @@ def _exclude(
         Notice(draft.kind, display(draft, tables), _why_excluded(draft, address in start, patterns))
         for address in sorted(gone)
         if (draft := assembly.drafts[address]).base is None
-        and (draft.kind == "table" or draft.relation not in excluded)
+        and (draft.kind in _TABLES or draft.relation not in excluded)
     ]
     drafts = [assembly.drafts[address] for address in sorted(gone)]
     assembly.remove(gone)
     return drafts, notices
-
-
-def _leave_foreign_tables(
-    assembly: Assembly, tables: TableRows, schemas: Mapping[str, str], there: Collection[TableName]
-) -> list[Notice]:
-    """Take out all that leans on foreign tables which the target does not have."""
-    notices: list[Notice] = []
-    for row in tables.rows["foreign_tables"]:
-        users = assembly.outside.pop(Address(PG_CLASS, row["oid"]), set()) & set(assembly.drafts)
-        # A table leans on the foreign table itself only by inheritance, which it does without.
-        users = {user for user in users if assembly.drafts[user].kind != "table"}
-        for oid in row["row_types"]:
-            users |= assembly.outside.pop(Address(PG_TYPE, oid), set()) & set(assembly.drafts)
-        if (schemas.get(row["schema"], row["schema"]), row["name"]) in there:
-            continue
-        users |= {address for address, draft in assembly.drafts.items() if draft.relation == row["oid"]}
-        gone = reachable(users, assembly.dependents())
-        reason = f"it needs foreign table {row['schema']}.{row['name']}, which is not copied and not in the target"
-        notices += [Notice(draft.kind, display(draft, tables), reason) for draft in _by_themselves(assembly, gone)]
-        assembly.remove(gone)
-    return notices
-
-
-def _by_themselves(assembly: Assembly, addresses: Collection[Address]) -> Iterator[Draft]:
-    """Of some drafts those that are no part of another of them."""
-    relations = {address.objid for address in addresses if address.classid == PG_CLASS and not address.aspect}
-    for address in sorted(addresses):
-        draft = assembly.drafts[address]
-        is_part = draft.base is not None or draft.address.aspect == "rows"
-        if not is_part and (draft.relation not in relations or draft.kind == "table"):
-            yield draft
 
 
 def _texts_with_old_names(assembly: Assembly, tables: TableRows, schemas: Mapping[str, str]) -> list[Notice]:

@@ -7,11 +7,13 @@ from pg_migration.postgres.catalog.model import Address, Phase
 # OIDs of the system catalogs that addresses speak of. They are fixed: src/include/catalog/*.h, CATALOG(name, OID, ...).
 PG_TYPE = 1247
 PG_CLASS = 1259
+PG_DATABASE = 1262
 PG_ATTRDEF = 2604
 PG_CONSTRAINT = 2606
 PG_NAMESPACE = 2615
 PG_OPERATOR = 2617
 PG_REWRITE = 2618
+PG_FOREIGN_SERVER = 1417
 PG_EXTENSION = 3079
 
 # By pg_constraint.contype.

@@ -7,6 +7,8 @@ from enum import IntEnum
 from functools import cached_property
 from typing import NamedTuple
 
+from pg_migration.postgres.catalog.secrets import without_secrets
+
 MATERIALIZED_ROWS = "materialized view rows"
 """The kind of what fills a materialized view."""
 
@@ -225,7 +227,7 @@ class SchemaObject:
     name: str
     table: TableName | None
     phase: Phase
-    statements: tuple[str, ...]
+    statements: tuple[str, ...] = field(repr=False)  # may hold passwords
     drop: str
     search_path: str
     depends_on: frozenset[Address]
@@ -234,8 +236,13 @@ class SchemaObject:
     lookups: frozenset[Lookup] = frozenset()
     calls: tuple[str, ...] = ()
     becomes: frozenset[str] = frozenset()
-    head: str = ""
-    elements: tuple[str, ...] = ()
+    head: str = field(default="", repr=False)
+    elements: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The statements as people may see them."""
+        return tuple(without_secrets(self.kind, self.name, statement) for statement in self.statements)
 
     @property
     def identity(self) -> str:
@@ -243,7 +250,7 @@ class SchemaObject:
         if self.kind in ("comment", "extension dependency", "owner", "privileges", "settings"):
             return f"{self.kind} of {self.name}"
         place = f"{self.schema}." if self.schema and self.kind != "schema" else ""
-        if self.table is not None and self.kind not in ("table", "sequence"):
+        if self.table is not None and self.kind not in ("table", "foreign table", "sequence"):
             return f"{self.kind} {self.name} on {self.table[0]}.{self.table[1]}"
         return f"{self.kind} {place}{self.name}"
 
@@ -345,8 +352,8 @@ class Catalog:
 
     @cached_property
     def relations(self) -> frozenset[TableName]:
-        """Tables and views by schema and name; those of extensions are not among them."""
-        views = (item for item in self.objects if item.kind in ("view", "materialized view"))
+        """Tables of all kinds and views by schema and name; those of extensions are not among them."""
+        views = (item for item in self.objects if item.kind in ("view", "materialized view", "foreign table"))
         return frozenset(self.tables_by_name) | {(view.schema, view.name) for view in views}
 
     def target_name(self, table: TableName) -> TableName:

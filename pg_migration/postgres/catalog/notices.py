@@ -10,9 +10,15 @@ from pg_migration.postgres.catalog.model import Address, Notice
 from pg_migration.postgres.catalog.objects.table_rows import TableRows
 from pg_migration.postgres.catalog.ordering.dependencies import Assembly
 from pg_migration.postgres.catalog.reading.catalog_session import CatalogSession
-from pg_migration.postgres.catalog.reading.rows import ExtensionConfigurationRow
+from pg_migration.postgres.catalog.reading.rows import ExtensionConfigurationRow, UserMappingRow
 
-_UNUSED = {"default privileges": "they hold for every schema of the database, and not every one is migrated"}
+_OF_THE_DATABASE = "it belongs to the whole database, and only some of its schemas are migrated"
+_UNUSED = {
+    "default privileges": "they hold for every schema of the database, and not every one is migrated",
+    "event trigger": _OF_THE_DATABASE,
+    "publication": "nothing in the migrated schemas is in it by name",
+    "subscription": _OF_THE_DATABASE,
+}
 
 
 def unused_notices(drafts: Sequence[Draft], configurations: Sequence[ExtensionConfigurationRow]) -> list[Notice]:
@@ -68,8 +74,18 @@ def leaning_outside(session: CatalogSession, assembly: Assembly) -> list[Notice]
     ]
 
 
+def unreadable_mappings(assembly: Assembly, rows: Sequence[UserMappingRow]) -> list[Notice]:
+    """User mappings that are made without the options that the role may not read."""
+    made = {(address.classid, address.objid) for address in assembly.drafts}
+    return [
+        Notice("user mapping", row["name"], "the role of the source may not read its options, such as a password")
+        for row in rows
+        if not row["readable"] and (row["classid"], row["objid"]) in made
+    ]
+
+
 def display(draft: Draft, tables: TableRows) -> str:
     table = tables.tables.get(draft.relation)
-    if table is None or draft.kind == "table":
+    if table is None or draft.kind in ("table", "foreign table"):
         return f"{draft.schema}.{draft.name}" if draft.schema else draft.name
     return f"{draft.name} on {table['schema']}.{table['name']}"

@@ -5,6 +5,7 @@ from pg_migration.postgres.ddl.changes.restore import bring_back
 from pg_migration.postgres.ddl.changes.roles import acted_for, create_roles, missing_roles
 from pg_migration.postgres.ddl.reconciliation.alter import half_altered
 from pg_migration.postgres.ddl.reconciliation.diff import Difference, differences
+from pg_migration.postgres.ddl.reconciliation.forgone import has_candidates, what_can_be_made
 from pg_migration.postgres.ddl.reconciliation.permissions import Judge, Obstacle, what_can_be_said, within_reach
 from pg_migration.postgres.ddl.reconciliation.reconcile import Reconciliation, missing, reconcile
 from pg_migration.postgres.ddl.reconciliation.surplus import Surplus, Verdict
@@ -27,6 +28,7 @@ __all__ = [
     "create_roles",
     "differences",
     "half_altered",
+    "has_candidates",
     "missing",
     "missing_roles",
     "note_all_brought",
@@ -34,6 +36,7 @@ __all__ = [
     "reconcile",
     "remember",
     "unsupported",
+    "what_can_be_made",
     "what_can_be_said",
     "within_reach",
 ]

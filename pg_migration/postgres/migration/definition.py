@@ -24,6 +24,11 @@ class Migration:
     target_schemas: str | None = None
     options: Options = field(default_factory=Options)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole database is migrated, and so what belongs to none of its schemas too."""
+        return self.source_schemas.strip() == EVERY_SCHEMA
+
     def check(self) -> None:
         """Reject what can't be migrated; every use case begins with it.
 
@@ -31,7 +36,7 @@ class Migration:
             ConfigurationError: when an option is out of range, or the two lists of schemas do not pair up.
         """
         self.options.check()
-        if self.source_schemas.strip() != EVERY_SCHEMA:
+        if not self.is_whole:
             map_schemas(self.source_schemas, self.target_schemas)
 
     @classmethod

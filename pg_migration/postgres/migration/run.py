@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
@@ -48,11 +48,14 @@ from pg_migration.postgres.ddl import (
     acted_for,
     brought_tables,
     create_roles,
+    has_candidates,
     missing_roles,
     reconcile,
+    what_can_be_made,
     what_can_be_said,
     within_reach,
 )
+from pg_migration.postgres.ddl.changes import event_triggers
 from pg_migration.postgres.errors import (
     ConfigurationError,
     ConnectionFailed,
@@ -161,6 +164,7 @@ class MigrationRun:
         self._identities: dict[Side, Identity] = {}
         self._reach: Reach
         self._ledger: int | None = None  # its version, when the target was connected
+        self._event_triggers: Sequence[event_triggers.EventTrigger] = ()  # of the target, when it was connected
         self._workers_left, self._left_note = 0, ""
         self.workload = Workload()
         self._pace, self._record_at = Pace(), 0.0
@@ -270,7 +274,8 @@ class MigrationRun:
             if self.options.create_roles:
                 missing = missing_roles(self.target_connection, self.catalog)
                 create_roles(self.target_connection, missing, acted_for(self.catalog))
-            schema.create(self.target_connection, self._ledger)
+            connection, known = self.target_connection, self._ledger
+            event_triggers.set_aside(connection, self._event_triggers, lambda: schema.create(connection, known))
         if self._ledger is not None:
             runs_.end_orphans(self.target_connection, self.run_id)
         identities = {"source": self.databases.source.as_record(), "target": self.databases.target.as_record()}
@@ -318,6 +323,17 @@ class MigrationRun:
         for error in self.connections.pool("begin").map(tried, steps):
             if error is not None:
                 raise error
+
+    def return_event_triggers(self) -> None:
+        """Bring back the event triggers of the target, when the last DDL has run."""
+        if self._event_triggers:
+            event_triggers.bring_back(self.target_connection)
+            self._event_triggers = ()
+
+    @property
+    def holds_event_triggers(self) -> bool:
+        """Whether event triggers of the target may be disabled for this run's sake."""
+        return self.begun and bool(self._event_triggers)
 
     def check_held(self) -> None:
         """Make sure that this run may still write to the target.
@@ -458,6 +474,7 @@ class MigrationRun:
         questions: list[Question] = [(FREE, None), (WHICH, None), (SYSTEM, None)]
         if end.side is Side.TARGET:
             questions += [(schema.READABLE, None), (reach_query(), None), catalog_state.READABLE]
+            questions += [event_triggers.PRESENT]
         with asked_together(connection, questions):
             self._free[end.side] = free_connections(connection)
             self._identities[end.side] = Identity.of(connection, end)
@@ -465,6 +482,7 @@ class MigrationRun:
                 self._ledger = schema.version(connection)
                 self._reach = reach_of(connection, self.options.create_roles)
                 catalog_state.prepare(connection)
+                self._event_triggers = event_triggers.present(connection)
         if self._free[end.side] > MIN_CONNECTIONS:  # others need the last ones more
             self._watched.append(end)
             self._watch.start()
@@ -491,8 +509,12 @@ class MigrationRun:
                 surroundings=around,
                 **self._discovered,
             )
-        if self._standing is not None:
-            found = what_can_be_said(Judge(found, self._whole_target_catalog(found), self.reach, self._standing))
+        to_be_said = self._standing is not None
+        if not self.reach.superuser and (to_be_said or has_candidates(found)):
+            standing = self._standing or standing_of(self.target_connection, self.schemas.values())
+            judge = Judge(found, self._whole_target_catalog(found), self.reach, standing)
+            found = what_can_be_made(judge)
+            found = what_can_be_said(replace(judge, source=found)) if to_be_said else found
         # The schemas themselves, and what is said of them, are no contents.
         schemas = {item.address[:2] for item in found.objects if item.kind == "schema"}
         if found.large_objects is None and all(item.address[:2] in schemas for item in found.objects):
@@ -505,7 +527,7 @@ class MigrationRun:
     @cached_property
     def _surroundings(self) -> Surroundings:
         """What is in the target beside the schemas."""
-        return read_surroundings(self.target_connection)
+        return read_surroundings(self.target_connection, self.migration.is_whole)
 
     @property
     def made_ledger(self) -> bool:
@@ -559,6 +581,7 @@ class MigrationRun:
             "privileges": options.privileges,
             "reach": reach,
             "with_large_objects": options.large_objects,
+            "whole": self.migration.is_whole,
         }
 
     def _whole_target_catalog(self, source: Catalog) -> Catalog:
@@ -756,6 +779,7 @@ class MigrationRun:
                 if "target_catalogs" in self.__dict__:
                     self.target_catalogs.note_the_rest()
                 self._record_counts()
+                self.return_event_triggers()
                 with gathered(self.target_connection):
                     execute(self.target_connection, "SET LOCAL synchronous_commit = on")
                     plans.forget_plans(self.target_connection, self.outcomes.differing)

@@ -78,6 +78,7 @@ def look_at_contents(ends: Ends, catalog: Catalog, intent: Intent) -> Iterator[F
         yield from other_versions.encodings(ends, catalog)
         yield from other_versions.xml(ends, catalog)
         yield from other_versions.meaning(ends, catalog)
+        yield from objects.foreign_partitions(catalog)
         yield from objects.extensions(ends, catalog)
         yield servers.used_collations(ends, catalog)
         yield from servers.collation_versions(ends, catalog)

@@ -1,6 +1,7 @@
 """Whether the target can take what is in the source's schemas."""
 
 import re
+from collections.abc import Iterator
 
 from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.ddl import unsupported
@@ -13,6 +14,7 @@ FEATURES = "features of the target's version"
 EXTENSIONS = "extensions in the target"
 PRIMARY_KEYS = "primary keys of the source"
 NOT_COPIED = "not copied"
+FOREIGN_PARTITIONS = "foreign partitions"
 EVENT_TRIGGERS = "event triggers in the target"
 
 _NUMBERS = re.compile(r"\d+(\.\d+)*")
@@ -108,13 +110,30 @@ def not_copied(catalog: Catalog) -> Finding:
     return warning(NOT_COPIED, "; ".join(named), "Set up in the target by hand what is needed there")
 
 
+def foreign_partitions(catalog: Catalog) -> Iterator[Finding]:
+    """That no row can go to another server: where the target's hashes differ, rows are not in the same partitions."""
+    foreign = {(item.schema, item.name) for item in catalog.objects if item.kind == "foreign table"}
+    trees = {
+        table.root: sorted(foreign.intersection(table.left_out))
+        for table in catalog.tables
+        if table.through_root and table.root is not None and not foreign.isdisjoint(table.left_out)
+    }
+    for root, partitions in trees.items():
+        yield error(
+            FOREIGN_PARTITIONS,
+            f"rows of {'.'.join(root)} are in other partitions in the target, where its key is hashed otherwise, and "
+            f"some would go to the servers of {listed('.'.join(name) for name in partitions)}",
+            "Leave the foreign partitions out with exclude_tables, or detach them in the source",
+        )
+
+
 def event_triggers(ends: Ends) -> Finding:
-    """That nothing in the target reacts to every command of the migration."""
+    """That nothing in the target reacts to every command of the migration, but what the run disables meanwhile."""
     names = [name for (name,) in ask(ends.target, "event_triggers")]
     if names:
         return warning(
             EVENT_TRIGGERS,
             f"{listed(names)} fires for the commands of the migration, and may refuse them",
-            "Disable it for the time of the migration: ALTER EVENT TRIGGER ... DISABLE",
+            "Have its owner disable it for the time of the migration: ALTER EVENT TRIGGER ... DISABLE",
         )
-    return passed(EVENT_TRIGGERS, "none in the target")
+    return passed(EVENT_TRIGGERS, "none that the run could not disable for as long as it works")

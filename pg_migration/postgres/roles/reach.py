@@ -107,7 +107,9 @@ class Standing:
     ``foreign`` are objects (pg_depend's classid and objid) whose owner's rights it does not have, and that owner; an
     extension counts where any of its members is such an object. ``lending`` are the schemas in which it may grant
     CREATE, ``creators`` pairs of schema and role that may create there. ``may_create_schemas`` is CREATE on the
-    database. ``superusers_languages`` are those in which it may not write functions.
+    database. ``superusers_languages`` are those in which it may not write functions, ``wrappers`` the foreign-data
+    wrappers that it may use. ``owns_database`` tells whether it has the rights of the database's owner;
+    ``superusers_parameters`` are those that others may not set.
     """
 
     foreign: Mapping[tuple[int, int], str]
@@ -115,17 +117,26 @@ class Standing:
     creators: frozenset[tuple[str, str]]
     may_create_schemas: bool
     superusers_languages: frozenset[str]
+    wrappers: frozenset[str]
+    owns_database: bool
+    superusers_parameters: frozenset[str]
 
 
 def standing_of(connection: Connection, schemas: Collection[str]) -> Standing:
     """Ask the target how the role that connects stands in some schemas."""
     foreign = fetch(connection, sql_file("roles/reach_objects.sql"), {"schemas": list(schemas)})
     rows = fetch(connection, sql_file("roles/reach_schemas.sql"), {"schemas": list(schemas)})
-    ((may_create, languages),) = fetch(
+    ((may_create, languages, wrappers, owns_database, parameters),) = fetch(
         connection,
         "SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'), ARRAY("
         "SELECT lanname::pg_catalog.text FROM pg_catalog.pg_language "
-        "WHERE NOT lanpltrusted OR NOT pg_catalog.has_language_privilege(oid, 'USAGE'))",
+        "WHERE NOT lanpltrusted OR NOT pg_catalog.has_language_privilege(oid, 'USAGE')), ARRAY("
+        "SELECT fdwname::pg_catalog.text FROM pg_catalog.pg_foreign_data_wrapper "
+        "WHERE pg_catalog.has_foreign_data_wrapper_privilege(oid, 'USAGE')), "
+        "(SELECT pg_catalog.pg_has_role(datdba, 'USAGE') FROM pg_catalog.pg_database "
+        "WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()), ARRAY("
+        "SELECT name FROM pg_catalog.pg_settings "
+        "WHERE context OPERATOR(pg_catalog.<>) ALL (ARRAY['user', 'backend']))",
     )
     return Standing(
         {(classid, objid): owner for classid, objid, owner in foreign},
@@ -133,6 +144,9 @@ def standing_of(connection: Connection, schemas: Collection[str]) -> Standing:
         frozenset((schema, role) for schema, _, creators in rows for role in creators),
         may_create,
         frozenset(languages),
+        frozenset(wrappers),
+        owns_database,
+        frozenset(parameters),
     )
 
 

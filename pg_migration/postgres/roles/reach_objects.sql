@@ -41,6 +41,15 @@ found (classid, objid, owner) AS (
      UNION ALL
     SELECT 'pg_catalog.pg_language'::pg_catalog.regclass, l.oid, l.lanowner FROM pg_catalog.pg_language l
      UNION ALL
+    SELECT 'pg_catalog.pg_foreign_data_wrapper'::pg_catalog.regclass, w.oid, w.fdwowner
+      FROM pg_catalog.pg_foreign_data_wrapper w
+     UNION ALL
+    SELECT 'pg_catalog.pg_foreign_server'::pg_catalog.regclass, s.oid, s.srvowner FROM pg_catalog.pg_foreign_server s
+     UNION ALL
+    SELECT 'pg_catalog.pg_publication'::pg_catalog.regclass, p.oid, p.pubowner FROM pg_catalog.pg_publication p
+     UNION ALL
+    SELECT 'pg_catalog.pg_event_trigger'::pg_catalog.regclass, e.oid, e.evtowner FROM pg_catalog.pg_event_trigger e
+     UNION ALL
     SELECT 'pg_catalog.pg_extension'::pg_catalog.regclass, e.oid, coalesce(p.proowner, c.relowner, t.typowner)
       FROM pg_catalog.pg_extension e
       JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = e.oid

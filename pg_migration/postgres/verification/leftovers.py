@@ -24,13 +24,18 @@ SUSPENDED = (
 
 
 def find_leftovers(
-    source: Connection, target: Connection, schemas: Mapping[str, str], tables: Collection[TableName]
+    source: Connection,
+    target: Connection,
+    schemas: Mapping[str, str],
+    tables: Collection[TableName],
+    held: Collection[str] = (),
 ) -> list[Observation]:
     """What is in such a state in the target alone, what is still set aside, and what is called like our bookkeeping.
 
     Args:
         schemas: name in the target of each source schema.
         tables: the migrated ones, by their names in the source; the state of others is their own affair.
+        held: kinds of which a run that goes on holds what is set aside.
 
     Raises:
         psycopg2.Error: when a side can't be read.
@@ -46,8 +51,12 @@ def find_leftovers(
             found.append(Observation(what, f"{state}, which it is not in the source"))
     if has(target, "suspended"):
         found += [
-            Observation(f'{kind} "{name}" on {schema}.{table}', "set aside for a load, and not brought back")
+            Observation(
+                f'{kind} "{name}"{f" on {schema}.{table}" if schema else ""}',
+                "set aside for a load, and not brought back",
+            )
             for kind, name, schema, table in fetch(target, SUSPENDED)
+            if kind not in held
         ]
     strays = set(_read(target, "verification/leftovers_bookkeeping.sql")) - set(
         _read(source, "verification/leftovers_bookkeeping.sql")

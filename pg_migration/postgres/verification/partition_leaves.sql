@@ -1,4 +1,4 @@
--- Every partitioned table of some schemas, and the tables below it that hold its rows, as the snapshot has them: the
+-- Every partitioned table of some schemas, and the tables below it that hold its rows, without foreign ones, as the snapshot has them: the
 -- functions on partition trees look at the present. A partition that is being detached does not belong any more.
 WITH RECURSIVE below AS (
     SELECT c.oid AS root, c.oid AS relation
@@ -13,7 +13,7 @@ WITH RECURSIVE below AS (
 )
 SELECT rn.nspname AS schema,
        r.relname AS name,
-       array_agg(ARRAY[ln.nspname::text, l.relname::text]) FILTER (WHERE l.relkind <> 'p') AS leaves
+       array_agg(ARRAY[ln.nspname::text, l.relname::text]) FILTER (WHERE l.relkind NOT IN ('p', 'f')) AS leaves
   FROM below b
   JOIN pg_class r ON r.oid = b.root
   JOIN pg_namespace rn ON rn.oid = r.relnamespace

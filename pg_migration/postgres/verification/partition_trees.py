@@ -20,8 +20,8 @@ Origins = Mapping[TableName, Sequence[Table]]
 def find_origins(sides: BothSides, tables: Sequence[Table]) -> Origins:
     """The tables of a comparison whose rows are those of others in it, on both sides.
 
-    A partitioned table is not among them where a partition is left out or foreign, is there on one side only, or is
-    compared through its root.
+    A partitioned table is not among them where a partition is left out, is there on one side only, or is compared
+    through its root. Rows of foreign partitions are not compared, and nobody asks their servers.
 
     Raises:
         ConnectionFailed, SnapshotLost, psycopg2.Error: when a side can't be read.

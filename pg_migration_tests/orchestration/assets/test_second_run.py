@@ -104,7 +104,8 @@ def test_what_fails_costs_nothing_that_was_there(platform: Platform) -> None:
     platform.target.psql(
         "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN"
         " IF current_query() LIKE '%fillfactor%' THEN RAISE 'refused'; END IF; END$$;"
-        "CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION refuse()"
+        "CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION refuse();"
+        "ALTER EXTENSION plpgsql ADD EVENT TRIGGER refuse"
     )
     assert "settings of table public.things" in "\n".join(platform.migrate_directly().failures)
     assert platform.target.psql("SELECT count(*) FROM things") == "2"

@@ -50,7 +50,6 @@ CHARGES = (
             OF_THE_TYPE: "attlen attbyval attalign",
             ONLY_INFORMATION: "attndims",
             INTERNAL: "attcacheoff atthasdef atthasmissing attmissingval attinhcount",
-            "of foreign tables": "attfdwoptions",
         },
     ),
     Charge(
@@ -67,7 +66,7 @@ CHARGES = (
     Charge("pg_cast", "casts", {}),
     Charge(
         "pg_class",
-        "tables columns relations table_listing views materialized_views indexes sequences row_security outside",
+        "tables columns table_listing views materialized_views indexes sequences row_security outside",
         {
             PLACE: "relfilenode relpages relallvisible relallfrozen relfrozenxid relminmxid relrewrite",
             INTERNAL: "relhasindex relnatts relchecks relhasrules relhastriggers relhassubclass",
@@ -104,6 +103,21 @@ CHARGES = (
     Charge("pg_depend", "dependencies", {}),
     Charge("pg_description", "comments", {}),
     Charge("pg_enum", "enums", {}),
+    Charge("pg_event_trigger", "event_triggers", {}),
+    Charge("pg_foreign_data_wrapper", "foreign_data_wrappers", {}),
+    Charge("pg_foreign_server", "foreign_servers", {}),
+    Charge("pg_foreign_table", "tables", {}),
+    Charge("pg_publication", "publications", {}),
+    Charge("pg_publication_rel", "publications publication_tables", {}),
+    Charge("pg_publication_namespace", "publication_schemas", {"pg_depend tells the same": "pnpubid pnnspid"}),
+    Charge(
+        "pg_subscription",
+        "subscriptions",
+        {
+            "made disabled, as pg_dump does": "subenabled",
+            INTERNAL: "subskiplsn",
+        },
+    ),
     Charge(
         "pg_extension",
         "extensions extension_configurations",
@@ -209,25 +223,17 @@ CHARGES = (
 OTHERS = {
     "pg_auth_members": "roles have a command of their own",
     "pg_authid": "roles have a command of their own",
-    "pg_event_trigger": "not copied, and named",
-    "pg_foreign_data_wrapper": "not copied, and named",
-    "pg_foreign_server": "not copied, and named",
-    "pg_foreign_table": "not copied, and named",
     "pg_parameter_acl": "roles have a command of their own",
     "pg_pltemplate": "nobody fills it (until 12)",
-    "pg_publication": "not copied, and named",
-    "pg_publication_namespace": "not copied, and named with its publication",
-    "pg_publication_rel": "not copied, and named with its publication",
     "pg_replication_origin": "of the whole server",
     "pg_seclabel": "not copied, and named",
     "pg_shdepend": "follows from owners and privileges",
     "pg_shseclabel": "of the whole server",
     "pg_statistic": "ANALYZE fills it",
     "pg_statistic_ext_data": "ANALYZE fills it",
-    "pg_subscription": "not copied, and named",
-    "pg_subscription_rel": "not copied, and named with its subscription",
+    "pg_subscription_rel": "the publisher fills it",
     "pg_tablespace": "of the whole server",
-    "pg_user_mapping": "not copied, and named with its server",
+    "pg_user_mapping": "pg_user_mappings shows it to whoever may read it",
 }
 CATALOGS = """
     SELECT c.relname, array_agg(a.attname::text)

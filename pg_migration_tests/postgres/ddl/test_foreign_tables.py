@@ -1,130 +1,145 @@
-"""Foreign tables are not copied: what leans on them is left out and named, unless the target has them."""
-
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass
+"""Foreign tables come with their wrappers, servers and user mappings, and with what is built on them; without rows."""
 
 import pytest
 
-from pg_migration_tests.conftest import PostgresServer
-from pg_migration_tests.postgres.ddl.round_trip import Migrated, Pair, assert_same_dump, migrate, pair_of
+from pg_migration.postgres.errors import StructureConflict
+from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_arrived, assert_same_dump, migrate
 
-ELSEWHERE = "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER elsewhere FOREIGN DATA WRAPPER w;"
-TABLE = "CREATE FOREIGN TABLE far (a int, b text) SERVER elsewhere;"
-FAR = ELSEWHERE + TABLE
-KEPT = "CREATE TABLE kept (a int DEFAULT 1); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';"
-# What leans on it, and what of it is told.
-DEPENDENTS = {
-    "view": (
-        "CREATE VIEW v AS SELECT * FROM far; CREATE VIEW w AS SELECT a FROM v; COMMENT ON VIEW v IS 'x';",
-        [("view", "public.v"), ("view", "public.w")],
-    ),
-    "materialized view": (
-        "CREATE MATERIALIZED VIEW m AS SELECT * FROM far WITH NO DATA; CREATE INDEX i ON m (a);",
-        [("materialized view", "public.m")],
-    ),
-    "function that takes its rows": (
-        "CREATE FUNCTION g(far) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE VIEW w AS SELECT g(NULL) AS x;",
-        [("function", 'public.g("public"."far")'), ("view", "public.w")],
-    ),
-    "function that returns many of its rows": (
-        "CREATE FUNCTION g() RETURNS far[] LANGUAGE sql AS 'SELECT NULL::far[]';",
-        [("function", "public.g()")],
-    ),
-    "function that reads it": (
-        """
-        CREATE FUNCTION g() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM far; END;
-        ALTER TABLE kept ALTER a SET DEFAULT g();
-        """,
-        [("default", "a on public.kept"), ("function", "public.g()")],
-    ),
-    "rule": (
-        "CREATE RULE r AS ON INSERT TO kept DO ALSO INSERT INTO far VALUES (new.a);",
-        [("rule", "r on public.kept")],
-    ),
-    "sequence": ("CREATE SEQUENCE s OWNED BY far.a;", [("sequence owner", "public.s")]),
-    "trigger": (
-        "CREATE TRIGGER t BEFORE INSERT ON far FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();",
-        [],
-    ),
-    "partition": (
-        """
-        CREATE TABLE p (a int) PARTITION BY LIST (a);
-        CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
-        CREATE FOREIGN TABLE p2 PARTITION OF p FOR VALUES IN (2) SERVER elsewhere;
-        CREATE VIEW w AS SELECT * FROM p2;
-        """,
-        [("view", "public.w")],
-    ),
-    "child": ("CREATE FOREIGN TABLE below () INHERITS (kept) SERVER elsewhere;", []),
-    "parent": (
-        """
-        ALTER FOREIGN TABLE far ADD CHECK (a > 0), ALTER b SET NOT NULL;
-        CREATE TABLE above (a int, c int);
-        CREATE TABLE below (own int) INHERITS (far, above);
-        CREATE TABLE further () INHERITS (below);
-        """,
-        [("inheritance", 'public.below from "public"."far"')],
-    ),
-}
-OURS = ("cast", "default", "function", "inheritance", "materialized view", "rule", "sequence owner", "table", "view")
-
-
-SCHEMAS = {f"case_{number}": case for number, case in enumerate(DEPENDENTS)}
-
-
-@dataclass(frozen=True)
-class Twice:
-    """All cases, each in a schema of its own, and what the first migration did; a second one has nothing to do."""
-
-    pair: Pair
-    done: Migrated
+SECRET = "sesame"
+WHOLE = {"public": "public"}
+MADE = """
+    CREATE FOREIGN DATA WRAPPER w OPTIONS (debug 'true', "Odd opt" 'it''s');
+    COMMENT ON FOREIGN DATA WRAPPER w IS 'fdw';
+    CREATE SERVER elsewhere TYPE 'ty' VERSION '1.0' FOREIGN DATA WRAPPER w OPTIONS (host 'h', password 'sesame');
+    CREATE SERVER unused FOREIGN DATA WRAPPER w;
+    COMMENT ON SERVER elsewhere IS 'srv';
+    GRANT USAGE ON FOREIGN DATA WRAPPER w TO pg_monitor WITH GRANT OPTION;
+    GRANT USAGE ON FOREIGN SERVER elsewhere TO PUBLIC;
+    CREATE USER MAPPING FOR PUBLIC SERVER elsewhere OPTIONS ("user" 'u', password 'sesame');
+    CREATE USER MAPPING FOR pg_monitor SERVER elsewhere;
+    CREATE TYPE mood AS ENUM ('a','b');
+    CREATE FUNCTION pos(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0';
+    CREATE SEQUENCE s;
+    CREATE FOREIGN TABLE far (a int NOT NULL DEFAULT nextval('s'), b text OPTIONS (column_name 'B', x 'y') COLLATE
+        "C" DEFAULT 'x', m mood, g int GENERATED ALWAYS AS (a * 2) STORED, CONSTRAINT pos CHECK (pos(a)), CHECK (b
+        <> 'z') NO INHERIT) SERVER elsewhere OPTIONS (table_name 'Far', schema_name 'it''s');
+    ALTER SEQUENCE s OWNED BY far.a;
+    ALTER FOREIGN TABLE far ALTER b SET STATISTICS 77, ALTER b SET STORAGE EXTERNAL, ALTER a SET (n_distinct = 5);
+    ALTER FOREIGN TABLE far ADD CONSTRAINT nv CHECK (a < 100) NOT VALID;
+    COMMENT ON FOREIGN TABLE far IS 'ft'; COMMENT ON COLUMN far.b IS 'col'; COMMENT ON CONSTRAINT pos ON far IS
+        'con';
+    GRANT SELECT ON far TO pg_monitor; GRANT INSERT (b) ON far TO PUBLIC;
+    CREATE FUNCTION tr() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+    CREATE TRIGGER trg BEFORE INSERT ON far FOR EACH ROW EXECUTE FUNCTION tr();
+    COMMENT ON TRIGGER trg ON far IS 't';
+    ALTER FOREIGN TABLE far DISABLE TRIGGER trg;
+    CREATE STATISTICS st ON a, b FROM far;
+    CREATE FOREIGN TABLE nocols () SERVER elsewhere;
+    CREATE VIEW v AS SELECT * FROM far; CREATE VIEW v2 AS SELECT a FROM v;
+    CREATE MATERIALIZED VIEW mv AS SELECT * FROM far WITH NO DATA;
+    CREATE FUNCTION takes(far) RETURNS int LANGUAGE sql AS 'SELECT 1';
+    CREATE FUNCTION arr() RETURNS far[] LANGUAGE sql AS 'SELECT NULL::far[]';
+    CREATE TABLE hasrow (f far);
+    CREATE TABLE p (a int, b text, CHECK (a > 0)) PARTITION BY LIST (a);
+    CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
+    CREATE TABLE p9 PARTITION OF p DEFAULT;
+    CREATE FOREIGN TABLE p2 PARTITION OF p FOR VALUES IN (2) SERVER elsewhere OPTIONS (table_name 'p2');
+    CREATE FOREIGN TABLE p3 (b text, a int, CONSTRAINT p_a_check CHECK (a > 0)) SERVER elsewhere;
+    ALTER TABLE p ATTACH PARTITION p3 FOR VALUES IN (3);
+    CREATE INDEX ON p (a);
+    CREATE TRIGGER ptrg AFTER INSERT ON p FOR EACH ROW EXECUTE FUNCTION tr();
+    INSERT INTO p VALUES (1, 'x'), (7, 'z');
+    CREATE TABLE parent (a int, c int DEFAULT 3);
+    CREATE FOREIGN TABLE below (own int) INHERITS (parent) SERVER elsewhere;
+    CREATE FOREIGN TABLE fparent (a int NOT NULL, b text, CHECK (a > 5)) SERVER elsewhere;
+    CREATE TABLE child (own int) INHERITS (fparent, parent);
+    CREATE TABLE grand () INHERITS (child);
+    ALTER FOREIGN TABLE fparent ADD late int DEFAULT 4;
+    CREATE RULE r AS ON INSERT TO parent DO ALSO INSERT INTO far (a) VALUES (new.a);
+    INSERT INTO child (a, own) VALUES (6, 1);
+"""
+CHANGED = """
+    ALTER FOREIGN DATA WRAPPER w OPTIONS (SET debug 'false', DROP "Odd opt", ADD n 'm');
+    ALTER SERVER elsewhere VERSION '2.0' OPTIONS (SET host 'other', ADD port '1');
+    DROP SERVER unused;
+    ALTER USER MAPPING FOR PUBLIC SERVER elsewhere OPTIONS (SET password 'new');
+    DROP USER MAPPING FOR pg_monitor SERVER elsewhere;
+    ALTER FOREIGN TABLE far OPTIONS (SET table_name 'Other', DROP schema_name);
+    ALTER FOREIGN TABLE nocols ADD a int;
+    ALTER TABLE p DETACH PARTITION p3; DROP FOREIGN TABLE p3;
+    ALTER FOREIGN TABLE p2 OPTIONS (SET table_name 'pp2');
+    ALTER FOREIGN TABLE p2 ALTER b OPTIONS (ADD column_name 'BB');
+    DROP VIEW v2;
+    REVOKE USAGE ON FOREIGN SERVER elsewhere FROM PUBLIC;
+"""
 
 
-@pytest.fixture(scope="module")
-def twice(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[Twice]:
-    with closing(pair_of(postgres16, postgres18)) as pairs:
-        pair, names = next(pairs), {schema: schema for schema in SCHEMAS}
-        pair.load(ELSEWHERE)
-        for schema, case in SCHEMAS.items():
-            pair.load(f"CREATE SCHEMA {schema}; SET search_path = {schema}; {TABLE} {KEPT} {DEPENDENTS[case][0]}")
-        done, again = migrate(pair, names), migrate(pair, names)
-        assert done.failures == []
-        assert (again.failures, again.plan.create, again.plan.drop) == ([], (), ())
-        yield Twice(pair, done)
+def test_everything_arrives_and_follows_the_source(pair: Pair) -> None:
+    pair.load(MADE)
+    done = assert_arrived(pair, WHOLE, whole=True)
+    assert done.source.notices == ()
+    told = "\n".join(outcome.statement for outcome in done.outcomes)
+    assert "CREATE USER MAPPING" in told
+    assert SECRET not in told
+    # Somebody else's is nobody's to take away.
+    pair.prepare("CREATE SERVER own FOREIGN DATA WRAPPER w; CREATE USER MAPPING FOR postgres SERVER elsewhere")
+    pair.load(CHANGED)
+    again = migrate(pair, WHOLE, whole=True)
+    assert again.failures == []
+    assert SECRET not in "\n".join(outcome.statement for outcome in again.outcomes)
+    pair.prepare("DROP USER MAPPING FOR postgres SERVER elsewhere; DROP SERVER own")
+    assert_same_dump(pair, (), "--exclude-schema=_pg_migration")
 
 
-@pytest.mark.parametrize(("schema", "case"), SCHEMAS.items(), ids=DEPENDENTS)
-def test_what_leans_on_it_is_named(twice: Twice, schema: str, case: str) -> None:
-    told = [(n.kind, n.name) for n in twice.done.source.notices if n.kind in OURS]
-    own = sorted((kind, name) for kind, name in told if f"{schema}." in name.replace('"', ""))
-    assert own == [(kind, name.replace("public", schema)) for kind, name in DEPENDENTS[case][1]]
-    found = f"SELECT to_regclass('{schema}.kept') IS NOT NULL, to_regprocedure('{schema}.f()') IS NOT NULL"
-    assert twice.pair.query(found) == "t|t"
-
-
-def test_nothing_else_is_named(twice: Twice) -> None:
-    told = [notice for notice in twice.done.source.notices if notice.kind in OURS]
-    assert len(told) == sum(len(named) for _, named in DEPENDENTS.values())
-
-
-def test_a_child_of_a_foreign_table_is_a_table_of_its_own(upgrade: Pair) -> None:
-    upgrade.load(FAR + KEPT + DEPENDENTS["parent"][0])
-    assert migrate(upgrade).failures == []
-    columns = "SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'further'::regclass"
-    assert upgrade.query(columns + " AND attnum > 0") == "a b c own"
-    upgrade.prepare("INSERT INTO further (b) VALUES ('x')")
-    assert upgrade.query("SELECT count(*) FROM above") == "1"
-    with pytest.raises(AssertionError, match="violates check constraint"):
-        upgrade.prepare("INSERT INTO further (a, b) VALUES (-1, 'x')")
-
-
-def test_a_target_that_has_the_foreign_table(upgrade: Pair) -> None:
-    ddl = "".join(ddl for case, (ddl, _) in DEPENDENTS.items() if case in ("view", "function that takes its rows"))
-    ddl = ddl.replace("CREATE VIEW w AS SELECT g", "CREATE VIEW x AS SELECT g")
-    upgrade.load(FAR + ddl)
-    upgrade.prepare(FAR)
-    done = migrate(upgrade)
+def test_with_chosen_schemas_comes_what_they_need(upgrade: Pair) -> None:
+    upgrade.load(MADE)
+    upgrade.prepare("CREATE SCHEMA fresh")
+    done = migrate(upgrade, {"public": "fresh"})
     assert done.failures == []
-    assert not [notice for notice in done.source.notices if notice.kind in OURS]
-    assert_same_dump(upgrade)
+    assert [(notice.kind, notice.name) for notice in done.source.notices] == [("server", "unused")]
+    assert upgrade.query("SELECT string_agg(srvname, ' ') FROM pg_foreign_server") == "elsewhere"
+    assert upgrade.query("SELECT count(*) FROM pg_user_mappings") == "2"
+    foreign = "SELECT count(*) FROM pg_class WHERE relkind = 'f' AND relnamespace = 'fresh'::regnamespace"
+    assert upgrade.query(foreign) == "6"
+    again = migrate(upgrade, {"public": "fresh"})
+    assert (again.plan.create, again.plan.drop) == ((), ())
+
+
+def test_an_excluded_one_is_named_with_what_is_built_on_it(upgrade: Pair) -> None:
+    upgrade.load("""
+        CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;
+        CREATE FOREIGN TABLE far (a int) SERVER s; CREATE VIEW v AS SELECT * FROM far; CREATE TABLE kept (a int);
+        CREATE FOREIGN TABLE below () INHERITS (kept) SERVER s;
+    """)
+    done = migrate(upgrade, exclude=["far"])
+    assert done.failures == []
+    assert [(n.kind, n.name) for n in done.source.notices] == [("foreign table", "public.far"), ("view", "public.v")]
+    assert upgrade.query("SELECT to_regclass('below') IS NOT NULL AND to_regclass('far') IS NULL") == "t"
+
+
+def test_one_with_other_columns_that_a_table_is_built_on(upgrade: Pair) -> None:
+    upgrade.load("""
+        CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;
+        CREATE FOREIGN TABLE far (a int) SERVER s; CREATE TABLE holds (f far);
+    """)
+    assert_arrived(upgrade)
+    upgrade.load("ALTER FOREIGN TABLE far OPTIONS (ADD x 'y')")
+    assert_arrived(upgrade)
+    upgrade.load("ALTER FOREIGN TABLE far ALTER a OPTIONS (ADD x 'y')")
+    with pytest.raises(StructureConflict, match=r"built into tables of the target: public\.holds"):
+        migrate(upgrade)
+
+
+def test_wrappers_of_extensions(complete: Pair) -> None:
+    complete.load("""
+        CREATE EXTENSION postgres_fdw; CREATE EXTENSION file_fdw;
+        GRANT USAGE ON FOREIGN DATA WRAPPER postgres_fdw TO pg_monitor;
+        CREATE SERVER near FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '1', dbname 'x');
+        CREATE USER MAPPING FOR postgres SERVER near OPTIONS (user 'u', password 'sesame');
+        CREATE FOREIGN TABLE far (a int OPTIONS (column_name 'B')) SERVER near OPTIONS (table_name 't');
+        CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+        CREATE FOREIGN TABLE lines (line text) SERVER files OPTIONS (filename '/etc/hostname', format 'text');
+        CREATE MATERIALIZED VIEW known AS SELECT count(*) AS n FROM lines;
+    """)
+    assert_arrived(complete, WHOLE, whole=True)
+    assert complete.query("SELECT n > 0 FROM known") == "t"

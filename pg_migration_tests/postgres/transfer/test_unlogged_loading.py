@@ -30,6 +30,8 @@ CREATE FUNCTION watch.note() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN
     INSERT INTO watch.rewritten SELECT relname FROM pg_class WHERE oid = pg_event_trigger_table_rewrite_oid();
 END$$;
 CREATE EVENT TRIGGER watch ON table_rewrite EXECUTE FUNCTION watch.note();
+-- A run leaves those of extensions alone.
+ALTER EXTENSION plpgsql ADD EVENT TRIGGER watch;
 """
 UNLOGGED = LoadSettings(use_unlogged_tables=True, chunk_size=500, partition_threshold=1000, max_partitions=3)
 

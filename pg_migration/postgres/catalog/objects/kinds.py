@@ -4,11 +4,19 @@ To add a kind: write ``queries/<kind>.sql`` with the columns classid, objid, sch
 apply, objsubid, aspect, relation, drop_statement, after_data; then name it in ``KINDS``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pg_migration.postgres.catalog.draft import CONSTRAINT_KINDS, PG_CLASS, PG_CONSTRAINT, PG_EXTENSION, Draft
+from pg_migration.postgres.catalog.draft import (
+    CONSTRAINT_KINDS,
+    PG_CLASS,
+    PG_CONSTRAINT,
+    PG_DATABASE,
+    PG_EXTENSION,
+    PG_FOREIGN_SERVER,
+    Draft,
+)
 from pg_migration.postgres.catalog.model import MATERIALIZED_ROWS, Address, Phase
 from pg_migration.postgres.catalog.objects.index_marks import attachment, marks
 from pg_migration.postgres.catalog.objects.privileges import (
@@ -23,6 +31,7 @@ from pg_migration.postgres.catalog.reading.rows import (
     CommentRow,
     DefaultPrivilegesRow,
     DomainRow,
+    EventTriggerRow,
     ExtensionConstraintRow,
     ExtensionDependencyRow,
     FunctionRow,
@@ -30,8 +39,15 @@ from pg_migration.postgres.catalog.reading.rows import (
     MaterializedViewRow,
     OwnerRow,
     PrivilegesRow,
+    SaidOfDatabaseRow,
     SequenceOwnerRow,
+    SubscriptionRow,
+    UserMappingRow,
 )
+from pg_migration.postgres.catalog.schema_renaming import quote
+
+# By pg_event_trigger.evtenabled.
+EVENT_TRIGGER_STATES = {"O": "ENABLE", "D": "DISABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
 
 Builder = Callable[["Kind", Any], Iterator[Draft]]
 """Makes drafts of a row of the kind's query."""
@@ -180,6 +196,33 @@ def extension_dependency(kind: "Kind", row: ExtensionDependencyRow) -> Iterator[
     yield made
 
 
+def user_mapping(kind: "Kind", row: UserMappingRow) -> Iterator[Draft]:
+    """A user mapping, which comes and goes with its server. It is no use of the server."""
+    made = draft(kind, {**row, "schema": "", "aspect": kind.name})
+    made.catalog_rows.add(made.address._replace(aspect=""))
+    made.requires.add(Address(PG_FOREIGN_SERVER, row["server"]))
+    yield made
+
+
+def event_trigger(kind: "Kind", row: EventTriggerRow) -> Iterator[Draft]:
+    """An event trigger, in the state that it is in."""
+    made = draft(kind, row)
+    if row["enabled"] != "O":
+        made.statements += (f"ALTER EVENT TRIGGER {quote(row['name'])} {EVENT_TRIGGER_STATES[row['enabled']]}",)
+    yield made
+
+
+def subscription(kind: "Kind", row: SubscriptionRow) -> Iterator[Draft]:
+    """A subscription, and its owner, whom not every role may read from a query for all owners."""
+    made = draft(kind, row)
+    yield made
+    name, role = quote(row["name"]), row["owner"]
+    owners = next(other for other in KINDS if other.name == "owner")
+    named = {**row, "name": f"subscription {name}"}
+    command = f"ALTER SUBSCRIPTION {name} OWNER TO {quote(role)}"
+    yield said_of(owners, named, [command], roles=[role], becomes=[role])
+
+
 def owner(kind: "Kind", row: OwnerRow) -> Iterator[Draft]:
     """ALTER ... OWNER TO."""
     if row.get("forgone"):
@@ -192,7 +235,42 @@ def privileges(kind: "Kind", row: PrivilegesRow) -> Iterator[Draft]:
     """The grants and revocations that lead from the default privileges to those held, if they differ."""
     statements = privilege_statements(row)
     if statements or row.get("forgone"):
-        yield said_of(kind, row, statements, revocation(row), roles_of(row), grantors_of(row))
+        made = said_of(kind, row, statements, revocation(row), roles_of(row), grantors_of(row))
+        if row["stands_alone"]:  # what they are on is no object of ours
+            made.base = None
+        yield made
+
+
+def of_database(rows: Sequence[SaidOfDatabaseRow], parameters: Collection[str] | None) -> Iterator[Draft]:
+    """What is said of the database itself, of what comes along; its privileges are among the others.
+
+    Args:
+        parameters: those of the server that it is for; None where that is the server that was read.
+    """
+    for row in rows:
+        unknown = parameters is not None and is_unknown(row, parameters)
+        if row["stays_because"] is not None or row["what"] == "privileges" or unknown:
+            continue
+        kind = "owner" if row["what"] == "owner" else "database"
+        roles = frozenset[str]() if row["role"] is None else frozenset({row["role"]})
+        yield Draft(
+            address=Address(PG_DATABASE, row["place"], 0, row["what"]),
+            kind=kind,
+            schema="",
+            name="database" if kind == "owner" else row["what"],
+            phase=Phase.POST_DATA,
+            statements=(row["statement"],),
+            drop=row["undo"] or "",
+            replaceable=True,
+            roles=roles,
+            becomes=roles if kind == "owner" else frozenset(),
+            head=row["role"] or "",
+        )
+
+
+def is_unknown(row: SaidOfDatabaseRow, parameters: Collection[str]) -> bool:
+    """Whether a setting is of a parameter that a server does not have; those with a dot anybody may set."""
+    return row["parameter"] is not None and "." not in row["parameter"] and row["parameter"] not in parameters
 
 
 def default_privileges(kind: "Kind", row: DefaultPrivilegesRow) -> Iterator[Draft]:
@@ -222,6 +300,9 @@ KINDS: Sequence[Kind] = (
     Kind("extension", "extensions", replaceable=True),
     Kind("language", "languages"),
     Kind("access method", "access_methods"),
+    Kind("foreign-data wrapper", "foreign_data_wrappers"),
+    Kind("server", "foreign_servers"),
+    Kind("user mapping", "user_mappings", build=user_mapping),
     Kind("schema", "schemas", replaceable=True),
     Kind("collation", "collations"),
     Kind("type", "enums"),
@@ -255,6 +336,11 @@ KINDS: Sequence[Kind] = (
     Kind("rule", "rules", Phase.POST_DATA),
     Kind("trigger", "triggers", Phase.POST_DATA),
     Kind("policy", "policies", Phase.POST_DATA),
+    Kind("publication", "publications", Phase.POST_DATA),
+    Kind("publication table", "publication_tables", Phase.POST_DATA),
+    Kind("publication schema", "publication_schemas", Phase.POST_DATA),
+    Kind("subscription", "subscriptions", Phase.POST_DATA, build=subscription),
+    Kind("event trigger", "event_triggers", Phase.POST_DATA, build=event_trigger),
     Kind("row security", "row_security", Phase.POST_DATA, replaceable=True),
     Kind("comment", "comments", Phase.POST_DATA, replaceable=True, build=comment),
     Kind(

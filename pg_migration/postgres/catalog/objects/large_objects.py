@@ -89,6 +89,7 @@ def privileges_row(one: PrivilegesOfLargeObjects, objects: str) -> PrivilegesRow
         "objid": 0,
         "objsubid": 0,
         "word": "LARGE OBJECT",
+        "stands_alone": False,
         "quoted_column": None,
         "quoted": objects,
         "name": "large object",

@@ -17,6 +17,9 @@ Granted = PrivilegesRow | DefaultPrivilegesRow
 Grant = tuple[str, str | None, str, bool]
 """Grantor, grantee (None for PUBLIC), privilege, with grant option."""
 
+# What a role is granted on these may be what lets it migrate.
+_GIVES_WORK = ("SCHEMA", "DATABASE", "FOREIGN DATA WRAPPER", "FOREIGN SERVER")
+
 Option = tuple[str | None, str]
 """A role, and a privilege that it may grant."""
 
@@ -41,8 +44,8 @@ def grantors_of(row: Granted) -> frozenset[str]:
 
 
 def without_grants_to(role: str, row: PrivilegesRow) -> PrivilegesRow:
-    """The privileges on a schema less those of a role; other rows as they are."""
-    if row["word"] != "SCHEMA" or row["owner"] == role:
+    """The privileges on what others are made in, or with, less those of a role; other rows as they are."""
+    if row["word"] not in _GIVES_WORK or row["owner"] == role:
         return row
     return {**row, "held": [item for item in row["held"] if item[1] != role]}
 

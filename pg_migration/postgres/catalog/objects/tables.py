@@ -41,7 +41,7 @@ def not_null_declaration(constraint: ConstraintRow) -> str:
 
 
 def table_drafts(rows: TableRows) -> Iterator[Draft]:
-    """Every table with its defaults, constraints and attachment to its parent."""
+    """Every table, also a foreign one, with its defaults, constraints and attachment to its parent."""
     for table in rows.tables.values():
         made = _table(rows, table)
         yield made
@@ -66,6 +66,8 @@ def _table(rows: TableRows, table: TableRow) -> Draft:
         if row["default_oid"] and not row["generated"] and _default_is_inline(rows, table, row)
     ]
     not_nulls = [row for row in rows.constraints_of(table, NOT_NULL) if row["valid"]]
+    if table["server"] is not None:
+        return _foreign_table(rows, table, [*checks, *not_nulls], [*generated, *defaults])
     return Draft(
         address=Address(PG_CLASS, table["oid"]),
         kind="table",
@@ -84,6 +86,35 @@ def _table(rows: TableRows, table: TableRow) -> Draft:
     )
 
 
+def _foreign_table(
+    rows: TableRows, table: TableRow, constraints: Sequence[ConstraintRow], expressions: Sequence[ColumnRow]
+) -> Draft:
+    """A foreign table: with no rows of its own, it is made anew where anything but its options differs.
+
+    Args:
+        constraints: that its statement makes, and likewise ``expressions`` of columns.
+    """
+    create, others = _create(rows, table), tuple(_column_alterations(rows, table))
+    return Draft(
+        address=Address(PG_CLASS, table["oid"]),
+        kind="foreign table",
+        schema=table["schema"],
+        name=table["name"],
+        phase=Phase.PRE_DATA,
+        statements=(create, *others),
+        drop=f"DROP FOREIGN TABLE IF EXISTS {table['quoted']}",
+        relation=table["oid"],
+        catalog_rows={Address(PG_CONSTRAINT, row["oid"]) for row in constraints if row["oid"]}
+        | {Address(PG_ATTRDEF, row["default_oid"]) for row in expressions},
+        head=";\n".join((create.removesuffix(_foreign_options(table)), *others)),
+        elements=tuple(table["foreign_options"]),
+    )
+
+
+def _foreign_options(table: TableRow) -> str:
+    return f" OPTIONS ({', '.join(table['foreign_options'])})" if table["foreign_options"] else ""
+
+
 def _create(rows: TableRows, table: TableRow) -> str:
     typed = table["of_type"] is not None
     modelled = rows.is_out_of_order(table)
@@ -100,13 +131,14 @@ def _create(rows: TableRows, table: TableRow) -> str:
     options = option_list([*(table["options"] or ()), *(table["toast_options"] or ())])
     create = "".join(
         [
-            f"CREATE {'UNLOGGED ' if unlogged else ''}TABLE {table['quoted']} ",
+            f"CREATE {'UNLOGGED ' if unlogged else 'FOREIGN ' if table['server'] else ''}TABLE {table['quoted']} ",
             f"OF {table['of_type']} " if typed else "",
             "" if typed and not lines else body,
             f" INHERITS ({', '.join(inherits)})" if inherits else "",
             f" PARTITION BY {table['partition_key']}" if table["partition_key"] else "",
             f" USING {table['access_method']}" if table["access_method"] else "",
             f" WITH ({options})" if options else "",
+            f" SERVER {table['server']}{_foreign_options(table)}" if table["server"] else "",
         ]
     )
     if not modelled:
@@ -190,6 +222,8 @@ def _inline_constraints(rows: TableRows, table: TableRow) -> list[str]:
 
 def _column(rows: TableRows, table: TableRow, column: ColumnRow, typed: bool, modelled: bool) -> str:
     clauses = []
+    if column["foreign_options"]:
+        clauses.append(f"OPTIONS ({column['foreign_options']})")
     if column["collation"] and not typed:
         clauses.append(f"COLLATE {column['collation']}")
     if column["generated"] and not modelled and not _generation_is_inherited(rows, table, column):
@@ -334,7 +368,8 @@ def _partition(rows: TableRows, table: TableRow, made: Draft) -> Draft:
         kind="partition",
         schema=table["schema"],
         name=table["name"],
-        phase=Phase.PRE_DATA,
+        # Rows that are loaded through the root never go to a foreign partition.
+        phase=Phase.PRE_DATA if table["server"] is None else Phase.POST_DATA,
         statements=(f"{attach} {table['partition_bound']}",),
         drop=f"ALTER TABLE ONLY {table['quoted_parents'][0]} DETACH PARTITION {table['quoted']}",
         relation=table["oid"],

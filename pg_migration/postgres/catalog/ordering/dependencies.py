@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pg_migration.postgres.catalog.draft import PG_CLASS, PG_EXTENSION, PG_NAMESPACE, PG_REWRITE, Draft
+from pg_migration.postgres.catalog.draft import PG_CLASS, PG_DATABASE, PG_EXTENSION, PG_NAMESPACE, PG_REWRITE, Draft
 from pg_migration.postgres.catalog.model import Address, Lookup, Phase
 from pg_migration.postgres.catalog.ordering.graph import cycles, reachable, topological_order
 from pg_migration.postgres.catalog.ordering.ranks import RANKS
@@ -355,6 +355,9 @@ def in_order(assembly: Assembly, phases: Mapping[Address, Phase]) -> list[Addres
 
     def rank(address: Address) -> tuple[object, ...]:
         draft = assembly.drafts[address]
-        return phases[address], _rank(assembly, address), draft.schema, draft.name, address
+        place = (
+            address.objid if address.classid == PG_DATABASE else 0
+        )  # settings keep the order in which they were made
+        return phases[address], _rank(assembly, address), draft.schema, place, draft.name, address
 
     return topological_order(assembly.edges, rank)

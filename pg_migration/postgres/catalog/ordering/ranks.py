@@ -6,7 +6,8 @@ from pg_migration.postgres.catalog.model import MATERIALIZED_ROWS
 
 # Ties in the order are broken by kind. Owners and privileges come late: until then everything belongs to the role that
 # made it, and that one may go on. Those of schemas precede the others: an owner needs CREATE on the schema, who grants
-# needs USAGE. Materialized views are filled with the rights of their owners, policies included.
+# needs USAGE. Materialized views are filled with the rights of their owners, policies included. Event triggers come
+# last of all, as they fire for what is made after them.
 RANKS: Mapping[str, int] = {
     kind: rank
     for rank, kind in enumerate(
@@ -14,6 +15,9 @@ RANKS: Mapping[str, int] = {
             "extension",
             "language",
             "access method",
+            "foreign-data wrapper",
+            "server",
+            "user mapping",
             "schema",
             "collation",
             "shell",
@@ -35,6 +39,7 @@ RANKS: Mapping[str, int] = {
             "text search configuration",
             "sequence",
             "table",
+            "foreign table",
             "compression",
             "check",
             "not null",
@@ -59,6 +64,10 @@ RANKS: Mapping[str, int] = {
             "trigger",
             "policy",
             "row security",
+            "publication",
+            "publication table",
+            "publication schema",
+            "subscription",
             "comment",
             "extension dependency",
             "owner of schema",
@@ -67,6 +76,8 @@ RANKS: Mapping[str, int] = {
             "privileges",
             MATERIALIZED_ROWS,
             "default privileges",
+            "database",
+            "event trigger",
         )
     )
 }

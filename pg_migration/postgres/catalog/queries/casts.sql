@@ -1,4 +1,5 @@
--- Casts from or to a type of the migrated schemas, or by a function of theirs. A cast has no schema of its own.
+-- Casts from or to a type of the migrated schemas, or by a function of theirs; of a whole database all. A cast has no schema
+-- of its own.
 SELECT 'pg_cast'::regclass::oid AS classid,
        c.oid AS objid,
        '' AS schema,
@@ -12,9 +13,11 @@ SELECT 'pg_cast'::regclass::oid AS classid,
   JOIN pg_type s ON s.oid = c.castsource
   JOIN pg_type t ON t.oid = c.casttarget
   LEFT JOIN pg_proc p ON p.oid = c.castfunc
- WHERE EXISTS (SELECT FROM pg_namespace n
-                WHERE n.oid IN (s.typnamespace, t.typnamespace, p.pronamespace)
-                  AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas'))))
+ WHERE c.oid >= 16384
+   AND (coalesce(current_setting('pg_migration.whole', true), '') = 'on'
+        OR EXISTS (SELECT FROM pg_namespace n
+                    WHERE n.oid IN (s.typnamespace, t.typnamespace, p.pronamespace)
+                      AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_cast'::regclass AND m.objid = c.oid AND m.deptype IN ('e', 'i'))
    -- From 14 on every range type has its cast to the multirange type made with it.

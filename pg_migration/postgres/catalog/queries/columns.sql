@@ -51,15 +51,16 @@ SELECT a.attrelid AS relation,
        a.attgenerated AS generated,
        a.attislocal
        OR NOT EXISTS (SELECT FROM pg_inherits i
-                        JOIN pg_class parent ON parent.oid = i.inhparent
                         JOIN pg_attribute above ON above.attrelid = i.inhparent AND above.attname = a.attname
-                       WHERE i.inhrelid = a.attrelid AND parent.relkind <> 'f' AND pending.inhrelid IS NULL) AS is_local,
+                       WHERE i.inhrelid = a.attrelid AND pending.inhrelid IS NULL) AS is_local,
        CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL'
                          WHEN 'm' THEN 'MAIN' WHEN 'x' THEN 'EXTENDED' END AS storage,
        a.attstorage = t.typstorage AS stored_as_usual,
        CASE to_jsonb(a) ->> 'attcompression' WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END AS compression,
        nullif(a.attstattarget, -1) AS statistics,
        array_to_string(a.attoptions, ', ') AS options,
+       (SELECT string_agg(format('%I %L', o.option_name, o.option_value), ', ' ORDER BY o.option_name)
+          FROM pg_options_to_table(a.attfdwoptions) AS o) AS foreign_options,
        EXISTS (SELECT FROM pg_depend x
                 WHERE x.classid = 'pg_attrdef'::regclass AND x.objid = d.oid
                   AND x.refobjid >= 16384 AND x.refobjid <> a.attrelid) AS default_leans_on_objects
@@ -73,7 +74,7 @@ SELECT a.attrelid AS relation,
   LEFT JOIN pg_inherits pending ON pending.inhrelid = c.oid
                                AND coalesce(to_jsonb(pending) ->> 'inhdetachpending' = 'true', false)
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
- WHERE c.relkind IN ('r', 'p')
+ WHERE c.relkind IN ('r', 'p', 'f')
    AND c.relpersistence <> 't'
    AND a.attnum > 0
    AND NOT a.attisdropped

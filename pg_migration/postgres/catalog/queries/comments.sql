@@ -8,7 +8,7 @@ SELECT d.classoid AS classid,
               CASE WHEN i.type LIKE '%column' THEN 'COLUMN'
                    WHEN i.type IN ('table constraint', 'domain constraint') THEN 'CONSTRAINT'
                    WHEN i.type = 'statistics object' THEN 'STATISTICS'
-                   ELSE upper(i.type) END,
+                   ELSE replace(upper(i.type), '-', ' ') END,
               CASE i.type WHEN 'domain constraint'
                           THEN regexp_replace(i.identity, '^("([^"]|"")*") on ', '\1 ON DOMAIN ')
                           WHEN 'schema' THEN quote_ident(mapped.target)

@@ -14,10 +14,8 @@ SELECT k.oid,
        k.conislocal
        OR k.contype IN ('c', 'n')
           AND NOT EXISTS (SELECT FROM pg_inherits h
-                            JOIN pg_class parent ON parent.oid = h.inhparent
                             JOIN pg_constraint above ON above.conrelid = h.inhparent AND above.contype = k.contype
                            WHERE h.inhrelid = k.conrelid
-                             AND parent.relkind <> 'f'
                              AND pending.inhrelid IS NULL
                              AND (above.conname = k.conname OR k.contype = 'n')) AS is_local,
        CASE WHEN pending.inhrelid IS NULL THEN k.conparentid ELSE 0 END AS parent,
@@ -58,7 +56,7 @@ SELECT k.oid,
   LEFT JOIN pg_class f ON f.oid = k.confrelid
   LEFT JOIN pg_namespace fn ON fn.oid = f.relnamespace
  WHERE k.contype IN ('c', 'f', 'n', 'p', 't', 'u', 'x')
-   AND c.relkind IN ('r', 'p')
+   AND c.relkind IN ('r', 'p', 'f')
    AND c.relpersistence <> 't'
    AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
  ORDER BY k.conrelid, k.conname

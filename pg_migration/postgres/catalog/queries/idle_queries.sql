@@ -16,9 +16,11 @@ SELECT kind.query
       ('domain_constraints', EXISTS (SELECT FROM pg_type WHERE oid >= 16384 AND typtype = 'd')),
       ('domains', EXISTS (SELECT FROM pg_type WHERE oid >= 16384 AND typtype = 'd')),
       ('enums', EXISTS (SELECT FROM pg_type WHERE oid >= 16384 AND typtype = 'e')),
+      ('event_triggers', EXISTS (SELECT FROM pg_event_trigger)),
       ('extension_configurations', EXISTS (SELECT FROM pg_extension WHERE extconfig IS NOT NULL)),
       ('extension_dependencies', EXISTS (SELECT FROM pg_depend WHERE deptype = 'x')),
-      ('foreign_tables', EXISTS (SELECT FROM pg_foreign_table)),
+      ('foreign_data_wrappers', EXISTS (SELECT FROM pg_foreign_data_wrapper)),
+      ('foreign_servers', EXISTS (SELECT FROM pg_foreign_server)),
       ('functions', EXISTS (SELECT FROM pg_proc WHERE oid >= 16384 AND prokind <> 'a')),
       ('identities', EXISTS (SELECT FROM pg_sequence)),
       -- Those of primary keys are constraints; the same is said of those of TOAST tables.
@@ -35,16 +37,24 @@ SELECT kind.query
       ('operator_family_members', EXISTS (SELECT FROM pg_opfamily WHERE oid >= 16384)),
       ('operators', EXISTS (SELECT FROM pg_operator WHERE oid >= 16384)),
       ('policies', EXISTS (SELECT FROM pg_policy)),
+      ('publication_schemas', EXISTS (SELECT FROM pg_publication)),
+      ('publication_tables', EXISTS (SELECT FROM pg_publication)),
+      ('publications', EXISTS (SELECT FROM pg_publication)),
       ('ranges', EXISTS (SELECT FROM pg_type WHERE oid >= 16384 AND typtype = 'r')),
       ('rules', EXISTS (SELECT FROM pg_rewrite WHERE oid >= 16384)),
       ('sequence_owners', EXISTS (SELECT FROM pg_sequence)),
       ('sequences', EXISTS (SELECT FROM pg_sequence)),
       ('statistics', EXISTS (SELECT FROM pg_statistic_ext)),
+      -- Only superusers may read how a subscription connects.
+      ('subscriptions', has_column_privilege('pg_subscription', 'subconninfo', 'SELECT') AND EXISTS (
+          SELECT FROM pg_subscription
+           WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()))),
       ('text_search_configurations', EXISTS (SELECT FROM pg_ts_config WHERE oid >= 16384)),
       ('text_search_dictionaries', EXISTS (SELECT FROM pg_ts_dict WHERE oid >= 16384)),
       ('text_search_parsers', EXISTS (SELECT FROM pg_ts_parser WHERE oid >= 16384)),
       ('text_search_templates', EXISTS (SELECT FROM pg_ts_template WHERE oid >= 16384)),
       ('transforms', EXISTS (SELECT FROM pg_transform WHERE oid >= 16384)),
+      ('user_mappings', EXISTS (SELECT FROM pg_foreign_server)),
       ('triggers', EXISTS (SELECT FROM pg_trigger)),
       ('view_defaults', EXISTS (SELECT FROM pg_class WHERE oid >= 16384 AND relkind = 'v')),
       ('views', EXISTS (SELECT FROM pg_class WHERE oid >= 16384 AND relkind = 'v'))

@@ -3,33 +3,14 @@ WITH chosen AS (
     SELECT n.oid, n.nspname
       FROM pg_namespace n
      WHERE n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas'))))
-SELECT 'foreign table' AS kind, n.nspname || '.' || c.relname AS name,
-       'foreign tables and their servers are not copied; make them in the target if it may reach that server' AS reason
-  FROM pg_class c
-  JOIN chosen n ON n.oid = c.relnamespace
- WHERE c.relkind = 'f'
- UNION ALL
-SELECT 'inheritance', format('%s.%s from %s', n.nspname, c.relname, i.inhparent::regclass),
-       CASE WHEN p.relkind = 'f' THEN 'foreign tables are not copied; the table is one of its own in the target'
-            ELSE 'DETACH PARTITION ... CONCURRENTLY was begun and not finished, so queries of the parent pass over the '
-                 'partition; it is a table of its own in the target, as DETACH PARTITION ... FINALIZE makes it' END
+SELECT 'inheritance' AS kind, format('%s.%s from %s', n.nspname, c.relname, i.inhparent::regclass) AS name,
+       'DETACH PARTITION ... CONCURRENTLY was begun and not finished, so queries of the parent pass over the partition; it is '
+       'a table of its own in the target, as DETACH PARTITION ... FINALIZE makes it' AS reason
   FROM pg_inherits i
   JOIN pg_class c ON c.oid = i.inhrelid
   JOIN chosen n ON n.oid = c.relnamespace
-  JOIN pg_class p ON p.oid = i.inhparent
  WHERE c.relkind IN ('r', 'p')
-   AND (p.relkind = 'f' OR coalesce(to_jsonb(i) ->> 'inhdetachpending' = 'true', false))
- UNION ALL
-SELECT 'foreign-data wrapper', w.fdwname, 'foreign-data wrappers are set up anew for a new database'
-  FROM pg_foreign_data_wrapper w
- WHERE NOT EXISTS (SELECT FROM pg_depend m
-                    WHERE m.classid = 'pg_foreign_data_wrapper'::regclass AND m.objid = w.oid AND m.deptype = 'e')
- UNION ALL
-SELECT 'foreign server', s.srvname, 'foreign servers hold connections and user mappings of their own and are not copied'
-  FROM pg_foreign_server s
- UNION ALL
-SELECT 'user mapping', format('%s on %s', u.usename, u.srvname), 'user mappings go with their foreign server'
-  FROM pg_user_mappings u
+   AND coalesce(to_jsonb(i) ->> 'inhdetachpending' = 'true', false)
  UNION ALL
 SELECT 'invalid index', n.nspname || '.' || x.relname,
        'no query can use it: a CREATE INDEX CONCURRENTLY failed and left it; it is not built in the target'
@@ -39,17 +20,23 @@ SELECT 'invalid index', n.nspname || '.' || x.relname,
   JOIN chosen n ON n.oid = x.relnamespace
  WHERE NOT i.indisvalid AND t.relkind IN ('r', 'm')
  UNION ALL
-SELECT 'event trigger', e.evtname, 'event triggers belong to the whole database and are not copied'
-  FROM pg_event_trigger e
- WHERE NOT EXISTS (SELECT FROM pg_depend m
-                    WHERE m.classid = 'pg_event_trigger'::regclass AND m.objid = e.oid AND m.deptype = 'e')
- UNION ALL
-SELECT 'publication', p.pubname, 'replication is set up anew for a new database'
-  FROM pg_publication p
- UNION ALL
-SELECT 'subscription', s.subname, 'replication is set up anew for a new database'
+-- Whoever may read how it connects has it copied.
+SELECT 'subscription', s.subname, 'only a superuser of the source may read how it connects'
   FROM pg_subscription s
  WHERE s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+   AND NOT has_column_privilege('pg_subscription', 'subconninfo', 'SELECT')
+ UNION ALL
+-- Publications that are made, without some of their tables.
+SELECT 'publication', format('%s, table %s', p.pubname, r.prrelid::regclass), 'the table is outside the migrated schemas'
+  FROM pg_publication p
+  JOIN pg_publication_rel r ON r.prpubid = p.oid
+  JOIN pg_class c ON c.oid = r.prrelid
+ WHERE NOT EXISTS (SELECT FROM chosen n WHERE n.oid = c.relnamespace)
+   AND (coalesce(current_setting('pg_migration.whole', true), '') = 'on'
+        OR EXISTS (SELECT FROM pg_publication_rel other
+                     JOIN pg_class t ON t.oid = other.prrelid
+                     JOIN chosen n ON n.oid = t.relnamespace
+                    WHERE other.prpubid = p.oid))
  UNION ALL
 -- What somebody granted or revoked since initdb.
 SELECT 'privileges', i.type || ' ' || i.identity
@@ -75,6 +62,7 @@ SELECT 'privileges', i.type || ' ' || i.identity
                                  AND initial.objsubid = held.subid
  CROSS JOIN LATERAL pg_identify_object(held.catalog, held.oid, 0) AS i
  WHERE held.oid < 16384
+   AND coalesce(current_setting('pg_migration.whole', true), '') <> 'on'
    AND held.acl IS NOT NULL
    AND held.acl IS DISTINCT FROM initial.initprivs
    AND ARRAY(SELECT x FROM aclexplode(held.acl) AS x ORDER BY x)
@@ -84,7 +72,8 @@ SELECT 'privileges', i.type || ' ' || i.identity
 SELECT 'cast', format('%s AS %s', format_type(c.castsource, NULL), format_type(c.casttarget, NULL)),
        'it has no part in the migrated schemas'
   FROM pg_cast c
- WHERE c.oid >= 16384 AND c.castsource < 16384 AND c.casttarget < 16384 AND c.castfunc < 16384
+ WHERE coalesce(current_setting('pg_migration.whole', true), '') <> 'on'
+   AND c.oid >= 16384 AND c.castsource < 16384 AND c.casttarget < 16384 AND c.castfunc < 16384
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_cast'::regclass AND m.objid = c.oid AND m.deptype = 'e')
  UNION ALL

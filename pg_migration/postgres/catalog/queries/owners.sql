@@ -6,7 +6,7 @@ WITH owned AS (
      UNION ALL
     SELECT 'pg_class'::regclass, c.oid, c.relowner
       FROM pg_class c
-     WHERE c.relkind IN ('r', 'p', 'v', 'm')
+     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
         OR c.relkind = 'S' AND NOT EXISTS (SELECT FROM pg_depend d
                                             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
                                               AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
@@ -36,13 +36,21 @@ WITH owned AS (
      UNION ALL
     SELECT 'pg_ts_dict'::regclass, d.oid, d.dictowner FROM pg_ts_dict d
      UNION ALL
-    SELECT 'pg_ts_config'::regclass, c.oid, c.cfgowner FROM pg_ts_config c)
+    SELECT 'pg_ts_config'::regclass, c.oid, c.cfgowner FROM pg_ts_config c
+     UNION ALL
+    SELECT 'pg_publication'::regclass, p.oid, p.pubowner FROM pg_publication p
+     UNION ALL
+    SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, w.fdwowner FROM pg_foreign_data_wrapper w
+     UNION ALL
+    SELECT 'pg_foreign_server'::regclass, s.oid, s.srvowner FROM pg_foreign_server s
+     UNION ALL
+    SELECT 'pg_event_trigger'::regclass, e.oid, e.evtowner FROM pg_event_trigger e)
 SELECT o.catalog::oid AS classid,
        o.oid AS objid,
        i.type || ' ' || CASE i.type WHEN 'schema' THEN quote_ident(mapped.target) ELSE i.identity END AS name,
        pg_get_userbyid(o.owner)::text AS role,
        format('ALTER %s %s OWNER TO %I',
-              CASE i.type WHEN 'statistics object' THEN 'STATISTICS' ELSE upper(i.type) END,
+              CASE i.type WHEN 'statistics object' THEN 'STATISTICS' ELSE replace(upper(i.type), '-', ' ') END,
               CASE WHEN i.type = 'schema' THEN quote_ident(mapped.target)
                    -- Types alone do not tell two procedures apart that differ in OUT arguments, and an aggregate's may
                    -- hold ORDER BY.

@@ -15,6 +15,6 @@ SELECT 'pg_statistic_ext'::regclass::oid AS classid,
   JOIN pg_namespace n ON n.oid = s.stxnamespace
   JOIN pg_class c ON c.oid = s.stxrelid
  WHERE n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
-   AND c.relkind IN ('r', 'p', 'm')
+   AND c.relkind IN ('r', 'p', 'm', 'f')
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_statistic_ext'::regclass AND m.objid = s.oid AND m.deptype = 'e')

@@ -1,7 +1,7 @@
--- Ordinary and partitioned tables with everything that is not a column or a constraint.
+-- Ordinary, partitioned and foreign tables with everything that is not a column or a constraint.
 -- A leaf must be loaded through its root when the hash of its partition key may differ between two clusters: enum
 -- hashes use OIDs, and arrays, ranges and records may hold enums (PostgreSQL's pg_dump, forcePartitionRootLoad). Parents
--- are those that the target has too: no foreign tables, and none that a partition is being detached from (14 on).
+-- are those that the target has too: none that a partition is being detached from (14 on).
 SELECT c.oid,
        n.nspname AS schema,
        c.relname AS name,
@@ -33,20 +33,24 @@ SELECT c.oid,
                                       WHERE o.opcintype IN ('anyenum'::regtype, 'anyarray'::regtype,
                                                             'anyrange'::regtype, 'record'::regtype))
            AS hashes_differ,
+       quote_ident(server.srvname) AS server,
+       ARRAY(SELECT format('%I %L', o.option_name, o.option_value)
+               FROM pg_options_to_table(remote.ftoptions) AS o ORDER BY o.option_name) AS foreign_options,
        has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_am am ON am.oid = c.relam
   LEFT JOIN pg_class toast ON toast.oid = c.reltoastrelid
+  LEFT JOIN pg_foreign_table remote ON remote.ftrelid = c.oid
+  LEFT JOIN pg_foreign_server server ON server.oid = remote.ftserver
   LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
  CROSS JOIN LATERAL (SELECT array_agg(i.inhparent::bigint ORDER BY i.inhseqno) AS oids,
                             array_agg(concat(i.inhparent::regclass) ORDER BY i.inhseqno) AS quoted
                        FROM pg_inherits i
                        JOIN pg_class parent ON parent.oid = i.inhparent
                       WHERE i.inhrelid = c.oid
-                        AND parent.relkind <> 'f'
                         AND NOT coalesce(to_jsonb(i) ->> 'inhdetachpending' = 'true', false)) AS above
- WHERE c.relkind IN ('r', 'p')
+ WHERE c.relkind IN ('r', 'p', 'f')
    AND c.relpersistence <> 't'
    AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m

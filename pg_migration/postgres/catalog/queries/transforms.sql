@@ -1,5 +1,5 @@
 -- Transforms for procedural languages. They have no schema; one for a type, and with functions, from elsewhere is left out
--- again when nothing migrated uses it.
+-- again when nothing migrated uses it, unless the whole database is migrated.
 SELECT 'pg_transform'::regclass::oid AS classid,
        x.oid AS objid,
        '' AS schema,
@@ -8,7 +8,8 @@ SELECT 'pg_transform'::regclass::oid AS classid,
        ARRAY[format('CREATE TRANSFORM FOR %s LANGUAGE %I (%s)', format_type(t.oid, NULL), l.lanname,
                     concat_ws(', ', 'FROM SQL WITH FUNCTION ' || nullif(concat(x.trffromsql::oid::regprocedure), '-'),
                               'TO SQL WITH FUNCTION ' || nullif(concat(x.trftosql::oid::regprocedure), '-')))] AS statements,
-       NOT EXISTS (SELECT FROM pg_namespace n
+       coalesce(current_setting('pg_migration.whole', true), '') <> 'on'
+       AND NOT EXISTS (SELECT FROM pg_namespace n
                     WHERE n.oid IN (t.typnamespace, f.pronamespace, g.pronamespace)
                       AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))) AS only_if_used
   FROM pg_transform x

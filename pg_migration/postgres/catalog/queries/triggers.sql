@@ -29,7 +29,7 @@ SELECT 'pg_trigger'::regclass::oid AS classid,
            AND NOT EXISTS (SELECT FROM pg_inherits i
                             WHERE i.inhrelid = c.oid
                               AND coalesce(to_jsonb(i) ->> 'inhdetachpending' = 'true', false)))
-   AND c.relkind IN ('r', 'p', 'v')
+   AND c.relkind IN ('r', 'p', 'v', 'f')
    AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_trigger'::regclass AND m.objid = t.oid AND m.deptype = 'e')

@@ -6,7 +6,7 @@ SELECT DISTINCT a.atttypid AS type_oid,
   FROM pg_attribute a
   JOIN pg_class c ON c.oid = a.attrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p')
+ WHERE c.relkind IN ('r', 'p', 'f')
    AND a.attnum > 0
    AND NOT a.attisdropped
    AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))

@@ -40,6 +40,13 @@ class AggregateRow(_Object):
     """A row of ``queries/aggregates.sql``."""
 
 
+class AvailableExtensionRow(TypedDict):
+    """A row of ``queries/available_extensions.sql``."""
+
+    name: str
+    versions: list[str]
+
+
 class BaseTypeRow(_Object):
     """A row of ``queries/base_types.sql``."""
 
@@ -90,6 +97,7 @@ class ColumnRow(TypedDict):
     compression: str | None
     statistics: int | None
     options: str | None
+    foreign_options: str | None
     default_leans_on_objects: bool
 
 
@@ -152,6 +160,11 @@ class SaidOfDatabaseRow(TypedDict):
 
     what: str
     statement: str
+    undo: str | None
+    role: str | None
+    parameter: str | None
+    stays_because: str | None
+    place: int
 
 
 class DatabaseSettingRow(TypedDict):
@@ -208,6 +221,13 @@ class EnumRow(_Object):
     elements: list[str]
 
 
+class EventTriggerRow(_Object):
+    """A row of ``queries/event_triggers.sql``."""
+
+    enabled: str
+    only_if_used: bool
+
+
 class ExtensionConfigurationRow(TypedDict):
     """A row of ``queries/extension_configurations.sql``."""
 
@@ -260,13 +280,20 @@ class ExtensionRow(_Object):
     only_if_used: bool
 
 
-class ForeignTableRow(TypedDict):
-    """A row of ``queries/foreign_tables.sql``."""
+class ForeignDataWrapperRow(_Object):
+    """A row of ``queries/foreign_data_wrappers.sql``."""
 
-    oid: int
-    schema: str
-    name: str
-    row_types: list[int]
+    head: str
+    elements: list[str]
+    only_if_used: bool
+
+
+class ForeignServerRow(_Object):
+    """A row of ``queries/foreign_servers.sql``."""
+
+    head: str
+    elements: list[str]
+    only_if_used: bool
 
 
 class FunctionRow(_Object):
@@ -378,6 +405,12 @@ class OwnerRow(_Forgone):
     command: str
 
 
+class ParameterRow(TypedDict):
+    """A row of ``queries/parameters.sql``."""
+
+    name: str
+
+
 class PolicyRow(_Object):
     """A row of ``queries/policies.sql``."""
 
@@ -395,23 +428,35 @@ class PrivilegesRow(_Forgone):
     quoted_column: str | None
     quoted: str
     name: str
+    stands_alone: bool
     owner: str
     options_on_relation: list[list[str]] | None
     held: list[list[str | None]]
     by_default: list[list[str | None]]
 
 
+class PublicationRow(_Object):
+    """A row of ``queries/publications.sql``."""
+
+    head: str
+    elements: list[str]
+    only_if_used: bool
+
+
+class PublicationSchemaRow(_Object):
+    """A row of ``queries/publication_schemas.sql``."""
+
+
+class PublicationTableRow(_Object):
+    """A row of ``queries/publication_tables.sql``."""
+
+    relation: int
+
+
 class RangeRow(_Object):
     """A row of ``queries/ranges.sql``."""
 
     shell: str | None
-
-
-class RelationRow(TypedDict):
-    """A row of ``queries/relations.sql``."""
-
-    schema: str
-    name: str
 
 
 class RememberedRow(TypedDict):
@@ -463,6 +508,13 @@ class ServerRow(TypedDict):
     role: str
 
 
+class SetAsideRow(TypedDict):
+    """A row of ``queries/set_aside.sql``."""
+
+    name: str
+    restore: str
+
+
 class StatisticsRow(_Object):
     """A row of ``queries/statistics.sql``."""
 
@@ -475,6 +527,13 @@ class LargeObjectsRow(TypedDict):
 
     objects: int
     referred_elsewhere: bool
+
+
+class SubscriptionRow(_Object):
+    """A row of ``queries/subscriptions.sql``."""
+
+    owner: str
+    only_if_used: bool
 
 
 class ListedTableRow(TypedDict):
@@ -513,6 +572,8 @@ class TableRow(TypedDict):
     quoted_parents: list[str]
     leaves: list[list[str]] | None
     hashes_differ: bool
+    server: str | None
+    foreign_options: list[str]
     readable: bool
 
 
@@ -552,6 +613,21 @@ class TypeNameRow(TypedDict):
     name: str
 
 
+class UserMappingRow(TypedDict):
+    """A row of ``queries/user_mappings.sql``."""
+
+    classid: int
+    objid: int
+    server: int
+    name: str
+    drop_statement: str
+    head: str
+    elements: list[str]
+    statements: list[str]
+    roles: list[str]
+    readable: bool
+
+
 class ViewDefaultRow(_Object):
     """A row of ``queries/view_defaults.sql``."""
 
@@ -585,12 +661,14 @@ class Rows(TypedDict):
     domain_constraints: Sequence[DomainConstraintRow]
     domains: Sequence[DomainRow]
     enums: Sequence[EnumRow]
+    event_triggers: Sequence[EventTriggerRow]
     extension_configurations: Sequence[ExtensionConfigurationRow]
     extension_constraints: Sequence[ExtensionConstraintRow]
     extension_dependencies: Sequence[ExtensionDependencyRow]
     extension_members: Sequence[ExtensionMemberRow]
     extensions: Sequence[ExtensionRow]
-    foreign_tables: Sequence[ForeignTableRow]
+    foreign_data_wrappers: Sequence[ForeignDataWrapperRow]
+    foreign_servers: Sequence[ForeignServerRow]
     functions: Sequence[FunctionRow]
     identities: Sequence[IdentityRow]
     indexes: Sequence[IndexRow]
@@ -606,6 +684,9 @@ class Rows(TypedDict):
     owners: Sequence[OwnerRow]
     policies: Sequence[PolicyRow]
     privileges: Sequence[PrivilegesRow]
+    publication_schemas: Sequence[PublicationSchemaRow]
+    publication_tables: Sequence[PublicationTableRow]
+    publications: Sequence[PublicationRow]
     ranges: Sequence[RangeRow]
     remembered: Sequence[RememberedRow]
     row_security: Sequence[RowSecurityRow]
@@ -614,7 +695,9 @@ class Rows(TypedDict):
     sequence_owners: Sequence[SequenceOwnerRow]
     sequences: Sequence[SequenceRow]
     server: Sequence[ServerRow]
+    set_aside: Sequence[SetAsideRow]
     statistics: Sequence[StatisticsRow]
+    subscriptions: Sequence[SubscriptionRow]
     tables: Sequence[TableRow]
     text_search_configurations: Sequence[TextSearchConfigurationRow]
     text_search_dictionaries: Sequence[TextSearchDictionaryRow]
@@ -622,6 +705,7 @@ class Rows(TypedDict):
     text_search_templates: Sequence[TextSearchTemplateRow]
     transforms: Sequence[TransformRow]
     triggers: Sequence[TriggerRow]
+    user_mappings: Sequence[UserMappingRow]
     view_defaults: Sequence[ViewDefaultRow]
     views: Sequence[ViewRow]
 
@@ -629,10 +713,11 @@ class Rows(TypedDict):
 ROW_TYPES: Mapping[str, Any] = {
     **{name: get_args(sequence)[0] for name, sequence in get_type_hints(Rows).items()},
     "database": SaidOfDatabaseRow,
+    "available_extensions": AvailableExtensionRow,
     "idle_queries": IdleQueryRow,
     "installed_extensions": InstalledExtensionRow,
     "lookups": LookupsRow,
-    "relations": RelationRow,
+    "parameters": ParameterRow,
     "table_listing": ListedTableRow,
     "type_names": TypeNameRow,
 }

@@ -128,7 +128,7 @@ class _Maker:
             return [self._outcome(items[0])]
         lacking = [item for item in items if any(address in self.broken for address in item.depends_on)]
         if not lacking and self._are_made([item for item in items if item.statements]):
-            return [Outcome(item, _text(item)) for item in items]
+            return [Outcome(item, _shown(item)) for item in items]
         middle = len(items) // 2
         return [*self.make(items[:middle]), *self.make(items[middle:])]
 
@@ -145,9 +145,9 @@ class _Maker:
     def _outcome(self, item: SchemaObject) -> Outcome:
         needed = next((self.broken[address] for address in sorted(item.depends_on) if address in self.broken), None)
         if needed is not None:
-            outcome = Outcome(item, _text(item), skipped_because=f"it needs {needed}, which could not be made")
+            outcome = Outcome(item, _shown(item), skipped_because=f"it needs {needed}, which could not be made")
         else:
-            outcome = _make(self.connection, item, _text(item), self.application)
+            outcome = _make(self.connection, item, _shown(item), self.application)
         if not outcome.made:
             self.broken[item.address] = item.identity
         return outcome
@@ -155,6 +155,10 @@ class _Maker:
 
 def _text(item: SchemaObject) -> str:
     return ";\n".join(item.statements)
+
+
+def _shown(item: SchemaObject) -> str:
+    return ";\n".join(item.shown)
 
 
 _Lent = tuple[str, str, str]

@@ -14,6 +14,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import SchemaObject, TableName
 from pg_migration.postgres.connection.statements import execute, execute_rows, fetch, gathered
+from pg_migration.postgres.ddl.changes import event_triggers
 from pg_migration.postgres.ddl.changes.together import SHORT_WAITS, in_portions
 from pg_migration.postgres.sql_files import sql_file
 
@@ -232,7 +233,12 @@ def forget(connection: Connection, objects: Iterable[SchemaObject | Suspended]) 
 
 def forgetting(objects: Iterable[SchemaObject | Suspended]) -> sql.Composable:
     """The statement for that."""
-    named = [(*item.table, item.kind, item.name) for item in objects if item.table is not None]
+    on_nothing = ("", "")
+    named = [
+        (*(item.table or on_nothing), item.kind, item.name)
+        for item in objects
+        if item.table is not None or item.kind == event_triggers.KIND
+    ]
     return sql.SQL(
         "DELETE FROM _pg_migration.suspended WHERE (schema_name, table_name, kind, name) IN "
         "(SELECT * FROM unnest({}::text[], {}::text[], {}::text[], {}::text[]))"

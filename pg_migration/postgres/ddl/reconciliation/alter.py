@@ -18,6 +18,11 @@ ACCESS_METHOD_SINCE = 150000
 _CONSTRAINT = re.compile(r'CONSTRAINT ("(?:[^"]|"")*")')
 _REPLICA_IDENTITY = {"d": "DEFAULT", "f": "FULL", "n": "NOTHING", "i": "DEFAULT"}
 
+_OPTION = re.compile(r'("(?:[^"]|"")*"|VERSION) (.*)', re.DOTALL)
+
+# Kinds whose elements are options, which can all be changed.
+WITH_OPTIONS = frozenset({"publication", "foreign-data wrapper", "server", "user mapping", "foreign table"})
+
 Options = tuple[tuple[str, str], ...]
 
 Alteration = tuple[Phase, str]
@@ -41,14 +46,20 @@ def alterations(source: Catalog, target: Catalog, ours: SchemaObject, theirs: Sc
         ]
     if ours.elements == theirs.elements:
         return []
+    if ours.kind in WITH_OPTIONS:
+        return [_settings(ours, ours.phase, 0, _options_of(ours, theirs))]
     # Each by itself: a label can't be added and used in one transaction.
     return [_settings(ours, phase, number, [text]) for number, (phase, text) in enumerate(_type(ours, theirs) or ())]
 
 
 def can_be_altered(ours: SchemaObject, theirs: SchemaObject) -> bool:
-    """Whether a type of the target can be made like the source's where it is, without loss."""
+    """Whether a type of the target, or what has options, can be made like the source's where it is, without loss."""
     # With the same elements it is something else that differs: what they find.
-    return ours.head == theirs.head and ours.elements != theirs.elements and _type(ours, theirs) is not None
+    return (
+        ours.head == theirs.head
+        and ours.elements != theirs.elements
+        and (ours.kind in WITH_OPTIONS or _type(ours, theirs) is not None)
+    )
 
 
 def half_altered(source: Catalog, target: Catalog, made: Iterable[SchemaObject]) -> set[Address]:
@@ -98,7 +109,7 @@ def _settings(item: SchemaObject, phase: Phase, number: int, statements: Sequenc
         item,
         address=item.address._replace(aspect=f"settings {number}"),
         kind="settings",
-        name=f"{item.kind} {item.schema}.{item.name}",
+        name=f"{item.kind} {f'{item.schema}.' if item.schema else ''}{item.name}",
         table=None,
         phase=phase,
         statements=tuple(statements),
@@ -221,6 +232,32 @@ def _other_name(ours: Column, theirs: Column) -> tuple[str, str] | None:
         return None
     mine, found = (_CONSTRAINT.split(text)[1:] for text in (ours.not_null_constraint, theirs.not_null_constraint))
     return (found[0], mine[0]) if mine[1:] == found[1:] else None
+
+
+def _options_of(ours: SchemaObject, theirs: SchemaObject) -> list[str]:
+    """What makes the options of an object of the target those of the source's, and the version of a server."""
+    if ours.kind == "publication":  # all of them are always said
+        return [f"ALTER PUBLICATION {quote(ours.name)} SET ({', '.join(ours.elements)})"]
+    alter = ours.drop.replace("DROP ", "ALTER ", 1).replace(" IF EXISTS", "", 1)
+    mine, found = (dict(map(_named_option, side.elements)) for side in (ours, theirs))
+    versions = [side.pop("VERSION", "NULL") for side in (mine, found)]
+    changes = [f"DROP {name}" for name in found if name not in mine]
+    changes += [
+        f"{'SET' if name in found else 'ADD'} {name} {value}"
+        for name, value in mine.items()
+        if found.get(name) != value
+    ]
+    return [
+        *([f"{alter} VERSION {versions[0]}"] if versions[0] != versions[1] else ()),
+        *([f"{alter} OPTIONS ({', '.join(changes)})"] if changes else ()),
+    ]
+
+
+def _named_option(element: str) -> tuple[str, str]:
+    """An option's name, as DDL writes it, and its value."""
+    found = _OPTION.fullmatch(element)
+    assert found is not None, element
+    return found[1], found[2]
 
 
 def _type(ours: SchemaObject, theirs: SchemaObject) -> list[Alteration] | None:

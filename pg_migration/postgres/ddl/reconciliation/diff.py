@@ -81,4 +81,4 @@ def _difference(ours: SchemaObject, theirs: SchemaObject) -> Difference:
 
 
 def _told_apart(ours: SchemaObject, theirs: SchemaObject) -> str:
-    return f"defined otherwise:\n    source: {'; '.join(ours.statements)}\n    target: {'; '.join(theirs.statements)}"
+    return f"defined otherwise:\n    source: {'; '.join(ours.shown)}\n    target: {'; '.join(theirs.shown)}"

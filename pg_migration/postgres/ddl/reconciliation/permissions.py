@@ -8,6 +8,7 @@ from functools import cached_property
 from pg_migration.postgres.catalog import Address, Catalog, Notice, SchemaObject
 from pg_migration.postgres.catalog.draft import PG_CLASS, PG_EXTENSION, PG_NAMESPACE
 from pg_migration.postgres.catalog.identity import Identity, identity_of, is_same, there
+from pg_migration.postgres.ddl.reconciliation.surplus import RELATIONS
 from pg_migration.postgres.roles.reach import Reach, Standing, quoted
 
 # What is said of an object by somebody who has its owner's rights, and can be left unsaid.
@@ -131,7 +132,7 @@ class Judge:
         return {
             (item.schema, item.name): item.address[:2]
             for item in self.target.objects
-            if item.address.classid == PG_CLASS and item.kind in ("table", "view", "materialized view")
+            if item.address.classid == PG_CLASS and item.kind in RELATIONS
         }
 
     @cached_property

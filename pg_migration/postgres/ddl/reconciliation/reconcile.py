@@ -25,13 +25,14 @@ from pg_migration.postgres.catalog.identity import (
 )
 from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.catalog.schema_renaming import quote
-from pg_migration.postgres.ddl.reconciliation.alter import alterations, can_be_altered, leave_parents
+from pg_migration.postgres.ddl.reconciliation.alter import WITH_OPTIONS, alterations, can_be_altered, leave_parents
 from pg_migration.postgres.ddl.reconciliation.operator_lookup import describe_lookups
-from pg_migration.postgres.ddl.reconciliation.surplus import KEYS, NEVER_DROPPED, Surplus
+from pg_migration.postgres.ddl.reconciliation.surplus import KEYS, NEVER_DROPPED, TABLES, Surplus
 from pg_migration.postgres.errors import StructureConflict
 
 # Rows are stored as what these say: a difference can't be mended under the rows.
 STORED_KINDS = frozenset({"type", "domain"})
+ALTERABLE_KINDS = STORED_KINDS | WITH_OPTIONS
 # Dropping one of these drops the columns that it is built into, in other tables too.
 BUILT_IN_KINDS = STORED_KINDS | {"collation"}
 
@@ -94,7 +95,7 @@ def _to_make(
         return alterations(source, target, ours, theirs)
     if is_same(source, target, ours, theirs):
         return []
-    if ours.kind in STORED_KINDS and can_be_altered(ours, theirs):
+    if ours.kind in ALTERABLE_KINDS and can_be_altered(ours, theirs):
         return alterations(source, target, ours, theirs)
     return [ours]
 
@@ -260,7 +261,7 @@ def _replaced(source: Catalog, target: Catalog) -> set[Address]:
         and item.kind not in NEVER_DROPPED | {"table"}
         and not is_same(source, target, item, found)
         and not _can_replace(item, found)
-        and not (item.kind in STORED_KINDS and can_be_altered(item, found))
+        and not (item.kind in ALTERABLE_KINDS and can_be_altered(item, found))
     }
 
 
@@ -305,7 +306,7 @@ def _leaving(source: Catalog, target: Catalog, doomed: set[Address]) -> Iterator
 
 def _drops(target: Catalog, doomed: set[Address], surplus: Surplus, cascade: bool) -> Iterator[str]:
     """Statements, dependents first; nothing for what goes with a table or a partitioned table's index anyway."""
-    gone = {item.table for item in target.objects if item.kind == "table" and item.address in doomed}
+    gone = {item.table for item in target.objects if item.kind in TABLES and item.address in doomed}
     attached = _attached(target, doomed)
     # What a partition takes along when it leaves can be dropped by itself then, and not before.
     released = _attached(target, ()).keys() - attached.keys()
@@ -315,7 +316,7 @@ def _drops(target: Catalog, doomed: set[Address], surplus: Surplus, cascade: boo
         if item.address not in doomed or not item.drop or item.address in attached:
             continue
         # A foreign key goes before the key that it leans on, its table only after it.
-        if item.table in gone and item.kind not in ("table", "foreign key"):
+        if item.table in gone and item.kind not in TABLES | {"foreign key"}:
             continue
         # Rows that are to come again need not go first.
         if item.kind == MATERIALIZED_ROWS and item.address not in surplus.taken_back:

@@ -48,7 +48,8 @@ PARTS_OF_RELATIONS = frozenset(
     }
 )
 KEYS = ("primary key", "unique", "exclusion")
-_RELATIONS = frozenset({"table", "view", "materialized view"})
+TABLES = frozenset({"table", "foreign table"})
+RELATIONS = TABLES | {"view", "materialized view"}
 
 
 class Verdict(Enum):
@@ -151,7 +152,7 @@ class Surplus:
 
     @cached_property
     def _relations(self) -> Mapping[tuple[str, str], SchemaObject]:
-        return {(item.schema, item.name): item for item in self._theirs.values() if item.kind in _RELATIONS}
+        return {(item.schema, item.name): item for item in self._theirs.values() if item.kind in RELATIONS}
 
     @cached_property
     def dependents(self) -> dict[Address, list[Address]]:
@@ -160,7 +161,7 @@ class Surplus:
         for item in self.target.objects:
             stays = item.kind == "table" and item.address not in self._surplus
             for needed in item.depends_on:
-                if not (stays and needed in self._surplus and self._by_address[needed].kind == "table"):
+                if not (stays and needed in self._surplus and self._by_address[needed].kind in TABLES):
                     found.setdefault(needed, []).append(item.address)
         return found
 
@@ -192,7 +193,7 @@ class Surplus:
             return next((base for base in bases if base is not None and base is not item), None)
         if item.kind == "sequence owner":
             return self._by_address.get(item.address._replace(aspect=""))
-        if item.table is None or item.kind in _RELATIONS:
+        if item.table is None or item.kind in RELATIONS:
             return None
         found = self._relations.get(item.table)
         surplus = found is not None and found.address in self._surplus

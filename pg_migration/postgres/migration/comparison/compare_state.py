@@ -9,6 +9,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import Question, both_asked
 from pg_migration.postgres.ddl import Difference, differences
+from pg_migration.postgres.ddl.changes import event_triggers
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import counted
 from pg_migration.postgres.ledger.schema import TABLES
@@ -68,7 +69,8 @@ def _constraints(run: MigrationRun, source: Connection, target: Connection) -> t
 
 def _leftovers(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Observation]]:
     tables = {table.key for table in run.catalog.tables}
-    return counted(len(tables), "table"), find_leftovers(source, target, run.schemas, tables)
+    held = [event_triggers.KIND] if run.holds_event_triggers else []
+    return counted(len(tables), "table"), find_leftovers(source, target, run.schemas, tables, held)
 
 
 STATE_CHECKS = (

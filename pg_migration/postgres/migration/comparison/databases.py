@@ -84,7 +84,7 @@ def structural_differences(migration: Migration) -> tuple[Catalog, list[Differen
         source, target = connections.open(migration.source), connections.open(migration.target)
         ledger_version(target)  # refuses one that this program can't read
         schemas = map_schemas(migration.source_schemas, migration.target_schemas, source)
-        around = read_surroundings(target)
+        around = read_surroundings(target, migration.is_whole)
         ours = discover(
             source,
             schemas,
@@ -95,9 +95,16 @@ def structural_differences(migration: Migration) -> tuple[Catalog, list[Differen
             ownership=owners,
             privileges=privileges,
             readable=False,
+            whole=migration.is_whole,
         )
         same = {name: name for name in schemas.values()}
         theirs = discover(
-            target, same, ownership=owners, privileges=privileges, readable=False, with_large_objects=False
+            target,
+            same,
+            ownership=owners,
+            privileges=privileges,
+            readable=False,
+            with_large_objects=False,
+            whole=migration.is_whole,
         )
         return ours, differences(ours, theirs)

@@ -55,7 +55,7 @@ def refreshes(run: MigrationRun, tables: Sequence[Table]) -> list[SchemaObject]:
         read |= above
     edges = {item.address: item.depends_on for item in catalog.objects}
     changed = {item.address for item in catalog.objects if item.kind == "table" and (item.schema, item.name) in read}
-    changed |= {item.address for item in catalog.objects if item.kind in ("function", "aggregate")}
+    changed |= {item.address for item in catalog.objects if item.kind in ("function", "aggregate", "foreign table")}
     below = {item: reachable([item.address], edges) for item in catalog.objects if item.kind == MATERIALIZED_ROWS}
     filling = [item for item, needed in below.items() if changed & needed]
     if not filling:
@@ -156,6 +156,7 @@ def make_post_data(run: MigrationRun) -> TargetMade:
         run.call(run.target_catalogs.note_all_brought)
     if run.dropped and not run.options.drop_existing_tables:
         run.outcomes.notes += run.call(lambda: _return_other_objects(run))
+    run.call(run.return_event_triggers)
     for failure in done.failures:
         run.fail(str(failure))
     return TargetMade(statements, 0, len(wanted), 0, 0)
@@ -192,7 +193,7 @@ def problem_of(outcome: Outcome) -> str:
     if outcome.object.kind == MATERIALIZED_ROWS:
         advice = (
             " (A materialized view is filled with the rights of its owner: a REFRESH in the source fails alike where "
-            "its owner has lost a privilege since.)"
+            "its owner has lost a privilege since. Where it reads a foreign table, the target has to reach its server.)"
         )
     return f"{outcome.object.identity} could not be made on the target: {outcome.error}{advice}\n{outcome.statement}"
 

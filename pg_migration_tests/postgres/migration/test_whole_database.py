@@ -1,0 +1,207 @@
+"""What belongs to a whole database comes along as far as the role may make it; event triggers are not in the way."""
+
+from collections.abc import Iterator
+
+import psycopg2
+import pytest
+
+from pg_migration.postgres.ddl.changes import event_triggers
+from pg_migration.postgres.migration import Migration, Options, compare, migrate, validate
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.postgres.ddl.test_whole_database import NO_SUBSCRIPTIONS
+
+SHOP = """
+    CREATE TABLE customers (id integer PRIMARY KEY, name text NOT NULL);
+    CREATE TABLE orders (id integer PRIMARY KEY, customer integer REFERENCES customers);
+    INSERT INTO customers VALUES (1, 'ann'); INSERT INTO orders VALUES (1, 1);
+"""
+OF_THE_DATABASE = """
+    CREATE PUBLICATION part FOR TABLE orders; CREATE PUBLICATION every FOR ALL TABLES;
+    CREATE PUBLICATION whole FOR TABLES IN SCHEMA public;
+    CREATE FUNCTION et() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+    CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION et();
+    COMMENT ON EVENT TRIGGER watch IS 'x';
+    CREATE SUBSCRIPTION s CONNECTION 'host=nowhere password=sesame' PUBLICATION a
+        WITH (connect = false, slot_name = NONE);
+"""
+# In the target: whatever DDL is run in its database fails.
+REFUSING = """
+    CREATE SCHEMA guard;
+    CREATE FUNCTION guard.refuse() RETURNS event_trigger LANGUAGE plpgsql AS
+      $$BEGIN IF tg_tag <> 'DROP EVENT TRIGGER' THEN RAISE 'no DDL here'; END IF; END$$;
+    CREATE EVENT TRIGGER "a guard" ON ddl_command_start EXECUTE FUNCTION guard.refuse();
+    CREATE EVENT TRIGGER always ON sql_drop EXECUTE FUNCTION guard.refuse();
+    ALTER EVENT TRIGGER always ENABLE ALWAYS;
+    CREATE EVENT TRIGGER off ON ddl_command_start EXECUTE FUNCTION guard.refuse();
+    ALTER EVENT TRIGGER off DISABLE;
+"""
+STATES = "SELECT string_agg(concat(evtname, ' ', evtenabled), ', ' ORDER BY evtname) FROM pg_event_trigger"
+GUARDED = "a guard O, always A, off D"
+
+
+class Databases:
+    """Two databases, the first one filled."""
+
+    def __init__(self, source: PostgresServer, target: PostgresServer, source_url: str, target_url: str) -> None:
+        self.source, self.target, self.urls = source, target, (source_url, target_url)
+        self.in_source(SHOP)
+
+    def in_source(self, statement: str) -> str:
+        return self.source.psql(self.urls[0], statement).strip()
+
+    def in_target(self, statement: str) -> str:
+        return self.target.psql(self.urls[1], statement).strip()
+
+    def migration(self, target: str | None = None, **options: object) -> Migration:
+        return Migration.between(
+            self.urls[0], target or self.urls[1], schemas="*", options=Options.model_validate(options)
+        )
+
+    def dumps(self) -> tuple[str, str]:
+        left_out = "--exclude-schema=_pg_migration", "--exclude-schema=guard"
+        source, target = self.source.dump_schema(self.urls[0]), self.target.dump_schema(self.urls[1], None, *left_out)
+        return source, target
+
+
+@pytest.fixture
+def databases(
+    postgres16: PostgresServer, postgres18: PostgresServer, source_db: str, target_db: str
+) -> Iterator[Databases]:
+    made = Databases(postgres16, postgres18, source_db, target_db)
+    try:
+        yield made
+    finally:
+        made.in_source(NO_SUBSCRIPTIONS)
+        made.in_target(NO_SUBSCRIPTIONS)
+
+
+def test_event_triggers_of_the_target_wait(databases: Databases) -> None:
+    databases.in_target(REFUSING)
+    assert migrate(databases.migration()).failures == ()
+    assert databases.in_target(STATES) == GUARDED
+    # A run that fails brings them back, too.
+    databases.in_source("CREATE VIEW v AS SELECT 1 AS a; ALTER TABLE orders ADD b int")
+    assert "column b is missing" in " ".join(migrate(databases.migration()).failures)
+    assert databases.in_target(STATES) == GUARDED
+
+
+def test_what_a_killed_run_has_disabled_comes_back(databases: Databases) -> None:
+    assert migrate(databases.migration()).failures == ()
+    databases.in_target(REFUSING)
+    connection = psycopg2.connect(databases.urls[1])
+    connection.autocommit = True
+    try:
+        event_triggers.set_aside(connection, event_triggers.present(connection))
+    finally:
+        connection.close()
+    assert databases.in_target(STATES) == "a guard D, always D, off D"
+    assert migrate(databases.migration()).failures == ()
+    assert databases.in_target(STATES) == GUARDED
+
+
+def test_event_triggers_of_the_source_end_as_they_are_there(databases: Databases) -> None:
+    databases.in_source(OF_THE_DATABASE)
+    assert migrate(databases.migration()).failures == ()
+    databases.in_source("ALTER EVENT TRIGGER watch DISABLE; CREATE TABLE more (a int)")
+    for state in ("DISABLE", "ENABLE REPLICA"):
+        databases.in_source(f"ALTER EVENT TRIGGER watch {state}")
+        assert migrate(databases.migration()).failures == ()
+        source, target = databases.dumps()
+        assert source == target
+        assert compare(databases.migration()) == []
+
+
+def test_a_role_that_is_no_superuser(databases: Databases) -> None:
+    databases.in_source(OF_THE_DATABASE)
+    name = databases.urls[1].rpartition("/")[2]
+    databases.in_target(f"""
+        CREATE ROLE brings LOGIN PASSWORD 'x'; GRANT CREATE ON SCHEMA public TO brings;
+        GRANT CREATE ON DATABASE "{name}" TO brings; CREATE SCHEMA elsewhere;
+    """)
+    url = "postgresql://brings:x@" + databases.urls[1].rpartition("@")[2]
+    try:
+        for _ in range(2):
+            done = migrate(databases.migration(url, owners=False))
+            assert done.failures == ()
+            told = {note.partition(":")[0] for note in done.notes if "brings" in note or "needs" in note}
+            assert told == {
+                "event trigger watch",
+                "publication every",
+                "publication schema public.whole",
+                "subscription s",
+            }
+            assert "sesame" not in str(done)
+        assert databases.in_target("SELECT string_agg(pubname, ' ' ORDER BY 1) FROM pg_publication") == "part whole"
+    finally:
+        databases.in_target("DROP OWNED BY brings CASCADE; DROP ROLE brings")
+
+
+FOREIGN = """
+    CREATE FOREIGN DATA WRAPPER w; CREATE SERVER elsewhere FOREIGN DATA WRAPPER w OPTIONS (password 'sesame');
+    CREATE USER MAPPING FOR PUBLIC SERVER elsewhere OPTIONS (password 'sesame');
+    CREATE TABLE log (id int, at date) PARTITION BY RANGE (at);
+    CREATE TABLE log_new PARTITION OF log FOR VALUES FROM ('2024-01-01') TO (MAXVALUE);
+    CREATE FOREIGN TABLE log_old PARTITION OF log FOR VALUES FROM (MINVALUE) TO ('2024-01-01') SERVER elsewhere;
+    CREATE INDEX ON log (at);
+    INSERT INTO log SELECT n, date '2024-01-01' + n FROM generate_series(1, 500) AS n;
+    CREATE VIEW old AS SELECT * FROM log_old; CREATE VIEW older AS SELECT id FROM old;
+"""
+
+
+def test_rows_of_a_foreign_partition_are_left_where_they_are(databases: Databases) -> None:
+    """A wrapper without a handler refuses to read: so nobody asks the server of the partition, in neither database."""
+    databases.in_source(FOREIGN)
+    for change in ("INSERT INTO log SELECT 1, '2025-01-01'; DELETE FROM log_new WHERE id = 7", ""):
+        assert migrate(databases.migration()).failures == ()
+        source, target = databases.dumps()
+        assert source == target
+        assert databases.in_target("SELECT count(*) FROM log_new") == "500"
+        databases.in_source(change)
+    assert validate(databases.migration()).failures == ()
+
+
+def test_rows_that_might_go_to_another_server(databases: Databases) -> None:
+    """Enumerations are hashed by their OIDs."""
+    databases.in_source(
+        FOREIGN
+        + """
+        CREATE TYPE mood AS ENUM ('a', 'b', 'c');
+        CREATE TABLE hashed (m mood) PARTITION BY HASH (m);
+        CREATE TABLE h0 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+        CREATE FOREIGN TABLE h1 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 1) SERVER elsewhere;
+        """
+    )
+    (told,) = migrate(databases.migration()).failures
+    assert "some would go to the servers of public.h1" in told
+    assert migrate(databases.migration(exclude_tables=["hashed", "h1"])).failures == ()
+
+
+def test_a_role_that_may_not_use_a_wrapper(databases: Databases) -> None:
+    databases.in_source(FOREIGN)
+    name = databases.urls[1].rpartition("/")[2]
+    databases.in_target(f"""
+        CREATE ROLE brings LOGIN PASSWORD 'x'; GRANT CREATE ON SCHEMA public TO brings;
+        GRANT CREATE ON DATABASE "{name}" TO brings;
+    """)
+    url = "postgresql://brings:x@" + databases.urls[1].rpartition("@")[2]
+    try:
+        done = migrate(databases.migration(url, owners=False))
+        assert done.failures == ()
+        told = {note.partition(":")[0] for note in done.notes if "brings" in note or "needs" in note}
+        assert told == {
+            "foreign-data wrapper w",
+            "server elsewhere",
+            "user mapping for PUBLIC on server elsewhere",
+            "foreign table public.log_old",
+            "view public.old",
+            "view public.older",
+        }
+        assert databases.in_target("SELECT count(*) FROM log") == "500"
+        # What a superuser has made is kept, and what it makes possible comes with the next run.
+        databases.in_target("CREATE FOREIGN DATA WRAPPER w; GRANT USAGE ON FOREIGN DATA WRAPPER w TO brings")
+        done = migrate(databases.migration(url, owners=False))
+        assert (done.failures, [note for note in done.notes if "foreign" in note]) == ((), [])
+        assert databases.in_target("SELECT count(*) FROM pg_views WHERE schemaname = 'public'") == "2"
+        assert "sesame" not in str(done)
+    finally:
+        databases.in_target("DROP OWNED BY brings CASCADE; DROP ROLE brings")
