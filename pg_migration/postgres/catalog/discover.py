@@ -43,7 +43,13 @@ from pg_migration.postgres.catalog.reading.rows import (
     TableRow,
 )
 from pg_migration.postgres.catalog.reading.surroundings import Surroundings, database_notices, said_of_database
-from pg_migration.postgres.catalog.schema_renaming import Renaming, may_hold_alias, search_path_clause, table_aliases
+from pg_migration.postgres.catalog.schema_renaming import (
+    Renaming,
+    may_hold_alias,
+    quote,
+    search_path_clause,
+    table_aliases,
+)
 from pg_migration.postgres.errors import ConfigurationError, NotPermitted
 from pg_migration.postgres.roles.reach import Reach
 
@@ -78,6 +84,7 @@ def discover(
     readable: bool = True,
     may_lack_schemas: bool = False,
     whole: bool = False,
+    keep_versions: bool = False,
 ) -> Catalog:
     """Read the catalogs of one database.
 
@@ -100,6 +107,7 @@ def discover(
             is not named then: nothing is to be copied from a target.
         readable: whether the role has to be able to read the rows of every table.
         may_lack_schemas: whether schemas that are not there are left out, instead of refused.
+        keep_versions: whether extensions are made in the versions that they have here, where the target offers these.
         whole: whether the schemas stand for the whole database, so that what belongs to none of them comes along.
 
     Returns:
@@ -123,6 +131,9 @@ def discover(
         rows["event_triggers"] = _states_to_come(rows)
         if whole:
             rows["extensions"] = _of_whole_database(rows["extensions"], surroundings)
+        other_versions: list[Notice] = []
+        if keep_versions and surroundings is not None:
+            rows["extensions"], other_versions = _in_their_versions(rows["extensions"], surroundings)
         lookups = read_lookups(session, rows["dependencies"])
         present = {row["name"] for row in rows["schemas"]}
         if may_lack_schemas:
@@ -153,7 +164,7 @@ def discover(
         _tell_aliases_from_schemas(session, schemas, drafts)
         assembly = assemble(drafts, rows["dependencies"], rows["extension_members"], lookups)
         excluded_drafts, notices = _exclude(assembly, tables, excluded, exclude)
-        notices += moved
+        notices += [*moved, *other_versions]
         forgone, told = _forgo(assembly, reach)
         excluded_drafts += forgone
         notices += told
@@ -265,6 +276,21 @@ def _of_whole_database(rows: Sequence[ExtensionRow], target: Surroundings | None
     """Extensions, which all come along; of those that nothing uses only what the target can have."""
     can_have = {row["name"] for row in rows} if target is None else {*target.extensions, *target.versions}
     return [{**row, "only_if_used": row["only_if_used"] and row["name"] not in can_have} for row in rows]
+
+
+def _in_their_versions(rows: Sequence[ExtensionRow], target: Surroundings) -> tuple[list[ExtensionRow], list[Notice]]:
+    """Extensions in the versions that they have, as far as the target offers these; and the others."""
+    made, told = [], []
+    for row in rows:
+        offered, name = target.versions.get(row["name"], ()), row["name"]
+        if row["version"] in offered:
+            *before, create = row["statements"]
+            row = {**row, "statements": [*before, f"{create} VERSION {quote(row['version'])}"]}
+        elif offered and name not in target.extensions:
+            reason = f"it is made in version {offered[0]}, since the target does not offer {row['version']}"
+            told.append(Notice("extension", name, reason))
+        made.append(row)
+    return made, told
 
 
 def _states_to_come(rows: Rows) -> Sequence[EventTriggerRow]:

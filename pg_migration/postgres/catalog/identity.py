@@ -26,6 +26,7 @@ _NAMED_WITH_TYPES = frozenset(
         "cast",
         "transform",
         "comment",
+        "security label",
         "extension dependency",
         "owner",
         "privileges",

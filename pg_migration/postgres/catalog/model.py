@@ -247,7 +247,7 @@ class SchemaObject:
     @property
     def identity(self) -> str:
         """How messages name it."""
-        if self.kind in ("comment", "extension dependency", "owner", "privileges", "settings"):
+        if self.kind in ("comment", "security label", "extension dependency", "owner", "privileges", "settings"):
             return f"{self.kind} of {self.name}"
         place = f"{self.schema}." if self.schema and self.kind != "schema" else ""
         if self.table is not None and self.kind not in ("table", "foreign table", "sequence"):

@@ -3,9 +3,15 @@
 from pg_migration.postgres.ddl.changes.apply import Outcome, apply
 from pg_migration.postgres.ddl.changes.restore import bring_back
 from pg_migration.postgres.ddl.changes.roles import acted_for, create_roles, missing_roles
+from pg_migration.postgres.ddl.changes.security_labels import loaded_providers
 from pg_migration.postgres.ddl.reconciliation.alter import half_altered
 from pg_migration.postgres.ddl.reconciliation.diff import Difference, differences
-from pg_migration.postgres.ddl.reconciliation.forgone import has_candidates, what_can_be_made
+from pg_migration.postgres.ddl.reconciliation.forgone import (
+    has_candidates,
+    providers_of_labels,
+    what_can_be_made,
+    without_labels,
+)
 from pg_migration.postgres.ddl.reconciliation.permissions import Judge, Obstacle, what_can_be_said, within_reach
 from pg_migration.postgres.ddl.reconciliation.reconcile import Reconciliation, missing, reconcile
 from pg_migration.postgres.ddl.reconciliation.surplus import Surplus, Verdict
@@ -29,14 +35,17 @@ __all__ = [
     "differences",
     "half_altered",
     "has_candidates",
+    "loaded_providers",
     "missing",
     "missing_roles",
     "note_all_brought",
     "note_brought",
+    "providers_of_labels",
     "reconcile",
     "remember",
     "unsupported",
     "what_can_be_made",
     "what_can_be_said",
     "within_reach",
+    "without_labels",
 ]

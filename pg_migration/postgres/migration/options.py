@@ -9,6 +9,7 @@ from pg_migration.postgres.planning.options import Group, LoadSettings, option
 
 Owners = bool | Literal["best_effort"]
 Against = Literal["source", "ledger"]
+ExtensionVersions = Literal["default", "source"]
 OWNERS: tuple[Owners, ...] = (True, False, "best_effort")
 
 
@@ -76,6 +77,13 @@ class Options(LoadSettings):
         Group.CONTENT,
         ("preflight", "migrate", "validate", "repair"),
     )
+    extension_versions: ExtensionVersions = option(
+        "default",
+        "'default': extensions are made in the version that the target's server gives; 'source': in the source's where "
+        "the target offers it. One that is there keeps its version.",
+        Group.CONTENT,
+        ("preflight", "migrate", "repair"),
+    )
     create_roles: bool = option(
         False,
         "Create roles that owners, grants and policies name and the target lacks, without login. When off, the run "
@@ -107,6 +115,9 @@ class Options(LoadSettings):
             )
         if self.against not in get_args(Against):
             yield f"against is {self.against!r}, but must be one of {', '.join(get_args(Against))}"
+        if self.extension_versions not in get_args(ExtensionVersions):
+            allowed = ", ".join(get_args(ExtensionVersions))
+            yield f"extension_versions is {self.extension_versions!r}, but must be one of {allowed}"
         if self.owners not in OWNERS:
             yield f"owners is {self.owners!r}, but must be true, false or best_effort"
         if self.spread_over < 0:

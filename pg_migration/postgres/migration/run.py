@@ -49,11 +49,14 @@ from pg_migration.postgres.ddl import (
     brought_tables,
     create_roles,
     has_candidates,
+    loaded_providers,
     missing_roles,
+    providers_of_labels,
     reconcile,
     what_can_be_made,
     what_can_be_said,
     within_reach,
+    without_labels,
 )
 from pg_migration.postgres.ddl.changes import event_triggers
 from pg_migration.postgres.errors import (
@@ -507,8 +510,11 @@ class MigrationRun:
                 target_version=self.target_connection.server_version,
                 target_extensions=around.extensions,
                 surroundings=around,
+                keep_versions=self.options.extension_versions == "source",
                 **self._discovered,
             )
+        if providers := providers_of_labels(found):
+            found = without_labels(found, providers - loaded_providers(self.target_connection, providers))
         to_be_said = self._standing is not None
         if not self.reach.superuser and (to_be_said or has_candidates(found)):
             standing = self._standing or standing_of(self.target_connection, self.schemas.values())
@@ -527,7 +533,8 @@ class MigrationRun:
     @cached_property
     def _surroundings(self) -> Surroundings:
         """What is in the target beside the schemas."""
-        return read_surroundings(self.target_connection, self.migration.is_whole)
+        whole, versions = self.migration.is_whole, self.options.extension_versions == "source"
+        return read_surroundings(self.target_connection, whole or versions)
 
     @property
     def made_ledger(self) -> bool:

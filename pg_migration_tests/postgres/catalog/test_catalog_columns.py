@@ -107,6 +107,7 @@ CHARGES = (
     Charge("pg_foreign_data_wrapper", "foreign_data_wrappers", {}),
     Charge("pg_foreign_server", "foreign_servers", {}),
     Charge("pg_foreign_table", "tables", {}),
+    Charge("pg_seclabel", "security_labels", {}),
     Charge("pg_publication", "publications", {}),
     Charge("pg_publication_rel", "publications publication_tables", {}),
     Charge("pg_publication_namespace", "publication_schemas", {"pg_depend tells the same": "pnpubid pnnspid"}),
@@ -124,7 +125,6 @@ CHARGES = (
         {
             "nobody can give an extension away": "extowner",
             "its control file says so": "extrelocatable",
-            TARGETS_OWN: "extversion",
         },
     ),
     Charge(
@@ -226,7 +226,6 @@ OTHERS = {
     "pg_parameter_acl": "roles have a command of their own",
     "pg_pltemplate": "nobody fills it (until 12)",
     "pg_replication_origin": "of the whole server",
-    "pg_seclabel": "not copied, and named",
     "pg_shdepend": "follows from owners and privileges",
     "pg_shseclabel": "of the whole server",
     "pg_statistic": "ANALYZE fills it",

@@ -205,3 +205,29 @@ def test_a_role_that_may_not_use_a_wrapper(databases: Databases) -> None:
         assert "sesame" not in str(done)
     finally:
         databases.in_target("DROP OWNED BY brings CASCADE; DROP ROLE brings")
+
+
+def test_versions_of_extensions(postgres15: PostgresServer) -> None:
+    source, *targets = (postgres15.create_database() for _ in range(3))
+    postgres15.psql(source, "CREATE TABLE t (a int); CREATE EXTENSION hstore VERSION '1.4'; CREATE EXTENSION citext")
+    postgres15.psql(source, "UPDATE pg_extension SET extversion = '0.9' WHERE extname = 'citext'")
+    found = "SELECT string_agg(extversion, ' ' ORDER BY extname) FROM pg_extension WHERE extname <> 'plpgsql'"
+    newest = postgres15.psql(
+        source, "SELECT default_version FROM pg_available_extensions WHERE name = 'hstore'"
+    ).strip()
+    try:
+        told = []
+        for url, choice in zip(targets, ("source", "default"), strict=True):
+            options = Options(extension_versions=choice)
+            for _ in range(2):
+                done = migrate(Migration.between(source, url, options=options))
+                assert done.failures == ()
+                told.append(done.notes)
+        citext, four = postgres15.psql(targets[0], found).split()
+        assert four == "1.4"
+        assert told[0] == (f"extension citext: it is made in version {citext}, since the target does not offer 0.9",)
+        assert told[1:] == [(), (), ()]
+        assert postgres15.psql(targets[1], found).split() == [citext, newest]
+    finally:
+        for url in (source, *targets):
+            postgres15.drop_database(url)

@@ -40,6 +40,7 @@ from pg_migration.postgres.catalog.reading.rows import (
     OwnerRow,
     PrivilegesRow,
     SaidOfDatabaseRow,
+    SecurityLabelRow,
     SequenceOwnerRow,
     SubscriptionRow,
     UserMappingRow,
@@ -48,6 +49,8 @@ from pg_migration.postgres.catalog.schema_renaming import quote
 
 # By pg_event_trigger.evtenabled.
 EVENT_TRIGGER_STATES = {"O": "ENABLE", "D": "DISABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
+
+LABEL_OF_DATABASE = "security label of "
 
 Builder = Callable[["Kind", Any], Iterator[Draft]]
 """Makes drafts of a row of the kind's query."""
@@ -186,6 +189,14 @@ def said_of(
 def comment(kind: "Kind", row: CommentRow) -> Iterator[Draft]:
     """COMMENT ON anything."""
     yield said_of(kind, row, [row["command"] + row["comment"]], drop=f"{row['command']}NULL")
+
+
+def security_label(kind: "Kind", row: SecurityLabelRow) -> Iterator[Draft]:
+    """SECURITY LABEL; an object may have one of each provider."""
+    made = said_of(kind, row, [row["command"] + row["label"]], drop=f"{row['command']}NULL")
+    made.address = made.address._replace(aspect=f"{kind.name} {row['provider']}")
+    made.name, made.head = f"{row['provider']} on {made.name}", row["provider"]
+    yield made
 
 
 def extension_dependency(kind: "Kind", row: ExtensionDependencyRow) -> Iterator[Draft]:
@@ -343,6 +354,7 @@ KINDS: Sequence[Kind] = (
     Kind("event trigger", "event_triggers", Phase.POST_DATA, build=event_trigger),
     Kind("row security", "row_security", Phase.POST_DATA, replaceable=True),
     Kind("comment", "comments", Phase.POST_DATA, replaceable=True, build=comment),
+    Kind("security label", "security_labels", Phase.POST_DATA, replaceable=True, build=security_label),
     Kind(
         "extension dependency",
         "extension_dependencies",

@@ -65,7 +65,9 @@ def assemble(
             continue
         # An extension's members are its own, but somebody may have granted or revoked privileges on them, or said
         # something of a table or view among them.
-        of_member = draft.kind == "privileges" or (draft.kind == "comment" and draft.base.classid == PG_CLASS)
+        of_member = draft.kind in ("privileges", "security label") or (
+            draft.kind == "comment" and draft.base.classid == PG_CLASS
+        )
         find = resolve.anything_of if of_member else resolve.draft_of
         if (base := find(draft.base)) is not None:
             said_of = result.drafts[base]

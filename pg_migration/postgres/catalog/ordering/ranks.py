@@ -69,6 +69,7 @@ RANKS: Mapping[str, int] = {
             "publication schema",
             "subscription",
             "comment",
+            "security label",
             "extension dependency",
             "owner of schema",
             "privileges of schema",

@@ -81,7 +81,7 @@ SELECT 'comment', format('COMMENT ON DATABASE %s IS %L', this.target, shobj_desc
   FROM this
  WHERE shobj_description(this.oid, 'pg_database') IS NOT NULL
  UNION ALL
-SELECT 'security label', format('SECURITY LABEL FOR %I ON DATABASE %s IS %L', l.provider, this.target, l.label),
+SELECT 'security label of ' || l.provider, format('SECURITY LABEL FOR %I ON DATABASE %s IS %L', l.provider, this.target, l.label),
        format('SECURITY LABEL FOR %I ON DATABASE %s IS NULL', l.provider, this.target), NULL, NULL, NULL, 0
   FROM this
   JOIN pg_shseclabel l ON l.classoid = 'pg_database'::regclass AND l.objoid = this.oid

@@ -10,6 +10,7 @@ SELECT 'pg_extension'::regclass::oid AS classid,
        || format('CREATE EXTENSION IF NOT EXISTS %I%s', e.extname,
                  CASE WHEN n.nspname <> 'pg_catalog'
                       THEN format(' WITH SCHEMA %I', coalesce(mapped.target, n.nspname)) END) AS statements,
+       e.extversion AS version,
        mapped.target IS NULL AS only_if_used
   FROM pg_extension e
   JOIN pg_namespace n ON n.oid = e.extnamespace

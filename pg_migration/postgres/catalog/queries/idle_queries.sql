@@ -42,6 +42,7 @@ SELECT kind.query
       ('publications', EXISTS (SELECT FROM pg_publication)),
       ('ranges', EXISTS (SELECT FROM pg_type WHERE oid >= 16384 AND typtype = 'r')),
       ('rules', EXISTS (SELECT FROM pg_rewrite WHERE oid >= 16384)),
+      ('security_labels', EXISTS (SELECT FROM pg_seclabel)),
       ('sequence_owners', EXISTS (SELECT FROM pg_sequence)),
       ('sequences', EXISTS (SELECT FROM pg_sequence)),
       ('statistics', EXISTS (SELECT FROM pg_statistic_ext)),

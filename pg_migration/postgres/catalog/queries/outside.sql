@@ -77,9 +77,11 @@ SELECT 'cast', format('%s AS %s', format_type(c.castsource, NULL), format_type(c
    AND NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_cast'::regclass AND m.objid = c.oid AND m.deptype = 'e')
  UNION ALL
-SELECT 'security label', i.type || ' ' || i.identity, format('labels of provider %s are not copied', l.provider)
+SELECT 'security label', i.type || ' ' || i.identity, format('labels of provider %s are not copied there', l.provider)
   FROM pg_seclabel l
  CROSS JOIN LATERAL pg_identify_object(l.classoid, l.objoid, l.objsubid) AS i
+ WHERE l.objoid < 16384 AND l.classoid <> 'pg_namespace'::regclass
+    OR l.classoid = 'pg_largeobject'::regclass
  UNION ALL
 SELECT 'tablespace', n.nspname || '.' || c.relname,
        format('it lies in tablespace %s in the source and in the database''s own tablespace in the target', s.spcname)

@@ -277,6 +277,7 @@ class ExtensionMemberRow(TypedDict):
 class ExtensionRow(_Object):
     """A row of ``queries/extensions.sql``."""
 
+    version: str
     only_if_used: bool
 
 
@@ -486,6 +487,18 @@ class SchemaRow(_Addressed):
     statements: list[str]
 
 
+class SecurityLabelRow(TypedDict):
+    """A row of ``queries/security_labels.sql``."""
+
+    classid: int
+    objid: int
+    objsubid: int
+    provider: str
+    name: str
+    command: str
+    label: str
+
+
 class SequenceOwnerRow(_Object):
     """A row of ``queries/sequence_owners.sql``."""
 
@@ -692,6 +705,7 @@ class Rows(TypedDict):
     row_security: Sequence[RowSecurityRow]
     rules: Sequence[RuleRow]
     schemas: Sequence[SchemaRow]
+    security_labels: Sequence[SecurityLabelRow]
     sequence_owners: Sequence[SequenceOwnerRow]
     sequences: Sequence[SequenceRow]
     server: Sequence[ServerRow]

@@ -26,16 +26,16 @@ class Surroundings:
     parameters: frozenset[str]
 
 
-def read_surroundings(connection: Connection, whole: bool = False) -> Surroundings:
+def read_surroundings(connection: Connection, further: bool = False) -> Surroundings:
     """Look at the database of a connection.
 
     Args:
-        whole: whether to read versions and parameters, which only who migrates a whole database needs.
+        further: whether to read versions and parameters, which not every migration needs.
     """
     database = str(connection.info.dbname)
-    further = ("available_extensions", "parameters") if whole else ()
+    queries = ("available_extensions", "parameters") if further else ()
     with catalog_session(connection, {}) as session:
-        found = session.read("installed_extensions", said_of_database(database), *further)
+        found = session.read("installed_extensions", said_of_database(database), *queries)
     return Surroundings(
         database,
         frozenset(row["statement"] for row in found["database"]),

@@ -5,12 +5,13 @@ that can't be made, the migration is refused (`permissions`), since rows would b
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from pg_migration.postgres.catalog import Address, Catalog, Notice, SchemaObject
 from pg_migration.postgres.catalog.draft import PG_DATABASE, PG_TYPE
 from pg_migration.postgres.catalog.identity import identity_of, is_same, there
+from pg_migration.postgres.catalog.objects.kinds import LABEL_OF_DATABASE
 from pg_migration.postgres.catalog.ordering.graph import reachable
 from pg_migration.postgres.ddl.reconciliation.permissions import Judge
 from pg_migration.postgres.ddl.reconciliation.surplus import PARTS_OF_RELATIONS, RELATIONS, SAID_OF
@@ -121,3 +122,32 @@ def _notices(judge: Judge, reasons: Mapping[Address, str], gone: Mapping[Address
             yield Notice(
                 item.kind, name, f"it needs {items[cause].identity}, which the role of the target may not make"
             )
+
+
+def providers_of_labels(source: Catalog) -> frozenset[str]:
+    """The providers of the security labels that the source has."""
+    return frozenset(filter(None, map(_provider, source.objects)))
+
+
+def without_labels(source: Catalog, providers: Collection[str]) -> Catalog:
+    """The source's catalog less the security labels of some providers, which are noticed."""
+    if not providers:
+        return source
+    gone = [item for item in source.objects if _provider(item) in providers]
+    addresses = {item.address for item in gone}
+    told = [
+        Notice(item.kind, item.name, "the target has not loaded this provider, which sets labels (see LOAD)")
+        for item in gone
+    ]
+    return replace(
+        source,
+        objects=tuple(item for item in source.objects if item.address not in addresses),
+        excluded=(*source.excluded, *gone),
+        notices=(*source.notices, *told),
+    )
+
+
+def _provider(item: SchemaObject) -> str | None:
+    if item.kind == "database" and item.name.startswith(LABEL_OF_DATABASE):
+        return item.name.removeprefix(LABEL_OF_DATABASE)
+    return item.head if item.kind == "security label" else None

@@ -12,7 +12,7 @@ from pg_migration.postgres.ddl.reconciliation.surplus import RELATIONS
 from pg_migration.postgres.roles.reach import Reach, Standing, quoted
 
 # What is said of an object by somebody who has its owner's rights, and can be left unsaid.
-SAID_KINDS = frozenset({"owner", "privileges", "comment", "default privileges"})
+SAID_KINDS = frozenset({"owner", "privileges", "comment", "security label", "default privileges"})
 
 # PostgreSQL docs: CREATE TYPE, CREATE OPERATOR CLASS, CREATE TEXT SEARCH PARSER and so on, "must be a superuser".
 _SUPERUSERS_KINDS = frozenset(

@@ -22,6 +22,7 @@ SAID_OF = frozenset(
         "materialized view rows",
         "owner",
         "privileges",
+        "security label",
         "shell",
     }
 )
