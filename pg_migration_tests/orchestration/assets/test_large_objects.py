@@ -35,6 +35,12 @@ def test_they_are_an_asset_that_is_copied_compared_and_repaired(shop: Platform) 
     assert "large_objects" not in left_out.assets
     assert "20 large objects: left out (large_objects: false)" in left_out.metadata("summary")["notes"]
 
+    # Where the source has none any more there is no step about them, and they go all the same.
+    shop.source.psql("SELECT count(lo_unlink(oid)) FROM pg_largeobject_metadata")
+    shop.reload()
+    assert shop.migrate().success
+    assert shop.target.psql("SELECT count(*) FROM pg_largeobject_metadata") == "0"
+
 
 def test_without_them_there_is_no_asset_and_new_ones_stop_the_run(shop: Platform) -> None:
     assert LARGE_OBJECTS not in shop.definitions.resolve_asset_graph().get_all_asset_keys()
