@@ -23,7 +23,7 @@ FLOORS_OF_THE_LIBRARY = (
     ("catalog",),
     ("snapshot",),
     ("ledger",),
-    ("planning", "ddl"),
+    ("planning", "ddl", "statistics"),
     ("hashing",),
     ("preflight", "transfer"),
     ("verification", "large_objects"),

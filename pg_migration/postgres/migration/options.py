@@ -10,6 +10,7 @@ from pg_migration.postgres.planning.options import Group, LoadSettings, option
 Owners = bool | Literal["best_effort"]
 Against = Literal["source", "ledger"]
 ExtensionVersions = Literal["default", "source"]
+Statistics = Literal["carry", "analyze"]
 OWNERS: tuple[Owners, ...] = (True, False, "best_effort")
 
 
@@ -98,6 +99,13 @@ class Options(LoadSettings):
         Group.CONTENT,
         ("preflight", "migrate", "validate", "repair"),
     )
+    statistics: Statistics = option(
+        "carry",
+        "'carry': the target's planner knows of each table what the source's does, where the target takes that (18 "
+        "and newer), so that the first query has its plan; else tables are analyzed. 'analyze': all are.",
+        Group.CONTENT,
+        ("migrate", "repair"),
+    )
     spread_over: int = option(
         0,
         "How many further runs, launched through the instance's queue, copy the key ranges of large tables at once, "
@@ -118,6 +126,8 @@ class Options(LoadSettings):
         if self.extension_versions not in get_args(ExtensionVersions):
             allowed = ", ".join(get_args(ExtensionVersions))
             yield f"extension_versions is {self.extension_versions!r}, but must be one of {allowed}"
+        if self.statistics not in get_args(Statistics):
+            yield f"statistics is {self.statistics!r}, but must be one of {', '.join(get_args(Statistics))}"
         if self.owners not in OWNERS:
             yield f"owners is {self.owners!r}, but must be true, false or best_effort"
         if self.spread_over < 0:

@@ -31,6 +31,7 @@ class Outcomes:
     checks: dict[TableName, dict[str, bool]] = field(default_factory=dict)
     differing: set[TableName] = field(default_factory=set)
     differences: dict[TableName, Sequence[RowDifference]] = field(default_factory=dict)  # the first of each table
+    collected: dict[str, list[TableName]] = field(default_factory=dict)  # statistics: why they were not carried over
     large_objects: LargeObjectsFound | None = None  # as they were when the run had copied them
     ddl: list[Outcome] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)

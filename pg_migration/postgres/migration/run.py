@@ -102,6 +102,7 @@ from pg_migration.postgres.preflight.resources import ALL_CONNECTIONS, CONNECTIO
 from pg_migration.postgres.roles.reach import Reach, Standing, reach_of, reach_query, standing_of
 from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
 from pg_migration.postgres.snapshot.snapshot import Snapshot
+from pg_migration.postgres.statistics.restoring import RESTORED_SINCE
 from pg_migration.postgres.transfer.events import Event, RowsHashed, WorkerLeft, is_complete
 from pg_migration.postgres.transfer.load_context import LoadContext, Lock
 from pg_migration.postgres.transfer.progress import Pace, Progress
@@ -712,7 +713,13 @@ class MigrationRun:
             compared=0.0 if self.owner else 1.0 if self.options.check_content else COUNTING,
             question=self.hashing if self.options.check_content else count_as_digest,
             same_encoding=self.same_encoding,
+            carries_statistics=self.carries_statistics,
         )
+
+    @property
+    def carries_statistics(self) -> bool:
+        """Whether the target is given the statistics of the source."""
+        return self.options.statistics == "carry" and self.target_connection.server_version >= RESTORED_SINCE
 
     @property
     def asks_ledger(self) -> bool:

@@ -107,6 +107,14 @@ class NotAnalyzed:
 
 
 @dataclass(frozen=True)
+class StatisticsCollected:
+    """A table whose statistics were collected in the target by ANALYZE, all or some, as the source's can't be given."""
+
+    plan: TablePlan
+    reason: str
+
+
+@dataclass(frozen=True)
 class ObjectMade:
     """An index or constraint that was built."""
 
@@ -174,6 +182,7 @@ Event = (
     | ObjectMade
     | ObjectNoted
     | NotAnalyzed
+    | StatisticsCollected
     | Progress
 )
 

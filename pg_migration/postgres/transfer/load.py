@@ -35,6 +35,8 @@ from pg_migration.postgres.hashing.untouched import Counts, Written, read_counts
 from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.ledger.chunks import ChunkName, Placed
 from pg_migration.postgres.planning.plan import Chunk, RangePlan, TablePlan
+from pg_migration.postgres.statistics.restoring import NOT_ALL_TAKEN
+from pg_migration.postgres.statistics.source_statistics import SourceStatistics, TableStatistics
 from pg_migration.postgres.transfer.events import (
     Event,
     LoadBegun,
@@ -44,6 +46,7 @@ from pg_migration.postgres.transfer.events import (
     ObjectNoted,
     RangeLoaded,
     RowsHashed,
+    StatisticsCollected,
     TableFailed,
     TableLoaded,
     WorkDone,
@@ -141,6 +144,8 @@ class Load:
         self._chunks: dict[Copy, tuple[RangePlan, Chunk]] = {
             Copy(p.name, r.range.key, c.number): (r, c) for p in plans for r in p.ranges for c in r.chunks
         }
+        columns = [(p.table.oid, len(p.table.columns)) for p in plans]
+        self._statistics = SourceStatistics(columns) if context.carries_statistics else None
         self._tell: Callable[[Event], None]  # to whoever waits for events; the workers are given it
         self._lock = threading.Lock()
         self._schedule: Schedule[Task] = Schedule(self._skip)
@@ -513,13 +518,40 @@ class Load:
 
     def _finish(self, worker: Worker, state: _TableState) -> None:
         try:
-            worker.analyze(state.plan.table)
+            self._collect_statistics(worker, state)
         except psycopg2.Error as error:
             if worker.lost_a_connection or collided(error):
                 raise
             self._tell(NotAnalyzed(state.plan, server_message(error)))
         state.work.ended = True
         self._tell(self._loaded(state, time.monotonic()))
+
+    def _collect_statistics(self, worker: Worker, state: _TableState) -> None:
+        """Let the target's planner know what the source's does, or find it out where that can't be."""
+        table = state.plan.table
+        known = worker.known_statistics(table, self._statistics) if self._statistics is not None else None
+        if known is None or (table.kind == "r" and not known.has_columns and any(state.rows.values())):
+            worker.analyze(table)
+            return
+        reasons = list(known.lacking)
+        if reasons:
+            worker.analyze(table, alone=True)
+        if (refusal := self._refusal(worker, state, known)) is not None:
+            reasons.append(refusal)
+            worker.analyze(table, alone=True)
+        if reasons:
+            self._tell(StatisticsCollected(state.plan, "; ".join(dict.fromkeys(reasons))))
+
+    @staticmethod
+    def _refusal(worker: Worker, state: _TableState, known: TableStatistics) -> str | None:
+        """Why the target does not take what the source knows of a table; None where it has taken it."""
+        try:
+            taken = worker.restore_statistics(state.plan.table, known)
+        except psycopg2.Error as error:
+            if worker.lost_a_connection or collided(error):
+                raise
+            return server_message(error)
+        return None if taken else NOT_ALL_TAKEN
 
     def _loaded(self, state: _TableState, now: float) -> TableLoaded:
         copied = state.copied or now

@@ -29,6 +29,8 @@ from pg_migration.postgres.ledger.chunks import ChunkEntry, Placed
 from pg_migration.postgres.planning.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.planning.row_width import is_wide
 from pg_migration.postgres.snapshot.readers import Reader
+from pg_migration.postgres.statistics.restoring import restore
+from pg_migration.postgres.statistics.source_statistics import SourceStatistics, TableStatistics
 from pg_migration.postgres.transfer.load_context import LoadContext
 from pg_migration.postgres.transfer.streams.copy_stream import Copied, stream
 
@@ -285,10 +287,25 @@ class Worker:
         name = sql.Identifier(*self._context.target_name(table))
         run(self.target, self._target_path(table), sql.SQL("ALTER TABLE {} SET LOGGED").format(name))
 
-    def analyze(self, table: Table) -> None:
-        """Collect the planner's statistics of a table."""
+    def known_statistics(self, table: Table, known: SourceStatistics) -> TableStatistics:
+        """What the source's planner knows of a table."""
+        found = known.take(table.oid, self.source(table))
+        self.leave_source(bloated=False)
+        return found
+
+    def restore_statistics(self, table: Table, known: TableStatistics) -> bool:
+        """Let the target's planner know of a table what the source's does; whether it took all of it."""
+        return restore(self.target, self._context.target_name(table)[0], [known])
+
+    def analyze(self, table: Table, alone: bool = False) -> None:
+        """Collect the planner's statistics of a table.
+
+        Args:
+            alone: without its partitions, which only servers do that take statistics.
+        """
         name = sql.Identifier(*self._context.target_name(table))
-        analyze = sql.SQL("ANALYZE {}").format(name)
+        only = sql.SQL("ONLY " if alone and table.kind == "p" else "")
+        analyze = sql.SQL("ANALYZE {}{}").format(only, name)
         try:
             run(self.target, self._target_path(table), analyze)
         except psycopg2.Error as error:

@@ -38,7 +38,8 @@ SET ROLE lo_reader; GRANT SELECT ON LARGE OBJECT 100006 TO PUBLIC; RESET ROLE;
 """
 DEFAULTS = "ALTER DEFAULT PRIVILEGES FOR ROLE postgres"
 EVERY_OBJECT = """
-SELECT m.oid, m.lomowner::regrole, coalesce(m.lomacl, acldefault('L', m.lomowner)), obj_description(m.oid, 'pg_largeobject'), md5(lo_get(m.oid))
+SELECT m.oid, m.lomowner::regrole, coalesce(m.lomacl, acldefault('L', m.lomowner)),
+       obj_description(m.oid, 'pg_largeobject'), md5(lo_get(m.oid))
   FROM pg_largeobject_metadata m ORDER BY 1
 """
 

@@ -19,6 +19,7 @@ from pg_migration.postgres.transfer.events import (
     ObjectMade,
     ObjectNoted,
     RowsHashed,
+    StatisticsCollected,
     TableFailed,
     TableLoaded,
     WorkDone,
@@ -109,6 +110,10 @@ def follow(run: MigrationRun, events: Iterable[Event]) -> Iterator[Event]:
             run.call(run.record_digests)
         run.tell(event)
         yield event
+    for reason, tables in run.outcomes.collected.items():
+        names = listed(sorted(".".join(table) for table in tables))
+        run.outcomes.notes.append(f"statistics collected by ANALYZE, also or instead, for {names}: {reason}")
+    run.outcomes.collected.clear()
     run.call(run.record_digests)
     run.target_catalogs.changed({Phase.KEYS})
     run.call(run.target_catalogs.settle)
@@ -138,6 +143,8 @@ def _record(run: MigrationRun, event: Event) -> None:
         run.fail(f"{event.object.identity} was not built: {event.error}")
     elif isinstance(event, ObjectMade):
         run.target_catalogs.made([event.object])
+    elif isinstance(event, StatisticsCollected):
+        outcomes.collected.setdefault(event.reason, []).append(run.target_name(event.plan.table))
     elif isinstance(event, NotAnalyzed):
         outcomes.notes.append(f"{'.'.join(run.target_name(event.plan.table))} could not be analyzed: {event.error}")
     elif isinstance(event, ObjectNoted):

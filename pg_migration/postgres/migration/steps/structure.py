@@ -4,6 +4,7 @@ from ast import literal_eval
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
+import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Address, Catalog, Phase, SchemaObject, Table
@@ -22,14 +23,19 @@ from pg_migration.postgres.ddl import (
     reconcile,
 )
 from pg_migration.postgres.ddl.changes import suspend
+from pg_migration.postgres.errors import server_message
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps.large_objects import drop_lost_large_objects
+from pg_migration.postgres.statistics.restoring import NOT_ALL_TAKEN, restore
+from pg_migration.postgres.statistics.source_statistics import TableStatistics, read_statistics
 from pg_migration.postgres.transfer.extension_rows import ExtensionFailed, ExtensionRows, copy_extension_rows
 
 # What is read of a table of this size takes no longer than a round trip.
 SMALL_BYTES = 8 * 1024 * 1024
+# Statistics are given of so many materialized views at once.
+VIEWS_AT_ONCE = 50
 # Names of objects in one line of the summary.
 MAX_NAMED = 20
 
@@ -77,6 +83,7 @@ def make(run: MigrationRun, objects: Sequence[SchemaObject]) -> list[str]:
     run.outcomes.ddl += done
     run.outcomes.notes += [f"{outcome.object.identity}: {outcome.note}" for outcome in done if outcome.note]
     made = [outcome.object for outcome in done if outcome.made]
+    _restore_statistics(run, [item for item in made if item.kind == MATERIALIZED_ROWS])
     new = [item for item in made if item.kind != "settings"]
     note_brought(run.target_connection, run.source.place, run.catalog, new)
     run.target_catalogs.changed({item.phase for item in objects})
@@ -86,6 +93,34 @@ def make(run: MigrationRun, objects: Sequence[SchemaObject]) -> list[str]:
         if not outcome.made:
             run.fail(problem_of(outcome))
     return [outcome.statement for outcome in done if outcome.made]
+
+
+def _restore_statistics(run: MigrationRun, filled: Sequence[SchemaObject]) -> None:
+    """Let the target know of materialized views that were filled what the source knows of them."""
+    if not filled or not run.carries_statistics:
+        return
+    for schema in dict.fromkeys(item.schema for item in filled):
+        views = [item for item in filled if item.schema == schema]
+        for first in range(0, len(views), VIEWS_AT_ONCE):
+            some = views[first : first + VIEWS_AT_ONCE]
+            known = read_statistics(run.source_connection, {item.address.objid for item in some})
+            if _refusal(run, schema, list(known.values())) is None:
+                continue
+            for view in some:  # which of them it is
+                if (refusal := _refusal(run, schema, [known[view.address.objid]])) is not None:
+                    name = f"{run.schemas[schema]}.{view.name}"
+                    run.outcomes.notes.append(f"no statistics of materialized view {name}: {refusal}")
+
+
+def _refusal(run: MigrationRun, schema: str, known: Sequence[TableStatistics]) -> str | None:
+    """Why the target does not take statistics; None where it has taken them."""
+    try:
+        taken = restore(run.target_connection, run.schemas[schema], known)
+    except psycopg2.Error as error:
+        if run.target_connection.closed:
+            raise
+        return server_message(error)
+    return None if taken else NOT_ALL_TAKEN
 
 
 def _taking_long(catalog: Catalog, objects: Sequence[SchemaObject]) -> set[Address]:
