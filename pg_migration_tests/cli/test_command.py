@@ -371,6 +371,7 @@ OBJECTS = {"exclude_tables", "owners", "privileges"}
                 *OBJECTS,
                 *COPIES,
                 "large_objects",
+                "statistics",
                 "create_roles",
                 "overwrite_existing_rows",
                 "chunk_size",
