@@ -80,7 +80,7 @@ def parts_of(states: Collection[State]) -> sql.Composable:
     return sql.SQL(sql_file("large_objects/parts.sql")).format(
         part=sql.Literal(PART_BYTES),
         oids=sql.Literal(as_array(state.oid for state in states)),
-        sizes=sql.Literal(as_array(state.size for state in states)),
+        lengths=sql.Literal(as_array(state.size for state in states)),
     )
 
 

@@ -116,7 +116,9 @@ def test_statistics_are_the_same_after_every_run(pair: Pair) -> None:
 
 
 def test_of_a_renamed_schema_and_where_not_everything_can_be_given(pair: Pair) -> None:
-    pair.source.psql(pair.urls[0], 'CREATE STATISTICS "a b".both ON unknown, mood FROM "a b".plain; ANALYZE "a b".plain')
+    pair.source.psql(
+        pair.urls[0], 'CREATE STATISTICS "a b".both ON unknown, mood FROM "a b".plain; ANALYZE "a b".plain'
+    )
     done = pair.migrate("a b c")
     assert [note for note in done.notes if "statistics" in note] == [
         "statistics collected by ANALYZE, also or instead, for a b c.plain: it has statistics objects"
