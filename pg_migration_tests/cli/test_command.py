@@ -345,6 +345,7 @@ OBJECTS = {"exclude_tables", "owners", "privileges"}
             "preflight",
             {
                 *OBJECTS,
+                "extension_versions",
                 "large_objects",
                 "create_roles",
                 "drop_existing_tables",
@@ -370,6 +371,7 @@ OBJECTS = {"exclude_tables", "owners", "privileges"}
             {
                 *OBJECTS,
                 *COPIES,
+                "extension_versions",
                 "large_objects",
                 "statistics",
                 "create_roles",
