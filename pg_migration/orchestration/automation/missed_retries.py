@@ -21,14 +21,18 @@ from pg_migration.orchestration.pair import Pair
 INTERVAL_SECONDS = 30
 # Who looks after a day will have seen to it.
 WITHIN = timedelta(days=1)
+# The daemon looks for failures every few seconds.
+OVERLOOKED = timedelta(minutes=1)
 
 
 def build_missed_retries(
     pair: Pair, jobs: Sequence[dg.JobDefinition | UnresolvedAssetJobDefinition]
 ) -> dg.SensorDefinition:
-    """The sensor that starts runs of ``jobs`` again where Dagster's daemon tried to, and the code location was away.
+    """The sensor that starts runs of ``jobs`` again where Dagster's daemon should have, and has not.
 
-    Its process and those of its runs often die together, as when their machine starts anew. The daemon tries once.
+    It tries once, and the code location was away then: its process and those of its runs often die together, as when
+    their machine starts anew. Or it looked, as it does once too, when there was the event of the failure and the run
+    did not yet have its status.
     """
 
     @dg.sensor(
@@ -36,17 +40,16 @@ def build_missed_retries(
         jobs=jobs,
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Starts runs again that died while the code location was away, so that the daemon could not.",
+        description="Starts runs again that died, where the daemon could not or has overlooked them.",
     )
     def missed_retries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest]:
-        failed = dg.RunsFilter(
-            statuses=[dg.DagsterRunStatus.FAILURE],
-            tags={WILL_RETRY_TAG: "false"},
-            updated_after=datetime.now(timezone.utc) - WITHIN,
-        )
+        now = datetime.now(timezone.utc)
+        failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=now - WITHIN)
         names = {job.name for job in jobs}
-        for run in context.instance.get_runs(failed):
-            if run.job_name in names and _is_ours(context, run) and _was_missed(context.instance, run):
+        for record in context.instance.get_run_records(failed):
+            run = record.dagster_run
+            failed_at = datetime.fromtimestamp(record.end_time or now.timestamp(), timezone.utc)
+            if run.job_name in names and _is_ours(context, run) and _was_missed(context.instance, run, now - failed_at):
                 yield _retry(run)
 
     return missed_retries
@@ -60,10 +63,12 @@ def _is_ours(context: dg.SensorEvaluationContext, run: dg.DagsterRun) -> bool:
     return origin.repository_origin.code_location_origin.location_name == here.location_name
 
 
-def _was_missed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether the daemon wanted to start a run again and could not."""
-    if AUTO_RETRY_RUN_ID_TAG in run.tags or MAX_RETRIES_TAG not in run.tags:
+def _was_missed(instance: dg.DagsterInstance, run: dg.DagsterRun, since: timedelta) -> bool:
+    """Whether the daemon wanted to start a run again and could not, or should have wanted to for some time."""
+    if AUTO_RETRY_RUN_ID_TAG in run.tags or MAX_RETRIES_TAG not in run.tags or WILL_RETRY_TAG not in run.tags:
         return False
+    if run.tags[WILL_RETRY_TAG] == "true":
+        return since > OVERLOOKED
     events = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
     return any(event.message == FAILED_TO_RETRY for event in events)
 

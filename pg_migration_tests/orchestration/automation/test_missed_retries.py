@@ -1,11 +1,13 @@
 """Runs that died while the code location was away."""
 
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
+from pg_migration.orchestration.automation import missed_retries
 from pg_migration_tests.orchestration.harness import Platform
 
 HERE, ELSEWHERE = "pg_migration", "another"
@@ -18,9 +20,14 @@ def origin(job: str, location: str) -> RemoteJobOrigin:
 
 
 def failed_run(
-    platform: Platform, job: str, location: str, message: str, tags: dict[str, str], after: str | None = None
+    platform: Platform,
+    job: str,
+    location: str,
+    message: str | None,
+    tags: dict[str, str],
+    after: str | None = None,
 ) -> dg.DagsterRun:
-    """What is left of a run whose process died, and of the daemon's trying to start it again."""
+    """What is left of a run whose process died, and of the daemon's trying to start it again (None: it has not)."""
     run = platform.instance.create_run_for_job(
         platform.definitions.resolve_job_def(job),
         run_config={"resources": {"migration": {"config": {"workers": 1}}}},
@@ -32,8 +39,9 @@ def failed_run(
     platform.instance.report_run_failed(run, "the process of the run was killed")
     found = platform.instance.get_run_by_id(run.run_id)
     assert found is not None
-    platform.instance.report_engine_event(message, found)
-    platform.instance.add_run_tags(run.run_id, {"dagster/will_retry": "false"})
+    if message is not None:
+        platform.instance.report_engine_event(message, found)
+    platform.instance.add_run_tags(run.run_id, {"dagster/will_retry": "true" if message is None else "false"})
     return found
 
 
@@ -61,6 +69,17 @@ def test_the_run_is_requested_again_once(idle_shop: Platform, job: str) -> None:
     assert "dagster/will_retry" not in request.tags
     # By its key Dagster knows the second request.
     assert [again.run_key for again in requests(idle_shop)] == [request.run_key]
+
+
+def test_what_the_daemon_has_overlooked_is_requested_when_it_had_its_time(
+    idle_shop: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overlooked = failed_run(idle_shop, "migrate", HERE, None, {})
+    failed_run(idle_shop, "migrate", HERE, None, {"dagster/auto_retry_run_id": "there is one"})
+    assert requests(idle_shop) == []
+    monkeypatch.setattr(missed_retries, "OVERLOOKED", timedelta(0))
+    (request,) = requests(idle_shop)
+    assert request.run_key == f"retry of {overlooked.run_id}"
 
 
 def test_the_retry_of_a_retry_is_numbered_on(idle_shop: Platform) -> None:
