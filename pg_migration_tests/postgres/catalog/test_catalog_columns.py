@@ -116,7 +116,7 @@ CHARGES = (
         "subscriptions",
         {
             "made disabled, as pg_dump does": "subenabled",
-            INTERNAL: "subskiplsn",
+            INTERNAL: "subskiplsn subretentionactive",
         },
     ),
     Charge(

@@ -6,7 +6,16 @@ import pytest
 
 from pg_migration.postgres.ddl import unsupported
 from pg_migration_tests.conftest import PostgresServer
-from pg_migration_tests.postgres.ddl.round_trip import Pair, describe, pair_of
+from pg_migration_tests.postgres.ddl.round_trip import (
+    PUBLIC,
+    Pair,
+    assert_arrived,
+    assert_same_dump,
+    describe,
+    migrate,
+    pair_of,
+)
+from pg_migration_tests.postgres.ddl.test_whole_database import NO_SUBSCRIPTIONS
 from pg_migration_tests.postgres.ddl.together import verdicts
 
 CASES = {
@@ -104,3 +113,48 @@ def test_names_of_new_types_are_no_types(newest: Pair) -> None:
         """
     )
     assert unsupported(describe(newest.source_url), 180000) == ()
+
+
+OF_DATABASE = """
+    CREATE EXTENSION postgres_fdw;
+    CREATE FOREIGN DATA WRAPPER "W" CONNECTION postgres_fdw_connection OPTIONS (x '1');
+    CREATE FOREIGN DATA WRAPPER plain;
+    CREATE SERVER "S 1" FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'nowhere');
+    CREATE USER MAPPING FOR postgres SERVER "S 1" OPTIONS (user 'u', password 'p');
+    CREATE SUBSCRIPTION by_server SERVER "S 1" PUBLICATION a, b
+        WITH (connect = false, slot_name = NONE, wal_receiver_timeout = '7s', retain_dead_tuples = true,
+              max_retention_duration = 5000, origin = none);
+    CREATE SUBSCRIPTION by_itself CONNECTION 'host=nowhere' PUBLICATION a WITH (connect = false, slot_name = NONE);
+    CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY); CREATE SEQUENCE q;
+    CREATE PUBLICATION p_except FOR ALL TABLES EXCEPT (TABLE t, u);
+    CREATE PUBLICATION p_sequences FOR ALL SEQUENCES;
+    CREATE PUBLICATION p_all FOR ALL TABLES, ALL SEQUENCES;
+"""
+CHANGES = """
+    ALTER FOREIGN DATA WRAPPER "W" NO CONNECTION;
+    ALTER FOREIGN DATA WRAPPER plain CONNECTION postgres_fdw_connection;
+    ALTER SUBSCRIPTION by_server SET (wal_receiver_timeout = '8s');
+    ALTER SUBSCRIPTION by_itself SERVER "S 1";
+    ALTER PUBLICATION p_except SET ALL TABLES EXCEPT (TABLE u);
+"""
+
+
+def test_what_belongs_to_a_whole_database(newest: Pair) -> None:
+    try:
+        newest.load(OF_DATABASE)
+        done = assert_arrived(newest, PUBLIC, whole=True)
+        assert done.source.notices == ()
+        assert {line.removesuffix(" (PostgreSQL 19)") for line in unsupported(done.source, 180000)} == {
+            "foreign-data wrapper W: connection function of a foreign-data wrapper",
+            "subscription by_server: subscription by way of a server",
+            "subscription by_server: setting of a subscription",
+            "publication p_except: publication of all sequences, or with exceptions",
+            "publication p_sequences: publication of all sequences, or with exceptions",
+            "publication p_all: publication of all sequences, or with exceptions",
+        }
+        newest.load(CHANGES)
+        assert migrate(newest, PUBLIC, whole=True).failures == []
+        assert_same_dump(newest, (), "--exclude-schema=_pg_migration")
+    finally:
+        newest.load(NO_SUBSCRIPTIONS)
+        newest.prepare(NO_SUBSCRIPTIONS)

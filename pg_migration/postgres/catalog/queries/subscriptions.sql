@@ -1,5 +1,6 @@
 -- Subscriptions of this database, as they can be made without the publisher: disabled, without a slot there. Asked only of
--- servers where the role may read how they connect. What older servers lack is read by way of to_jsonb.
+-- servers where the role may read how they connect: by what they say themselves or, from 19 on, by a foreign server. What
+-- older servers lack is read by way of to_jsonb.
 SELECT 'pg_subscription'::regclass::oid AS classid,
        s.oid AS objid,
        '' AS schema,
@@ -7,7 +8,8 @@ SELECT 'pg_subscription'::regclass::oid AS classid,
        -- Neither the slot, which is the source's, nor the publisher is touched.
        format('ALTER SUBSCRIPTION %1$I DISABLE;' || chr(10) || 'ALTER SUBSCRIPTION %1$I SET (slot_name = NONE);' || chr(10)
               || 'DROP SUBSCRIPTION IF EXISTS %1$I', s.subname) AS drop_statement,
-       ARRAY[format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION %s WITH (%s)', s.subname, s.subconninfo,
+       ARRAY[format('CREATE SUBSCRIPTION %I %s PUBLICATION %s WITH (%s)', s.subname,
+                    coalesce('SERVER ' || quote_ident(v.srvname), 'CONNECTION ' || quote_literal(s.subconninfo)),
                     (SELECT string_agg(quote_ident(p.name), ', ' ORDER BY p.place)
                        FROM unnest(s.subpublications) WITH ORDINALITY AS p (name, place)),
                     concat_ws(', ', 'connect = false',
@@ -23,6 +25,9 @@ SELECT 'pg_subscription'::regclass::oid AS classid,
                               CASE WHEN f.row ->> 'subrunasowner' = 'true' THEN 'run_as_owner = true' END,
                               CASE WHEN f.row ->> 'suborigin' = 'none' THEN 'origin = none' END,
                               CASE WHEN f.row ->> 'subfailover' = 'true' THEN 'failover = true' END,
+                              CASE WHEN f.row ->> 'subretaindeadtuples' = 'true' THEN 'retain_dead_tuples = true' END,
+                              'max_retention_duration = ' || nullif(f.row ->> 'submaxretention', '0'),
+                              'wal_receiver_timeout = ' || quote_literal(nullif(f.row ->> 'subwalrcvtimeout', '-1')),
                               CASE WHEN s.subsynccommit <> 'off'
                                    THEN format('synchronous_commit = %L', s.subsynccommit) END))] AS statements,
        pg_get_userbyid(s.subowner)::text AS owner,
@@ -31,4 +36,5 @@ SELECT 'pg_subscription'::regclass::oid AS classid,
  CROSS JOIN LATERAL to_jsonb(s) AS f (row)
  CROSS JOIN to_number(coalesce(current_setting('pg_migration.target_version', true),
                                current_setting('server_version_num')), '999999') AS target (version)
+  LEFT JOIN pg_foreign_server v ON v.oid = to_number(f.row ->> 'subserver', '9999999999')::bigint::oid
  WHERE s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())

@@ -71,6 +71,15 @@ FEATURES = (
     _feature(19, "IGNORE NULLS of a window function", r"\) IGNORE NULLS OVER ", *_QUERIES),
     _feature(19, "ON CONFLICT ... DO SELECT", r"\bON CONFLICT\b.*\bDO SELECT\b", *_QUERIES),
     _feature(19, "autovacuum_parallel_workers", r"\bautovacuum_parallel_workers="),
+    _feature(19, "subscription by way of a server", r"^CREATE SUBSCRIPTION\s+SERVER\b", "subscription"),
+    _feature(
+        19,
+        "setting of a subscription",
+        r"\b(retain_dead_tuples|max_retention_duration|wal_receiver_timeout) = ",
+        "subscription",
+    ),
+    _feature(19, "publication of all sequences, or with exceptions", r"\bALL SEQUENCES\b|\bEXCEPT \(", "publication"),
+    _feature(19, "connection function of a foreign-data wrapper", r"\sCONNECTION\b", "foreign-data wrapper"),
     Feature(
         190000,
         "Snowball stemmer",
