@@ -13,7 +13,7 @@ from pg_migration.postgres.connection.endpoint import Endpoint
 from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.errors import MigrationError, server_message
 from pg_migration.postgres.migration.definition import Migration
-from pg_migration.postgres.migration.schemas import map_schemas
+from pg_migration.postgres.migration.schemas import EVERY_SCHEMA, map_schemas
 from pg_migration.postgres.roles.server_roles import RolesPlan, RoleStatement, needed_roles, plan_roles, receiver
 
 
@@ -78,7 +78,8 @@ def _plan(
 ) -> RolesPlan:
     try:
         source = connections.open(end)
-        catalog = discover(source, map_schemas(schemas, None, source), readable=False)
+        whole = schemas.strip() == EVERY_SCHEMA
+        catalog = discover(source, map_schemas(schemas, None, source), readable=False, whole=whole)
         needed = needed_roles(source, catalog.roles, passwords)
         return plan_roles(needed, receiver(target) if target is not None else None, source)
     except psycopg2.Error as error:

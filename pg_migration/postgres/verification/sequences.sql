@@ -19,5 +19,12 @@ LEFT JOIN LATERAL (
                SELECT t.typbasetype FROM resolved r JOIN pg_type t ON t.oid = r.type WHERE t.typtype = 'd')
            SELECT bool_or(r.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype,
                                      'float4'::regtype, 'float8'::regtype, 'money'::regtype)) FROM resolved r)
+      -- Nobody asks the server of a foreign table, or of a foreign partition.
+      AND NOT (EXISTS (SELECT FROM pg_foreign_table)
+               AND EXISTS (WITH RECURSIVE tree AS (
+                               SELECT d.refobjid AS relation
+                               UNION ALL
+                               SELECT i.inhrelid FROM tree p JOIN pg_inherits i ON i.inhparent = p.relation)
+                           SELECT FROM tree JOIN pg_foreign_table f ON f.ftrelid = tree.relation))
 ) AS owner ON true
 WHERE c.relkind = 'S' AND n.nspname = ANY (%(schemas)s)
