@@ -260,6 +260,7 @@ class Finisher:
             of_type=rename.optional(row["of_type"]),
             inherits=() if row["is_partition"] else tuple(rename(name) for name in row["quoted_parents"] or ()),
             replica_identity=row["replica_identity"],
+            foreign_below=row["oid"] in self._above_foreign,
             leans_outside=any(Address(PG_CLASS, row["oid"]) in users for users in self.assembly.outside.values()),
         )
 
@@ -267,6 +268,13 @@ class Finisher:
         """The partitions below a partitioned table that are not migrated."""
         leaves = {(schema, name) for schema, name in row["leaves"] or ()}
         return tuple(sorted(leaves - self._kept_names)) if leaves else ()
+
+    @cached_property
+    def _above_foreign(self) -> frozenset[int]:
+        """Every table above a foreign one."""
+        parents = {oid: row["parents"] or () for oid, row in self.tables.tables.items()}
+        foreign = [oid for oid, row in self.tables.tables.items() if row["server"] is not None]
+        return frozenset(reachable((parent for oid in foreign for parent in parents[oid]), parents))
 
     @cached_property
     def _naming_tables(self) -> frozenset[int]:

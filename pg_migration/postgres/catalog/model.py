@@ -103,7 +103,8 @@ class Table:
     ``through_root`` is set: below the root), that are not migrated: excluded, foreign or in another schema.
     ``names_objects`` tells that rows may hold names of objects (regclass and the like), which have to be there first.
     ``options`` are storage parameters, those of the TOAST table with the prefix ``toast.``; ``replica_identity`` is
-    pg_class's letter. ``of_type`` and ``inherits`` (the parents of an inheritance child, no partition's) are for DDL.
+    pg_class's letter. ``foreign_below``: foreign tables are among its partitions or children, at any
+    depth. ``of_type`` and ``inherits`` (the parents of an inheritance child, no partition's) are for DDL.
     ``leans_outside``: what it uses is in part neither migrated nor of an extension.
     """
 
@@ -131,6 +132,7 @@ class Table:
     of_type: str | None = None
     inherits: tuple[str, ...] = ()
     replica_identity: str = "d"
+    foreign_below: bool = False
     leans_outside: bool = False
 
     @property

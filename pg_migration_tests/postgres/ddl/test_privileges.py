@@ -252,3 +252,10 @@ def test_roles_that_the_target_lacks(upgrade: Pair) -> None:
     finally:
         for run, url in ((upgrade.source, upgrade.source_url), (upgrade.target, upgrade.target_url)):
             run.psql(url, 'DROP OWNED BY "only % here"; DROP ROLE "only % here"')
+
+
+def test_what_is_made_anew_gets_no_default_privileges(upgrade: Pair) -> None:
+    upgrade.load("CREATE VIEW v AS SELECT 1 AS a; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC")
+    assert_arrived(upgrade)
+    upgrade.load("DROP VIEW v; CREATE VIEW v AS SELECT 1 AS b; REVOKE ALL ON v FROM PUBLIC")
+    assert_arrived(upgrade)

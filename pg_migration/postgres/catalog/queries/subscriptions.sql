@@ -22,7 +22,10 @@ SELECT 'pg_subscription'::regclass::oid AS classid,
                               CASE WHEN f.row ->> 'subtwophasestate' IN ('p', 'e') THEN 'two_phase = on' END,
                               CASE WHEN f.row ->> 'subdisableonerr' = 'true' THEN 'disable_on_error = true' END,
                               CASE WHEN f.row ->> 'subpasswordrequired' = 'false' THEN 'password_required = false' END,
-                              CASE WHEN f.row ->> 'subrunasowner' = 'true' THEN 'run_as_owner = true' END,
+                              -- Before 16 they always do.
+                              CASE WHEN f.row ->> 'subrunasowner' = 'true'
+                                        OR f.row ->> 'subrunasowner' IS NULL AND target.version >= 160000
+                                   THEN 'run_as_owner = true' END,
                               CASE WHEN f.row ->> 'suborigin' = 'none' THEN 'origin = none' END,
                               CASE WHEN f.row ->> 'subfailover' = 'true' THEN 'failover = true' END,
                               CASE WHEN f.row ->> 'subretaindeadtuples' = 'true' THEN 'retain_dead_tuples = true' END,

@@ -127,7 +127,7 @@ def reconcile(source: Catalog, target: Catalog, drop_existing: bool = False) -> 
     else:
         _check_same_columns(source, target)
         doomed = _replaced(source, target)
-    if drop_existing or any(identity_of(source, item) not in theirs for item in source.objects):
+    if drop_existing or doomed or any(identity_of(source, item) not in theirs for item in source.objects):
         doomed |= _default_privileges(target)
     dependents = surplus.dependents
     doomed = reachable(doomed | surplus.taken_back, dependents)
