@@ -21,6 +21,7 @@ FLOORS_OF_THE_LIBRARY = (
     ("connection",),
     ("roles", "databases"),
     ("catalog",),
+    ("transform",),
     ("snapshot",),
     ("ledger",),
     ("planning", "ddl", "statistics"),

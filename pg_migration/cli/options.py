@@ -30,7 +30,12 @@ def resource_options(use_case: UseCase) -> tuple[click.Option, ...]:
 
     One that is not given is None, so that the resource's own default holds.
     """
-    fields = {name: field for name, field in Options.model_fields.items() if use_case in use_cases_of(field)}
+    fields = {
+        name: field
+        for name, field in Options.model_fields.items()
+        # A document is given in a file.
+        if use_case in use_cases_of(field) and get_origin(field.annotation) is not dict
+    }
     return tuple(option for name, field in fields.items() for option in _options(name, field))
 
 

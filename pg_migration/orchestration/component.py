@@ -63,6 +63,7 @@ class Attributes(dg.Model):
     )
     timezone: str = Field(default="UTC", description="The time zone of these times.")
     run_config: str = Field(default="", description="A file with the run configuration of what schedules start.")
+    transform: str = Field(default="", description="A file that says what is chosen and masked of the source's rows.")
     owners: list[str] = Field(default_factory=list, description="Who is responsible for the assets.")
     fresh_within_hours: float | None = Field(
         default=None, description="After how many hours without a copy an asset counts as stale."

@@ -22,6 +22,7 @@ def pair() -> Pair:
         target_schemas=settings.target_schema,
         timezone=settings.timezone,
         run_config=settings.run_config,
+        transform=settings.transform,
         owners=listed(settings.owners),
         fresh_within_hours=settings.fresh_within_hours,
     )

@@ -56,6 +56,7 @@ class Pair:
             started from the beginning; others are, daily and hourly, once somebody switches their schedule on.
         timezone: of these times.
         run_config: a file with the run configuration of what schedules and sensors start.
+        transform: a file that says what is chosen and masked of the source's rows; see docs/masking.md.
         owners: who is responsible for the assets: e-mail addresses, or team:name.
         fresh_within_hours: after how many hours without a copy an asset counts as stale.
         pool: Dagster's concurrency pool of steps that read the source; by default one for each source database.
@@ -75,6 +76,7 @@ class Pair:
     schedule: Mapping[str, str] = field(default_factory=dict)
     timezone: str = "UTC"
     run_config: str = ""
+    transform: str = ""
     owners: Sequence[str] = ()
     fresh_within_hours: float | str | None = None
     pool: str | None = None
@@ -205,6 +207,8 @@ class Pair:
                 source_schemas=source_schemas,
                 target_schemas=target_schemas,
                 options=options,
+                transform_file=self.transform,
+                variables=os.environ,
             )
         raise ConfigurationError("\n".join(str(end) for end in ends if isinstance(end, ConfigurationError)))
 

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     prune_cron: str = "0 5 * * 0"
     timezone: str = "UTC"
     run_config: str = ""
+    transform: str = ""
 
     notify_on: str = "always"
     slack_webhook_url: str = Field(default="", repr=False)

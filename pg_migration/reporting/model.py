@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from functools import cached_property
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -193,7 +194,7 @@ class Report:
     succeeded: bool
     source: Database
     target: Database
-    options: dict[str, int | float | bool | str | list[str] | None]
+    options: dict[str, int | float | bool | str | list[str] | dict[str, Any] | None]
     failures: tuple[str, ...]
     notes: tuple[str, ...]
     left_out: tuple[Notice, ...]

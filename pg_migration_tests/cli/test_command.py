@@ -319,7 +319,10 @@ def test_schemas_of_options() -> None:
 
 
 def test_every_parameter_of_a_copy_is_an_option_of_run() -> None:
-    parameters = MigrationResource.model_fields.keys() - {"against"}  # of a comparison alone
+    parameters = MigrationResource.model_fields.keys() - {
+        "against",
+        "transform",
+    }  # of a comparison alone, and of a file
     assert {option.name for option in resource_options("migrate")} == {*parameters, "no_owners"}
     told = " ".join(help_of("run").split())
     for name in parameters:
@@ -347,6 +350,7 @@ OBJECTS = {"exclude_tables", "owners", "privileges"}
                 *OBJECTS,
                 "extension_versions",
                 "large_objects",
+                "try_all_rows",
                 "create_roles",
                 "drop_existing_tables",
                 "overwrite_existing_rows",

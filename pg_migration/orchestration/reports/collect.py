@@ -153,7 +153,7 @@ def _database(migration: MigrationRun, pair: Pair, side: Side) -> Database:
     return Database(where, migration.outcomes.servers.get(side), names)
 
 
-def _options(options: Options) -> dict[str, int | float | bool | str | list[str] | None]:
+def _options(options: Options) -> dict[str, int | float | bool | str | list[str] | dict[str, Any] | None]:
     """The run configuration, by the names that it has there."""
     return options.model_dump()
 

@@ -93,6 +93,44 @@ class Column:
 
 
 @dataclass(frozen=True)
+class RowTransform:
+    """What is read of a table of the source in place of all its rows as they are: SQL over one row of it.
+
+    ``condition`` chooses the rows; empty chooses all. ``masks`` are the columns that are read otherwise, each with an
+    expression of its type, and ``computed`` the stored generated columns, to be told from the masked row. ``kinds``
+    name the masks and ``shown`` the condition for people. ``subset`` tells that rows come for the sake of other rows;
+    ``rows`` is their number then. ``is_of_the_row``: nothing but the row decides whether it is chosen.
+    ``fingerprint`` is another one for whatever else is read.
+    """
+
+    condition: str = field(default="", repr=False)
+    masks: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    computed: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    kinds: tuple[tuple[str, str], ...] = ()
+    shown: str = ""
+    subset: bool = False
+    rows: int | None = None
+    is_of_the_row: bool = True
+    fingerprint: str = ""
+
+    @property
+    def chosen_one_by_one(self) -> bool:
+        """Whether the condition lists rows by their places, so that no further condition finds fewer of them faster."""
+        return self.rows is not None
+
+    @property
+    def masked(self) -> frozenset[str]:
+        """The names of the masked columns."""
+        return frozenset(name for name, _ in self.masks)
+
+    def __str__(self) -> str:
+        told = ["of a subset" if self.subset else "of those chosen"] if self.condition else []
+        if self.masks:
+            told.append(f"{len(self.masks)} column{'s' if len(self.masks) > 1 else ''} masked")
+        return ", ".join(told)
+
+
+@dataclass(frozen=True)
 class Table:
     """An ordinary (``kind`` r) or partitioned (``kind`` p) table.
 
@@ -105,7 +143,8 @@ class Table:
     ``options`` are storage parameters, those of the TOAST table with the prefix ``toast.``; ``replica_identity`` is
     pg_class's letter. ``foreign_below``: foreign tables are among its partitions or children, at any
     depth. ``of_type`` and ``inherits`` (the parents of an inheritance child, no partition's) are for DDL.
-    ``leans_outside``: what it uses is in part neither migrated nor of an extension.
+    ``leans_outside``: what it uses is in part neither migrated nor of an extension. ``transform`` is what is read of it
+    in the source; None for all rows as they are.
     """
 
     oid: int
@@ -134,6 +173,7 @@ class Table:
     replica_identity: str = "d"
     foreign_below: bool = False
     leans_outside: bool = False
+    transform: RowTransform | None = None
 
     @property
     def key(self) -> TableName:

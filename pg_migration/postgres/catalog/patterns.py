@@ -33,7 +33,7 @@ def unmatched(patterns: Iterable[str], tables: Collection[TableName]) -> tuple[s
     """
     idle = [pattern for pattern in patterns if not any(matches(*table, pattern) for table in tables)]
     if names := [pattern for pattern in idle if not _WILDCARDS & set(pattern)]:
-        told = "; ".join(f"'{name}'{_suggestion(name, tables)}" for name in names)
+        told = "; ".join(f"'{name}'{suggestion(name, tables)}" for name in names)
         raise ConfigurationError(
             f"exclude_tables names what is no table of the migrated schemas, or is none any more: {told}. Names are "
             f"case-sensitive, without quotes, and may have their schema before them, as in the source: schema.table. "
@@ -42,7 +42,7 @@ def unmatched(patterns: Iterable[str], tables: Collection[TableName]) -> tuple[s
     return tuple(idle)
 
 
-def _suggestion(name: str, tables: Collection[TableName]) -> str:
+def suggestion(name: str, tables: Collection[TableName]) -> str:
     """Tables that are called much alike."""
     plain = name.replace('"', "").lower()
     known = {f"{schema}.{table}".lower(): f"{schema}.{table}" for schema, table in tables}

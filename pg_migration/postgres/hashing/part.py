@@ -1,14 +1,15 @@
 """Some rows of a table on one side, and what is asked of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import Table, TableName
+from pg_migration.postgres.catalog import RowTransform, Table, TableName
 from pg_migration.postgres.catalog.schema_renaming import quote
+from pg_migration.postgres.catalog.source_rows import chosen, discreet, masked_rows
 from pg_migration.postgres.catalog.values_path import DEFAULT_PATH, ValuesPath, fetch_rows
 
 Answer = TypeVar("Answer")
@@ -18,9 +19,10 @@ Answer = TypeVar("Answer")
 class Part:
     """Some rows of a table on one side: what a question is about.
 
-    ``name`` is the relation on that side (see `compared_relation`), ``predicate`` a condition on its rows. ``left_out``
-    are partitions that are not migrated, and so not compared. ``application`` is as `application_path`.
-    ``same_encoding`` tells that both databases have one.
+    ``name`` is the relation on that side (see `compared_relation`), ``predicate`` a condition on the rows as they are
+    stored, and ``among`` one on the values that are compared. ``left_out`` are partitions that are not migrated, and so
+    not compared. ``application`` is as `application_path`. ``same_encoding`` tells that both databases have one.
+    ``transform`` is what was read of the source; None on the target, which has it as it is.
     """
 
     table: Table
@@ -29,14 +31,27 @@ class Part:
     left_out: tuple[TableName, ...] = ()
     application: tuple[str, ...] = DEFAULT_PATH
     same_encoding: bool = False
+    transform: RowTransform | None = None
+    among: sql.Composable | None = None
 
     @property
     def rows(self) -> sql.Composable:
         """``FROM`` and ``WHERE`` of a query over these rows."""
         only = sql.SQL("" if compared_relation(self.table)[1] else "ONLY ")
-        relation = sql.SQL("FROM {}{}").format(only, sql.Identifier(*self.name))
+        relation = sql.SQL("{}{}").format(only, sql.Identifier(*self.name))
+        condition = chosen(self.transform, self._stored)
+        if self.transform is not None and self.transform.masks:
+            rows = masked_rows(self.table, self.transform, relation, condition)
+            among = self.among if self.among is not None else sql.SQL("true")
+            return sql.SQL("FROM {} WHERE {}").format(rows, among)
+        if self.among is not None:
+            condition = sql.SQL("({}) AND {}").format(condition, self.among)
+        return sql.SQL("FROM {} WHERE {}").format(relation, condition)
+
+    @property
+    def _stored(self) -> sql.Composable:
         if not self.left_out:
-            return sql.SQL("{} WHERE {}").format(relation, self.predicate)
+            return self.predicate
         # One that is not there is no object, which every tableoid is unequal to.
         others = [
             sql.SQL("coalesce(pg_catalog.to_regclass({})::pg_catalog.oid, '0')").format(
@@ -44,13 +59,20 @@ class Part:
             )
             for name in self.left_out
         ]
-        return sql.SQL("{} WHERE ({}) AND tableoid OPERATOR(pg_catalog.<>) ALL (ARRAY[{}])").format(
-            relation, self.predicate, sql.SQL(", ").join(others)
+        return sql.SQL("({}) AND tableoid OPERATOR(pg_catalog.<>) ALL (ARRAY[{}])").format(
+            self.predicate, sql.SQL(", ").join(others)
         )
+
+    def narrowed(self, among: sql.Composable) -> "Part":
+        """Those of the rows whose compared values a further condition holds for."""
+        both = among if self.among is None else sql.SQL("{} AND {}").format(self.among, among)
+        return replace(self, among=both)
 
     def fetch(self, connection: Connection, statement: sql.Composable) -> list[tuple[Any, ...]]:
         """All rows of a query over the relation, in which every name is qualified."""
-        return fetch_rows(connection, ValuesPath.of(self.table, self.name, self.application), statement)
+        path = ValuesPath.of(self.table, self.name, self.application)
+        with discreet(self.transform):
+            return fetch_rows(connection, path, statement)
 
 
 Question = Callable[[Connection, Part], Answer]

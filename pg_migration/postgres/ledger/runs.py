@@ -1,8 +1,10 @@
-"""The runs that the ledger knows."""
+"""The runs that the ledger knows, and what each target was filled with."""
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 from psycopg2.extensions import connection as Connection
 
@@ -99,3 +101,39 @@ def shared_snapshot(connection: Connection, owner: str) -> SharedSnapshot:
     if not found:
         raise ConfigurationError(f"the target's ledger has no run {owner} that holds a snapshot: it has ended")
     return SharedSnapshot(*found[0])
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A transform by its digest, the moment that it was applied at, and whether the run that did so has succeeded."""
+
+    digest: str
+    moment: datetime
+    succeeded: bool
+
+
+def applied_transforms(connection: Connection, schemas: Collection[str]) -> frozenset[Applied]:
+    """Those of some schemas of the target."""
+    if not has(connection, "transform"):
+        return frozenset()
+    rows = fetch(
+        connection,
+        "SELECT t.digest, t.moment, coalesce(r.succeeded, false) FROM _pg_migration.transform t "
+        "LEFT JOIN _pg_migration.run r ON r.run_id = t.run_id WHERE t.schema_name = ANY (%s)",
+        (list(schemas),),
+    )
+    return frozenset(Applied(*row) for row in rows)
+
+
+def record_transform(
+    connection: Connection, schemas: Collection[str], run_id: str, applied: tuple[str, datetime] | None
+) -> None:
+    """Write down what a run applies to all tables of some schemas: digest and moment; None for rows as they are."""
+    execute(connection, "DELETE FROM _pg_migration.transform WHERE schema_name = ANY (%s)", (list(schemas),))
+    if applied is not None:
+        execute(
+            connection,
+            "INSERT INTO _pg_migration.transform (schema_name, run_id, digest, moment) "
+            "SELECT s, %s, %s, %s FROM pg_catalog.unnest(%s::pg_catalog.text[]) AS s",
+            (run_id, *applied, list(schemas)),
+        )

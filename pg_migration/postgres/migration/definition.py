@@ -1,10 +1,12 @@
 """What a migration is: two databases, the schemas to migrate, and the options."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.migration.schemas import EVERY_SCHEMA, map_schemas
+from pg_migration.postgres.transform.document import Document, parse, read_file
 
 DEFAULT_SCHEMA = "public"
 
@@ -16,6 +18,9 @@ class Migration:
     Args:
         source_schemas: comma-separated names, or ``*`` for every user schema of the source.
         target_schemas: as many names, in the same order; None keeps the source's names.
+        transform_file: the file that says what is chosen and masked of the source's rows; empty for all as they are.
+            The option ``transform`` goes before it.
+        variables: where a key is that a transform takes from the environment, by name.
     """
 
     source: Endpoint
@@ -23,6 +28,18 @@ class Migration:
     source_schemas: str = DEFAULT_SCHEMA
     target_schemas: str | None = None
     options: Options = field(default_factory=Options)
+    transform_file: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def transform(self) -> Document | None:
+        """What is chosen and masked; None for all rows as they are.
+
+        Raises:
+            ConfigurationError: it can't be read, or its key is missing.
+        """
+        if self.options.transform:
+            return parse(self.options.transform, "the option transform", self.variables)
+        return read_file(self.transform_file, self.variables) if self.transform_file else None
 
     @property
     def is_whole(self) -> bool:
@@ -47,6 +64,8 @@ class Migration:
         schemas: str = DEFAULT_SCHEMA,
         target_schemas: str | None = None,
         options: Options | None = None,
+        transform_file: str = "",
+        variables: Mapping[str, str] | None = None,
     ) -> "Migration":
         """From two libpq URIs or key=value connection strings.
 
@@ -59,6 +78,8 @@ class Migration:
             source_schemas=schemas,
             target_schemas=target_schemas,
             options=options or Options(),
+            transform_file=transform_file,
+            variables=variables or {},
         )
         made.check()
         return made

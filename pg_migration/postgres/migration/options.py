@@ -114,6 +114,22 @@ class Options(LoadSettings):
         ("migrate",),
     )
 
+    # Dagster's configuration has no type for a document; a mapping takes anything.
+    transform: dict[str, Any] = option(
+        {},
+        "What is chosen and masked of the source's rows: the content of a file such as PG_MIGRATION_TRANSFORM names, "
+        "in place of that. None: all rows as they are, where no file is named either.",
+        Group.CONTENT,
+        ("preflight", "plan", "migrate", "validate", "repair"),
+    )
+    try_all_rows: bool = option(
+        False,
+        "Before anything is written, try masks on all rows that they are for, rather than on the first 10,000 of each "
+        "table.",
+        Group.CHECKS,
+        ("preflight", "migrate"),
+    )
+
     def problems(self) -> Iterator[str]:
         """What is out of range, a setting each."""
         yield from super().problems()

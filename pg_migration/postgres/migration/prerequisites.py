@@ -17,6 +17,7 @@ from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps.structure import lost_with
 from pg_migration.postgres.preflight import (
+    TRANSFORM,
     Finding,
     Severity,
     error,
@@ -51,10 +52,15 @@ def look(run: MigrationRun) -> Iterator[Finding]:
         return
     yield from _ask(run, SOURCE, lambda: look_at_servers(run.ends, run.intent))
     read = _ask(run, SOURCE, lambda: [passed("source schema", f"{len(run.catalog.objects):,} objects can be read")])
+    of_transform = [found for found in run.outcomes.findings if found.check == TRANSFORM]
+    if any(found.severity is Severity.ERROR for found in of_transform):
+        yield from of_transform
+        return
     yield from (warning("excluded tables", caution, "Correct it or take it out") for caution in run.cautions)
     yield from read
     if any(found.severity is Severity.ERROR for found in read):
         return
+    yield from of_transform
     yield from _ask(run, SOURCE, lambda: look_at_contents(run.ends, run.catalog, run.intent))
     yield from _ask(run, LARGE_OBJECTS, run.large_objects_at_stake)
     yield from _ask(run, rows_to_delete.ROWS_TO_DELETE, lambda: [run.rows_at_stake()])

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
@@ -40,7 +41,7 @@ from pg_migration.postgres.connection.free_connections import (
 )
 from pg_migration.postgres.connection.literals import readable
 from pg_migration.postgres.connection.lock_waits import Watch
-from pg_migration.postgres.connection.statements import Question, asked_together, execute, gathered
+from pg_migration.postgres.connection.statements import Question, asked_together, execute, fetch, gathered
 from pg_migration.postgres.ddl import (
     Judge,
     Reconciliation,
@@ -77,7 +78,7 @@ from pg_migration.postgres.ledger import runs as runs_
 from pg_migration.postgres.ledger.chunks import LoadedRange
 from pg_migration.postgres.ledger.lock import BorrowedLock, TargetLock
 from pg_migration.postgres.ledger.progress import forget_progress, record_progress
-from pg_migration.postgres.ledger.runs import shared_snapshot
+from pg_migration.postgres.ledger.runs import applied_transforms, record_transform, shared_snapshot
 from pg_migration.postgres.ledger.source_identity import SYSTEM, WHICH, Identity
 from pg_migration.postgres.migration.catalogs import TargetCatalogs
 from pg_migration.postgres.migration.definition import Migration
@@ -95,6 +96,7 @@ from pg_migration.postgres.preflight import (
     demand,
     look_at_contents,
     look_at_servers,
+    look_at_transform,
     rows_to_delete,
 )
 from pg_migration.postgres.preflight.objects import NOT_COPIED
@@ -107,6 +109,9 @@ from pg_migration.postgres.transfer.events import Event, RowsHashed, WorkerLeft,
 from pg_migration.postgres.transfer.load_context import LoadContext, Lock
 from pg_migration.postgres.transfer.progress import Pace, Progress
 from pg_migration.postgres.transfer.workload import COUNTING, Workload
+from pg_migration.postgres.transform.document import Document
+from pg_migration.postgres.transform.probing import Source
+from pg_migration.postgres.transform.transformation import Transformation, transform
 
 Result = TypeVar("Result")
 
@@ -173,6 +178,11 @@ class MigrationRun:
         self.workload = Workload()
         self._pace, self._record_at = Pace(), 0.0
         self.unrecorded: list[RowsHashed] = []
+        self.transformation: Transformation | None = None
+        self.held_snapshot: Snapshot | None = (
+            None  # of a run that only compares a subset: its rows are known in it alone
+        )
+        self._chooses_anew = False
         self.listeners: list[Callable[[Event], object]] = []  # in the thread that waits for the work
         self.log: Log = logging.getLogger(__name__)
         self._define, self._thread = define, threading.get_ident()
@@ -254,6 +264,8 @@ class MigrationRun:
         self.begun = True
 
     def _connect(self, source: Endpoint, target: Endpoint, exclusive: bool, scope: Scope) -> None:
+        whole = exclusive and scope == Scope()
+        self._chooses_anew = whole
         self.connect()  # both ends are tried before anything else
         self._look(look_at_servers(self.ends, self.intent))
         workers = self.workers()
@@ -273,6 +285,8 @@ class MigrationRun:
         else:
             lock.wait()
         self._look(self.large_objects_at_stake())
+        if not whole and self._ledger is not None:
+            self.demand_same_transform()
         self._look([self.rows_at_stake(scope)])
         with self.target_catalogs.unaffected():
             if self.options.create_roles:
@@ -286,6 +300,10 @@ class MigrationRun:
         names = {table: self.target_name(table) for table in self.catalog.tables}
         with gathered(self.target_connection):
             runs_.open_run(self.target_connection, self.run_id, source, self._snapshot, identities)
+            if whole:
+                document = self._document
+                applied = (document.digest, self.moment) if document is not None else None
+                record_transform(self.target_connection, self.schemas.values(), self.run_id, applied)
             forget_progress(self.target_connection)
             own_rows.forget_counts(self.target_connection, self._emptied(scope))
             source_state.record(self.source_connection, self.target_connection, self.run_id, names)
@@ -522,6 +540,7 @@ class MigrationRun:
             judge = Judge(found, self._whole_target_catalog(found), self.reach, standing)
             found = what_can_be_made(judge)
             found = what_can_be_said(replace(judge, source=found)) if to_be_said else found
+        found = self._transformed(found)
         # The schemas themselves, and what is said of them, are no contents.
         schemas = {item.address[:2] for item in found.objects if item.kind == "schema"}
         if found.large_objects is None and all(item.address[:2] in schemas for item in found.objects):
@@ -530,6 +549,62 @@ class MigrationRun:
                 f"excluded: check PG_MIGRATION_SOURCE_URL and PG_MIGRATION_SOURCE_SCHEMA"
             )
         return found
+
+    def _transformed(self, found: Catalog) -> Catalog:
+        """The source's structure with what is read of each table, which is tried first.
+
+        Raises:
+            ConfigurationError, NotReady: it can't be read so; nothing was changed.
+        """
+        document = self._document
+        if document is None:
+            return found
+        if document.subset is not None and self._snapshot is None:
+            self.held_snapshot = self.protected_snapshot(self.workers())
+        source = Source(self.source_connection, application_path(found.settings, {}))
+        self.transformation = made = transform(document, found, source, self.moment, self.options.try_all_rows)
+        self._look(look_at_transform(made))
+        return made.applied(found)
+
+    @cached_property
+    def _document(self) -> Document | None:
+        return self.migration.transform()
+
+    @cached_property
+    def moment(self) -> datetime:
+        """What conditions take for now: when the rows that are there were chosen, where that was by the same transform.
+
+        A run that loads everything anew chooses anew, unless it goes on after one that did not succeed.
+        """
+        document, applied = self._document, applied_transforms(self.target_connection, self.schemas.values())
+        known = next((a for a in applied if document is not None and a.digest == document.digest), None)
+        if known is not None and not (self._chooses_anew and known.succeeded):
+            return known.moment
+        ((now,),) = fetch(self.source_connection, "SELECT pg_catalog.now()")
+        assert isinstance(now, datetime)
+        return now
+
+    def demand_same_transform(self) -> None:
+        """Make sure that the target's rows were chosen and masked as this run would.
+
+        Raises:
+            ConfigurationError: they were not.
+        """
+        self.connect()
+        ours = self._document.digest if self._document is not None else None
+        applied = {found.digest for found in applied_transforms(self.target_connection, self.schemas.values())}
+        if applied == ({ours} if ours is not None else set()):
+            return
+        had = (
+            "with another transform, or another key" if ours is not None else "with a transform, and this run has none"
+        )
+        if not applied:
+            had = "as they are, and this run has a transform"
+        raise ConfigurationError(
+            f"the rows of the target {self.target.description} were copied {had}: what is read of the source now can't "
+            f"be compared with them or added to them. Give the one that they were copied with, or copy all anew "
+            f"(pg_migration run)"
+        )
 
     @cached_property
     def _surroundings(self) -> Surroundings:
@@ -588,7 +663,7 @@ class MigrationRun:
             "ownership": bool(options.owners),
             "privileges": options.privileges,
             "reach": reach,
-            "with_large_objects": options.large_objects,
+            "with_large_objects": self.with_large_objects,
             "whole": self.migration.is_whole,
         }
 
@@ -603,6 +678,18 @@ class MigrationRun:
                 readable=False,
                 may_lack_schemas=True,
             )
+
+    @property
+    def with_large_objects(self) -> bool:
+        """Whether large objects are copied: no mask reaches into them, so a transform has to ask for them."""
+        asked_for = self._document is None or self._document.large_objects
+        return self.options.large_objects and asked_for
+
+    @property
+    def masked_sequences(self) -> frozenset[TableName]:
+        """The source's sequences whose columns have other numbers in the target."""
+        masked = {(*t.key, name) for t in self.catalog.tables if t.transform is not None for name in t.transform.masked}
+        return frozenset(sequence.key for sequence in self.catalog.sequences if sequence.owned_by in masked)
 
     def target_name(self, table: Table) -> TableName:
         """Schema and name of a table in the target."""
@@ -718,8 +805,9 @@ class MigrationRun:
 
     @property
     def carries_statistics(self) -> bool:
-        """Whether the target is given the statistics of the source."""
-        return self.options.statistics == "carry" and self.target_connection.server_version >= RESTORED_SINCE
+        """Whether the target is given the statistics of the source: they hold values as those are there."""
+        wanted = self.options.statistics == "carry" and self._document is None
+        return wanted and self.target_connection.server_version >= RESTORED_SINCE
 
     @property
     def asks_ledger(self) -> bool:

@@ -10,6 +10,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.catalog.source_rows import chosen, discreet
 from pg_migration.postgres.catalog.values_path import DEFAULT_PATH, ValuesPath, fetch_rows
 from pg_migration.postgres.connection.statements import Question, asked_together, fetch
 from pg_migration.postgres.planning.key_ranges import CUTTABLE_TYPES, WHOLE_TABLE, KeyColumn, Range, cut, parse
@@ -144,7 +145,7 @@ class Planner:
             "SELECT ARRAY(SELECT pg_catalog.format('%s', b) FROM pg_catalog.unnest(cut.bounds) AS b) FROM ("
             "SELECT pg_catalog.percentile_disc({fractions}::pg_catalog.float8[]) "
             "WITHIN GROUP (ORDER BY {key}::{type}) AS bounds "
-            "FROM ONLY {table} TABLESAMPLE pg_catalog.system ({percent}) REPEATABLE (1)) AS cut"
+            "FROM ONLY {table} TABLESAMPLE pg_catalog.system ({percent}) REPEATABLE (1) WHERE {chosen}) AS cut"
         )
         ((bounds,),) = self._fetch_rows(
             table,
@@ -154,6 +155,8 @@ class Planner:
                 type=key.qualified_type,
                 table=sql.Identifier(table.schema, table.name),
                 percent=sql.Literal(percent),
+                # Bounds are shown to people, and kept: they are values of rows that the target gets.
+                chosen=chosen(table.transform, sql.SQL("true")),
             ),
         )
         return list(bounds)
@@ -163,7 +166,7 @@ class Planner:
 
         TID range scans exist since PostgreSQL 14; before, each chunk would read the whole table.
         """
-        count = self._chunk_total(size)
+        count = 1 if _is_read_at_once(table) else self._chunk_total(size)
         if count == 1 or not size.heap or self.connection.server_version < 140000 or table.kind != "r":
             return (Chunk(1, sql.SQL("true")),)
         starts = [size.pages * n // count for n in range(count)]
@@ -188,11 +191,34 @@ class Planner:
             [(names[oid], pages) for oid, tuples, relpages, _, pages, *_ in found if tuples < 0 or relpages == 0]
         )
         return {
-            oid: _Size(
-                sampled[oid] if oid in sampled else round(reltuples * pages / relpages), size, pages, heap, main_bytes
+            oid: self._of_chosen(
+                names[oid],
+                _Size(
+                    sampled[oid] if oid in sampled else round(reltuples * pages / relpages),
+                    size,
+                    pages,
+                    heap,
+                    main_bytes,
+                ),
             )
             for oid, reltuples, relpages, size, pages, heap, main_bytes in found
         }
+
+    def _of_chosen(self, table: Table, size: _Size) -> _Size:
+        """The size of what is read: the server's estimate where a condition chooses, in proportion to its rows."""
+        transform = table.transform
+        if transform is None or not transform.condition or table.kind != "r":
+            return size
+        rows = transform.rows
+        if rows is None:
+            statement = sql.SQL("EXPLAIN (FORMAT JSON) SELECT FROM ONLY {} WHERE {}").format(
+                sql.Identifier(*table.key), chosen(transform, sql.SQL("true"))
+            )
+            ((explained,),) = self._fetch_rows(table, statement)
+            # Of a table without statistics it knows less than the sample.
+            rows = min(int(explained[0]["Plan"]["Plan Rows"]), size.rows) if transform.condition != "false" else 0
+        share = min(1.0, rows / size.rows) if size.rows else 0.0
+        return replace(size, rows=rows, bytes=round(size.bytes * share), main_bytes=round(size.main_bytes * share))
 
     def _sampled_rows(self, tables: Sequence[tuple[Table, int]]) -> Mapping[int, int]:
         """Rows of tables that were never analyzed, by oid: those on a sample of their pages, scaled."""
@@ -212,14 +238,17 @@ class Planner:
 
     def _fetch_rows(self, table: Table, statement: sql.Composable) -> list[tuple[Any, ...]]:
         """All rows of a query over one of the tables, in which every name is qualified."""
-        return fetch_rows(self.connection, ValuesPath.of(table, table.key, self.application), statement)
+        with discreet(table.transform):
+            return fetch_rows(self.connection, ValuesPath.of(table, table.key, self.application), statement)
 
     def key_column(self, table: Table) -> KeyColumn | None:
         """The leading primary key column, when ranges can be cut on its type."""
         self._learn_types([table])
-        if not table.primary_key:
+        if not table.primary_key or _is_read_at_once(table):
             return None
         leading = table.primary_key[0]
+        if table.transform is not None and leading in table.transform.masked:
+            return None  # a range would mean other rows in the target
         column = next(c for c in table.columns if c.name == leading)
         base_type, _ = self._types[column.type_oid]
         return KeyColumn(leading, base_type) if base_type in CUTTABLE_TYPES else None
@@ -241,6 +270,11 @@ class Planner:
         for question in self._types_question(tables):
             for oid, base_type, portable in fetch(self.connection, *question):
                 self._types[oid] = (base_type, bool(portable))
+
+
+def _is_read_at_once(table: Table) -> bool:
+    """Whether a part of a table would take as long to find as all that is read of it."""
+    return table.transform is not None and table.transform.chosen_one_by_one
 
 
 def _longest_step(bounds: Sequence[str], pieces: int, key: KeyColumn) -> int:

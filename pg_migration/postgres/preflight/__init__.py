@@ -22,9 +22,11 @@ from pg_migration.postgres.preflight.finding import (
     warning,
     worst_first,
 )
+from pg_migration.postgres.preflight.transform import TRANSFORM, look_at_transform
 from pg_migration.postgres.snapshot.readers import ROOM
 
 __all__ = [
+    "TRANSFORM",
     "Ends",
     "Finding",
     "Intent",
@@ -34,6 +36,7 @@ __all__ = [
     "error",
     "look_at_contents",
     "look_at_servers",
+    "look_at_transform",
     "passed",
     "rows_to_delete",
     "warning",

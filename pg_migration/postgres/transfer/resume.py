@@ -27,6 +27,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import TableName
+from pg_migration.postgres.catalog.source_rows import chosen
 from pg_migration.postgres.connection.statements import Question, both_asked, fetch, gathered
 from pg_migration.postgres.errors import server_message
 from pg_migration.postgres.ledger import chunks as chunks_
@@ -211,6 +212,7 @@ def _describe(
             "partition_threshold": settings.partition_threshold,
             "max_partitions": settings.max_partitions,
             "key": [plan.key.name, plan.key.type] if plan.key is not None else None,
+            **({"transform": plan.table.transform.fingerprint} if plan.table.transform is not None else {}),
         },
         [(r.range.key, [c.predicate.as_string(target) for c in r.chunks]) for r in plan.ranges],
     )
@@ -236,6 +238,9 @@ def _changed(
         != (now.source_relation, now.source_file),
         "the source's table was altered": was.source_structure != now.source_structure,
         "the target's table was altered": was.target_structure != now.target_structure,
+        "what is chosen and masked of it was changed": was.settings.get("transform") != now.settings.get("transform"),
+        "other tables decide which of its rows are chosen": plan.table.transform is not None
+        and not plan.table.transform.is_of_the_row,
         "what tables are cut by was changed": was.settings != now.settings,
         "its rows are loaded through its partitioned table": plan.table.through_root,
         "it is UNLOGGED for the time of its load": unlogged,
@@ -314,7 +319,7 @@ def _changed_in_source(candidate: _Candidate, chunks: Sequence[CommittedChunk], 
             number=sql.Literal(n),
             oldest=oldest,
             table=sql.Identifier(*candidate.plan.name),
-            predicate=sql.SQL(chunk.predicate),
+            predicate=chosen(candidate.plan.table.transform, sql.SQL(chunk.predicate)),
         )
         for n, chunk in enumerate(chunks)
     )

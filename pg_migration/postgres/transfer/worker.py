@@ -10,6 +10,7 @@ from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import SchemaObject, Table
+from pg_migration.postgres.catalog.source_rows import chosen, discreet, values
 from pg_migration.postgres.catalog.values_path import ValuesPath, fetch_rows, leave, run
 from pg_migration.postgres.connection.session_settings import (
     pin,
@@ -224,7 +225,8 @@ class Worker:
             MigrationError, psycopg2.Error: they can't be read.
         """
         table, context = plan.table, self._context
-        part = Part(table, table.key, chunk.predicate, (), context.application({}), context.same_encoding)
+        application = context.application({})
+        part = Part(table, table.key, chunk.predicate, (), application, context.same_encoding, table.transform)
         answer = question(self.source(table), part)
         self.leave_source(bloated=is_wide(plan.row_bytes))
         return answer
@@ -324,7 +326,9 @@ class Worker:
 
     def read(self, table: Table, query: sql.Composable) -> list[tuple[Any, ...]]:
         """All rows of a query over a table of the source, in which every name is qualified."""
-        rows = fetch_rows(self.source(table), ValuesPath.of(table, table.key, self._context.application({})), query)
+        path = ValuesPath.of(table, table.key, self._context.application({}))
+        with discreet(table.transform):
+            rows = fetch_rows(self.source(table), path, query)
         self.leave_source(bloated=False)
         return rows
 
@@ -353,6 +357,7 @@ class Worker:
         if not table.stored_columns:
             return self._rows_without_columns(table, chunk, destination)
         columns = sql.SQL(", ").join(sql.Identifier(c.name) for c in table.stored_columns)
+        read, condition = values(table.transform, table.stored_columns), chosen(table.transform, chunk.predicate)
         options = sql.SQL("FORMAT {}").format(sql.SQL(plan.wire_format))
         if plan.encoding is not None:
             options += sql.SQL(", ENCODING {}").format(sql.Literal(plan.encoding))
@@ -360,7 +365,7 @@ class Worker:
         copy_in = sql.SQL("COPY {} ({}) FROM STDIN ({}{})")
         source = self.source(table)
         path = ValuesPath.of(table, table.key, self._context.application({}))
-        reading = copy_out.format(columns, origin, chunk.predicate, options)
+        reading = copy_out.format(read, origin, condition, options)
         if path.relation is None:  # then it is short, and may go ahead in the same message
             reading = sql.SQL("{};\n{}").format(path.setting(), reading)
         else:
@@ -372,6 +377,7 @@ class Worker:
             copy_in.format(destination, columns, options, sql.SQL(", FREEZE" if frozen else "")),
             on_bytes,
             is_wide(plan.row_bytes),
+            discreet=table.transform is not None,
         )
         leave(source)
         return copied
@@ -379,7 +385,9 @@ class Worker:
     def _rows_without_columns(self, table: Table, chunk: Chunk, destination: sql.Composable) -> Copied:
         """COPY has no form for rows that carry nothing; their number is all there is to move."""
         count = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {} WHERE {}")
-        ((rows,),) = self.read(table, count.format(sql.Identifier(*table.key), chunk.predicate))
+        ((rows,),) = self.read(
+            table, count.format(sql.Identifier(*table.key), chosen(table.transform, chunk.predicate))
+        )
         insert = sql.SQL("INSERT INTO {} SELECT FROM pg_catalog.generate_series(1, {})")
         execute(self.target, insert.format(destination, sql.Literal(rows)))
         return Copied(rows, 0, 0.0)

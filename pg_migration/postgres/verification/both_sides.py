@@ -130,7 +130,8 @@ class BothSides:
         names = self.schemas if side is Side.TARGET else {}
         left_out = tuple((names.get(schema, schema), name) for schema, name in table.left_out)
         application = application_path(self.settings, names)
-        return Part(table, self.name(side, table), predicate, left_out, application, self.same_encoding)
+        transform = table.transform if side is Side.SOURCE else None
+        return Part(table, self.name(side, table), predicate, left_out, application, self.same_encoding, transform)
 
     def ask(
         self,

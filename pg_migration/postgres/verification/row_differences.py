@@ -93,22 +93,19 @@ def _unequal_slices(answers: Answers[Digest]) -> Iterator[sql.Composable]:
 
 def _differences_within(ends: Sequence["_End"], predicate: sql.Composable) -> list[RowDifference]:
     """Some of the differing rows that a condition holds for."""
-    predicates = [predicate for _ in ends]
+    parts = [replace(end.part, predicate=predicate) for end in ends]
     for shift in range(0, HASH_BITS - BUCKET_BITS + 1, BUCKET_BITS):
-        ours, theirs = (end.buckets(p, shift) for end, p in zip(ends, predicates, strict=True))
+        ours, theirs = (end.buckets(part, shift) for end, part in zip(ends, parts, strict=True))
         unequal = sorted(b for b in ours.keys() | theirs.keys() if ours.get(b) != theirs.get(b))[:MAX_BUCKETS_READ]
-        predicates = [
-            sql.SQL("{} AND {}").format(p, end.in_buckets(unequal, shift))
-            for end, p in zip(ends, predicates, strict=True)
-        ]
+        parts = [part.narrowed(end.in_buckets(unequal, shift)) for end, part in zip(ends, parts, strict=True)]
         if sum(side[b][0] for side in (ours, theirs) for b in unequal if b in side) <= MAX_ROWS_READ:
             break
-    source, target = (end.rows(p) for end, p in zip(ends, predicates, strict=True))
+    source, target = (end.rows(part) for end, part in zip(ends, parts, strict=True))
     found = _compare(source, target)[:MAX_ROWS_SHOWN]
     changed = [difference.row for difference in found if difference.kind == "different"]
     if not changed or not ends[0].part.table.primary_key:
         return found
-    ours_by_key, theirs_by_key = (end.columns(p, changed) for end, p in zip(ends, predicates, strict=True))
+    ours_by_key, theirs_by_key = (end.columns(part, changed) for end, part in zip(ends, parts, strict=True))
     return [replace(d, columns=_unequal(ours_by_key.get(d.row, {}), theirs_by_key.get(d.row, {}))) for d in found]
 
 
@@ -123,13 +120,13 @@ class _End:
         self._key = key_text(connection, part, hashing)
         self._key_hash = hashing.key_hash(connection, part) if part.table.primary_key else self._hash
 
-    def buckets(self, predicate: sql.Composable, shift: int) -> Mapping[int, tuple[int, int]]:
-        """Rows and a sum of their hashes in every bucket of the rows that a condition holds for."""
+    def buckets(self, part: Part, shift: int) -> Mapping[int, tuple[int, int]]:
+        """Rows and a sum of their hashes in every bucket of some rows."""
         statement = sql.SQL(
             "SELECT b, pg_catalog.count(*), pg_catalog.sum({}) "
             "FROM (SELECT {} AS b, {} AS h {} OFFSET 0) AS hashes GROUP BY b"
         )
-        rows = self._fetch(statement.format(MIXED, self._bucket(shift), self._hash, self._where(predicate)))
+        rows = self._fetch(statement.format(MIXED, self._bucket(shift), self._hash, part.rows))
         return {bucket: (count, total) for bucket, count, total in rows}
 
     def in_buckets(self, buckets: Sequence[int], shift: int) -> sql.Composable:
@@ -138,23 +135,23 @@ class _End:
             self._bucket(shift), sql.Literal(list(buckets))
         )
 
-    def rows(self, predicate: sql.Composable) -> Mapping[str, Mapping[int, int]]:
+    def rows(self, part: Part) -> Mapping[str, Mapping[int, int]]:
         """How often each hash comes, by key (by itself, where there is no key)."""
         statement = sql.SQL(
             "SELECT k, h, pg_catalog.count(*) FROM (SELECT {} AS k, {} AS h {} OFFSET 0) AS hashes GROUP BY k, h"
         )
         found: dict[str, dict[int, int]] = {}
-        for key, value, times in self._fetch(statement.format(self._key, self._hash, self._where(predicate))):
+        for key, value, times in self._fetch(statement.format(self._key, self._hash, part.rows)):
             found.setdefault(key, {})[value] = times
         return found
 
-    def columns(self, predicate: sql.Composable, keys: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
-        """The hash of each column of the rows with some keys, which a condition holds for."""
-        chosen = sql.SQL("{} AND {} OPERATOR(pg_catalog.=) ANY ({}::pg_catalog.text[])").format(
-            predicate, self._key, sql.Literal(list(keys))
+    def columns(self, part: Part, keys: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
+        """The hash of each column of those of some rows that have one of some keys."""
+        chosen = sql.SQL("{} OPERATOR(pg_catalog.=) ANY ({}::pg_catalog.text[])").format(
+            self._key, sql.Literal(list(keys))
         )
         statement = sql.SQL("SELECT {}, {} {}").format(
-            self._key, sql.SQL(", ").join(self._columns.values()), self._where(chosen)
+            self._key, sql.SQL(", ").join(self._columns.values()), part.narrowed(chosen).rows
         )
         return {key: dict(zip(self._columns, row, strict=True)) for key, *row in self._fetch(statement)}
 
@@ -165,9 +162,6 @@ class _End:
         return sql.SQL("(({} OPERATOR(pg_catalog.>>) {}) OPERATOR(pg_catalog.&) {})").format(
             self._key_hash, sql.Literal(shift), sql.Literal(2**BUCKET_BITS - 1)
         )
-
-    def _where(self, predicate: sql.Composable) -> sql.Composable:
-        return replace(self.part, predicate=predicate).rows
 
 
 def _compare(source: Mapping[str, Mapping[int, int]], target: Mapping[str, Mapping[int, int]]) -> list[RowDifference]:

@@ -1,7 +1,7 @@
 """Whether sequences stand where they should: where the source's do, and beyond every value that is in use."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
@@ -51,6 +51,7 @@ def compare_sequences(
     schemas: Mapping[str, str],
     drift_is_wrong: bool,
     settings: Sequence[tuple[str, str]] = (),
+    masked: Collection[SequenceName] = (),
 ) -> list[Observation]:
     """What is to be told of the source's sequences.
 
@@ -59,6 +60,7 @@ def compare_sequences(
         schemas: name in the target of each source schema.
         drift_is_wrong: whether the target should stand where the source does now, rather than when it was read.
         settings: those of the source's database (`Catalog.settings`).
+        masked: those whose columns have other numbers in the target; they need only be beyond these.
 
     Raises:
         psycopg2.Error: when a side can't be read.
@@ -70,7 +72,10 @@ def compare_sequences(
     found: list[Observation] = []
     for (schema, name), state in ours.items():
         key = (schemas[schema], name)
-        found += _compare(f"sequence {'.'.join(key)}", state, theirs.get(key), recorded.get(key), drift_is_wrong)
+        there = theirs.get(key)
+        if there is not None and (schema, name) in masked:
+            state = replace(state, position=there.position, outermost=None)
+        found += _compare(f"sequence {'.'.join(key)}", state, there, recorded.get(key), drift_is_wrong)
     return found
 
 

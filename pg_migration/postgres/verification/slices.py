@@ -122,7 +122,8 @@ class _Slicer:
         table = plan.table
         by_size = max(math.ceil(plan.rows / self.planner.settings.chunk_size), math.ceil(plan.bytes / CHUNK_BYTES))
         wanted = max(1, min(by_size, plan.pages))
-        if wanted == 1 or table.kind != "r" or table.through_root:
+        listed = table.transform is not None and table.transform.chosen_one_by_one
+        if wanted == 1 or table.kind != "r" or table.through_root or listed:
             return Slicing.whole(table, plan.rows)
         if self.by_key and plan.key is not None and self.planner.is_stored_in_order(table, plan.key):
             cut_by = {"partition_threshold": 0, "max_partitions": wanted, "chunk_size": sys.maxsize}

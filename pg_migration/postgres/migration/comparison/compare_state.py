@@ -58,7 +58,8 @@ class StateCheck:
 def _sequences(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Observation]]:
     names = [sequence.key for sequence in run.catalog.sequences]
     later = run.snapshot is None
-    found = compare_sequences(source, target, names, run.schemas, later, run.catalog.settings)
+    settings, masked = run.catalog.settings, run.masked_sequences
+    found = compare_sequences(source, target, names, run.schemas, later, settings, masked)
     return counted(len(names), "sequence"), found
 
 

@@ -162,7 +162,7 @@ class Comparison:
             except MigrationError as error:
                 why = _Why(f"; the rows that differ can't be listed: {error}")
         equal = problem is None and source == target
-        text = problem or _content_text(source, hashing, equal, rows) + why.text
+        text = problem or _content_text(source, hashing, equal, rows) + _transformed(found.table) + why.text
         if equal and (columns := _computed_otherwise(found.table, source, target)):
             # What is not migrated may be something else in the target; all else is up to its server.
             equal = not found.table.leans_outside
@@ -230,9 +230,9 @@ class Comparison:
     def _row_count(self, found: Answers[Any], source: int | Unanswered, target: int | Unanswered, why: _Why) -> Verdict:
         equal = found.error is None and source == target
         text = found.error or (
-            f"{source:,} rows on both sides"
+            f"{source:,} rows on both sides{_transformed(found.table)}"
             if equal
-            else f"{source:,} rows in the source, {target:,} in the target{why.text}"
+            else f"{source:,} rows in the source, {target:,} in the target{_transformed(found.table)}{why.text}"
         )
         name = self._run.target_name(found.table)
         return Verdict(name, ROW_COUNT, equal, text, found, source, target, evidence=why.evidence)
@@ -255,6 +255,11 @@ class Comparison:
         computed = any(verdict.check == CONTENT and verdict.source == verdict.target for verdict in failed)
         remedy = "make that the same, then copy the table again" if computed else _remedy(found.table)
         self._run.fail(f"{'.'.join(name)}: {told}{why.text}. Next: {remedy}")
+
+
+def _transformed(table: Table) -> str:
+    """That rows were not compared as they are in the source."""
+    return f", {table.transform}" if table.transform is not None else ""
 
 
 def _are_equal(found: Answers[Digest]) -> bool:

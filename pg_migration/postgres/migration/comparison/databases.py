@@ -30,14 +30,17 @@ def both_sides(run: MigrationRun, readers: int | None = None) -> Iterator[BothSi
     Raises:
         MigrationError: when a side can't be reached.
     """
-    source = run.snapshot or run.call(lambda: run.protected_snapshot(readers or run.workers()))
+    if run.snapshot is None:
+        run.call(run.demand_same_transform)
+    held = run.snapshot or run.held_snapshot
+    source = held or run.call(lambda: run.protected_snapshot(readers or run.workers()))
     snapshots = _Snapshots(source, lambda: Snapshot.take(run.connections, run.target, shared=readers != 1))
     try:
         progress = ComparisonProgress(run.workload, run.tell)
         yield BothSides(run.connections, run.schemas, snapshots, run.catalog.settings, run.same_encoding, progress)
     finally:
         snapshots.release_target()
-        if run.snapshot is None:
+        if held is None:
             source.release()
             with suppress(psycopg2.Error):  # a lost connection says so at its next use
                 execute(run.source_connection, "ROLLBACK")

@@ -32,7 +32,7 @@ def copy_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
     Raises:
         MigrationError: when nothing can go on.
     """
-    if not run.options.large_objects:
+    if not run.with_large_objects:
         return None
     dropped = drop_lost_large_objects(run)
     found = run.catalog.large_objects
@@ -69,7 +69,7 @@ def compare_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
 
     What is not the same is in the run's failures. Never raises a `MigrationError`.
     """
-    if not run.options.large_objects:
+    if not run.with_large_objects:
         return None
     found = LargeObjectsFound(hashed=True)
     try:

@@ -161,7 +161,7 @@ def make_target(run: MigrationRun) -> TargetMade:
     wanted = [item for item in plan.create if item.phase is Phase.PRE_DATA]
     statements = [*plan.drop, *run.call(lambda: make(run, wanted))]
     of_extensions = run.call(lambda: list(_extension_rows(run)))
-    if target.has_brought_large_objects and run.catalog.large_objects is None and run.options.large_objects:
+    if target.has_brought_large_objects and run.catalog.large_objects is None and run.with_large_objects:
         drop_lost_large_objects(run)  # no step is about large objects where the source has none
     dropped_schemas = run.call(lambda: _dropped_schemas(run, target))
     not_coming_back = {item.address for item in plan.dropped} if run.options.drop_existing_tables else set()

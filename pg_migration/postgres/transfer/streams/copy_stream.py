@@ -17,9 +17,10 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.postgres.catalog.source_rows import may_show_values, said_discreetly
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import CopyFailed, CopyMismatch, server_message
-from pg_migration.postgres.transfer.streams.wide_row_copy import copy_wide_rows
+from pg_migration.postgres.transfer.streams.wide_row_copy import WideCopyFailed, copy_wide_rows
 
 PIPE_BYTES = 1 << 20
 
@@ -88,6 +89,7 @@ def stream(
     on_bytes: Callable[[int], None],
     wide: bool = False,
     stored: bool = True,
+    discreet: bool = False,
 ) -> Copied:
     """Stream one COPY TO STDOUT into one COPY FROM STDIN inside the transactions that are open on the two connections.
 
@@ -98,6 +100,7 @@ def stream(
         on_bytes: called with the size of every buffer that passes, from this thread.
         wide: rows may have many megabytes each, so that memory counts for more than speed.
         stored: whether the target stores every row, and so counts it; a trigger may make something else of rows.
+        discreet: the source's messages may show what is not to leave it, so they are not repeated.
 
     Raises:
         CopyFailed: what either server said; where both did, the source's error, of which the target's is the echo.
@@ -117,14 +120,14 @@ def stream(
             received = cursor.rowcount
     except psycopg2.Error as error:
         if sender.error is not None:
-            raise _failure(Side.SOURCE, sender.error) from sender.error
+            raise _failure(Side.SOURCE, sender.error, discreet) from _cause(sender.error, discreet)
         _stop(source)
         raise _failure(Side.TARGET, error) from error
     finally:
         os.close(read_end)  # a sender that is still writing gets EPIPE instead of waiting for ever
         sender.join()
     if sender.error is not None:
-        raise _failure(Side.SOURCE, sender.error) from sender.error
+        raise _failure(Side.SOURCE, sender.error, discreet) from _cause(sender.error, discreet)
     if stored and sender.rows != received:
         raise CopyMismatch(f"the source sent {sender.rows} rows, the target stored {received}")
     return Copied(sender.rows, reader.total, time.monotonic() - started)
@@ -135,5 +138,15 @@ def _stop(connection: Connection) -> None:
         connection.cancel()
 
 
-def _failure(side: Side, error: BaseException) -> CopyFailed:
-    return CopyFailed(f"on the {side.value}: {server_message(error)}")
+def _failure(side: Side, error: BaseException, discreet: bool = False) -> CopyFailed:
+    told = said_discreetly(error) if discreet and _may_show_values(error) else server_message(error)
+    return CopyFailed(f"on the {side.value}: {told}")
+
+
+def _cause(error: BaseException, discreet: bool) -> BaseException | None:
+    """What a failure comes from, for those who show that as well."""
+    return None if discreet and _may_show_values(error) else error
+
+
+def _may_show_values(error: BaseException) -> bool:
+    return isinstance(error, WideCopyFailed) or may_show_values(error)
