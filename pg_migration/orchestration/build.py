@@ -22,6 +22,7 @@ from pg_migration.orchestration.automation.source_structure import build_source_
 from pg_migration.orchestration.checks.database import build_database_checks, build_known_tables
 from pg_migration.orchestration.checks.large_objects import build_large_object_checks
 from pg_migration.orchestration.checks.tables import build_table_checks
+from pg_migration.orchestration.dagster_internals.commands import count_without_failing
 from pg_migration.orchestration.jobs.migrate import build_migrate
 from pg_migration.orchestration.jobs.plan import build_plan
 from pg_migration.orchestration.jobs.preflight import build_preflight
@@ -75,6 +76,7 @@ def build(location: Location, with_shared: bool = True) -> dg.Definitions:
         with_shared: whether it brings what a code location has once.
     """
     store_batches_at_once()
+    count_without_failing()
     relations, pair = Relations(location), location.pair
     foreign_keys = build_foreign_keys(relations)
     table_checks = build_table_checks(relations)

@@ -5,7 +5,7 @@ A test that fails here after an update of Dagster names the place; nothing else 
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ from dagster._core.storage.sql import get_alembic_config
 from dagster._daemon.auto_run_reexecution import auto_run_reexecution
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 
-from pg_migration.orchestration.dagster_internals import commands, launching, running, storing
+from pg_migration.orchestration.dagster_internals import commands, components, launching, running, storing
 
 
 def has(owner: object, *names: str) -> bool:
@@ -325,6 +325,11 @@ COMMANDS = {
         "see what DagsterInstance.get_settings reads",
         lambda: _telemetry_is_off(),
     ),
+    "count_without_failing": Use(
+        "Dagster's usage statistics of a run ask for partitions that all assets of a step have in common",
+        "see what dagster._core.execution.api calls before a run, and whether the error is still raised",
+        lambda: _runs_are_counted(),
+    ),
     "without_mirrors": Use(
         "our commands show a run themselves: what steps print is captured, without four processes a step",
         "see what LocalComputeLogManager.capture_logs calls",
@@ -348,6 +353,26 @@ def _nothing_is_mirrored() -> bool:
     return not mirrors and captured == ["said\n"]
 
 
+def _runs_are_counted() -> bool:
+    """A job of an instance that counts, over a step whose assets have different partitions."""
+
+    @dg.multi_asset(
+        specs=[dg.AssetSpec(n, partitions_def=dg.DynamicPartitionsDefinition(name=n), skippable=True) for n in "ab"],
+        can_subset=True,
+    )
+    def both() -> Iterator[dg.MaterializeResult[None]]:
+        yield dg.MaterializeResult("a")
+
+    commands.count_without_failing()
+    told: list[str] = []
+    with TemporaryDirectory() as home:
+        settings = {"telemetry": {"enabled": True}}
+        with dg.DagsterInstance.local_temp(home, overrides=settings) as instance, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(commands, "_count", lambda *_, **__: told.append(str(both.partitions_def)))
+            getattr(commands.api, commands.LOG)(instance=instance, source="here")
+    return told == [] and f"    {commands.LOG}(" in inspect.getsource(commands.api)
+
+
 def _telemetry_is_off() -> bool:
     with dg.DagsterInstance.ephemeral() as instance:
         commands.without_telemetry(instance)
@@ -368,7 +393,33 @@ LAUNCHING = {
     "WorkerStatus": Use("the same", _AS_LAUNCHERS, lambda: has(launching.WorkerStatus, "RUNNING", "FAILED")),
 }
 
-PLACES = {running: RUNNING, storing: STORING, commands: COMMANDS, launching: LAUNCHING}
+COMPONENTS = {
+    "ComponentTree": Use(
+        "commands ask a project for its pairs",
+        "see what `dg list defs` loads a project with",
+        lambda: (
+            takes(components.ComponentTree.for_project, "path_within_project")
+            and takes(components.ComponentTree.get_all_components, "of_type")
+        ),
+    ),
+    "discover_config_file": Use(
+        "commands find the project that a folder belongs to",
+        "see how `dg` finds it",
+        lambda: takes(components.discover_config_file, "path"),
+    ),
+    "load_toml_as_dict": Use(
+        "commands read what `dg` is told of a project",
+        "read it with a library",
+        lambda: takes(components.load_toml_as_dict, "path"),
+    ),
+    "using_dagster_dev": Use(
+        "a source that is down when `dagster dev` starts takes no other pair's assets away",
+        "see when StateBackedComponent.build_defs refreshes its state",
+        lambda: components.using_dagster_dev() in (False, True),
+    ),
+}
+
+PLACES = {running: RUNNING, storing: STORING, commands: COMMANDS, launching: LAUNCHING, components: COMPONENTS}
 
 
 @pytest.mark.parametrize("module", PLACES, ids=lambda module: module.__name__.rpartition(".")[2])

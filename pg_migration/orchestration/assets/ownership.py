@@ -15,6 +15,4 @@ def attended(assets: dg.AssetsDefinition, pair: Pair) -> dg.AssetsDefinition:
     if not owners and within is None:
         return assets
     policy = dg.FreshnessPolicy.time_window(fail_window=within) if within is not None else None
-    made = assets.map_asset_specs(lambda spec: spec.replace_attributes(owners=owners, freshness_policy=policy))
-    made.__class__ = assets.__class__  # Dagster makes an object of the base class
-    return made
+    return assets.map_asset_specs(lambda spec: spec.replace_attributes(owners=owners, freshness_policy=policy))

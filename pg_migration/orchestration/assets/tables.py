@@ -44,19 +44,6 @@ from pg_migration.postgres.transfer.sharing import is_worth_spreading, prepare, 
 TableEvent = dg.AssetMaterialization | dg.AssetObservation | dg.MaterializeResult[None]
 
 
-class _Tables(dg.AssetsDefinition):
-    """A multi-asset whose assets have partitions definitions of their own.
-
-    Dagster's usage statistics ask for the one that all have in common, which raises an error where there is none: the
-    job would fail on every instance that has not switched them off.
-    """
-
-    @property
-    def partitions_def(self) -> None:
-        """None in common."""
-        return
-
-
 def build_tables(relations: Relations) -> dg.AssetsDefinition:
     """All tables as one step, so that they share one snapshot and one queue of chunks."""
 
@@ -71,7 +58,6 @@ def build_tables(relations: Relations) -> dg.AssetsDefinition:
     def tables(context: dg.AssetExecutionContext) -> Iterator[TableEvent]:
         yield from TablesStep(context, migration_of(context, relations.pair), relations).events()
 
-    tables.__class__ = _Tables
     return tables
 
 

@@ -134,9 +134,3 @@ def _config(definitions: dg.Definitions, config: dict[str, Any]) -> dict[str, An
 def test_a_code_server_loads_everything(definitions: dg.Definitions) -> None:
     """It looks closer than whoever resolves one job: a graph and an op of one name are an error."""
     definitions.get_repository_def().load_all_definitions()
-
-
-def test_dagsters_usage_statistics_can_be_made(definitions: dg.Definitions) -> None:
-    """On an instance that has not switched them off, a run begins by asking every definition for its partitions."""
-    every = definitions.get_repository_def().assets_defs_by_key.values()
-    assert [assets.partitions_def for assets in every] == [None] * len(every)

@@ -1,0 +1,115 @@
+"""A project of Dagster with two pairs, used with `dg` as its documentation says."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from pg_migration_tests.conftest import PostgresServer, fresh_database
+from pg_migration_tests.orchestration.harness import Database
+from pg_migration_tests.orchestration.location.projects import SHOP_AND_CRM, make_project
+from pg_migration_tests.programs import SCRIPTS
+
+pytestmark = pytest.mark.deployment
+
+
+@pytest.fixture(scope="module")
+def ends(
+    postgres16: PostgresServer, postgres18: PostgresServer, shop_template: str
+) -> Iterator[Mapping[str, Database]]:
+    """Two shops on 16, and two empty databases on 18."""
+    with ExitStack() as stack:
+        found = {}
+        for variable, server, template in (
+            ("SHOP_OLD_URL", postgres16, shop_template),
+            ("CRM_OLD_URL", postgres16, shop_template),
+            ("SHOP_NEW_URL", postgres18, None),
+            ("CRM_NEW_URL", postgres18, None),
+        ):
+            databases = fresh_database(server, template)
+            found[variable] = Database(server, next(databases))
+            stack.callback(next, databases, None)
+        found["SHOP_OLD_URL"].psql("CREATE SCHEMA sales; CREATE TABLE sales.log (id integer PRIMARY KEY)")
+        yield found
+
+
+@pytest.fixture
+def project(ends: Mapping[str, Database], tmp_path: Path) -> Path:
+    """The folder of a project, whose .env has the URLs."""
+    (tmp_path / "home").mkdir()
+    folder = tmp_path / "project"
+    folder.mkdir()
+    make_project(folder, SHOP_AND_CRM)
+    (folder / ".env").write_text("".join(f"{name}={end.url}\n" for name, end in ends.items()))
+    return folder
+
+
+def dg(project: Path, *arguments: str) -> tuple[int, str]:
+    """Run `dg` in a project; its status and all that it says, without colours."""
+    environment = {n: v for n, v in os.environ.items() if not n.startswith(("PG_MIGRATION_", "DAGSTER_"))}
+    done = subprocess.run(
+        [SCRIPTS / "dg", *arguments],
+        cwd=project,
+        env={
+            **environment,
+            "DAGSTER_HOME": str(project.parent / "home"),
+            "DAGSTER_TELEMETRY_DISABLED": "1",
+            "PYTHONPATH": str(project),  # or the project is installed
+            "PATH": f"{SCRIPTS}:{environment['PATH']}",
+            "COLUMNS": "200",
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+
+
+def test_a_project_is_checked_listed_and_launched(project: Path, ends: Mapping[str, Database]) -> None:
+    status, told = dg(project, "list", "components")
+    assert (status, "pg_migration.MigrationComponent" in told) == (0, True), told
+    status, told = dg(project, "utils", "refresh-defs-state")
+    assert status == 0, told
+    for end in ("SHOP_OLD_URL", "CRM_OLD_URL"):
+        assert ends[end].url not in told
+    status, told = dg(project, "check", "defs")
+    assert status == 0, told
+    status, told = dg(project, "list", "defs")
+    assert status == 0, told
+    for name in ("shop/public/orders", "shop/archive/log", "crm/public/orders", "shop__migrate", "crm__validate"):
+        assert name in told
+    status, told = dg(project, "launch", "--job", "shop__migrate")
+    assert status == 0, told
+    counts = "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM archive.log)"
+    assert ends["SHOP_NEW_URL"].psql(counts) == "4000|0"
+    assert ends["CRM_NEW_URL"].psql("SELECT to_regclass('orders') IS NULL") == "t"
+    status, told = dg(project, "launch", "--assets", "key:crm/target_ddl")
+    assert status == 0, told
+    assert ends["CRM_NEW_URL"].psql("SELECT count(*) FROM orders") == "0"
+
+
+def test_what_is_scaffolded_works(project: Path) -> None:
+    status, told = dg(project, "scaffold", "defs", "pg_migration.MigrationComponent", "my-wiki")
+    assert status == 0, told
+    assert "name: my_wiki" in (project / "moves" / "defs" / "my-wiki" / "defs.yaml").read_text()
+    status, told = dg(project, "check", "defs")
+    assert status == 0, told
+
+
+def test_a_misspelt_attribute_is_told_with_its_place(project: Path) -> None:
+    """`dg check yaml` looks at the last document of each type alone, `dg check defs` at all."""
+    pairs = project / "moves" / "defs" / "pairs_0" / "defs.yaml"
+    pairs.write_text(SHOP_AND_CRM.partition("---\n")[0].replace("source_schemas", "source_schemes"))
+    status, told = dg(project, "check", "yaml")
+    assert status == 1
+    assert re.search(r"defs\.yaml:6 .*source_schemes", told), told
+    pairs.write_text(SHOP_AND_CRM.replace("workers", "worker"))
+    status, told = dg(project, "check", "defs")
+    assert status == 1
+    assert re.search(r"defaults\.worker at .*defs\.yaml:8", told), told
