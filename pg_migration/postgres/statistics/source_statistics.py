@@ -14,6 +14,8 @@ from pg_migration.postgres.sql_files import sql_file
 # What is known of a column are a few kilobytes, and seldom more than a hundred.
 COLUMNS_AT_ONCE = 500
 
+# Before, 0 rows in 0 pages stood for a number that nobody knows, which is -1 since.
+UNKNOWN_TUPLES_SINCE = 140000
 FROZEN_PAGES_SINCE = 180000
 RANGES_SINCE = 170000
 
@@ -116,8 +118,10 @@ def read_statistics(connection: Connection, tables: "set[int]") -> dict[int, Tab
 
 @cache
 def _query(version: int) -> sql.Composable:
+    unknown = "CASE WHEN c.relpages = 0 AND c.reltuples = 0 THEN -1 ELSE c.reltuples END"
+    tuples = "c.reltuples" if version >= UNKNOWN_TUPLES_SINCE else unknown
     frozen = ", ARRAY['relallfrozen', concat(c.relallfrozen)]" if version >= FROZEN_PAGES_SINCE else ""
     names = ("range_length_histogram", "range_empty_frac", "range_bounds_histogram")
     ranges = "".join(f", ('{name}', concat(s.{name}))" for name in names) if version >= RANGES_SINCE else ""
     text = sql_file("statistics/statistics.sql")
-    return sql.SQL(text.replace("{frozen}", frozen).replace("{ranges}", ranges))
+    return sql.SQL(text.replace("{frozen}", frozen).replace("{ranges}", ranges).replace("{tuples}", tuples))

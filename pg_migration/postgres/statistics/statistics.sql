@@ -11,7 +11,7 @@ WITH wanted AS (
      WHERE i.indrelid = ANY (%(tables)s::oid[]) AND i.indisvalid
 )
 SELECT w.relation::bigint, c.relname::text, w.is_index, NULL::text AS column_name, NULL::smallint AS number, NULL::boolean AS inherited,
-       ARRAY[ARRAY['relpages', concat(c.relpages)], ARRAY['reltuples', concat(c.reltuples)],
+       ARRAY[ARRAY['relpages', concat(c.relpages)], ARRAY['reltuples', concat({tuples})],
              ARRAY['relallvisible', concat(c.relallvisible)]{frozen}] AS known,
        w.is_hidden AS is_hidden,
        NOT w.is_index AND EXISTS (SELECT FROM pg_statistic_ext e WHERE e.stxrelid = c.oid) AS is_extended

@@ -82,6 +82,7 @@ FILLED = {
     **dict.fromkeys(("oids", "lengths"), "'{}'"),
     **dict.fromkeys(("part", "objects", "bytes"), "1"),
     **dict.fromkeys(("frozen", "ranges"), ""),
+    "tuples": "c.reltuples",
 }
 CUT = {"partition_threshold": 300, "max_partitions": 3, "chunk_size": 50, "workers": 2}
 

@@ -31,6 +31,9 @@ SELECT n, 'it''s \\ "' || n % 7 || '"', (enum_range(NULL::mood))[1 + n % 4], ARR
 CREATE INDEX ON plain (at);
 CREATE INDEX "by expression" ON plain (lower("Na'me %s {0}"), made, (price * 2));
 ALTER TABLE plain ALTER made SET STATISTICS 0;
+-- The column of this index is called like the function was.
+CREATE FUNCTION before(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 % 3';
+CREATE INDEX ON plain (before(id)); ALTER FUNCTION before RENAME TO after;
 CREATE TABLE tree (id int, part int, note text, PRIMARY KEY (id, part)) PARTITION BY LIST (part);
 CREATE TABLE tree_1 PARTITION OF tree FOR VALUES IN (1);
 CREATE TABLE tree_2 PARTITION OF tree FOR VALUES IN (2);
