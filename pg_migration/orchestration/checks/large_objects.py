@@ -42,8 +42,6 @@ def build_large_object_checks(relations: Relations) -> dg.AssetChecksDefinition:
     def large_object_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckEvaluation]:
         migration = migration_of(context, relations.pair)
         migration.log = context.log
-        if migration.asks_ledger:  # which has rows alone
-            return
         told = len(migration.outcomes.failures)
         # A run that has copied them has compared them since, and told what is not the same.
         copied = migration.outcomes.large_objects
@@ -63,7 +61,8 @@ def evaluations(relations: Relations, found: LargeObjectsFound) -> Iterator[dg.A
     key = relations.key(LARGE_OBJECTS)
     counts = {"objects_in_source": found.objects, "objects_in_target": found.there}
     complete = not found.failures and not found.gone and found.objects == found.there
-    verdict = f"{found.objects:,} large objects in the source, {found.there:,} of them in the target"
+    origin = "were copied" if found.by_ledger else "in the source"
+    verdict = f"{found.objects:,} large objects {origin}, {found.there:,} of them in the target"
     if found.gone:
         verdict += f", and {len(found.gone):,} that the source has no more"
     yield _evaluation(key, OBJECT_COUNT, complete, found.failures[0] if found.failures else verdict, counts)

@@ -22,6 +22,7 @@ from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import ConfigurationError, MigrationError, server_message
 from pg_migration.postgres.hashing.copied_rows import copied_rows, has_digests
+from pg_migration.postgres.large_objects.owned import has_brought_large_objects
 from pg_migration.postgres.migration.schemas import EVERY_SCHEMA, map_schemas
 
 _LOG = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ def _copied(pair: Pair, problem: str) -> Location:
             sources = {there: name for name, there in schemas.items()}
             listed = list_tables(connection, {there: there for there in sources})
             tables = (replace(t, schema=sources[t.schema]) for t in listed if (t.schema, t.name) in known)
-            return Location(pair, schemas, tuple(tables), problem)
+            return Location(pair, schemas, tuple(tables), problem, has_brought_large_objects(connection))
     except (MigrationError, psycopg2.Error):
         return Location(pair, {}, (), problem)
 

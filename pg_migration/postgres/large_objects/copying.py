@@ -17,7 +17,7 @@ from pg_migration.postgres.connection.endpoint import Endpoint
 from pg_migration.postgres.connection.retry import Retry
 from pg_migration.postgres.connection.statements import execute, fetch, gathered, undone_on_errors
 from pg_migration.postgres.errors import CopyFailed, MigrationError, server_message
-from pg_migration.postgres.large_objects.owned import record, unlink
+from pg_migration.postgres.large_objects.owned import record, recorded, unlink
 from pg_migration.postgres.large_objects.properties import Properties, difference, undone_defaults
 from pg_migration.postgres.large_objects.state import PART_BYTES, Batch, State, as_array, parts_of, read_states
 from pg_migration.postgres.snapshot.readers import Reader, Readers
@@ -70,6 +70,7 @@ class Both:
     """What is to be known of both sides.
 
     Args:
+        readers: of the source; None where only the target is read.
         ours: what the source's objects have besides their bytes.
         theirs: what the target's have.
         hashed: whether contents are compared.
@@ -78,7 +79,7 @@ class Both:
 
     connections: Connections
     target: Endpoint
-    readers: Readers
+    readers: Readers | None
     lock: Lock | None
     run_id: str
     ours: Properties
@@ -99,6 +100,7 @@ class _Worker:
 
     @property
     def _source(self) -> Connection:
+        assert self._both.readers is not None, "the source is not read"
         self._reader = self._both.readers.take(None, self._reader)
         return self._reader.connection
 
@@ -125,7 +127,7 @@ class _Worker:
         self.close()
 
     def close(self) -> None:
-        if self._reader is not None:
+        if self._reader is not None and self._both.readers is not None:
             self._both.readers.give(self._reader)
         if self._target is not None:
             self._target.close()
@@ -150,6 +152,13 @@ class _Worker:
         """Compare a batch, and write nothing."""
         ours, theirs = self._ours(batch.oids, self._both.hashed), self._theirs(batch.oids, self._both.hashed)
         return BatchCompared(list(ours.values()), list(theirs.values()), self._different(ours, theirs))
+
+    def compare_with_ledger(self, batch: Batch) -> BatchCompared:
+        """Compare a batch with what it was when it was copied."""
+        copied, theirs = recorded(self._writer, batch.oids), read_states(self._writer, batch.oids, hashed=True)
+        found = ((state.oid, _changed(state, theirs.get(state.oid))) for state in copied.values())
+        different = [Different(oid, what) for oid, what in found if what is not None]
+        return BatchCompared(list(copied.values()), list(theirs.values()), different)
 
     def _ours(self, oids: str, hashed: bool) -> dict[int, State]:
         states = read_states(self._source, oids, hashed)
@@ -186,6 +195,16 @@ class _Worker:
                 execute(target, "COMMIT")
 
 
+def _changed(copied: State, now: State | None) -> str | None:
+    """How an object of the target is not as it was copied; None where it is."""
+    if now is None:
+        return "missing"
+    if copied.digest is None:
+        return "its content was not hashed when it was copied"
+    changed = [("size", copied.size != now.size), ("content", copied.digest != now.digest)]
+    return ", ".join(what for what, differs in changed if differs) or None
+
+
 Work = Callable[[_Worker, Batch], BatchCompared]
 
 
@@ -205,6 +224,15 @@ def compare(both: Both, batches: Iterable[Batch], workers: int) -> Iterator[Batc
         MigrationError: as `copy`.
     """
     yield from _worked_off(both, _Worker.compare, batches, workers)
+
+
+def compare_with_ledger(both: Both, batches: Iterable[Batch], workers: int) -> Iterator[BatchCompared | BatchFailed]:
+    """Compare batches, as `_Worker.compare_with_ledger` does each.
+
+    Raises:
+        MigrationError: as `copy`.
+    """
+    yield from _worked_off(both, _Worker.compare_with_ledger, batches, workers)
 
 
 def _worked_off(

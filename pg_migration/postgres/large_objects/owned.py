@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.statements import execute, execute_rows, fetch, transaction
-from pg_migration.postgres.large_objects.state import MAX_BATCH_OBJECTS, State, as_array
+from pg_migration.postgres.large_objects.state import MAX_BATCH_OBJECTS, Batch, State, as_array
 from pg_migration.postgres.ledger.own_rows import Databases, why_not_ours
 from pg_migration.postgres.ledger.schema import has
 
@@ -35,6 +35,13 @@ _GONE = """
 SELECT w.oid::bigint FROM unnest(%s::oid[]) AS w (oid)
  WHERE NOT EXISTS (SELECT FROM pg_largeobject_metadata m WHERE m.oid = w.oid)
 """
+_RECORDED = """
+SELECT concat(array_agg(loid ORDER BY loid)), concat(array_agg(size ORDER BY loid)), count(*), sum(size)::bigint
+  FROM (SELECT loid, size, (row_number() OVER (ORDER BY loid) - 1) / %(many)s AS part
+          FROM _pg_migration.large_object) AS numbered
+ GROUP BY part
+"""
+_COPIED = "SELECT loid::bigint, size, digest FROM _pg_migration.large_object WHERE loid = ANY (%s::oid[])"
 _UNLINK = "SELECT count(lo_unlink(oid)) FROM pg_largeobject_metadata WHERE oid = ANY (%s::oid[])"
 _FORGET = "DELETE FROM _pg_migration.large_object WHERE loid = ANY (%s::oid[])"
 _RECORD = """
@@ -48,6 +55,11 @@ def our_runs(target: Connection, ends: Databases) -> list[str]:
     if not has(target, "large_object"):
         return []
     return [run for run, *loaded in fetch(target, _RUNS) if why_not_ours(ends, [run], *loaded) is None]
+
+
+def has_brought_large_objects(target: Connection) -> bool:
+    """Whether migrations have brought any to a target."""
+    return has(target, "large_object") and bool(fetch(target, "SELECT FROM _pg_migration.large_object LIMIT 1"))
 
 
 def taken(source: Connection, target: Connection, runs: Sequence[str]) -> list[int]:
@@ -86,6 +98,19 @@ def record(target: Connection, run_id: str, states: Iterable[State]) -> None:
     """Write down what a run has brought, in the transaction that is open."""
     rows = [(state.oid, run_id, state.size, state.digest) for state in states]
     execute_rows(target, _RECORD, rows)
+
+
+def recorded_batches(target: Connection) -> list[Batch]:
+    """All large objects that migrations have brought, in batches."""
+    if not has(target, "large_object"):
+        return []
+    return [Batch(*row) for row in fetch(target, _RECORDED, {"many": MAX_BATCH_OBJECTS})]
+
+
+def recorded(target: Connection, oids: str) -> dict[int, State]:
+    """What large objects were in the source when they were copied, by OID: size, and hash if that was made."""
+    rows = fetch(target, _COPIED, (oids,))
+    return {oid: State(oid, size, None if digest is None else int(digest), "", "", None) for oid, size, digest in rows}
 
 
 def _arrays(oids: Sequence[int], many: int = OIDS_PER_QUERY) -> Iterator[str]:

@@ -17,7 +17,7 @@ class LargeObjectsFound:
 
     ``there`` are those of them that the target has. ``copied`` were not the same before, and ``dropped`` are those of
     the target that the source has no more; ``gone`` are such that are still there. ``hashed`` tells whether contents
-    were compared.
+    were compared, ``by_ledger`` that it was with what was copied instead of what the source has.
     """
 
     objects: int = 0
@@ -29,6 +29,7 @@ class LargeObjectsFound:
     dropped: int = 0
     seconds: float = 0.0
     hashed: bool = False
+    by_ledger: bool = False
     different: list[Different] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)

@@ -58,7 +58,7 @@ class Options(LoadSettings):
     against: Against = option(
         "source",
         "'source': as it is now; 'ledger': as it was when it was copied, by the digests that runs have kept in the "
-        "target. The source is not asked then, and may be gone. Only rows are compared.",
+        "target. The source is not asked then, and may be gone. Only rows and large objects are compared.",
         Group.CHECKS,
         ("validate",),
     )

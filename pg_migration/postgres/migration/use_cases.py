@@ -96,6 +96,7 @@ def validate(migration: Migration, log: Log | None = None) -> Result:
         if run.asks_ledger:
             for _ in compare_tables(run, {name: {ROW_COUNT, CONTENT} for name in copied_tables(run)}):
                 pass
+            compare_large_objects(run)
             return
         _compare_rows(run, {ROW_COUNT, CONTENT})
         compare_large_objects(run)

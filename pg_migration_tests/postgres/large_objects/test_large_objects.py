@@ -137,8 +137,11 @@ def test_everything_of_them_arrives_and_later_runs_bring_what_changed(pair: Pair
 
     # What was damaged in the target is mended by repair alone.
     pair.in_target("SELECT lo_put(200001, 1500000, 'damage'), lo_unlink(100009)")
+    by_ledger = {"large object 100009: missing", "large object 200001: size, content"}
+    assert set(pair.validate(against="ledger").failures) == by_ledger
     assert use_cases.repair(pair.migration()).failures == ()
     assert pair.are_equal()
+    assert pair.validate(against="ledger").failures == ()
 
     # The last ones go, too, where the source has none any more.
     pair.in_source("SELECT count(lo_unlink(oid)) FROM pg_largeobject_metadata")

@@ -7,6 +7,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import LargeObjects
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.connection.free_connections import affordable_workers, free_connections
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import counted, size
@@ -71,6 +72,8 @@ def compare_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
     """
     if not run.with_large_objects:
         return None
+    if run.asks_ledger:
+        return _compare_with_ledger(run)
     found = LargeObjectsFound(hashed=True)
     try:
         run.migration.check()
@@ -95,8 +98,25 @@ def compare_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
     return found
 
 
+def _compare_with_ledger(run: MigrationRun) -> LargeObjectsFound | None:
+    """Compare the target's large objects with what was copied; None where nothing was."""
+    found = LargeObjectsFound(hashed=True, by_ledger=True)
+    try:
+        batches = run.call(lambda: owned.recorded_batches(run.target_connection))
+        if not batches:
+            return None
+        none = LargeObjects(0, None, ())
+        workers = run.call(lambda: affordable_workers(run.options.workers, [free_connections(run.target_connection)]))
+        _count(run, found, copying.compare_with_ledger(_both(run, none, None, None, True, True), batches, workers))
+    except MigrationError as error:
+        found.failures.append(str(error))
+    for problem in found.problems:
+        run.fail(problem)
+    return found
+
+
 def _both(
-    run: MigrationRun, found: LargeObjects, readers: Readers, lock: Lock | None, hashed: bool, may_exist: bool
+    run: MigrationRun, found: LargeObjects, readers: Readers | None, lock: Lock | None, hashed: bool, may_exist: bool
 ) -> Both:
     options = run.options
     owners, role = bool(options.owners), run.reach.role
