@@ -104,6 +104,7 @@ from pg_migration.postgres.preflight.resources import ALL_CONNECTIONS, CONNECTIO
 from pg_migration.postgres.roles.reach import Reach, Standing, reach_of, reach_query, standing_of
 from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
 from pg_migration.postgres.snapshot.snapshot import Snapshot
+from pg_migration.postgres.statistics import extended
 from pg_migration.postgres.statistics.restoring import RESTORED_SINCE
 from pg_migration.postgres.transfer.events import Event, RowsHashed, WorkerLeft, is_complete
 from pg_migration.postgres.transfer.load_context import LoadContext, Lock
@@ -801,6 +802,7 @@ class MigrationRun:
             question=self.hashing if self.options.check_content else count_as_digest,
             same_encoding=self.same_encoding,
             carries_statistics=self.carries_statistics,
+            statistics_objects=self.statistics_objects,
         )
 
     @property
@@ -808,6 +810,11 @@ class MigrationRun:
         """Whether the target is given the statistics of the source: they hold values as those are there."""
         wanted = self.options.statistics == "carry" and self._document is None
         return wanted and self.target_connection.server_version >= RESTORED_SINCE
+
+    @property
+    def statistics_objects(self) -> Mapping[str, str] | None:
+        """The schemas of statistics objects whose data the target takes, with their names there, where it does."""
+        return self.schemas if self.target_connection.server_version >= extended.RESTORED_SINCE else None
 
     @property
     def asks_ledger(self) -> bool:

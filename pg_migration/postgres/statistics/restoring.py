@@ -6,6 +6,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.statistics import extended
 from pg_migration.postgres.statistics.source_statistics import ColumnStatistics, Known, Relation, TableStatistics
 
 RESTORED_SINCE = 180000
@@ -49,7 +50,9 @@ def restore(connection: Connection, schema: str, tables: Sequence[TableStatistic
     if not calls:
         return True
     clear = sql.SQL(_CLEAR).format(schema=sql.Literal(schema), names=sql.Literal(_cleared(tables)))
-    message = sql.SQL("{};\n{}").format(clear, sql.SQL("\nUNION ALL\n").join(calls))
+    objects = [known for table in tables for known in table.extended]
+    first = [clear, extended.clear(objects)] if objects else [clear]
+    message = sql.SQL(";\n").join([*first, sql.SQL("\nUNION ALL\n").join(calls)])
     return all(taken for (taken,) in fetch(connection, message))
 
 
@@ -67,6 +70,10 @@ def _calls(schema: str, table: TableStatistics) -> Iterator[sql.Composable]:
         inherited = sql.SQL("'inherited', {}").format(sql.Literal(column.inherited))
         named = Relation(column.relation, column.is_index, ())
         yield _call("pg_restore_attribute_stats", schema, named, table.version, [which, inherited], column.known)
+    own = next((relation.name for relation in table.relations if not relation.is_index), "")
+    for known in table.extended:
+        if known.known:
+            yield extended.call(schema, own, table.version, known)
 
 
 def _name(column: ColumnStatistics) -> sql.Composable:

@@ -1,7 +1,7 @@
 """What the planner knows of the source's tables, read for many of them at once."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -10,6 +10,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.sql_files import sql_file
+from pg_migration.postgres.statistics.extended import ExtendedStatistics, read_extended
 
 # What is known of a column are a few kilobytes, and seldom more than a hundred.
 COLUMNS_AT_ONCE = 500
@@ -49,11 +50,12 @@ class ColumnStatistics:
 
 @dataclass
 class TableStatistics:
-    """What is known of a table and its indexes. ``lacking`` is what the source knows, and can't be given."""
+    """What is known of a table, its indexes and statistics objects. ``lacking`` is what can't be given, and why."""
 
     version: int
     relations: list[Relation] = field(default_factory=list)
     columns: list[ColumnStatistics] = field(default_factory=list)
+    extended: list[ExtendedStatistics] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
 
     @property
@@ -67,10 +69,12 @@ class SourceStatistics:
 
     Args:
         tables: OIDs in the order in which they will be asked for, and how many columns each has.
+        schemas: as for `read_statistics`.
     """
 
-    def __init__(self, tables: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, tables: Sequence[tuple[int, int]], schemas: Mapping[str, str] | None) -> None:
         self._coming = dict(tables)
+        self._schemas = schemas
         self._read: dict[int, TableStatistics] = {}
         self._lock = threading.Lock()
 
@@ -92,17 +96,25 @@ class SourceStatistics:
                 if columns > COLUMNS_AT_ONCE:
                     break
                 wanted.add(oid)
-            found = read_statistics(connection, wanted)
+            found = read_statistics(connection, wanted, self._schemas)
             for oid in wanted:
                 self._coming.pop(oid, None)
             self._read |= found
             return self._read.pop(table)
 
 
-def read_statistics(connection: Connection, tables: "set[int]") -> dict[int, TableStatistics]:
-    """What is known of some tables, by OID."""
+def read_statistics(
+    connection: Connection, tables: "set[int]", schemas: Mapping[str, str] | None
+) -> dict[int, TableStatistics]:
+    """What is known of some tables, by OID.
+
+    Args:
+        schemas: the target's names of the schemas that statistics objects are migrated of; None where it does not take
+            what is known of those.
+    """
     found = {oid: TableStatistics(connection.server_version) for oid in tables}
     rows = fetch(connection, _query(connection.server_version), {"tables": sorted(tables)})
+    with_objects: set[int] = set()
     for oid, name, is_index, column, number, inherited, known, is_hidden, is_extended in rows:
         table, pairs = found[oid], [(argument, value) for argument, value in known]
         if column is not None:
@@ -112,7 +124,17 @@ def read_statistics(connection: Connection, tables: "set[int]") -> dict[int, Tab
         if is_hidden:
             table.lacking.append(f"the source's role may not read what is known of the expressions of index {name}")
         if is_extended:
-            table.lacking.append("it has statistics objects")
+            with_objects.add(oid)
+    if schemas is None:
+        for oid in with_objects:
+            found[oid].lacking.append("it has statistics objects")
+    elif with_objects:
+        for oid, extended in read_extended(connection, with_objects, schemas):
+            if extended.is_hidden:
+                what = f"the source's role may not read what is known of statistics object {extended.name}"
+                found[oid].lacking.append(what)
+            else:
+                found[oid].extended.append(extended)
     return found
 
 

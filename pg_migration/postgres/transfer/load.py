@@ -145,7 +145,8 @@ class Load:
             Copy(p.name, r.range.key, c.number): (r, c) for p in plans for r in p.ranges for c in r.chunks
         }
         columns = [(p.table.oid, len(p.table.columns)) for p in plans]
-        self._statistics = SourceStatistics(columns) if context.carries_statistics else None
+        carried = SourceStatistics(columns, context.statistics_objects)
+        self._statistics = carried if context.carries_statistics else None
         self._tell: Callable[[Event], None]  # to whoever waits for events; the workers are given it
         self._lock = threading.Lock()
         self._schedule: Schedule[Task] = Schedule(self._skip)

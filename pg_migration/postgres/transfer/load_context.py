@@ -33,7 +33,8 @@ class LoadContext:
     ``observer`` is a session of the target that nobody uses while a load goes on: it is asked how far indexes are.
     ``workload`` is the work of the run besides the load's, ``compared`` what it costs to compare a table, in parts of
     its hashing.
-    ``carries_statistics``: the target is given what the source knows of a table, where it takes it, instead of ANALYZE.
+    ``carries_statistics``: the target is given what the source knows of a table, where it takes it, instead of ANALYZE;
+    ``statistics_objects`` are the schemas for which it takes that of statistics objects, too (`read_statistics`).
     ``question`` is asked of the rows of each chunk on both sides, once they are copied. ``same_encoding`` tells that
     both databases have one.
     """
@@ -56,6 +57,7 @@ class LoadContext:
     question: Question[Digest] | None = None
     same_encoding: bool = False
     carries_statistics: bool = False
+    statistics_objects: Mapping[str, str] | None = None
 
     def target_name(self, table: Table) -> TableName:
         """Schema and name in the target."""

@@ -1,5 +1,6 @@
 """The planner of the target knows what the source's does: pg_dump --statistics-only writes the same of both."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -73,7 +74,8 @@ class Pair:
 
     def dumps(self, target_schema: str = "a b") -> tuple[str, str]:
         """The statistics of both sides, by the newest pg_dump, in the words of the newest server."""
-        newest = servers.embedded(max(servers.EMBEDDED)).bindir / "pg_dump"
+        embedded = servers.embedded(max(servers.EMBEDDED))
+        newest = max(embedded, self.target.server.installation, key=lambda found: found.version).bindir / "pg_dump"
         schemas = '"a b"', f'"{target_schema}"'
         command = [newest, "--statistics-only", "--schema"]
         ours, theirs = (
@@ -133,3 +135,56 @@ def test_of_a_renamed_schema_and_where_not_everything_can_be_given(pair: Pair) -
     pair.source.psql(pair.urls[0], 'DELETE FROM pg_statistic; ANALYZE "a b".empty')
     pair.migrate("a b c", statistics="analyze")
     assert pair.target.psql(pair.urls[1], KNOWN).count("plain|") >= 8
+
+
+OBJECTS = """
+CREATE STATISTICS "a b"."two %s" ON mood, unknown, "Na'me %s {0}" FROM "a b".plain;
+CREATE STATISTICS "a b".expressions ON (id + 1), (lower("Na'me %s {0}")), (int4range(id, id + 2)) FROM "a b".plain;
+CREATE STATISTICS "a b".mixed (dependencies, mcv) ON (id % 3), made, mood FROM "a b".plain;
+CREATE STATISTICS "a b".one ON (price * 2) FROM "a b".plain;
+CREATE STATISTICS "a b".of_tree ON id, part FROM "a b".tree;
+CREATE STATISTICS "a b".of_leaf ON note, (part + 1) FROM "a b".tree_1;
+CREATE STATISTICS "a b".of_parent ON a, (a + 1) FROM "a b".parent;
+CREATE STATISTICS "a b".of_view ON mood, many FROM "a b".totals;
+ANALYZE "a b".plain, "a b".tree, "a b".parent, "a b".totals;
+"""
+DOCUMENT = re.compile(r"'(\[\{\"attributes\"[^']*)'::pg_(ndistinct|dependencies)")
+
+
+def with_documents_alike(dump: str) -> str:
+    """Versions write blanks and digits of documents otherwise."""
+    return DOCUMENT.sub(lambda found: json.dumps(json.loads(found[1], parse_int=float)), dump)
+
+
+@pytest.mark.parametrize("source", ["postgres18", "postgres19"])
+def test_a_newer_target_takes_those_of_statistics_objects(
+    request: pytest.FixtureRequest, postgres19: PostgresServer, source: str
+) -> None:
+    made = Pair(request.getfixturevalue(source), postgres19)
+    made.source.psql(made.urls[0], OBJECTS)
+    assert made.migrate("s").notes == ()
+    made.target.psql(made.urls[1], "ALTER TABLE s.plain ALTER made SET STATISTICS 100; ANALYZE s.plain")
+    made.source.psql(made.urls[0], """UPDATE "a b".tree_1 SET note = 'other'; ANALYZE "a b".tree_1""")
+    for _ in range(2):  # after what the target has found out by itself, too
+        assert made.migrate("s").notes == ()
+        ours, theirs = map(with_documents_alike, made.dumps("s"))
+        assert ours.count("pg_restore_extended_stats") == 8
+        assert theirs == ours
+    # Where columns have other numbers the target finds out itself; of what nobody has analyzed nothing is known.
+    made.source.psql(
+        made.urls[0],
+        """
+        ALTER TABLE "a b".parent DROP a, ADD d int DEFAULT 1, ADD e int DEFAULT 2;
+        CREATE STATISTICS "a b".later ON d, e FROM "a b".parent; ANALYZE "a b".parent;
+        CREATE STATISTICS "a b".never ON part, (id + 1) FROM "a b".tree_2;
+        """,
+    )
+    notes = made.migrate("s", drop_existing_tables=True).notes
+    told = [note.partition(" for ")[2] for note in notes if note.startswith("statistics")]
+    assert told == ["s.parent: the target does not take all that the source knows"]
+    known = "SELECT DISTINCT statistics_name FROM pg_stats_ext WHERE n_distinct IS NOT NULL"
+    found = set(made.target.psql(made.urls[1], known).split("\n"))
+    assert "later" in found
+    assert "never" not in found
+    made.source.drop_database(made.urls[0])
+    made.target.drop_database(made.urls[1])

@@ -103,7 +103,8 @@ def _restore_statistics(run: MigrationRun, filled: Sequence[SchemaObject]) -> No
         views = [item for item in filled if item.schema == schema]
         for first in range(0, len(views), VIEWS_AT_ONCE):
             some = views[first : first + VIEWS_AT_ONCE]
-            known = read_statistics(run.source_connection, {item.address.objid for item in some})
+            oids = {item.address.objid for item in some}
+            known = read_statistics(run.source_connection, oids, run.statistics_objects)
             if _refusal(run, schema, list(known.values())) is None:
                 continue
             for view in some:  # which of them it is
