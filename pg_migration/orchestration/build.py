@@ -34,6 +34,7 @@ from pg_migration.orchestration.location.known_pairs import remember
 from pg_migration.orchestration.location.names import TARGET_DDL
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.pair import Pair
+from pg_migration.orchestration.runs.executor import usual_or_one_process
 from pg_migration.orchestration.runs.resource import database, resource_of
 from pg_migration.orchestration.settings import current
 from pg_migration.orchestration.storage.stock import store_batches_at_once
@@ -107,7 +108,7 @@ def build(location: Location, with_shared: bool = True) -> dg.Definitions:
             pair.named("target"): database(pair, Side.TARGET),
             pair.resource: resource_of(relations),
         },
-        executor=dg.in_process_executor,
+        executor=usual_or_one_process if pair.name else dg.in_process_executor,
     )
     migrate, validate = build_migrate(base, relations), build_validate(relations, check_keys)
     repair = build_repair(relations, check_keys)

@@ -49,10 +49,15 @@ def project(ends: Mapping[str, Database], tmp_path: Path) -> Path:
 
 
 def dg(project: Path, *arguments: str) -> tuple[int, str]:
-    """Run `dg` in a project; its status and all that it says, without colours."""
+    """Run `dg` in a project."""
+    return run_in(project, "dg", *arguments)
+
+
+def run_in(project: Path, program: str, *arguments: str) -> tuple[int, str]:
+    """Run a program in a folder; its status and all that it says, without colours."""
     environment = {n: v for n, v in os.environ.items() if not n.startswith(("PG_MIGRATION_", "DAGSTER_"))}
     done = subprocess.run(
-        [SCRIPTS / "dg", *arguments],
+        [SCRIPTS / program, *arguments],
         cwd=project,
         env={
             **environment,
@@ -92,6 +97,57 @@ def test_a_project_is_checked_listed_and_launched(project: Path, ends: Mapping[s
     status, told = dg(project, "launch", "--assets", "key:crm/target_ddl")
     assert status == 0, told
     assert ends["CRM_NEW_URL"].psql("SELECT count(*) FROM orders") == "0"
+
+
+HOST = """
+import os
+from pathlib import Path
+
+import dagster as dg
+from pg_migration import Pair, build_migration
+
+
+def process() -> dg.MaterializeResult:
+    return dg.MaterializeResult(metadata={"process": os.getpid()})
+
+
+@dg.asset(deps=[dg.AssetKey(["shop", "public", "orders"])])
+def orders_a_day():
+    return process()
+
+
+@dg.asset
+def another():
+    return process()
+
+
+defs = dg.Definitions.merge(
+    dg.Definitions([orders_a_day, another], jobs=[dg.define_asset_job("host", [orders_a_day, another])]),
+    build_migration(Pair(name="shop", source="SHOP_OLD_URL", target="SHOP_NEW_URL")),
+)
+"""
+
+
+def test_a_pair_is_a_guest_in_a_project_of_somebody_else(ends: Mapping[str, Database], tmp_path: Path) -> None:
+    """The host's steps go on having a process each, as where there is no guest; those of the pair share one."""
+    (tmp_path / "home").mkdir()
+    folder = tmp_path / "host"
+    folder.mkdir()
+    (folder / "host.py").write_text(HOST)
+    (folder / ".env").write_text("".join(f"{name}={end.url}\n" for name, end in ends.items()))
+    status, told = run_in(folder, "dagster", "definitions", "validate", "-f", "host.py")
+    assert status == 0, told
+    processes = {}
+    for arguments in (
+        ["job", "execute", "-f", "host.py", "-j", "shop__migrate"],
+        ["job", "execute", "-f", "host.py", "-j", "host"],
+        ["asset", "materialize", "-f", "host.py", "--select", "key:shop/source_schema or key:shop/target_ddl"],
+    ):
+        status, told = run_in(folder, "dagster", *arguments)
+        assert status == 0, told
+        processes[arguments[-1]] = len(set(re.findall(r" - (\d+) - \w+ - STEP_START", told)))
+    assert list(processes.values()) == [1, 2, 1]
+    assert ends["SHOP_NEW_URL"].psql("SELECT count(*) FROM orders") in ("4000", "0")
 
 
 def test_what_is_scaffolded_works(project: Path) -> None:

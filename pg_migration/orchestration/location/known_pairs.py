@@ -29,14 +29,19 @@ class KnownPair:
         """Whether a run is one of this pair's jobs, or of a selection that has assets of the pair."""
         if run.job_name in map(self.pair.named, JOBS):
             return True
-        return bool(run.asset_selection and self.assets & run.asset_selection)
+        return not self.assets.isdisjoint(_chosen(run))
 
     def is_only_of_this(self, run: dg.DagsterRun) -> bool:
         """Whether a run without a job of its own is about nothing but assets of the pair."""
         if run.job_name != IMPLICIT_ASSET_JOB_NAME:
             return False
-        chosen = {*(run.asset_selection or ()), *(check.asset_key for check in run.asset_check_selection or ())}
+        chosen = _chosen(run)
         return chosen <= self.assets if chosen else not self.pair.name
+
+
+def _chosen(run: dg.DagsterRun) -> set[dg.AssetKey]:
+    """The assets that a run makes or checks, where somebody has chosen some."""
+    return {*(run.asset_selection or ()), *(check.asset_key for check in run.asset_check_selection or ())}
 
 
 _known: dict[str, KnownPair] = {}

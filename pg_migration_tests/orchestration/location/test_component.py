@@ -123,6 +123,27 @@ def test_forty_pairs_load_in_seconds_without_a_connection(project: Path) -> None
     assert seconds < MAX_SECONDS
 
 
+POST_PROCESSING = """post_processing:
+  assets:
+    - target: "group:shop__public"
+      attributes:
+        group_name: shop
+        tags: {domain: sales}
+        automation_condition: "{{ dg.AutomationCondition.on_cron('0 3 * * *') }}"
+"""
+
+
+def test_a_project_gives_the_assets_groups_tags_and_conditions_of_its_own(project: Path) -> None:
+    first, end, second = SHOP_AND_CRM.partition("---\n")
+    make_project(project, first + POST_PROCESSING + end + second)
+    write_state(project, "shop", TABLES, SCHEMAS)
+    definitions = load_project(project)
+    found = definitions.resolve_asset_graph().get(dg.AssetKey(["shop", "public", "orders"]))
+    assert (found.group_name, found.tags["domain"]) == ("shop", "sales")
+    assert found.automation_condition is not None
+    definitions.get_repository_def().load_all_definitions()
+
+
 WRONG: list[tuple[str, str, str]] = [
     # what is replaced in the documents, by what, and what is said
     ("defaults: {workers: 4", "defaults: {workerz: 4", r"attributes\.defaults\.workerz at .*defs\.yaml:8"),

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 from pg_migration import Pair, build_migration, preflight
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.build import build
+from pg_migration.orchestration.jobs.prune import old_runs, prune_reports
 from pg_migration.orchestration.location.code_location import Location
-from pg_migration.orchestration.location.known_pairs import forget_all
+from pg_migration.orchestration.location.known_pairs import forget_all, known_pairs, pair_of
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.pair import PairRefused
 from pg_migration.orchestration.pair_names import pair_names
@@ -176,3 +178,76 @@ def test_every_database_gets_a_name_that_a_pair_can_have(texts: list[str], names
     assert list(pair_names(texts).values()) == names
     for name in names:
         assert Pair(name=name, source="A", target="B").name == name
+
+
+@pytest.mark.usefixtures("urls")
+@pytest.mark.filterwarnings("ignore:.*beta")
+def test_an_asset_of_a_host_follows_the_summary_by_itself() -> None:
+    pair = Pair(name="shop", source="PG_MIGRATION_SOURCE_URL", target="PG_MIGRATION_TARGET_URL", source_schemas="*")
+
+    @dg.asset(deps=[dg.AssetKey(["shop", "summary"])], automation_condition=dg.AutomationCondition.eager())
+    def orders_a_day() -> None:
+        """Of a host."""
+
+    merged = dg.Definitions.merge(dg.Definitions([orders_a_day]), build_migration(pair, TABLES))
+    with dg.DagsterInstance.ephemeral() as instance:
+        before = dg.evaluate_automation_conditions(merged, instance)
+        instance.report_runless_asset_event(dg.AssetMaterialization(["shop", "summary"]))
+        after = dg.evaluate_automation_conditions(merged, instance, cursor=before.cursor)
+    assert (before.total_requested, after.total_requested) == (0, 1)
+
+
+@pytest.mark.usefixtures("urls")
+def test_runs_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a location has once (pruning, messages of failures) leaves the runs of a host alone."""
+    monkeypatch.setenv("CRM_TARGET", "postgresql://mig@new/crm")
+    shop = Pair(name="shop", source="PG_MIGRATION_SOURCE_URL", target="PG_MIGRATION_TARGET_URL", source_schemas="*")
+    crm = replace(shop, name="crm", target="CRM_TARGET")
+    dg.Definitions.merge(build_migration(shop, TABLES), build_migration(crm, TABLES))
+    orders, others = dg.AssetKey(["shop", "public", "orders"]), dg.AssetKey(["shop", "made_by_dbt"])
+
+    def run(job: str, *assets: dg.AssetKey, check: dg.AssetKey | None = None) -> dg.DagsterRun:
+        checks = frozenset() if check is None else frozenset({dg.AssetCheckKey(check, "content")})
+        return dg.DagsterRun(job, asset_selection=frozenset(assets) or None, asset_check_selection=checks or None)
+
+    implicit = "__ASSET_JOB"
+    whose = [
+        (run("shop__migrate"), "shop", False),
+        (run("crm__validate"), "crm", False),
+        (run("shop__dbt"), None, False),
+        (run("migrate"), None, False),
+        (run(implicit, orders), "shop", True),
+        (run(implicit, check=orders), "shop", True),
+        (run(implicit, others), None, False),
+        (run(implicit, orders, others), "shop", False),
+    ]
+    for found, name, alone in whose:
+        assert getattr(pair_of(found), "name", None) == name
+        assert any(known.is_only_of_this(found) for known in known_pairs()) == alone
+
+
+@pytest.mark.usefixtures("urls")
+def test_old_runs_and_reports_of_all_pairs_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CRM_TARGET", "postgresql://mig@new/crm")
+    monkeypatch.setenv("PG_MIGRATION_REPORTS", str(tmp_path / "reports"))
+    shop = Pair(name="shop", source="PG_MIGRATION_SOURCE_URL", target="PG_MIGRATION_TARGET_URL", source_schemas="*")
+    crm = replace(shop, name="crm", target="CRM_TARGET")
+    dg.Definitions.merge(build_migration(shop, TABLES), build_migration(crm, TABLES))
+    with dg.DagsterInstance.ephemeral() as instance:
+        runs = {}
+        for job in ("shop__migrate", "crm__migrate", "host", "shop__migrate", "crm__migrate"):
+            made = instance.add_run(dg.DagsterRun(job, status=dg.DagsterRunStatus.SUCCESS))
+            runs.setdefault(job, made.run_id)
+            pair = job.partition("__")[0]
+            place = tmp_path / "reports" / pair / made.run_id
+            place.mkdir(parents=True)
+            (place / "report.json").write_text("{}")
+        later = datetime.now(timezone.utc) + timedelta(days=1)
+        old = old_runs(instance, later, None)
+        assert sorted(old) == sorted([runs["shop__migrate"], runs["crm__migrate"]])  # the last of each job stays
+        for run_id in old:
+            instance.delete_run(run_id)
+        prune_reports(instance, later, set(old), pytest.fail)
+    left = {path.name for path in (tmp_path / "reports").glob("*/*")}
+    assert len(left) == 3
+    assert not left & set(old)
