@@ -1,9 +1,10 @@
 """What the source's planner knows of statistics objects (CREATE STATISTICS), which servers take from 19 on."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
@@ -18,9 +19,8 @@ EXPRESSIONS_SINCE = 140000
 INHERITED_SINCE = 150000
 RANGES_SINCE = 190000
 
+_DOCUMENTS = {"n_distinct": "pg_ndistinct_in", "dependencies": "pg_dependencies_in"}
 _TYPES = {
-    "n_distinct": "pg_ndistinct",
-    "dependencies": "pg_dependencies",
     "most_common_vals": "_text",
     "most_common_freqs": "_float8",
     "most_common_base_freqs": "_float8",
@@ -34,27 +34,30 @@ SELECT pg_catalog.pg_clear_extended_stats(s.schemaname, s.tablename, s.statistic
   FROM pg_catalog.pg_stats_ext s
  WHERE (s.statistics_schemaname, s.statistics_name) IN ({objects}) AND s.inherited IS NOT NULL
 """
-# The values follow the order of the columns, which the target may have otherwise; it may also lack the object.
+# The target may lack the object, and may call its columns by other numbers.
 _CALL = """
-SELECT CASE WHEN (
-    SELECT ARRAY(SELECT pg_catalog.concat(a.attnum, ' ', a.attname)
-                   FROM pg_catalog.unnest(e.stxkeys::pg_catalog.int2[]) WITH ORDINALITY AS k (number, place)
-                   JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) e.stxrelid
-                                                 AND a.attnum OPERATOR(pg_catalog.=) k.number
-                  ORDER BY k.place)
-      FROM pg_catalog.pg_statistic_ext e
-      JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.stxnamespace
-     WHERE n.nspname OPERATOR(pg_catalog.=) {schema} AND e.stxname OPERATOR(pg_catalog.=) {name}
-    ) OPERATOR(pg_catalog.=) {columns}::pg_catalog.text[]
-    THEN pg_catalog.pg_restore_extended_stats({arguments}) ELSE false END
+SELECT CASE WHEN there.columns OPERATOR(pg_catalog.=) {columns}::pg_catalog.text[]
+            THEN pg_catalog.pg_restore_extended_stats({arguments}) ELSE false END
+  FROM (SELECT) AS one
+  LEFT JOIN (
+        SELECT ARRAY(SELECT pg_catalog.concat(a.attname) FROM {keys}) AS columns,
+               ARRAY(SELECT pg_catalog.concat(a.attnum) FROM {keys}) AS numbers
+          FROM pg_catalog.pg_statistic_ext e
+          JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.stxnamespace
+         WHERE n.nspname OPERATOR(pg_catalog.=) {schema} AND e.stxname OPERATOR(pg_catalog.=) {name}) AS there ON true
 """
+_KEYS = """pg_catalog.unnest(e.stxkeys::pg_catalog.int2[]) WITH ORDINALITY AS k (number, place)
+     JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) e.stxrelid
+                                   AND a.attnum OPERATOR(pg_catalog.=) k.number
+    ORDER BY k.place"""
 
 
 @dataclass(frozen=True)
 class ExtendedStatistics:
     """What is known of a statistics object, whose ``schema`` has the target's name; ``known`` as for a table.
 
-    ``columns`` are their numbers and names. ``is_hidden``: the role may not read what is known.
+    Values follow the order of ``columns``; documents name those by their places, as ``format`` takes arguments.
+    ``is_hidden``: the role may not read what is known.
     """
 
     schema: str
@@ -74,9 +77,9 @@ def read_extended(
         schemas: the target's names of schemas; objects in others are not migrated.
     """
     rows = fetch(connection, _query(connection.server_version), {"tables": sorted(tables)})
-    for table, schema, name, inherited, columns, known, is_hidden in rows:
+    for table, schema, name, inherited, columns, numbers, known, is_hidden in rows:
         if schema in schemas:
-            pairs = tuple((argument, _as_document(argument, value)) for argument, value in known)
+            pairs = tuple((argument, _by_place(argument, value, numbers)) for argument, value in known)
             yield table, ExtendedStatistics(schemas[schema], name, inherited, tuple(columns), pairs, is_hidden)
 
 
@@ -92,21 +95,40 @@ def _query(version: int) -> sql.Composable:
     return sql.SQL(text.replace("{expressions}", expressions).replace("{inherited}", inherited))
 
 
-def _as_document(argument: str, value: str) -> str:
-    """As 19 writes what is known of several columns, whose numbers were names of members before."""
-    if argument not in ("n_distinct", "dependencies") or value.startswith("["):
+def _by_place(argument: str, value: str, numbers: Sequence[int]) -> str:
+    """What is known of several columns together as 19 writes it, with their places for their numbers."""
+    if argument not in _DOCUMENTS:
         return value
     found = json.loads(value)
     if argument == "n_distinct":
-        return json.dumps([{"attributes": _numbers(key), "ndistinct": many} for key, many in found.items()])
-    implied = [(*key.split(" => "), degree) for key, degree in found.items()]
-    return json.dumps(
-        [{"attributes": _numbers(by), "dependency": int(what), "degree": degree} for by, what, degree in implied]
-    )
+        distinct = found if isinstance(found, list) else [_attributes(key, ndistinct=n) for key, n in found.items()]
+        documents = [{**one, "attributes": _places(one["attributes"], numbers)} for one in distinct]
+    else:
+        implied = found if isinstance(found, list) else [_dependency(key, degree) for key, degree in found.items()]
+        documents = [
+            {
+                "attributes": _places(one["attributes"], numbers),
+                "dependency": _places([one["dependency"]], numbers)[0],
+                "degree": one["degree"],
+            }
+            for one in implied
+        ]
+    return json.dumps(documents).replace('"%', "%").replace('$s"', "$s")
 
 
-def _numbers(key: str) -> list[int]:
-    return [int(number) for number in key.split(", ")]
+def _attributes(key: str, **known: object) -> dict[str, Any]:
+    return {"attributes": [int(number) for number in key.split(", ")], **known}
+
+
+def _dependency(key: str, degree: float) -> dict[str, Any]:
+    """Before 19, the name of a member was ``1, 2 => 3``."""
+    by, _, what = key.partition(" => ")
+    return _attributes(by, dependency=int(what), degree=degree)
+
+
+def _places(found: Sequence[int], numbers: Sequence[int]) -> list[str | int]:
+    """Expressions have numbers below 0."""
+    return [f"%{numbers.index(number) + 1}$s" if number > 0 else number for number in found]
 
 
 def clear(objects: Collection[ExtendedStatistics]) -> sql.Composable:
@@ -131,14 +153,20 @@ def call(schema: str, table: str, version: int, known: ExtendedStatistics) -> sq
         sql.SQL("'version', {}::pg_catalog.int4").format(sql.Literal(version)),
         *(sql.SQL(f"'{name}', {{}}::pg_catalog.text").format(sql.Literal(value)) for name, value in names.items()),
         sql.SQL("'inherited', {}").format(sql.Literal(known.inherited)),
-        *(
-            sql.SQL(f"'{name}', {{}}::pg_catalog.{_TYPES[name]}").format(sql.Literal(value))
-            for name, value in known.known
-        ),
+        *(_argument(*pair) for pair in known.known),
     ]
     return sql.SQL(_CALL).format(
         schema=sql.Literal(known.schema),
         name=sql.Literal(known.name),
         columns=sql.Literal(list(known.columns)),
+        keys=sql.SQL(_KEYS),
         arguments=sql.SQL(", ").join(arguments),
     )
+
+
+def _argument(name: str, value: str) -> sql.Composable:
+    if name not in _DOCUMENTS:
+        return sql.SQL(f"'{name}', {{}}::pg_catalog.{_TYPES[name]}").format(sql.Literal(value))
+    # Users may have made a cast of text to one of these types.
+    read = f"pg_catalog.{_DOCUMENTS[name]}(pg_catalog.textout(pg_catalog.format({{}}, VARIADIC there.numbers)))"
+    return sql.SQL(f"'{name}', {read}").format(sql.Literal(value))

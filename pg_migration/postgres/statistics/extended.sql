@@ -1,14 +1,15 @@
 -- What the planner knows of the statistics objects of some tables, as the arguments of pg_restore_extended_stats: names and
--- values as text, less those that are NULL. ``columns`` has the numbers and names of an object's columns in the order that
--- the values follow. ``is_hidden``: the role may not read what is known, if anything is. Nothing is known where no ANALYZE
+-- values as text, less those that are NULL. ``columns`` are the names of an object's columns in the order that values follow,
+-- ``numbers`` what some of these call them by. ``is_hidden``: the role may not read what is known, if anything is. Nothing is known where no ANALYZE
 -- has looked at an object, or could collect anything.
 -- Expressions came with 14, data of a table with all that inherit from it (and not of those of partitioned tables alone)
 -- with 15.
 SELECT e.stxrelid::bigint AS relation, n.nspname::text AS schema, e.stxname::text AS name, {inherited} AS inherited,
-       ARRAY(SELECT concat(a.attnum, ' ', a.attname)
+       ARRAY(SELECT concat(a.attname)
                FROM unnest(e.stxkeys::int2[]) WITH ORDINALITY AS k (number, place)
                JOIN pg_attribute a ON a.attrelid = e.stxrelid AND a.attnum = k.number
               ORDER BY k.place) AS columns,
+       e.stxkeys::int2[] AS numbers,
        ARRAY(SELECT ARRAY[v.name, v.value]
                FROM (VALUES ('n_distinct', concat(s.n_distinct)), ('dependencies', concat(s.dependencies)),
                             ('most_common_vals', concat(s.most_common_vals)),
