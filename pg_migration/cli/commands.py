@@ -19,6 +19,7 @@ from pg_migration.cli.init import init
 from pg_migration.cli.pairs import chosen_pair, is_about_all, pair_options, project_pairs
 from pg_migration.cli.roles import roles
 from pg_migration.cli.streams import harmless
+from pg_migration.cli.suggest_masks import suggest_masks
 
 if TYPE_CHECKING:
     from pg_migration.postgres.planning.options import UseCase
@@ -194,6 +195,8 @@ compare.params = [*database_options(), *pair_options(), *compare.params]
 main.add_command(compare)
 roles.params = [*database_options(), *pair_options(), *roles.params]
 main.add_command(roles)
+suggest_masks.params = [*database_options(), *pair_options(), *suggest_masks.params]
+main.add_command(suggest_masks)
 
 
 @main.command(

@@ -143,6 +143,11 @@ class Pair:
         """The options of a run that was told nothing else."""
         return self._options
 
+    @property
+    def transforms(self) -> bool:
+        """Whether runs that were told nothing else choose or mask rows."""
+        return bool(self.transform or self.options.transform)
+
     def named(self, name: str) -> str:
         """What a job, step, resource, schedule, sensor or group of this pair is called."""
         return f"{self.name}__{name}" if self.name else name

@@ -15,11 +15,11 @@ from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import counted, listed
 from pg_migration.postgres.migration.comparison.against_ledger import copied_tables
 from pg_migration.postgres.migration.comparison.compare_state import (
-    STATE_CHECKS,
     StateCheck,
     compare_structure,
     examine,
     grave_differences,
+    state_checks,
 )
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.verification.observation import Observation
@@ -34,9 +34,11 @@ MAX_PROBLEMS_TOLD = 20
 def build_database_checks(relations: Relations, after: Sequence[dg.AssetKey]) -> dg.AssetChecksDefinition:
     """The checks ``structure``, ``sequences``, ``constraints`` and ``no_leftovers``, made when everything is there.
 
+    Where the pair has a transform, ``personal_data`` as well.
+
     One step and one event each, whatever the number of tables.
     """
-    checked = relations.key(POST_DATA)
+    checked, known = relations.key(POST_DATA), state_checks(relations.pair.transforms)
     # Of `post_data`, not of `target_ddl`: the first run of a backfill makes that alone, and what its check missed
     # would be shown for ever.
     structure = dg.AssetCheckSpec(
@@ -50,7 +52,7 @@ def build_database_checks(relations: Relations, after: Sequence[dg.AssetKey]) ->
 
     @dg.multi_asset_check(
         name=relations.pair.named(STEP),
-        specs=[structure, *(_spec(check, checked) for check in STATE_CHECKS)],
+        specs=[structure, *(_spec(check, checked) for check in known)],
         can_subset=True,
         required_resource_keys={relations.pair.resource},
     )
@@ -63,7 +65,7 @@ def build_database_checks(relations: Relations, after: Sequence[dg.AssetKey]) ->
         problems: list[str] = []
         if STRUCTURE in wanted:
             yield _structure(context, migration, checked, after, problems)
-        states = [check for check in STATE_CHECKS if check.name in wanted]
+        states = [check for check in known if check.name in wanted]
         for check, examined, found in examine(migration, states) if states else ():
             yield _judged(migration, checked, check, examined, found, problems)
         fail_if(problems, "the target is not what the source is")
@@ -115,11 +117,15 @@ def _judged(
     for problem in wrong:
         run.fail(problem)
     problems += wrong
+    told = [str(seen) for seen in found if check.warns and not seen.wrong]
+    run.outcomes.notes += told
+    worth = [*wrong, *told]
     return dg.AssetCheckResult(
         check_name=check.name,
         asset_key=checked,
-        passed=not wrong,
-        description=f"{examined}; {listed(wrong, MAX_PROBLEMS_TOLD, '; ')}" if wrong else f"{examined}, nothing wrong",
+        passed=not wrong and not told,
+        severity=dg.AssetCheckSeverity.ERROR if wrong or not told else dg.AssetCheckSeverity.WARN,
+        description=f"{examined}; {listed(worth, MAX_PROBLEMS_TOLD, '; ')}" if worth else f"{examined}, nothing wrong",
         metadata={
             **_listed("findings", [{"object": f.object, "what": f.what, "wrong": f.wrong} for f in found]),
             "wrong": len(wrong),

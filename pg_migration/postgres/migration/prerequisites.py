@@ -17,6 +17,7 @@ from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps.structure import lost_with
 from pg_migration.postgres.preflight import (
+    PERSONAL,
     TRANSFORM,
     Finding,
     Severity,
@@ -52,7 +53,7 @@ def look(run: MigrationRun) -> Iterator[Finding]:
         return
     yield from _ask(run, SOURCE, lambda: look_at_servers(run.ends, run.intent))
     read = _ask(run, SOURCE, lambda: [passed("source schema", f"{len(run.catalog.objects):,} objects can be read")])
-    of_transform = [found for found in run.outcomes.findings if found.check == TRANSFORM]
+    of_transform = [found for found in run.outcomes.findings if found.check in (TRANSFORM, PERSONAL)]
     if any(found.severity is Severity.ERROR for found in of_transform):
         yield from of_transform
         return

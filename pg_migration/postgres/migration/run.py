@@ -564,12 +564,28 @@ class MigrationRun:
             self.held_snapshot = self.protected_snapshot(self.workers())
         source = Source(self.source_connection, application_path(found.settings, {}))
         self.transformation = made = transform(document, found, source, self.moment, self.options.try_all_rows)
-        self._look(look_at_transform(made))
-        return made.applied(found)
+        done = made.applied(found)
+        self._look(look_at_transform(made, done, document))
+        return done
 
     @cached_property
     def _document(self) -> Document | None:
         return self.migration.transform()
+
+    @property
+    def ignored_columns(self) -> frozenset[str]:
+        """The columns that look personal and need no mask, as they were named."""
+        return frozenset(self._document.ignored if self._document is not None else ())
+
+    @property
+    def transforms(self) -> bool:
+        """Whether rows are chosen or masked."""
+        return self._document is not None
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether a column that looks personal and is not masked is an error."""
+        return self._document is not None and self._document.strict
 
     @cached_property
     def moment(self) -> datetime:

@@ -12,10 +12,10 @@ from pg_migration.postgres.ddl import Difference
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.migration.comparison.against_ledger import copied_tables
 from pg_migration.postgres.migration.comparison.compare_state import (
-    STATE_CHECKS,
     compare_structure,
     examine,
     grave_differences,
+    state_checks,
 )
 from pg_migration.postgres.migration.comparison.compare_tables import compare_tables
 from pg_migration.postgres.migration.comparison.databases import structural_differences
@@ -162,10 +162,12 @@ def _compare_state(run: MigrationRun) -> None:
     for difference in grave:
         run.fail(str(difference))
     run.outcomes.notes += [str(difference) for difference in found if not difference.stays and difference not in grave]
-    for _, _, seen in examine(run, STATE_CHECKS):
+    for check, _, seen in examine(run, state_checks(run.transforms)):
         for observation in seen:
             if observation.wrong:
                 run.fail(str(observation))
+            elif check.warns:
+                run.outcomes.notes.append(str(observation))
 
 
 def _done(migration: Migration, log: Log | None, work: Callable[[MigrationRun], None]) -> Result:

@@ -22,10 +22,11 @@ from pg_migration.postgres.preflight.finding import (
     warning,
     worst_first,
 )
-from pg_migration.postgres.preflight.transform import TRANSFORM, look_at_transform
+from pg_migration.postgres.preflight.transform import PERSONAL, TRANSFORM, look_at_transform
 from pg_migration.postgres.snapshot.readers import ROOM
 
 __all__ = [
+    "PERSONAL",
     "TRANSFORM",
     "Ends",
     "Finding",

@@ -6,6 +6,7 @@ from itertools import chain
 
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.postgres.catalog.values_path import application_path
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import Question, both_asked
 from pg_migration.postgres.ddl import Difference, differences
@@ -17,6 +18,7 @@ from pg_migration.postgres.ledger.sequence_positions import POSITIONS
 from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.sql_files import sql_file
+from pg_migration.postgres.transform.personal import held_personal, named_personal
 from pg_migration.postgres.verification.constraints import compare_constraints
 from pg_migration.postgres.verification.leftovers import SUSPENDED, find_leftovers
 from pg_migration.postgres.verification.observation import Observation
@@ -48,11 +50,15 @@ def grave_differences(found: Sequence[Difference], made_here: bool) -> list[Diff
 
 @dataclass(frozen=True)
 class StateCheck:
-    """A check that asks both sides for some state; ``examine`` says what was looked at and what was found."""
+    """A check that asks both sides for some state; ``examine`` says what was looked at and what was found.
+
+    ``warns``: what it finds is to be known, also where it is not wrong.
+    """
 
     name: str
     description: str
     examine: Callable[[MigrationRun, Connection, Connection], tuple[str, list[Observation]]]
+    warns: bool = False
 
 
 def _sequences(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Observation]]:
@@ -93,6 +99,35 @@ STATE_CHECKS = (
         _leftovers,
     ),
 )
+
+
+def _personal_data(run: MigrationRun, _: Connection, target: Connection) -> tuple[str, list[Observation]]:
+    tables = [table for table in run.catalog.tables if not table.is_partition]
+    application = application_path(run.catalog.settings, run.schemas)
+    held = held_personal(target, tables, run.target_name, application)
+    suspicions = [found for found in (*named_personal(tables), *held) if found.label not in run.ignored_columns]
+    return counted(len(tables), "table"), [
+        Observation(found.label, f"looks like {found.kind}, by {found.reason}, and is not masked", run.is_strict)
+        for found in suspicions
+    ]
+
+
+PERSONAL_DATA = StateCheck(
+    "personal_data",
+    "No column looks personal, by its name or by values in a sample of the target, that the transform neither masks "
+    "nor ignores. A warning, unless the transform says strict.",
+    _personal_data,
+    warns=True,
+)
+
+
+def state_checks(transforms: bool) -> Sequence[StateCheck]:
+    """The checks of a migration.
+
+    Args:
+        transforms: rows are chosen or masked.
+    """
+    return (*STATE_CHECKS, PERSONAL_DATA) if transforms else STATE_CHECKS
 
 
 def _examine(
