@@ -1,4 +1,4 @@
-"""What the pages in docs/recipes name is there: commands, options, variables, other pages."""
+"""What the pages in docs/recipes and the guide for guests name is there: commands, options, variables, other pages."""
 
 import ast
 import re
@@ -13,7 +13,8 @@ from pg_migration.cli.commands import main
 from pg_migration.orchestration.settings import PREFIX, Settings
 from pg_migration.postgres.migration import Options
 
-PAGES = sorted((Path(__file__).parents[2] / "docs" / "recipes").glob("*.md"))
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = [*sorted((DOCS / "recipes").glob("*.md")), DOCS / "guests.md"]
 COMMAND = re.compile(r"(?:^    .*?|`)\bpg_migration (?P<rest>[a-z][^`\n>|<]*)", re.MULTILINE)
 CONFIGURATION = re.compile(r"^ +migration:\n +config:\n((?: {10,}\w+:.*\n)+)", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)(?P<path>[^)#]*)(?:#(?P<anchor>[^)]*))?\)")
