@@ -86,6 +86,7 @@ _ANY_TEXT = "ROW({value})::pg_catalog.text"
 # Less the zeros that 19 writes. What looks like a pg_lsn in a text beside it passes for one.
 _LSN_INSIDE = "pg_lsn inside"
 _LSN_TEXT = rf"pg_catalog.regexp_replace({_ANY_TEXT}, E'([0-9A-F]+)/0*([0-9A-F]+)', E'\\1/\\2', 'g')"
+_LSNS = frozenset({"pg_lsn", _LSN_INSIDE})
 
 _TEXTS = {
     _LSN_INSIDE: _LSN_TEXT,
@@ -157,6 +158,12 @@ def together(hashes: Sequence[sql.Composable]) -> sql.Composable:
         return hashes[0] if hashes else sql.SQL("0::pg_catalog.int8")
     half = len(hashes) // 2  # the server limits how deep an expression may be
     return sql.SQL("pg_catalog.int8xor({}, {})").format(together(hashes[:half]), together(hashes[half:]))
+
+
+def text_of(columns: Sequence[Column]) -> sql.Composable:
+    """The text of a row of some columns, one for each: what people read, and the same on every server."""
+    form = _ANY_TEXT if _LSNS.isdisjoint(column.base_type for column in columns) else _LSN_TEXT
+    return sql.SQL(form).format(value=sql.SQL(", ").join(sql.Identifier(column.name) for column in columns))
 
 
 def form_of(columns: Sequence[Column], same_encoding: bool) -> str:

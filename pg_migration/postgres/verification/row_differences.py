@@ -16,6 +16,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.hashing.digests import MIXED, Digest, Hashing
 from pg_migration.postgres.hashing.part import Part
+from pg_migration.postgres.hashing.value_hashes import text_of
 from pg_migration.postgres.verification.both_sides import Answers, BothSides
 from pg_migration.postgres.verification.slices import WHOLE
 
@@ -75,9 +76,9 @@ def differences(sides: BothSides, answers: Answers[Digest], hashing: Hashing) ->
 
 def key_text(connection: Connection, part: Part, hashing: Hashing) -> sql.Composable:
     """What a row is called: its primary key as text, or its hash in a table without one."""
-    names = part.table.primary_key
-    if names:
-        return sql.SQL("ROW({})::pg_catalog.text").format(sql.SQL(", ").join(map(sql.Identifier, names)))
+    if part.table.primary_key:
+        columns = {column.name: column for column in part.table.columns}
+        return text_of([columns[name] for name in part.table.primary_key])
     return sql.SQL("pg_catalog.format('%s', {})").format(hashing.row_hash(connection, part))
 
 

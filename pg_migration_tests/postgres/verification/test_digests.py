@@ -142,3 +142,15 @@ def test_encodings_do_not_matter(postgres16: PostgresServer, postgres18: Postgre
         assert pair.differences() == (RowDifference("different", "(1)", ("v",)),)
     postgres16.drop_database(urls[0])
     postgres18.drop_database(urls[1])
+
+
+def test_keys_that_servers_write_otherwise(postgres18: PostgresServer, postgres19: PostgresServer) -> None:
+    urls = postgres18.create_database(), postgres19.create_database()
+    with Connections() as links, closing(Pair(urls, links)) as pair:
+        pair.both(
+            "CREATE TABLE t (at pg_lsn, id int, v text, PRIMARY KEY (at, id)); INSERT INTO t VALUES ('1/A0', 7, 'x')"
+        )
+        pair.target("UPDATE t SET v = 'y'")
+        assert pair.differences() == (RowDifference("different", "(1/A0,7)", ("v",)),)
+    postgres18.drop_database(urls[0])
+    postgres19.drop_database(urls[1])
