@@ -52,12 +52,18 @@ SELECT c.oid::pg_catalog.int8, n.nspname, c.relname, c.relkind = 'p'
 """
 
 # A server remembers about two holders for each of these locks (PostgreSQL docs: max_locks_per_transaction). All readers
-# together take no more than half of that, less what is in use.
+# together take no more than half of that, less what others use.
 ROOM = """
 SELECT (pg_catalog.to_number(pg_catalog.current_setting('max_locks_per_transaction'), '9999999999')
         * (pg_catalog.to_number(pg_catalog.current_setting('max_connections'), '9999999999')
            + pg_catalog.to_number(pg_catalog.current_setting('max_prepared_transactions'), '9999999999'))
-        - (SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks WHERE NOT fastpath))::pg_catalog.int8
+        - (SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks l
+            WHERE NOT l.fastpath
+              AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a
+                               WHERE a.pid OPERATOR(pg_catalog.=) l.pid
+                                 AND a.application_name
+                                     OPERATOR(pg_catalog.=) pg_catalog.current_setting('application_name'))))
+       ::pg_catalog.int8
 """
 
 

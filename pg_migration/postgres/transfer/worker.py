@@ -40,8 +40,6 @@ from pg_migration.postgres.transfer.streams.copy_stream import Copied, stream
 # 1 GB, beyond which sorts gain little. Its parallel processes are the server's own number or, where that is more, a
 # worker's share of max_parallel_workers, if somebody has set that: the default says nothing of the machine. They share
 # the memory of the build (PostgreSQL docs: CREATE INDEX, "Building Indexes in Parallel").
-# PostgreSQL docs: ANALYZE; release notes of 18.
-ANALYZE_ONLY_SINCE = 180000
 _TARGET_SETTINGS = """
 SELECT set_config('synchronous_commit', 'off', false),
        set_config('maintenance_work_mem', format('%skB', greatest(
@@ -302,15 +300,15 @@ class Worker:
         return restore(self.target, self._context.target_name(table)[0], [known])
 
     def analyze(self, table: Table, alone: bool = False) -> None:
-        """Collect the planner's statistics of a table, and ask no server of a foreign table below it.
+        """Collect the planner's statistics of a table; nothing of one above foreign tables, whose servers it would ask.
 
         Args:
             alone: without its partitions, which only servers do that take statistics.
         """
-        if table.foreign_below and self.target.server_version < ANALYZE_ONLY_SINCE:
+        if table.foreign_below:
             return
         name = sql.Identifier(*self._context.target_name(table))
-        only = sql.SQL("ONLY " if table.foreign_below or (alone and table.kind == "p") else "")
+        only = sql.SQL("ONLY " if alone and table.kind == "p" else "")
         analyze = sql.SQL("ANALYZE {}{}").format(only, name)
         try:
             run(self.target, self._target_path(table), analyze)

@@ -20,7 +20,7 @@ from pg_migration.postgres.connection.free_connections import (
     free_connections,
 )
 from pg_migration.postgres.errors import ConnectionFailed
-from pg_migration.postgres.migration import Migration, Options
+from pg_migration.postgres.migration import Migration, Options, migrate
 from pg_migration.postgres.migration.prerequisites import look
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.planning.options import LoadSettings
@@ -111,6 +111,27 @@ def test_sessions_of_others_are_counted(crowded: Pair) -> None:
     assert "the target has 4 free connections, 11 are wanted" in target.verdict
     result = crowded.migrate(workers=1000, owners=False, privileges=False)
     assert result.succeeded, result.failures
+
+
+def test_more_tables_than_a_transaction_may_lock(small_server: PostgresServer) -> None:
+    """On both sides there is room for a few hundred locks, of which a table takes seven where it is dropped."""
+    source, target = small_server.create_database(), small_server.create_database()
+    names = ", ".join(f"t{number}" for number in range(150))
+    small_server.psql(
+        source,
+        "".join(
+            f"CREATE TABLE {t} (a int PRIMARY KEY, b text UNIQUE, c text UNIQUE, d text UNIQUE);"
+            for t in names.split(", ")
+        ),
+    )
+    try:
+        with pytest.raises(AssertionError, match="out of shared memory"):
+            small_server.psql(source, f"BEGIN; DROP TABLE {names}; ROLLBACK")
+        for options in (Options(workers=2), Options(workers=2, drop_existing_tables=True)):
+            assert migrate(Migration.between(source, target, options=options)).failures == ()
+    finally:
+        for url in (source, target):
+            small_server.drop_database(url)
 
 
 @pytest.mark.parametrize("limited", ["ROLE mig", "DATABASE busy"])

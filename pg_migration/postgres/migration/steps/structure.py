@@ -5,6 +5,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 import psycopg2
+from psycopg2 import errors
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import MATERIALIZED_ROWS, Address, Catalog, Phase, SchemaObject, Table
@@ -23,6 +24,7 @@ from pg_migration.postgres.ddl import (
     reconcile,
 )
 from pg_migration.postgres.ddl.changes import suspend
+from pg_migration.postgres.ddl.changes.together import in_portions
 from pg_migration.postgres.errors import server_message
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger import chunks
@@ -253,7 +255,10 @@ _TAKEN_BACK = ", which the source does not have any more"
 
 
 def _drop(run: MigrationRun, plan: Reconciliation) -> list[str]:
-    """Drop what reconciliation decided, all or nothing; what went with it although the source knows nothing of it."""
+    """Drop what reconciliation decided; what went with it although the source knows nothing of it.
+
+    That is all or nothing, unless it takes more locks than the target has room for.
+    """
     connection = run.target_connection
     present = {(item.schema, item.name) for item in plan.surplus.target.objects}
     names = present.intersection(run.target_name(table) for table in run.catalog.tables)
@@ -268,15 +273,27 @@ def _drop(run: MigrationRun, plan: Reconciliation) -> list[str]:
     # What the source has otherwise or not at all must not come back from there.
     verdicts = plan.surplus.verdicts
     theirs = (item for item in plan.dropped if verdicts.get(item.address) not in (Verdict.OWN, Verdict.NEEDED))
-    with gathered(connection):
-        for statement in plan.drop:
-            execute(connection, statement)
-        suspend.forget(connection, theirs)
-        if tables := [item.table for item in plan.dropped if item.kind == "table" and item.table is not None]:
-            chunks.forget(connection, tables)
+    gone = list(theirs)
+    try:
+        _drop_together(connection, plan, gone, plan.drop)
+    except errors.OutOfMemory:  # of the memory that is shared: for locks
+        run.dropped = plan.dropped  # as far as it goes; what is still there then is not brought back
+        for some in in_portions(plan.drop):
+            _drop_together(connection, plan, gone, some)
     return [
         f"dropped in the target: {' '.join(notice.split())}" for notice in connection.notices if "cascade" in notice
     ]
+
+
+def _drop_together(
+    connection: Connection, plan: Reconciliation, gone: Sequence[SchemaObject], statements: Sequence[str]
+) -> None:
+    with gathered(connection):
+        suspend.forget(connection, gone)
+        if tables := [item.table for item in plan.dropped if item.kind == "table" and item.table is not None]:
+            chunks.forget(connection, tables)
+        for statement in statements:
+            execute(connection, statement)
 
 
 def _forget_of_source(connection: Connection, source: Catalog, target: Catalog) -> None:
