@@ -6,7 +6,7 @@ finds whole batches, compares them, and goes on. What is the same on both sides 
 
 import queue
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg2
 from psycopg2 import sql
@@ -151,7 +151,10 @@ class _Worker:
     def compare(self, batch: Batch) -> BatchCompared:
         """Compare a batch, and write nothing."""
         ours, theirs = self._ours(batch.oids, self._both.hashed), self._theirs(batch.oids, self._both.hashed)
-        return BatchCompared(list(ours.values()), list(theirs.values()), self._different(ours, theirs))
+        different = self._different(ours, theirs)
+        copied = recorded(self._writer, as_array(found.oid for found in different)) if different else {}
+        told = [replace(found, what=f"{found.what}{_since(ours[found.oid], copied)}") for found in different]
+        return BatchCompared(list(ours.values()), list(theirs.values()), told)
 
     def compare_with_ledger(self, batch: Batch) -> BatchCompared:
         """Compare a batch with what it was when it was copied."""
@@ -203,6 +206,16 @@ def _changed(copied: State, now: State | None) -> str | None:
         return "its content was not hashed when it was copied"
     changed = [("size", copied.size != now.size), ("content", copied.digest != now.digest)]
     return ", ".join(what for what, differs in changed if differs) or None
+
+
+def _since(source: State, copied: Mapping[int, State]) -> str:
+    """What has become of an object since it was copied, as far as the ledger can tell."""
+    then = copied.get(source.oid)
+    if then is None:
+        return " (no run has copied it)"
+    if then.size != source.size or (then.digest is not None and then.digest != source.digest):
+        return " (the source changed since it was copied)"
+    return " (its content in the source did not change since it was copied)" if then.digest is not None else ""
 
 
 Work = Callable[[_Worker, Batch], BatchCompared]

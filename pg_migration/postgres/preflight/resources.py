@@ -74,13 +74,17 @@ def locks(ends: Ends, catalog: Catalog, intent: Intent) -> Finding:
 
 
 def disk_space(ends: Ends, catalog: Catalog) -> Finding:
-    """What the rows and indexes take on the target, against what is free there where that can be known.
+    """What rows, indexes and large objects take on the target, against what is free there where that can be known.
 
     Never an error: the source's files may be bloated, and the copy then takes less.
     """
-    ((tables, indexes),) = ask(ends.source, "sizes", tables=[table.oid for table in catalog.tables])
+    ((tables, indexes, large_objects),) = ask(ends.source, "sizes", tables=[table.oid for table in catalog.tables])
     ((present,),) = ask(ends.target, "present_sizes", **names_in_target(catalog))
-    need = f"up to {size(tables + indexes)} on the target ({size(tables)} rows, {size(indexes)} indexes)"
+    parts = f"{size(tables)} rows, {size(indexes)} indexes"
+    if catalog.large_objects is not None:
+        parts += f", {size(large_objects)} large objects"
+        tables += large_objects
+    need = f"up to {size(tables + indexes)} on the target ({parts})"
     if present:
         need += f", of which it holds {size(present)} now"
     folder = data_folder(ends.target)

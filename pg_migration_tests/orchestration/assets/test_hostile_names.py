@@ -81,7 +81,7 @@ FILLED = {
     "sizes": "(SELECT NULL::oid AS oid, NULL::bigint AS size)",
     **dict.fromkeys(("oids", "lengths"), "'{}'"),
     **dict.fromkeys(("part", "objects", "bytes"), "1"),
-    **dict.fromkeys(("frozen", "ranges"), ""),
+    **dict.fromkeys(("frozen", "ranges", "alike"), ""),
     "tuples": "c.reltuples",
 }
 CUT = {"partition_threshold": 300, "max_partitions": 3, "chunk_size": 50, "workers": 2}
