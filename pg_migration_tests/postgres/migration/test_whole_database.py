@@ -148,7 +148,8 @@ FOREIGN = """
 """
 # What the statistics of a table would take in, and where the position of a sequence would be looked for.
 AROUND = """
-    CREATE TABLE parent (a int); INSERT INTO parent VALUES (1); CREATE FOREIGN TABLE child () INHERITS (parent) SERVER elsewhere;
+    CREATE TABLE parent (a int); INSERT INTO parent VALUES (1);
+    CREATE FOREIGN TABLE child () INHERITS (parent) SERVER elsewhere;
     CREATE SEQUENCE numbers; CREATE FOREIGN TABLE far (a int DEFAULT nextval('numbers')) SERVER elsewhere;
     ALTER SEQUENCE numbers OWNED BY far.a;
     CREATE TABLE counted (id int GENERATED ALWAYS AS IDENTITY) PARTITION BY RANGE (id);
