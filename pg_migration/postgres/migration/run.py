@@ -50,14 +50,17 @@ from pg_migration.postgres.ddl import (
     brought_tables,
     create_roles,
     has_candidates,
+    lacking,
     loaded_providers,
     missing_roles,
+    on_part_of_server,
     providers_of_labels,
     reconcile,
     what_can_be_made,
     what_can_be_said,
     within_reach,
     without_labels,
+    without_privileges,
 )
 from pg_migration.postgres.ddl.changes import event_triggers
 from pg_migration.postgres.errors import (
@@ -533,6 +536,8 @@ class MigrationRun:
                 keep_versions=self.options.extension_versions == "source",
                 **self._discovered,
             )
+        if (parts := on_part_of_server(found)) and found.version != self.target_connection.server_version:
+            found = without_privileges(found, lacking(self.target_connection, parts))
         if providers := providers_of_labels(found):
             found = without_labels(found, providers - loaded_providers(self.target_connection, providers))
         to_be_said = self._standing is not None

@@ -217,6 +217,29 @@ def test_a_role_that_may_not_use_a_wrapper(databases: Databases) -> None:
         databases.in_target("DROP OWNED BY brings CASCADE; DROP ROLE brings")
 
 
+def test_grants_on_what_the_target_has_no_more(postgres15: PostgresServer, postgres18: PostgresServer) -> None:
+    source, target = postgres15.create_database(), postgres18.create_database()
+    postgres15.psql(
+        source,
+        """
+        CREATE TABLE t (a int);
+        GRANT EXECUTE ON FUNCTION pg_read_file(text) TO pg_monitor; REVOKE SELECT ON pg_roles FROM PUBLIC;
+        GRANT SELECT (daticulocale, datname) ON pg_database TO pg_monitor;
+        """,
+    )
+    held = "SELECT proacl IS NOT NULL FROM pg_proc WHERE oid = 'pg_read_file(text)'::regprocedure"
+    try:
+        for _ in range(2):
+            done = migrate(Migration.between(source, target, schemas="*"))
+            assert done.failures == ()
+            reason = "the target's PostgreSQL has nothing of this name"
+            assert done.notes == (f'privileges table column "pg_catalog"."pg_database"."daticulocale": {reason}',)
+        assert postgres18.psql(target, held).strip() == "t"
+    finally:
+        postgres15.drop_database(source)
+        postgres18.drop_database(target)
+
+
 def test_versions_of_extensions(postgres15: PostgresServer) -> None:
     source, *targets = (postgres15.create_database() for _ in range(3))
     postgres15.psql(source, "CREATE TABLE t (a int); CREATE EXTENSION hstore VERSION '1.4'; CREATE EXTENSION citext")

@@ -5,7 +5,7 @@ that can't be made, the migration is refused (`permissions`), since rows would b
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pg_migration.postgres.catalog import Address, Catalog, Notice, SchemaObject
@@ -131,19 +131,34 @@ def providers_of_labels(source: Catalog) -> frozenset[str]:
 
 def without_labels(source: Catalog, providers: Collection[str]) -> Catalog:
     """The source's catalog less the security labels of some providers, which are noticed."""
-    if not providers:
+    reason = "the target has not loaded this provider, which sets labels (see LOAD)"
+    return _without(source, [item for item in source.objects if _provider(item) in providers], reason)
+
+
+def on_part_of_server(source: Catalog) -> frozenset[str]:
+    """The names of the objects that are part of PostgreSQL, of whose privileges the source says something."""
+    return frozenset(item.name for item in source.objects if _is_on_part_of_server(item))
+
+
+def without_privileges(source: Catalog, names: Collection[str]) -> Catalog:
+    """The source's catalog less the privileges on some objects that are part of PostgreSQL, which are noticed."""
+    gone = [item for item in source.objects if _is_on_part_of_server(item) and item.name in names]
+    return _without(source, gone, "the target's PostgreSQL has nothing of this name")
+
+
+def _is_on_part_of_server(item: SchemaObject) -> bool:
+    return item.kind == "privileges" and _is_on_what_is_no_users(item) and item.address.classid != PG_DATABASE
+
+
+def _without(source: Catalog, gone: Sequence[SchemaObject], reason: str) -> Catalog:
+    if not gone:
         return source
-    gone = [item for item in source.objects if _provider(item) in providers]
     addresses = {item.address for item in gone}
-    told = [
-        Notice(item.kind, item.name, "the target has not loaded this provider, which sets labels (see LOAD)")
-        for item in gone
-    ]
     return replace(
         source,
         objects=tuple(item for item in source.objects if item.address not in addresses),
         excluded=(*source.excluded, *gone),
-        notices=(*source.notices, *told),
+        notices=(*source.notices, *(Notice(item.kind, item.name, reason) for item in gone)),
     )
 
 
