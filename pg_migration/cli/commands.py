@@ -221,8 +221,8 @@ main.add_command(init)
 @main.command(
     cls=HelpfulCommand,
     examples=("pg_migration ui", "pg_migration ui --port 3001"),
-    help="Show Dagster's UI, on the records that the other commands write, and run what it asks for: for the databases "
-    "of the environment, else for all pairs of the Dagster project that this folder belongs to. Ctrl-C ends it.",
+    help="Show Dagster's UI, on the records that the other commands write, and run what it asks for: for all pairs of "
+    "the Dagster project that this folder belongs to, else for the databases of the environment. Ctrl-C ends it.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at. The UI has no login.")
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="The port.")

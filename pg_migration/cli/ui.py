@@ -12,7 +12,6 @@ from pg_migration.cli.exit_status import Misused, misuse_told
 from pg_migration.cli.pairs import found_project, project_pairs
 from pg_migration.orchestration import dagster_home, environment
 from pg_migration.orchestration.run_tags import own_label
-from pg_migration.orchestration.settings import current
 from pg_migration.postgres.connection.endpoint import Side
 
 OWN_MODULE = "pg_migration.definitions"
@@ -25,8 +24,9 @@ def become_ui(context: click.Context, host: str, port: int) -> None:
         Misused: where an address is missing or wrong, or there is no place for Dagster's records.
     """
     site = f"http://{host}:{port}"
-    project = None if context.meta.get(GIVEN) or current().source_url else found_project()
-    if project is None or project.module == OWN_MODULE:
+    project = None if context.meta.get(GIVEN) else found_project()
+    pairs = project_pairs(context) if project is not None and project.module != OWN_MODULE else {}
+    if project is None or not pairs:
         with misuse_told():
             pair = environment.pair()
             for side in Side:
@@ -37,9 +37,8 @@ def become_ui(context: click.Context, host: str, port: int) -> None:
             f"What goes on, and what came of it: {site}/assets/summary"
         )
     else:
-        names = ", ".join(project_pairs(context))
         what = ["-m", project.module, "-d", str(project.folder)]
-        told = f"The project in {project.folder}, with the pairs {names or 'none'}: {site}/locations/{own_label()}/jobs"
+        told = f"The project in {project.folder}, with {', '.join(pairs)}: {site}/locations/{own_label()}/jobs"
     click.echo(f"Dagster's UI: {site}, in some seconds. Ctrl-C ends it.\n{told}", err=True)
     command = [sys.executable, "-m", "dagster", "dev", *what, "-h", host, "-p", str(port)]
     os.execve(sys.executable, command, {**os.environ, **_records()})

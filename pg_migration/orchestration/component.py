@@ -5,7 +5,7 @@ without.
 """
 
 import gc
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -163,9 +163,10 @@ class MigrationComponent(dg.StateBackedComponent, dg.Resolvable):
         if sum(other.pair.name == self.pair.name for other in every) > 1:
             raise ConfigurationError(f"two pairs are called {self.pair.name}: give each a name of its own")
         if state_path is not None:
-            location = Location.from_json(self.pair, state_path.read_text(encoding="utf-8"))
+            known = Location.from_json(self.pair, state_path.read_text(encoding="utf-8"))
         else:
-            location = remembered(self.pair, NEVER_ASKED) or Location(self.pair, {}, (), NEVER_ASKED)
+            known = remembered(self.pair, NEVER_ASKED) or Location(self.pair, {}, (), NEVER_ASKED)
+        location = replace(known, kept=not using_dagster_dev())
         # Dagster copies what components define, so the same object of each would be as many.
         made = build(location, with_shared=every[0] is self)
         gc.freeze()  # it stays, and Python would look through it for each of the pairs that follow

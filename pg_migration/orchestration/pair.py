@@ -4,7 +4,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -277,6 +277,31 @@ class Pair:
             setting = f"fresh_within_hours of {self}" if self.name else "PG_MIGRATION_FRESH_WITHIN_HOURS"
             raise ConfigurationError(f"{setting} is {told!r}, but must be a number of hours above 0")
         return timedelta(hours=hours)
+
+
+def check_targets(pairs: Iterable[Pair]) -> None:
+    """Refuse pairs of which two write into one schema of one database, as far as they name schemas and databases.
+
+    Raises:
+        ConfigurationError: naming them.
+    """
+    taken: dict[tuple[str, str], Pair] = {}
+    for pair in pairs:
+        end, (source, target) = pair.known_endpoint(Side.TARGET), pair.schemas
+        if end is None or source.strip() == EVERY_SCHEMA:
+            continue
+        for schema in map_schemas(source, target).values():
+            other = taken.setdefault((end.place, schema), pair)
+            if other is not pair:
+                raise ConfigurationError(shared_target(pair, other, end.place, [schema]))
+
+
+def shared_target(pair: Pair, other: Pair, place: str, schemas: Sequence[str]) -> str:
+    """Why two pairs can't be."""
+    return (
+        f"{pair} and {other} both write into {', '.join(schemas)} of {place}: each would replace what the other "
+        f"copies. Give one of them another target, or target_schemas of its own"
+    )
 
 
 def _joined(names: str | Sequence[str]) -> str:

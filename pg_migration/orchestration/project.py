@@ -12,7 +12,7 @@ from pg_migration.orchestration.dagster_internals.components import (
     discover_config_file,
     load_toml_as_dict,
 )
-from pg_migration.orchestration.pair import Pair
+from pg_migration.orchestration.pair import Pair, check_targets
 from pg_migration.postgres.errors import ConfigurationError
 
 
@@ -38,7 +38,7 @@ class Project:
         """The pairs by name, in the order of their files. No server is asked, and no definitions are made.
 
         Raises:
-            ConfigurationError: the project can't be loaded, or two of its pairs have one name.
+            ConfigurationError: the project can't be loaded, two of its pairs have one name, or write into one schema.
         """
         for place in (self.folder, self.folder / "src"):
             if str(place) not in sys.path:
@@ -54,6 +54,7 @@ class Project:
             if pair.name in pairs:
                 raise ConfigurationError(f"two pairs are called {pair.name}: give each a name of its own")
             pairs[pair.name] = pair
+        check_targets(pairs.values())
         return pairs
 
 

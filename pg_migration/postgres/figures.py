@@ -18,6 +18,11 @@ def count(number: float | None) -> str:
     return "" if number is None else f"{number:,.0f}"
 
 
+def sentence(text: str) -> str:
+    """The same with a capital letter in front."""
+    return text[:1].upper() + text[1:]
+
+
 def size(number: float | None) -> str:
     """Bytes in the unit that leaves one to four digits before the point; nothing for None."""
     if number is None:

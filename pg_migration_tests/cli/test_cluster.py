@@ -181,7 +181,14 @@ def test_commands_say_what_is_wrong_with_pairs(typed: CliRunner, tmp_path: Path)
     assert told.exit_code == 1
     assert "can't connect to the target" in json.loads(told.stdout)[0]["problem"]
     pairs = tmp_path / "moves" / "defs" / "databases" / "defs.yaml"
-    pairs.write_text(pairs.read_text().replace("source_schemas", "source_schema"))
+    document = pairs.read_text()
+    twice = (
+        document.replace("'*'", "public") + "---\n" + document.replace("'*'", "public").replace("name: x", "name: y")
+    )
+    pairs.write_text(twice)
+    told = typed.invoke(main, ["run", "--all"])
+    assert (told.exit_code, "pair y and pair x both write into public of 127.0.0.1:1/x" in told.output) == (2, True)
+    pairs.write_text(document.replace("source_schemas", "source_schema"))
     told = typed.invoke(main, ["run", "--all"])
     assert told.exit_code == 2
     assert re.search(r"attributes\.source_schema at .*defs\.yaml:9", told.output), told.output

@@ -9,11 +9,12 @@ from pg_migration.orchestration.runs.begin import begin
 from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
 from pg_migration.orchestration.runs.resource import migration_of
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.figures import sentence
 from pg_migration.postgres.migration.forecast import look_ahead
 
 LARGE_OBJECTS_ARE_NEW = (
-    "the source has large objects, and had none when the code location was loaded. Reload the code location, so that "
-    "they become an asset, and start again"
+    "the source has large objects, and had none when the code location was loaded. {}, so that they become an asset, "
+    "and start again"
 )
 
 
@@ -42,15 +43,16 @@ def build_source_schema(relations: Relations) -> dg.AssetsDefinition:
             begin(context, migration, relations)
         catalog, snapshot = migration.catalog, migration.snapshot
         assert snapshot is not None
+        renewal = sentence(location.renewal)
         unknown = sorted(f"{t.schema}.{t.name}" for t in catalog.tables if t.key not in known)
-        migration.outcomes.failures += [f"{name} is not known to the code location; reload it" for name in unknown]
+        migration.outcomes.failures += [f"{name} is not known to the code location" for name in unknown]
         fail_if(
             unknown,
-            "the source has tables that it did not have when the code location was loaded. Reload the code location, "
-            "so that they become assets, and start again",
+            f"the source has tables that it did not have when the code location was loaded. {renewal}, so that they "
+            f"become assets, and start again",
         )
         if catalog.large_objects is not None and not location.has_large_objects:
-            fail_if([LARGE_OBJECTS_ARE_NEW], "the source has what no step is about")
+            fail_if([LARGE_OBJECTS_ARE_NEW.format(renewal)], "the source has what no step is about")
         for caution in migration.cautions:
             context.log.warning(caution)
         migration.outcomes.notes += [f"{n.kind} {n.name}: {n.reason}" for n in catalog.notices]

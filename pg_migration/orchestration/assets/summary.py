@@ -57,7 +57,7 @@ def build_summary(relations: Relations, after: list[dg.AssetKey]) -> dg.AssetsDe
         failed_steps = _failed_steps(context)
         told = len(failures)
         if not is_whole_run(context) or not failures:
-            failures += [_left_out(result) for result in results if result.state == NOT_COPIED]
+            failures += [_left_out(relations, result) for result in results if result.state == NOT_COPIED]
         failures += _left_undone(migration)
         if failures and migration.dropped:
             with as_step_failure(migration, context):
@@ -87,10 +87,10 @@ def _failed_steps(context: dg.AssetExecutionContext) -> list[str]:
     return sorted({entry.step_key for entry in failures if entry.step_key})
 
 
-def _left_out(result: TableResult) -> str:
+def _left_out(relations: Relations, result: TableResult) -> str:
     return (
         f"{'.'.join(result.name)} is not complete in the target: it was neither copied nor excluded. If it is new in "
-        f"the source, reload the code location and start again"
+        f"the source, {relations.location.renewal} and start again"
     )
 
 

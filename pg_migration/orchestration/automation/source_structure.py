@@ -40,7 +40,7 @@ def build_source_structure_changed(relations: Relations) -> dg.SensorDefinition:
             return dg.SkipReason("nothing changed")
         tell(
             f"the structure of the source{' of ' + str(relations.pair) if relations.pair.name else ''} changed",
-            [*lines, "", "Reload the code location, so that new tables become assets, before the next migration."],
+            [*lines, "", f"Before the next run {relations.location.renewal}, so that new tables become assets."],
             context.log.warning,
         )
         return dg.SensorResult(skip_reason="\n".join(lines), cursor=cursor)

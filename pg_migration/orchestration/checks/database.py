@@ -165,7 +165,7 @@ def build_known_tables(relations: Relations) -> dg.AssetChecksDefinition:
                 passed=True, description=f"{counted(len(names), 'table')}, none without an asset"
             )
         told = ", ".join(".".join(name) for name in unknown)
-        verdict = f"no asset stands for {told}: reload the code location"
+        verdict = f"no asset stands for {told}: {relations.location.renewal}"
         migration.fail(verdict)
         return dg.AssetCheckResult(passed=False, description=verdict)
 

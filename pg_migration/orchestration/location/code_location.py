@@ -36,7 +36,7 @@ class Location:
     """What the assets of a pair are made of: the source's tables, and large objects if it has any.
 
     ``schemas`` maps source to target names. ``problem`` says why the source could not be asked; the listing is then the
-    last known one, or empty.
+    last known one, or empty. ``kept`` says that nobody asks the source when the location is loaded.
     """
 
     pair: Pair
@@ -44,6 +44,13 @@ class Location:
     tables: tuple[TableListing, ...]
     problem: str | None = None
     has_large_objects: bool = False
+    kept: bool = False
+
+    @property
+    def renewal(self) -> str:
+        """What to do so that the location knows what the source has now."""
+        reload = "reload the code location (in the UI: Deployment, Reload)"
+        return f"refresh its state with `dg utils refresh-defs-state`, and {reload}" if self.kept else reload
 
     def as_json(self) -> str:
         """What is known, less the pair."""

@@ -8,7 +8,7 @@ import dagster as dg
 from pg_migration.orchestration.dagster_internals.running import IMPLICIT_ASSET_JOB_NAME
 from pg_migration.orchestration.location.code_location import Location
 from pg_migration.orchestration.location.names import JOBS
-from pg_migration.orchestration.pair import Pair
+from pg_migration.orchestration.pair import Pair, shared_target
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import ConfigurationError
 
@@ -73,10 +73,7 @@ def remember(location: Location, assets: Iterable[dg.AssetKey]) -> None:
     for other in _known.values():
         shared = sorted(made.schemas & other.schemas)
         if other.pair.name != pair.name and shared and made.target is not None and made.target == other.target:
-            raise ConfigurationError(
-                f"{pair} and {other.pair} both write into {', '.join(shared)} of {made.target}: each would replace "
-                f"what the other copies. Give one of them another target, or target_schemas of its own"
-            )
+            raise ConfigurationError(shared_target(pair, other.pair, made.target, shared))
     _known[pair.name] = made
 
 

@@ -7,7 +7,7 @@ from pg_migration.orchestration.location.names import TARGET_DDL
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.runs.fan_out import check_queue
 from pg_migration.postgres.errors import ConfigurationError
-from pg_migration.postgres.figures import listed
+from pg_migration.postgres.figures import listed, sentence
 from pg_migration.postgres.migration.run import MigrationRun, Scope
 
 
@@ -62,8 +62,7 @@ def check_every_step(context: dg.AssetExecutionContext | dg.AssetCheckExecutionC
             f"{', '.join(unplanned)}, without which it would leave out rows or keys, or not compare them. The source "
             f"has {len(known):,} tables now: {listed(f'{table.schema}.{table.name}' for table in known)}. It was empty "
             f"or could not be reached when the code location was loaded, or has got its first table or foreign key "
-            f"since. Reload the code location (in the UI: Deployment, Reload) and start the run again; nothing was "
-            f"changed."
+            f"since. {sentence(relations.location.renewal)} and start the run again; nothing was changed."
         )
 
 

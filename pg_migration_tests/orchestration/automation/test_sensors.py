@@ -181,7 +181,7 @@ def test_changes_of_the_structure(shop: Platform, told: list[notify.Message]) ->
     assert any(line.startswith("new: view public.names") for line in lines)
     assert not any("lines.id" in line or line.startswith("changed: table") for line in lines)
     assert "new: table public.lines" in told[0].text
-    assert "Reload the code location" in told[0].text
+    assert "reload the code location" in told[0].text
     assert watcher.tick() == ("nothing changed", [])
 
 

@@ -47,7 +47,10 @@ def test_a_table_without_an_asset_is_told(shop: Platform) -> None:
     found = shop.validate(against="ledger")
     assert not found.success
     known = found.every_check["source_schema", "known_tables"]
-    assert known.description == "no asset stands for public.later: reload the code location"
+    assert (
+        known.description
+        == "no asset stands for public.later: reload the code location (in the UI: Deployment, Reload)"
+    )
 
 
 def test_a_run_that_copies_is_proved_by_its_source_whatever_is_configured(shop: Platform) -> None:

@@ -63,7 +63,10 @@ def test_a_table_that_has_no_check(shop: Platform) -> None:
     done = shop.run(known.resolve_job_def("validate"), {})
     assert not done.success
     check = done.every_check["source_schema", "known_tables"]
-    assert (check.passed, check.description) == (False, "no asset stands for public.keyed: reload the code location")
+    assert (check.passed, check.description) == (
+        False,
+        "no asset stands for public.keyed: reload the code location (in the UI: Deployment, Reload)",
+    )
 
 
 def test_the_first_foreign_key_came_later(platform: Platform) -> None:
