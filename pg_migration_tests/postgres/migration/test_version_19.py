@@ -1,6 +1,7 @@
 """Migrations to PostgreSQL 19: what it writes or computes otherwise, and what it took away."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -64,6 +65,25 @@ def test_preflight_names_what_it_took_away(shop: Shop) -> None:
     assert len(found[Severity.ERROR]) == 2
     (dutch,) = found[Severity.WARNING]
     assert "these lean on: table public.houses." in dutch
+
+
+def test_settings_of_the_database_that_it_does_not_take(shop: Shop) -> None:
+    name = shop.urls[0].rpartition("/")[2]
+    gone = ("standard_conforming_strings = off", "escape_string_warning = off")
+    kept = ("work_mem = '3MB'", "default_text_search_config = 'pg_catalog.simple'")
+    shop.in_source("".join(f"ALTER DATABASE {name} SET {setting};" for setting in (*gone, *kept)))
+    shop.in_source(f"ALTER ROLE postgres IN DATABASE {name} SET standard_conforming_strings = on")
+    shop.in_source("CREATE TABLE t (a int)")
+    result = use_cases.migrate(replace(shop.migration(), source_schemas="*"))
+    assert result.failures == ()
+    told = sorted(note for note in result.notes if note.startswith("database "))
+    names = ("escape_string_warning", "standard_conforming_strings")
+    assert told == [f"database {name}, setting {one}: the target's PostgreSQL does not take it" for one in names]
+    settings = """
+        SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig)
+         WHERE d.datname = current_database()
+    """
+    assert shop.in_target(settings) == "3"
 
 
 def test_keys_of_64_bits_without_a_sign(postgres19: PostgresServer) -> None:

@@ -280,8 +280,11 @@ def of_database(rows: Sequence[SaidOfDatabaseRow], parameters: Collection[str] |
 
 
 def is_unknown(row: SaidOfDatabaseRow, parameters: Collection[str]) -> bool:
-    """Whether a setting is of a parameter that a server does not have; those with a dot anybody may set."""
-    return row["parameter"] is not None and "." not in row["parameter"] and row["parameter"] not in parameters
+    """Whether a setting is one that a server does not have, or can't have so; those with a dot anybody may set."""
+    name = row["parameter"]
+    if name is None or "." in name or name in parameters:
+        return False
+    return row["statement"].rpartition(" SET ")[2] not in parameters
 
 
 def default_privileges(kind: "Kind", row: DefaultPrivilegesRow) -> Iterator[Draft]:

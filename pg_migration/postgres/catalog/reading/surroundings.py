@@ -16,7 +16,7 @@ class Surroundings:
     """Of a target: the database's name, and statements that say what it is like.
 
     ``extensions`` are those that it has, and in which schema; ``versions`` are those of each extension that it can
-    have, the default first. ``parameters`` are what its settings may be of.
+    have, the default first. ``parameters`` are what its settings may be of, or all that they may be.
     """
 
     database: str
@@ -67,7 +67,7 @@ def database_notices(
         if not whole:
             reason = f"what is said of the database itself is not copied; the target gets it by {row['statement']}"
         elif unknown:
-            reason = "the target's PostgreSQL has no such parameter"
+            reason = "the target's PostgreSQL does not take it"
         else:
             reason = f"it is not copied: {row['stays_because']}; the target gets it by {row['statement']}"
         yield Notice("database", f"{database}, {row['what']}", reason)
