@@ -531,7 +531,8 @@ class Load:
         """Let the target's planner know what the source's does, or find it out where that can't be."""
         table = state.plan.table
         known = worker.known_statistics(table, self._statistics) if self._statistics is not None else None
-        if known is None or (table.kind == "r" and not known.has_columns and any(state.rows.values())):
+        has_values = table.kind == "r" and bool(table.columns) and any(state.rows.values())
+        if known is None or (has_values and not known.has_columns):
             worker.analyze(table)
             return
         reasons = list(known.lacking)

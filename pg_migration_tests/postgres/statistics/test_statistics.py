@@ -43,10 +43,11 @@ INSERT INTO tree SELECT n, 1 + n % 2, 'note ' || n % 3 FROM generate_series(1, 5
 CREATE TABLE parent (a int); CREATE TABLE child (b text) INHERITS (parent);
 INSERT INTO parent SELECT n % 4 FROM generate_series(1, 100) AS n;
 INSERT INTO child SELECT n, 'c' FROM generate_series(1, 100) AS n;
-CREATE TABLE empty (a int);
+CREATE TABLE empty (a int); CREATE TABLE without_columns (); INSERT INTO without_columns DEFAULT VALUES;
 CREATE MATERIALIZED VIEW totals AS SELECT mood, count(*) AS many, sum(price) FROM plain GROUP BY mood;
 CREATE INDEX ON totals ((many * 2));
-ANALYZE plain, tree, parent, child, empty, totals;
+CREATE MATERIALIZED VIEW unfilled AS SELECT 1 AS a WITH NO DATA;
+VACUUM ANALYZE plain, tree, parent, child, empty, without_columns, totals, unfilled;
 -- What the source knows is out of date: that is carried all the same.
 INSERT INTO parent SELECT 5 FROM generate_series(1, 10);
 """

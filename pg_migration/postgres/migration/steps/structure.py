@@ -85,7 +85,7 @@ def make(run: MigrationRun, objects: Sequence[SchemaObject]) -> list[str]:
     run.outcomes.ddl += done
     run.outcomes.notes += [f"{outcome.object.identity}: {outcome.note}" for outcome in done if outcome.note]
     made = [outcome.object for outcome in done if outcome.made]
-    _restore_statistics(run, [item for item in made if item.kind == MATERIALIZED_ROWS])
+    _restore_statistics(run, [item for item in made if item.kind in ("materialized view", MATERIALIZED_ROWS)])
     new = [item for item in made if item.kind != "settings"]
     note_brought(run.target_connection, run.source.place, run.catalog, new)
     run.target_catalogs.changed({item.phase for item in objects})
@@ -97,12 +97,13 @@ def make(run: MigrationRun, objects: Sequence[SchemaObject]) -> list[str]:
     return [outcome.statement for outcome in done if outcome.made]
 
 
-def _restore_statistics(run: MigrationRun, filled: Sequence[SchemaObject]) -> None:
-    """Let the target know of materialized views that were filled what the source knows of them."""
-    if not filled or not run.carries_statistics:
+def _restore_statistics(run: MigrationRun, made: Sequence[SchemaObject]) -> None:
+    """Let the target know of materialized views that were made or filled what the source knows of them."""
+    if not made or not run.carries_statistics:
         return
-    for schema in dict.fromkeys(item.schema for item in filled):
-        views = [item for item in filled if item.schema == schema]
+    every = {item.address.objid: item for item in made}.values()
+    for schema in dict.fromkeys(item.schema for item in every):
+        views = [item for item in every if item.schema == schema]
         for first in range(0, len(views), VIEWS_AT_ONCE):
             some = views[first : first + VIEWS_AT_ONCE]
             oids = {item.address.objid for item in some}
