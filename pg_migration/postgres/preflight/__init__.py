@@ -87,6 +87,7 @@ def look_at_contents(ends: Ends, catalog: Catalog, intent: Intent) -> Iterator[F
         yield servers.used_collations(ends, catalog)
         yield from servers.collation_versions(ends, catalog)
         yield resources.locks(ends, catalog, intent)
+        yield resources.locks_of_target(ends, catalog)
         yield resources.disk_space(ends, catalog)
         yield from activity.transactions(ends)
         yield from activity.replication(ends, catalog)
@@ -122,5 +123,6 @@ def _of_target(ends: Ends, catalog: Catalog) -> list[Question]:
         question("present_sizes", **names_in_target(catalog)),
         question("slots"),
         question("event_triggers"),
+        (ROOM, None),
         *([question("data_directory")] if ends.reach.superuser else ()),
     ]

@@ -1,6 +1,7 @@
 """Whether there is room: connections on both servers, disk space on the target."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import psycopg2
@@ -18,6 +19,9 @@ CONNECTIONS = {side: f"free connections on the {side.value}" for side in Side}
 ALL_CONNECTIONS = "free connections on both sides"
 DISK_SPACE = "disk space on the target"
 LOCKS = "room for locks on the source"
+TARGET_LOCKS = "room for locks on the target"
+# The table, its TOAST table with its index, and an index.
+LOCKS_OF_PARTITION = 4
 
 
 def connections(ends: Ends, intent: Intent) -> list[Finding]:
@@ -71,6 +75,27 @@ def locks(ends: Ends, catalog: Catalog, intent: Intent) -> Finding:
             f"table at a time, and leave those that somebody is about to empty to them",
         )
     return passed(LOCKS, f"for every worker to lock all {tables:,} tables on the source")
+
+
+def locks_of_target(ends: Ends, catalog: Catalog) -> Finding:
+    """That the target can lock a partitioned table with all below it: some changes are of all partitions at once.
+
+    Such are a foreign key, a trigger and DROP TABLE. What is made of single tables takes few locks at a time, and where
+    it takes too many, fewer are made at once.
+    """
+    below = Counter(table.root for table in catalog.tables if table.root is not None)
+    if not below:
+        return passed(TARGET_LOCKS, "no table is partitioned")
+    (root, partitions), *_ = below.most_common(1)
+    room, wanted = room_for_locks(ends.target), partitions * LOCKS_OF_PARTITION
+    name = f"{'.'.join(root or ())} with its {partitions:,} partitions"
+    if wanted > room:
+        return warning(
+            TARGET_LOCKS,
+            f"the target has room for about {room:,} more locks, and {name} may take {wanted:,} at once",
+            "Raise max_locks_per_transaction there (this takes a restart)",
+        )
+    return passed(TARGET_LOCKS, f"for {name}, and {room - wanted:,} more locks")
 
 
 def disk_space(ends: Ends, catalog: Catalog) -> Finding:

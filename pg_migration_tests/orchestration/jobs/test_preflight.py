@@ -47,6 +47,7 @@ CHECKS = {
     "long transactions on the source",
     "locks on both sides",
     "room for locks on the source",
+    "room for locks on the target",
     "rows of the target that would be deleted",
     "replication of both sides",
     "primary keys of the source",

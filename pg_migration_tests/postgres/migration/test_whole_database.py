@@ -217,6 +217,34 @@ def test_a_role_that_may_not_use_a_wrapper(databases: Databases) -> None:
         databases.in_target("DROP OWNED BY brings CASCADE; DROP ROLE brings")
 
 
+def test_secrets_that_the_role_of_the_source_may_not_read(databases: Databases) -> None:
+    databases.in_source(OF_THE_DATABASE)
+    databases.in_source("""
+        CREATE FOREIGN DATA WRAPPER w; CREATE SERVER elsewhere FOREIGN DATA WRAPPER w;
+        CREATE USER MAPPING FOR postgres SERVER elsewhere OPTIONS (password 'sesame');
+        CREATE ROLE reads LOGIN PASSWORD 'x'; GRANT SELECT ON customers, orders TO reads;
+    """)
+    unread = "the role of the source may not read its options, such as a password"
+    told = [
+        "subscription s: only a superuser of the source may read how it connects",
+        f"user mapping for postgres on server elsewhere: {unread}",
+    ]
+    url = "postgresql://reads:x@" + databases.urls[0].rpartition("@")[2]
+    try:
+        for options in ("", "{password=own}"):
+            done = migrate(Migration.between(url, databases.urls[1], schemas="*", options=Options(create_roles=True)))
+            assert done.failures == ()
+            assert sorted(done.notes) == told
+            mapped = "SELECT umoptions FROM pg_user_mappings"
+            assert databases.in_target(mapped) == options
+            # Somebody else knows it, and that stays.
+            if not options:
+                databases.in_target("ALTER USER MAPPING FOR postgres SERVER elsewhere OPTIONS (ADD password 'own')")
+    finally:
+        databases.in_source("DROP OWNED BY reads; DROP ROLE reads")
+        databases.in_target("DROP OWNED BY reads; DROP ROLE reads")
+
+
 def test_grants_on_what_the_target_has_no_more(postgres15: PostgresServer, postgres18: PostgresServer) -> None:
     source, target = postgres15.create_database(), postgres18.create_database()
     postgres15.psql(

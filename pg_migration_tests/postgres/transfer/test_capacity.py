@@ -20,7 +20,7 @@ from pg_migration.postgres.connection.free_connections import (
     free_connections,
 )
 from pg_migration.postgres.errors import ConnectionFailed
-from pg_migration.postgres.migration import Migration, Options, migrate
+from pg_migration.postgres.migration import Migration, Options, migrate, preflight
 from pg_migration.postgres.migration.prerequisites import look
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.planning.options import LoadSettings
@@ -114,19 +114,20 @@ def test_sessions_of_others_are_counted(crowded: Pair) -> None:
 
 
 def test_more_tables_than_a_transaction_may_lock(small_server: PostgresServer) -> None:
-    """On both sides there is room for a few hundred locks, of which a table takes seven where it is dropped."""
+    """On both sides there is room for a few hundred locks, of which a table takes nine where it is dropped."""
     source, target = small_server.create_database(), small_server.create_database()
-    names = ", ".join(f"t{number}" for number in range(150))
-    small_server.psql(
-        source,
-        "".join(
-            f"CREATE TABLE {t} (a int PRIMARY KEY, b text UNIQUE, c text UNIQUE, d text UNIQUE);"
-            for t in names.split(", ")
-        ),
-    )
+    partitions = "CREATE TABLE parts (a int) PARTITION BY LIST (a);"
+    partitions += "".join(f"CREATE TABLE part_{n} PARTITION OF parts FOR VALUES IN ({n});" for n in range(76))
+    small_server.psql(source, partitions)
+    names = ", ".join(f"t{number}" for number in range(120))
+    columns = "a int PRIMARY KEY, b text UNIQUE, c text UNIQUE, d text UNIQUE, e text UNIQUE, f text UNIQUE"
+    small_server.psql(source, "".join(f"CREATE TABLE {name} ({columns});" for name in names.split(", ")))
     try:
         with pytest.raises(AssertionError, match="out of shared memory"):
             small_server.psql(source, f"BEGIN; DROP TABLE {names}; ROLLBACK")
+        found = {f.check: f for f in preflight(Migration.between(source, target))}["room for locks on the target"]
+        assert found.severity is Severity.WARNING
+        assert "public.parts with its 76 partitions may take 304 at once" in found.verdict
         for options in (Options(workers=2), Options(workers=2, drop_existing_tables=True)):
             assert migrate(Migration.between(source, target, options=options)).failures == ()
     finally:
