@@ -9,6 +9,7 @@ from pg_migration.postgres.migration import Result, preflight, repair
 from pg_migration.postgres.preflight import Severity
 from pg_migration_tests.conftest import SHOP, PostgresServer
 from pg_migration_tests.orchestration.harness import Database, Migrated, Platform, Run
+from pg_migration_tests.postgres.ledger.old_ledgers import WITHOUT_VERSIONS
 
 ALIEN = "CREATE TABLE orders (id bigint PRIMARY KEY, customer integer NOT NULL, placed date)"
 ROWS = "INSERT INTO orders VALUES (1, 1, NULL), (2, 1, NULL)"
@@ -179,9 +180,8 @@ def test_a_ledger_that_was_copied_with_its_database(migrated: Platform) -> None:
 
 def test_a_ledger_of_an_earlier_version(migrated: Platform) -> None:
     migrated.target.psql(
-        "ALTER TABLE _pg_migration.run DROP COLUMN identities;"
-        "ALTER TABLE _pg_migration.chunk DROP digest_form, DROP digest_hashed, DROP digest_total, DROP digest_mixed;"
-        "DROP TABLE _pg_migration.target_state, _pg_migration.progress, _pg_migration.version"
+        "ALTER TABLE _pg_migration.run DROP COLUMN identities; DROP TABLE _pg_migration.target_state;"
+        + WITHOUT_VERSIONS
     )
     migrated.target.psql("UPDATE _pg_migration.run SET source_server = 'before a restart'")
     assert migrated.migrate_directly().succeeded

@@ -8,14 +8,13 @@ from click.testing import CliRunner
 from pg_migration.cli.commands import main
 from pg_migration.postgres.ledger.schema import LATEST
 from pg_migration_tests.orchestration.harness import Migrated, Platform, Role
+from pg_migration_tests.postgres.ledger.old_ledgers import WITHOUT_VERSIONS
 
 VERSION = "SELECT coalesce(max(version), 0) FROM _pg_migration.version"
-FIRST_RELEASE = """
-    DROP TABLE _pg_migration.version, _pg_migration.target_state, _pg_migration.brought, _pg_migration.extension_rows,
-        _pg_migration.progress;
+FIRST_RELEASE = f"""
+    {WITHOUT_VERSIONS}
+    DROP TABLE _pg_migration.target_state, _pg_migration.brought, _pg_migration.extension_rows;
     ALTER TABLE _pg_migration.run DROP COLUMN identities;
-    ALTER TABLE _pg_migration.chunk DROP COLUMN digest_form, DROP COLUMN digest_hashed, DROP COLUMN digest_total,
-        DROP COLUMN digest_mixed;
 """
 TABLES = "SELECT string_agg(relname, ' ' ORDER BY 1) FROM pg_class WHERE relnamespace = '_pg_migration'::regnamespace"
 

@@ -13,6 +13,7 @@ from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.ddl.conftest import ends
 from pg_migration_tests.postgres.ddl.round_trip import Pair, migrate, pair_of
 from pg_migration_tests.postgres.ddl.together import Before, InTarget, Steps, verdicts
+from pg_migration_tests.postgres.ledger.old_ledgers import WITHOUT_VERSIONS
 
 # By the names of what is in it: objects that have nothing to do with those of another piece.
 PIECES = {
@@ -537,11 +538,7 @@ def check_what_another_source_brings(pair: Pair, other: Pair) -> None:
 
 def check_what_never_came(pair: Pair) -> None:
     # The target may also have been made by a release that noted nothing.
-    older = (
-        "DROP TABLE _pg_migration.brought, _pg_migration.progress, _pg_migration.version;"
-        "ALTER TABLE _pg_migration.chunk DROP digest_form, DROP digest_hashed, DROP digest_total, DROP digest_mixed"
-    )
-    for forget in ("", older):
+    for forget in ("", "DROP TABLE _pg_migration.brought;" + WITHOUT_VERSIONS):
         pair.prepare(forget)
         plan = migrate(pair).plan
         assert (plan.drop, plan.create) == ((), ())

@@ -84,3 +84,10 @@ OLD_LEDGERS = {
     "without a version, after a first step": _FIRST + UNNUMBERED,
     "without a version": _FIRST_COMPLETE + UNNUMBERED + UNNUMBERED_LATER,
 }
+
+
+WITHOUT_VERSIONS = """
+    ALTER TABLE _pg_migration.chunk DROP digest_form, DROP digest_hashed, DROP digest_total, DROP digest_mixed;
+    DROP TABLE _pg_migration.version, _pg_migration.progress, _pg_migration.large_object, _pg_migration.transform;
+"""
+"""Makes a ledger of today one of the time before they had versions, but for what upgrade 002 brought."""

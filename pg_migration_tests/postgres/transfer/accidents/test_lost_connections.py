@@ -39,7 +39,7 @@ def while_copying(act: Callable[[], object]) -> Iterator[None]:
     """Do something whenever bytes of a COPY have arrived: more are on their way, and the two servers wait."""
     streaming, busy = worker.stream, threading.Lock()
 
-    def watched(*given: Any) -> object:
+    def watched(*given: Any, **named: Any) -> object:
         *others, on_bytes, wide = given
 
         def arrived(number: int) -> None:
@@ -47,7 +47,7 @@ def while_copying(act: Callable[[], object]) -> Iterator[None]:
                 act()
             on_bytes(number)
 
-        return streaming(*others, arrived, wide)
+        return streaming(*others, arrived, wide, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "stream", watched)
