@@ -49,7 +49,7 @@ CREATE INDEX ON totals ((many * 2));
 CREATE MATERIALIZED VIEW unfilled AS SELECT 1 AS a WITH NO DATA;
 VACUUM ANALYZE plain, tree, parent, child, empty, without_columns, totals, unfilled;
 -- What the source knows is out of date: that is carried all the same.
-INSERT INTO parent SELECT 5 FROM generate_series(1, 10);
+INSERT INTO parent SELECT 5 FROM generate_series(1, 10); INSERT INTO without_columns DEFAULT VALUES;
 """
 NEW = """
 CREATE TABLE "a b".never (a int); INSERT INTO "a b".never SELECT n FROM generate_series(1, 300) AS n;
