@@ -1,7 +1,7 @@
 """Copy and compare large objects, which belong to the database as a whole."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 
 from psycopg2.extensions import connection as Connection
 
@@ -15,11 +15,12 @@ from pg_migration.postgres.large_objects import copying, owned
 from pg_migration.postgres.large_objects.copying import BatchCompared, BatchFailed, Both
 from pg_migration.postgres.large_objects.properties import Properties
 from pg_migration.postgres.large_objects.result import LargeObjectsFound
-from pg_migration.postgres.large_objects.state import MAX_BATCH_OBJECTS, read_batches
+from pg_migration.postgres.large_objects.state import MAX_BATCH_OBJECTS, Batch, read_batches
 from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.snapshot.readers import Readers, room_for_locks
 from pg_migration.postgres.transfer.load_context import Lock
+from pg_migration.postgres.transfer.progress import Pace
 
 CHECK_SECONDS = 5.0
 MIN_BATCH_OBJECTS = 10
@@ -46,7 +47,7 @@ def copy_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
     both = _both(run, found, run.snapshot.readers, run.lock, run.options.check_content, may_exist)
     batches = run.call(lambda: read_batches(run.source_connection, found.columns, at_once))
     done = LargeObjectsFound(dropped=dropped, hashed=run.options.check_content)
-    _count(run, done, copying.copy(both, batches, workers))
+    _count(run, done, batches, copying.copy(both, batches, workers))
     run.outcomes.large_objects = done
     run.log.info(str(done))
     for problem in done.problems:
@@ -90,7 +91,7 @@ def compare_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
                     lambda: sides.on([Side.SOURCE], lambda ends: read(ends[0], of_source.columns, MAX_BATCH_OBJECTS))
                 )
                 both = _both(run, of_source, sides.snapshots[Side.SOURCE].readers, None, True, True)
-                _count(run, found, copying.compare(both, batches, run.call(run.workers)))
+                _count(run, found, batches, copying.compare(both, batches, run.call(run.workers)))
     except MigrationError as error:
         found.failures.append(str(error))
     for problem in found.problems:
@@ -107,7 +108,8 @@ def _compare_with_ledger(run: MigrationRun) -> LargeObjectsFound | None:
             return None
         none = LargeObjects(0, None, ())
         workers = run.call(lambda: affordable_workers(run.options.workers, [free_connections(run.target_connection)]))
-        _count(run, found, copying.compare_with_ledger(_both(run, none, None, None, True, True), batches, workers))
+        both = _both(run, none, None, None, True, True)
+        _count(run, found, batches, copying.compare_with_ledger(both, batches, workers))
     except MigrationError as error:
         found.failures.append(str(error))
     for problem in found.problems:
@@ -134,18 +136,22 @@ def _both(
     )
 
 
-def _count(run: MigrationRun, into: LargeObjectsFound, events: Iterable[BatchCompared | BatchFailed]) -> None:
+def _count(
+    run: MigrationRun, into: LargeObjectsFound, batches: Sequence[Batch], events: Iterator[BatchCompared | BatchFailed]
+) -> None:
+    """Work batches off, and tell now and then how far that is."""
     started = due = time.monotonic()
+    objects, total, pace = sum(b.objects for b in batches), size(sum(b.bytes for b in batches)), Pace()
     for event in events:
         if isinstance(event, BatchFailed):
             into.failures.append(f"large objects could not be read or written: {event.error}")
         else:
             into.add(event)
-        if time.monotonic() >= due + CHECK_SECONDS:
+        if pace.is_due():
+            run.log.info(f"large objects: {into.objects:,} of {objects:,}, {size(into.bytes)} of {total}")
+        if run.begun and time.monotonic() >= due + CHECK_SECONDS:
             due = time.monotonic()
-            run.log.info(f"{into.objects:,} large objects, {size(into.bytes)}")
-            if run.begun:
-                run.call(run.check_held)
+            run.call(run.check_held)
     into.seconds = time.monotonic() - started
 
 
