@@ -103,6 +103,7 @@ from pg_migration.postgres.preflight import (
     rows_to_delete,
 )
 from pg_migration.postgres.preflight.objects import NOT_COPIED
+from pg_migration.postgres.preflight.permissions import is_one_database
 from pg_migration.postgres.preflight.resources import ALL_CONNECTIONS, CONNECTIONS
 from pg_migration.postgres.roles.reach import Reach, Standing, reach_of, reach_query, standing_of
 from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
@@ -547,6 +548,8 @@ class MigrationRun:
             found = what_can_be_made(judge)
             found = what_can_be_said(replace(judge, source=found)) if to_be_said else found
         found = self._transformed(found)
+        if found.large_objects is not None and self._is_one_database:  # which has them already
+            found = replace(found, large_objects=None)
         # The schemas themselves, and what is said of them, are no contents.
         schemas = {item.address[:2] for item in found.objects if item.kind == "schema"}
         if found.large_objects is None and all(item.address[:2] in schemas for item in found.objects):
@@ -627,6 +630,12 @@ class MigrationRun:
             f"be compared with them or added to them. Give the one that they were copied with, or copy all anew "
             f"(pg_migration run)"
         )
+
+    @property
+    def _is_one_database(self) -> bool:
+        """Whether source and target are schemas of one database."""
+        alike = self.databases.source.differs_from(self.databases.target) is None
+        return alike and is_one_database(self.source_connection, self.target_connection)
 
     @cached_property
     def _surroundings(self) -> Surroundings:

@@ -52,7 +52,7 @@ def different(ends: Ends) -> Finding:
     same = sorted(set(ends.schemas) & set(ends.schemas.values()))
     if not same:
         return passed(DIFFERENT, "two different places")
-    if _one_database(ends.source, ends.target):
+    if is_one_database(ends.source, ends.target):
         return error(
             DIFFERENT,
             f"source and target are the same database, and the same schema {', '.join(same)}: the rows would be copied "
@@ -90,7 +90,8 @@ def server_of(connection: Connection) -> tuple[str, bool]:
     return f"{life} {database}", recovering
 
 
-def _one_database(source: Connection, target: Connection) -> bool:
+def is_one_database(source: Connection, target: Connection) -> bool:
+    """Whether two sessions are in the same database of the same server."""
     if server_of(source)[0] != server_of(target)[0]:
         return False
     key = secrets.randbits(62)

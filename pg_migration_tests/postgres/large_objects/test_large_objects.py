@@ -208,6 +208,14 @@ def test_with_chosen_schemas_those_come_that_the_tables_refer_to(pair: Pair) -> 
     assert pair.are_equal()
 
 
+def test_between_schemas_of_one_database_they_are_there_already(pair: Pair) -> None:
+    before = pair.in_source(EVERY_OBJECT)
+    pair.urls = pair.urls[0], pair.urls[0]
+    done = use_cases.migrate(Migration.between(*pair.urls, "public", "copy", Options(workers=2)))
+    assert (done.failures, done.outcomes.large_objects) == ((), None)
+    assert pair.in_source(EVERY_OBJECT) == before
+
+
 def test_who_is_no_superuser_is_told_beforehand_what_can_not_be_read_or_given(pair: Pair) -> None:
     database = pair.urls[1].rpartition("/")[2]
     pair.in_source("GRANT SELECT ON docs TO PUBLIC")
