@@ -183,7 +183,7 @@ class WorkReport:
 class Report:
     """A whole run. ``succeeded`` is true only when every table was copied and nothing that must hold failed.
 
-    ``cautions`` are what people should read before anything else.
+    ``cautions`` are what people should read before anything else. ``large_objects`` says what became of these.
     """
 
     run_id: str
@@ -208,6 +208,7 @@ class Report:
     work: tuple[WorkReport, ...]
     cautions: tuple[str, ...] = ()
     differences: tuple[DifferencesReport, ...] = ()
+    large_objects: str | None = None
 
     @property
     def seconds(self) -> float:

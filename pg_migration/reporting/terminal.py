@@ -102,6 +102,8 @@ def _head(report: Report, console: Console) -> None:
                 f"{formats.size(report.total_bytes / report.copy_seconds)}/s"
             )
         _line(console, _text(told))
+    if report.large_objects is not None:
+        _line(console, _text(report.large_objects))
 
 
 def _end(end: Database) -> str:

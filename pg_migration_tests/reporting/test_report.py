@@ -204,7 +204,11 @@ def test_its_page_fetches_nothing_and_runs_nothing(filed: Filed) -> None:
 
 
 def test_a_page_of_many_tables_has_fields_to_filter_them_and_runs_nothing_else(filed: Filed) -> None:
-    page = render(replace(filed.report, tables=filed.report.tables * 10, checks=filed.report.checks * 10))
+    told = "20 large objects, 640 B: 20 copied, 0 were the same"
+    many = replace(filed.report, tables=filed.report.tables * 10, checks=filed.report.checks * 10, large_objects=told)
+    page = render(many)
+    assert "<b>20 large objects, 640 B</b>20 copied, 0 were the same" in page
+    assert "large objects" not in filed.page
     assert page.count('class="filter"') == 2
     (script,) = re.findall("<script>(.*?)</script>", page, re.DOTALL)
     known = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

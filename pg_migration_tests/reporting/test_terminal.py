@@ -153,3 +153,10 @@ def test_what_is_only_expected_has_no_hundredths(seconds: float, told: str) -> N
 )
 def test_estimates_are_rough(seconds: float, told: str) -> None:
     assert formats.roughly(seconds) == told
+
+
+def test_large_objects_are_told_where_there_are_some() -> None:
+    told = "20 large objects, 640 B: 20 copied, 0 were the same"
+    report = replace(REPORT, large_objects=told)
+    assert told in shown(report, 80).splitlines()
+    assert "large objects" not in shown(REPORT, 80)

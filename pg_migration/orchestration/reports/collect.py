@@ -108,6 +108,7 @@ def gather(
             for name, rows in sorted(outcomes.differences.items())
             if rows
         ),
+        large_objects=str(outcomes.large_objects) if outcomes.large_objects is not None else None,
         work=tuple(_work(done) for done in sorted(outcomes.work, key=lambda done: done.started_at)),
     )
 
