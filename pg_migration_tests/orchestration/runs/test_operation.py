@@ -196,7 +196,6 @@ def test_owners_and_freshness(shop: Platform) -> None:
     orders = graph.get(dg.AssetKey(["public", "orders"]))
     assert orders.owners == ["ann@example.org", "team:data"]
     assert isinstance(orders.freshness_policy, dg.FreshnessPolicy)
-    assert orders.assets_def.partitions_def is None  # of all tables together
     assert shop.migrate().success
     shop.set(OWNERS=None, FRESH_WITHIN_HOURS=None)
     orders = shop.definitions.resolve_asset_graph().get(dg.AssetKey(["public", "orders"]))
