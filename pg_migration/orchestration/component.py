@@ -5,6 +5,8 @@ without.
 """
 
 import gc
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -18,11 +20,13 @@ from pydantic import BaseModel, Field, create_model
 
 from pg_migration.orchestration.build import build
 from pg_migration.orchestration.dagster_internals.components import using_dagster_dev
-from pg_migration.orchestration.location.code_location import Location, ask, last_known, remembered
+from pg_migration.orchestration.location.code_location import Location, ask, load, remembered
 from pg_migration.orchestration.pair import Pair, PairRefused
 from pg_migration.postgres.errors import ConfigurationError, MigrationError, server_message
 from pg_migration.postgres.migration.definition import DEFAULT_SCHEMA
 from pg_migration.postgres.migration.options import Options
+
+ASKED_AT_ONCE = 16
 
 NEVER_ASKED = (
     "Nobody has asked the source for its tables yet, so none is an asset. `dg utils refresh-defs-state` asks all "
@@ -104,6 +108,7 @@ class MigrationComponent(dg.StateBackedComponent, dg.Resolvable):
 
     pair: Pair
     defs_state: DefsStateConfigArgs = field(default_factory=DefsStateConfigArgs.local_filesystem)
+    _every: "Sequence[MigrationComponent]" = field(default=(), init=False, repr=False, compare=False)
 
     @classmethod
     def model(cls) -> type[BaseModel]:
@@ -144,14 +149,20 @@ class MigrationComponent(dg.StateBackedComponent, dg.Resolvable):
         Raises:
             MigrationError: it can't be asked.
         """
-        try:
-            found = ask(self.pair)
-        except (MigrationError, psycopg2.Error) as error:
-            problem = str(error) if isinstance(error, MigrationError) else server_message(error)
-            if not using_dagster_dev():
+        if using_dagster_dev():
+            found = _loaded_together(self.pair, [other.pair for other in self._every])
+        else:
+            try:
+                found = ask(self.pair)
+            except (MigrationError, psycopg2.Error) as error:
+                problem = str(error) if isinstance(error, MigrationError) else server_message(error)
                 raise MigrationError(f"{self.pair}: {problem}") from None
-            found = last_known(self.pair, problem)
         state_path.write_text(found.as_json(), encoding="utf-8")
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The definitions, after the source was asked where Dagster wants that."""
+        self._every = context.component_tree.get_all_components(MigrationComponent)
+        return super().build_defs(context)
 
     def build_defs_from_state(self, context: dg.ComponentLoadContext, state_path: Path | None) -> dg.Definitions:
         """The definitions for the tables that are known. No server is asked.
@@ -171,6 +182,21 @@ class MigrationComponent(dg.StateBackedComponent, dg.Resolvable):
         made = build(location, with_shared=every[0] is self)
         gc.freeze()  # it stays, and Python would look through it for each of the pairs that follow
         return made
+
+
+_loaded: dict[str, Location] = {}
+
+
+def _loaded_together(pair: Pair, every: Sequence[Pair]) -> Location:
+    """What the source of a pair has now. When the first pair is asked for, all sources are asked at once.
+
+    Dagster asks one component after the other, and a server behind a firewall takes as long as it may to be missed.
+    """
+    if pair.name not in _loaded:
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+            found = pool.map(load, every or [pair])
+            _loaded.update((location.pair.name, location) for location in found)
+    return _loaded.pop(pair.name)  # who reloads asks again
 
 
 def _place(context: dg.ResolutionContext, attribute: str) -> str:

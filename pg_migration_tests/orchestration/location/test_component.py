@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from dagster.components.core.component_tree import ComponentTree
 from dagster.components.utils.project_paths import get_defs_module_path_for_project, get_local_state_path
 
 from pg_migration import MigrationComponent, Pair
+from pg_migration.orchestration import component
 from pg_migration.orchestration.location.code_location import Location
 from pg_migration.orchestration.location.known_pairs import forget_all
 from pg_migration.postgres.catalog import ListedColumn, TableListing
@@ -87,13 +89,13 @@ def test_a_source_that_is_down_leaves_the_others_alone(project: Path, monkeypatc
     monkeypatch.undo()
     monkeypatch.setenv("DAGSTER_HOME", str(project))
     monkeypatch.setenv("SHOP_OLD_URL", DOWN)
-    (component,) = (
+    (shop,) = (
         found
         for found in ComponentTree.for_project(project).get_all_components(MigrationComponent)
         if found.pair.name == "shop"
     )
     with pytest.raises(MigrationError, match="pair shop: can't connect to the source") as refused:
-        asyncio.run(component.refresh_state(project))  # by `dg utils refresh-defs-state`
+        asyncio.run(shop.refresh_state(project))  # by `dg utils refresh-defs-state`
     assert "sesame" not in str(refused.value)
     monkeypatch.setenv("DAGSTER_IS_DEV_CLI", "1")
     definitions = load_project(project)  # by `dagster dev`, which asks all
@@ -102,6 +104,24 @@ def test_a_source_that_is_down_leaves_the_others_alone(project: Path, monkeypatc
     graph = definitions.resolve_asset_graph()
     assert "can't connect to the source" in (graph.get(dg.AssetKey(["shop", "source_schema"])).description or "")
     assert "CRM_OLD_URL is not set" in (graph.get(dg.AssetKey(["crm", "source_schema"])).description or "")
+
+
+def test_all_sources_are_asked_at_once_and_again_when_reloaded(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_project(project, SHOP_AND_CRM)
+    monkeypatch.setenv("DAGSTER_IS_DEV_CLI", "1")
+    together, asked = threading.Barrier(2, timeout=20), []
+
+    def load(pair: Pair) -> Location:
+        together.wait()
+        asked.append(pair.name)
+        return Location(pair, {"public": pair.name}, TABLES[:1])
+
+    monkeypatch.setattr(component, "load", load)
+    for times in (1, 2):
+        forget_all()
+        keys = {key.to_user_string() for key in load_project(project).resolve_all_asset_keys()}
+        assert {"shop/shop/orders", "crm/crm/orders"} <= keys
+        assert sorted(asked) == sorted(["shop", "crm"] * times)
 
 
 @pytest.mark.deployment
