@@ -8,7 +8,7 @@ from pg_migration.postgres.transform.masks import TEXTS, Mask, permuted_bits, pr
 from pg_migration.postgres.transform.personal import ACCOUNT, BORN, EMAIL, PHONE, Suspicion
 from pg_migration.postgres.transform.rules import ColumnFacts, Facts
 
-KEY_VARIABLE = "PG_MIGRATION_MASK_KEY"
+KEY_VARIABLE = "MASK_KEY"
 _WISHED: Mapping[str, str] = {EMAIL: "email", PHONE: "digits", ACCOUNT: "digits", BORN: "year"}
 
 
