@@ -125,6 +125,15 @@ def applied_transforms(connection: Connection, schemas: Collection[str]) -> froz
     return frozenset(Applied(*row) for row in rows)
 
 
+def has_rows(connection: Connection, schemas: Collection[str]) -> bool:
+    """Whether a run has copied something into some schemas of the target, as far as the ledger knows."""
+    if not has(connection, "chunk"):
+        return False
+    statement = "SELECT EXISTS (SELECT FROM _pg_migration.chunk WHERE schema_name = ANY (%s))"
+    ((found,),) = fetch(connection, statement, (list(schemas),))
+    return bool(found)
+
+
 def record_transform(
     connection: Connection, schemas: Collection[str], run_id: str, applied: tuple[str, datetime] | None
 ) -> None:

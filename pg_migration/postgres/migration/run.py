@@ -81,7 +81,7 @@ from pg_migration.postgres.ledger import runs as runs_
 from pg_migration.postgres.ledger.chunks import LoadedRange
 from pg_migration.postgres.ledger.lock import BorrowedLock, TargetLock
 from pg_migration.postgres.ledger.progress import forget_progress, record_progress
-from pg_migration.postgres.ledger.runs import applied_transforms, record_transform, shared_snapshot
+from pg_migration.postgres.ledger.runs import applied_transforms, has_rows, record_transform, shared_snapshot
 from pg_migration.postgres.ledger.source_identity import SYSTEM, WHICH, Identity
 from pg_migration.postgres.migration.catalogs import TargetCatalogs
 from pg_migration.postgres.migration.definition import Migration
@@ -290,8 +290,9 @@ class MigrationRun:
         else:
             lock.wait()
         self._look(self.large_objects_at_stake())
-        if not whole and self._ledger is not None:
+        if not whole:
             self.demand_same_transform()
+        anew = whole or not has_rows(self.target_connection, self.schemas.values())
         self._look([self.rows_at_stake(scope)])
         with self.target_catalogs.unaffected():
             if self.options.create_roles:
@@ -305,7 +306,7 @@ class MigrationRun:
         names = {table: self.target_name(table) for table in self.catalog.tables}
         with gathered(self.target_connection):
             runs_.open_run(self.target_connection, self.run_id, source, self._snapshot, identities)
-            if whole:
+            if anew:
                 document = self._document
                 applied = (document.digest, self.moment) if document is not None else None
                 record_transform(self.target_connection, self.schemas.values(), self.run_id, applied)
@@ -619,6 +620,8 @@ class MigrationRun:
         ours = self._document.digest if self._document is not None else None
         applied = {found.digest for found in applied_transforms(self.target_connection, self.schemas.values())}
         if applied == ({ours} if ours is not None else set()):
+            return
+        if not applied and not has_rows(self.target_connection, self.schemas.values()):
             return
         had = (
             "with another transform, or another key" if ours is not None else "with a transform, and this run has none"

@@ -14,7 +14,6 @@ from pg_migration.postgres.catalog.schema_renaming import quote
 from pg_migration.postgres.errors import ConfigurationError
 
 MIN_KEY_BYTES = 32
-_BLOCK = 64
 
 TEXTS = frozenset({"text", "varchar", "bpchar", "citext"})
 # How many of the low bits are permuted; the others stay. So small numbers stay small, which leaves sequences room.
@@ -23,9 +22,11 @@ _YEARS = {"date", "timestamp", "timestamptz"}
 _JSON = {"json", "jsonb"}
 
 EMAIL_SUFFIX = "@example.invalid"
-# Fewer hexadecimal digits than this are not unique for sure.
+# Of hexadecimal digits: fewer than the first may not be unique, and more are not given.
 UNIQUE_DIGITS = 16
-_EMAIL_DIGITS = 32
+_DIGITS = 32
+# Of a column's own key: with a value of usual length it is one block of SHA-256.
+_OWN_KEY_BYTES = 24
 
 # Of a column in a primary key, unique key or foreign key.
 OF_KEYS = frozenset({"hash", "email", "permute"})
@@ -148,41 +149,48 @@ def expression(mask: Mask, column: MaskedColumn, key: bytes, domain: str) -> str
         assert isinstance(mask.value, tuple)
         made = _redacted(name, mask.value)
     else:
-        made = f"CASE WHEN {name} IS NULL THEN NULL ELSE {_keyed(mask.kind, name, column, own)} END"
+        made = _keyed(mask.kind, name, column, own)
     return f"CAST({made} AS {column.type})"
 
 
 def _keyed(kind: str, name: str, column: MaskedColumn, key: bytes) -> str:
+    """A mask that depends on the key, NULL for NULL."""
     if kind == "permute" and column.base != "uuid":
-        return _permuted(name, key, column.bits or _PERMUTED_BITS[column.base])
+        other = _permuted(name, key, column.bits or _PERMUTED_BITS[column.base])
+        return f"CASE WHEN {name} IS NULL THEN NULL ELSE {other} END"
     text = f"CAST({name} AS pg_catalog.text)"
     if column.base == "citext":  # to which upper and lower case are the same
         text = f"pg_catalog.lower({text})"
     if column.base == "uuid":
         text = f"pg_catalog.textin(pg_catalog.uuid_out({name}))"
-    digest = _hmac(text, key)
-    digits = f"pg_catalog.encode({digest}, 'hex')"
+    digest = _keyed_digest(text, key)
     if kind == "digits":
-        return _other_digits(text, digest)
+        return f"CASE WHEN {name} IS NULL THEN NULL ELSE {_other_digits(text, digest)} END"
     if kind == "permute":
-        return f"pg_catalog.uuid_in(pg_catalog.textout(pg_catalog.substr({digits}, 1, 32)))"
+        return f"pg_catalog.uuid_in(pg_catalog.textout({_hexadecimal(digest, _DIGITS)}))"
     if kind == "email":
-        room = _EMAIL_DIGITS if column.length is None else column.length - 1 - len(EMAIL_SUFFIX)
-        local = f"pg_catalog.substr({digits}, 1, {min(_EMAIL_DIGITS, room)})"
-        return f"pg_catalog.concat('u', {local}, '{EMAIL_SUFFIX}')"
-    return digits if column.length is None else f"pg_catalog.substr({digits}, 1, {column.length})"
+        room = _DIGITS if column.length is None else column.length - 1 - len(EMAIL_SUFFIX)
+        local = _hexadecimal(digest, min(_DIGITS, room))
+        return f"pg_catalog.textcat(pg_catalog.textcat('u', {local}), '{EMAIL_SUFFIX}')"
+    return _hexadecimal(digest, min(_DIGITS, column.length or _DIGITS))
+
+
+def _hexadecimal(digest: str, digits: int) -> str:
+    written = f"pg_catalog.encode(pg_catalog.substr({digest}, 1, {(digits + 1) // 2}), 'hex')"
+    return f"pg_catalog.substr({written}, 1, {digits})" if digits % 2 else written
 
 
 def _derived(key: bytes, domain: str) -> bytes:
-    return hmac.new(key, f"pg_migration mask\0{domain}".encode(), hashlib.sha256).digest()
+    whole = hmac.new(key, f"pg_migration mask\0{domain}".encode(), hashlib.sha256).digest()
+    return whole[:_OWN_KEY_BYTES]
 
 
-def _hmac(text: str, key: bytes) -> str:
-    """HMAC-SHA256 of a text in UTF-8 (RFC 2104), as no server before 18 and no role without an extension has it."""
-    block = key.ljust(_BLOCK, b"\0")
-    inner, outer = (_bytes(bytes(b ^ pad for b in block)) for pad in (0x36, 0x5C))
-    within = f"pg_catalog.sha256(pg_catalog.byteacat({inner}, pg_catalog.convert_to({text}, 'UTF8')))"
-    return f"pg_catalog.sha256(pg_catalog.byteacat({outer}, {within}))"
+def _keyed_digest(text: str, key: bytes) -> str:
+    """SHA-256 of a column's key and a text, which is sent in UTF-8, as our sessions are.
+
+    HMAC takes two of them. It is for messages that somebody may lengthen, and of what is cut to half nobody can.
+    """
+    return f"pg_catalog.sha256(pg_catalog.byteacat({_bytes(key)}, pg_catalog.textsend({text})))"
 
 
 def _permuted(name: str, key: bytes, bits: int) -> str:

@@ -132,5 +132,5 @@ class Shop:
 
 def hashed(value: str, domain: str, key: str = KEY) -> str:
     """As the documentation says how a value is hashed, by means that know nothing of ours."""
-    own = hmac.new(key.encode(), b"pg_migration mask\0" + domain.encode(), hashlib.sha256).digest()
-    return hmac.new(own, value.encode(), hashlib.sha256).hexdigest()
+    own = hmac.new(key.encode(), b"pg_migration mask\0" + domain.encode(), hashlib.sha256).digest()[:24]
+    return hashlib.sha256(own + value.encode()).hexdigest()[:32]

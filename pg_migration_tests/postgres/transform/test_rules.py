@@ -19,7 +19,7 @@ from pg_migration_tests.postgres.transform.harness import KEY
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 TABLES = """
-    CREATE DOMAIN small AS text CHECK (value = lower(value) AND length(value) < 40);
+    CREATE DOMAIN small AS text CHECK (value = lower(value) AND length(value) < 20);
     CREATE DOMAIN filled AS text NOT NULL;
     CREATE FUNCTION seven() RETURNS int LANGUAGE plpgsql VOLATILE AS 'BEGIN RETURN 7; END';
     CREATE FUNCTION fixed() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 7';
