@@ -22,6 +22,10 @@ LONGEST_UNBROKEN = 12
 Figure = dg.MetadataValue[Any] | dg.TableSchema | int | float | str
 
 
+MASKED = "masked"
+"""The tag of a column whose values are not those of the source."""
+
+
 def table(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue[Any]:
     """Rows as a table, which the UI shows at once, however long it is. It hides longer markdown behind a button."""
     if not rows:
@@ -98,8 +102,8 @@ def sql_block(statements: Sequence[str]) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(readable(f"{fence}sql\n{text};\n{fence}"))
 
 
-def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
-    """A table's columns for ``dagster/column_schema``."""
+def column_schema(columns: Sequence[Column], masks: Mapping[str, str] | None = None) -> dg.TableSchema:
+    """A table's columns for ``dagster/column_schema``; those that are masked have a tag that says how."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -107,6 +111,7 @@ def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
                 type=readable(column.type),
                 description=_column_note(column),
                 constraints=dg.TableColumnConstraints(nullable=not column.not_null),
+                tags={MASKED: masks[column.name]} if masks and column.name in masks else None,
             )
             for column in columns
         ]
@@ -154,9 +159,13 @@ def load_metadata(done: TableLoaded) -> dict[str, Figure]:
         size = range_metadata(done.ranges[0])
     else:
         size = {"range_rows": done.rows, "range_bytes": done.bytes}
+    transform = done.plan.table.transform
     return {
         **size,
-        "dagster/column_schema": column_schema(done.plan.table.columns),
+        **({"chosen_and_masked": readable(transform.told)} if transform is not None else {}),
+        "dagster/column_schema": column_schema(
+            done.plan.table.columns, dict(transform.kinds) if transform is not None else None
+        ),
         "seconds": round(done.seconds, 3),
         "build_seconds": round(done.build_seconds, 3),
         "rows_per_second": rows_per_second(done),
@@ -219,6 +228,7 @@ def progress_metadata(found: Progress) -> dict[str, Figure]:
 
 
 def forecast_rows(found: Forecast) -> list[dict[str, object]]:
+    transforms = any(table.transform for table in found.tables)
     return [
         {
             "order": number,
@@ -231,6 +241,7 @@ def forecast_rows(found: Forecast) -> list[dict[str, object]]:
             "chunks": table.chunks,
             "frozen": table.frozen,
             "seconds": Seconds(table.seconds),
+            **({"chosen and masked": table.transform} if transforms else {}),
         }
         for number, table in enumerate(found.tables, 1)
     ]

@@ -56,6 +56,9 @@ def show(report: Report, console: Console, place: str | None = None) -> None:
         _line(console, _text(f"{passed} of {len(report.findings)} passed"))
     if report.plan is not None:
         console.print(_plan(report.plan, console), soft_wrap=True)
+        for table in report.plan.tables:
+            if table.transform:
+                _line(console, _text(f"{table.table}: {table.transform}"))
         _line(console, _text(formats.forecast(report.plan)))
     if report.checks_planned:
         _line(console, _text(report.checks_told))

@@ -123,6 +123,12 @@ class RowTransform:
         """The names of the masked columns."""
         return frozenset(name for name, _ in self.masks)
 
+    @property
+    def told(self) -> str:
+        """What is read, for people: which rows, and which columns are masked how."""
+        masked = ", ".join(f"{name} masked by {kind}" for name, kind in self.kinds)
+        return "; ".join(part for part in (self.shown, masked) if part)
+
     def __str__(self) -> str:
         told = ["of a subset" if self.subset else "of those chosen"] if self.condition else []
         if self.masks:

@@ -27,7 +27,8 @@ class TableForecast:
     """How one table would be copied, by its name in the source.
 
     ``rows`` is an estimate; ``bytes`` are those in the source, out-of-line values included. ``seconds`` is the time of
-    its copy while all workers that it has chunks for are with it.
+    its copy while all workers that it has chunks for are with it. ``transform`` tells which rows are chosen, and which
+    columns masked how; empty where all are read as they are.
     """
 
     table: str
@@ -39,6 +40,7 @@ class TableForecast:
     chunks: int
     frozen: bool
     seconds: float
+    transform: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def _table(plan: TablePlan, workers: int, speed: float) -> TableForecast:
         plan.chunk_count,
         plan.frozen,
         plan.bytes / speed / max(1, min(workers, plan.chunk_count)),
+        plan.table.transform.told if plan.table.transform is not None else "",
     )
 
 

@@ -253,7 +253,9 @@ class _Transforming:
     ) -> dict[TableName, RowTransform]:
         found = {}
         for table in self._catalog.tables:
-            columns, condition = masks.get(table.key, {}), conditions.get(table.key, "")
+            of_table, condition = masks.get(table.key, {}), conditions.get(table.key, "")
+            # In one order, whatever the process: what is read is told from what was by its text.
+            columns = {c.name: of_table[c.name] for c in table.columns if c.name in of_table}
             rows: int | None = None
             alone = condition in ("", "false") or is_of_the_row(self._source, table, condition)
             shown = condition if condition != "false" else "no rows"
@@ -325,7 +327,7 @@ _NOT_DECLARED = "reference"
 def told(transformation: Transformation) -> list[str]:
     """What a transform does, in lines for people."""
     lines = [
-        f"{'.'.join(name)}: {'; '.join(_of_table(done))}"
+        f"{'.'.join(name)}: {done.told}"
         for name, done in sorted(transformation.tables.items())
         if done.condition != "false" or not done.subset
     ]
@@ -334,10 +336,3 @@ def told(transformation: Transformation) -> list[str]:
     if transformation.empty:
         lines.append(f"the subset does not reach {listed('.'.join(name) for name in transformation.empty)}: no rows")
     return lines
-
-
-def _of_table(done: RowTransform) -> Iterator[str]:
-    if done.shown:
-        yield done.shown
-    if done.kinds:
-        yield ", ".join(f"{name} masked by {kind}" for name, kind in done.kinds)

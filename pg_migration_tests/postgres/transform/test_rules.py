@@ -139,6 +139,17 @@ def test_masks_that_can_be_are_not(database: tuple[Catalog, Source], column: str
     assert made(database, document, thorough=True).problems == ()
 
 
+def test_what_is_read_is_told_in_one_order(database: tuple[Catalog, Source]) -> None:
+    """By its text a run knows whether another one read the same: in another process, of other hashes of strings."""
+    masks = {"label": "digits", "day": "year", "name": "hash", "amount": "permute", "s": "digits"}
+    one, other = (
+        made(database, {"tables": {"public.p": {"mask": dict(given)}}}).tables["public", "p"]
+        for given in (masks, reversed(masks.items()))
+    )
+    assert [name for name, _ in one.masks] == ["name", "s", "amount", "day", "label"]
+    assert one.masks == other.masks
+
+
 def test_other_ends_of_foreign_keys_are_masked_as_well(database: tuple[Catalog, Source]) -> None:
     found = made(database, {"tables": {"public.c": {"mask": {"p": "permute"}}}})
     assert found.derived == ("public.p.id",)
