@@ -76,15 +76,20 @@ def project_pairs(context: click.Context) -> Mapping[str, "Pair"]:
             "a pair of a project says which databases and schemas are meant, so --pair and --all can't be combined "
             "with --source, --target, --schema and --target-schema"
         )
+    from pg_migration.orchestration.env_file import current_folder, read_env_file
+
     project = found_project()
     if project is None:
         raise Misused(
             "this folder belongs to no Dagster project: neither it nor one above has a pyproject.toml with "
             "[tool.dg.project]. `pg_migration init --cluster` writes a project"
         )
-    if not os.environ.get(LOCATION):
-        context.with_resource(overridden({LOCATION: project.module}))
     with misuse_told():
+        here = current_folder()
+        if project.folder != here:  # that of the project counts wherever in it somebody is, but for what is said here
+            context.with_resource(overridden({**read_env_file(project.folder), **read_env_file(here)}))
+        if not os.environ.get(LOCATION):
+            context.with_resource(overridden({LOCATION: project.module}))
         return project.pairs()
 
 

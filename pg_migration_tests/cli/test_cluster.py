@@ -177,7 +177,10 @@ def test_commands_say_what_is_wrong_with_pairs(typed: CliRunner, tmp_path: Path)
     ):
         told = typed.invoke(main, arguments)
         assert (told.exit_code, said in " ".join(told.output.split())) == (2, True), told.output
+    below = tmp_path / "moves" / "defs"
+    os.chdir(below)  # the project's .env counts there, too
     told = typed.invoke(main, ["status", "--all", "--json"])
+    os.chdir(tmp_path)
     assert told.exit_code == 1
     assert "can't connect to the target" in json.loads(told.stdout)[0]["problem"]
     pairs = tmp_path / "moves" / "defs" / "databases" / "defs.yaml"
