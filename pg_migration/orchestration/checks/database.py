@@ -34,7 +34,7 @@ MAX_PROBLEMS_TOLD = 20
 def build_database_checks(relations: Relations, after: Sequence[dg.AssetKey]) -> dg.AssetChecksDefinition:
     """The checks ``structure``, ``sequences``, ``constraints`` and ``no_leftovers``, made when everything is there.
 
-    Where the pair has a transform, ``personal_data`` as well.
+    Where the pair has a transform, ``personal_data`` and ``masked_columns`` as well.
 
     One step and one event each, whatever the number of tables.
     """
