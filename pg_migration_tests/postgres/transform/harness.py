@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pg_migration.devtools import servers
@@ -47,6 +47,9 @@ SHOP = """
     ALTER TABLE visits ATTACH PARTITION visits_2 FOR VALUES FROM ('2025-07-01') TO ('2026-01-01');
     CREATE TABLE parent (name pg_catalog.text, x int);
     CREATE TABLE child (y int) INHERITS (parent);
+    CREATE TABLE moods (s state, who pg_catalog.text, n int) PARTITION BY HASH (s);
+    CREATE TABLE moods_0 PARTITION OF moods FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+    CREATE TABLE moods_1 PARTITION OF moods FOR VALUES WITH (MODULUS 2, REMAINDER 1);
     CREATE MATERIALIZED VIEW addresses AS SELECT email, "full %Name" FROM users;
     INSERT INTO users (email, "full %Name", phone, card, born, tags, profile, referrer, deleted)
       SELECT format('person%s@mail.example', n), format('Firstname%s Lastname', n), format('+49 170 55%s', 10000 + n),
@@ -60,6 +63,7 @@ SHOP = """
     INSERT INTO visits SELECT id, date '2025-01-01' + (id % 360)::int, 'page', format('4111-%s', 90000 + id) FROM users;
     INSERT INTO parent SELECT "full %Name", 1 FROM users WHERE id <= 125;
     INSERT INTO child SELECT "full %Name", 2, 3 FROM users WHERE id > 125;
+    INSERT INTO moods SELECT state, email, id FROM users;
     ANALYZE;
 """
 BEFORE = """
@@ -85,6 +89,7 @@ MASKS: Mapping[str, Any] = {
         "public.sessions": {"rows": "none"},
         "public.visits": {"where": "at < '2025-10-01'", "mask": {"note": "sql: left(upper(page), 3) || '%'"}},
         "public.parent": {"mask": {"name": "hash"}},
+        "public.moods": {"where": "n <= 200", "mask": {"who": "hash"}},
     },
 }
 
@@ -100,8 +105,8 @@ class Shop:
         chosen = Options.model_validate({**options, "transform": transform or {}})
         return Migration.between(*self.urls, options=chosen, variables={"MASK_KEY": self.key})
 
-    def migrate(self, transform: object = None, **options: Any) -> Result:
-        return migrate(self.migration(transform, **options))
+    def migrate(self, transform: object = None, schemas: str = "public", **options: Any) -> Result:
+        return migrate(replace(self.migration(transform, **options), source_schemas=schemas))
 
     def validate(self, transform: object = None, **options: Any) -> Result:
         return validate(self.migration(transform, **options))

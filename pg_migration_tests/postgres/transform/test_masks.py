@@ -77,6 +77,8 @@ def test_joins_and_what_is_computed_follow_the_masks(shop: Shop) -> None:
 
 @pytest.mark.usefixtures("result")
 def test_rows_are_those_that_were_chosen(shop: Shop) -> None:
+    moods = "SELECT count(*), count(DISTINCT n), count(DISTINCT who) FROM moods"
+    assert shop.in_target(moods) == shop.in_source(moods + " WHERE n <= 200")
     assert shop.in_target("SELECT count(*) FROM sessions") == "0"
     assert shop.in_target("SELECT count(*), max(at) FROM visits") == shop.in_source(
         "SELECT count(*), max(at) FROM visits WHERE at < '2025-10-01'"

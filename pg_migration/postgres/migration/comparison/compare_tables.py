@@ -250,7 +250,8 @@ class Comparison:
             return
         outcomes.differing.add(name)
         outcomes.differences[name] = tuple(row for verdict in failed for row in verdict.rows)
-        told = ", ".join(verdict.text.removesuffix(why.text) for verdict in failed)
+        end = _transformed(found.table) + why.text
+        told = ", ".join(verdict.text.removesuffix(end) for verdict in failed) + _transformed(found.table)
         # Where the rows are the same, what the target computes is not.
         computed = any(verdict.check == CONTENT and verdict.source == verdict.target for verdict in failed)
         remedy = "make that the same, then copy the table again" if computed else _remedy(found.table)
