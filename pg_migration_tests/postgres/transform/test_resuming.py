@@ -90,9 +90,7 @@ def test_ranges_hold_no_key_of_a_row_that_was_left_out_or_masked(shop: Shop) -> 
     assert predicates == "t"
     shop.in_target("DELETE FROM visit WHERE id = (SELECT min(id) FROM visit)")
     (told,) = shop.validate(masked, **CUT).failures
-    assert told.startswith(
-        "public.visit: 20,000 rows in the source, 19,999 in the target, 1 column masked; the source did"
-    )
+    assert "public.visit: 20,000 rows in the source, 19,999 in the target, 1 row differs, 1 column masked; the" in told
     assert repair(shop.migration(masked, **CUT)).failures == ()
     assert shop.validate(masked, **CUT).failures == ()
 
