@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.statements import execute, execute_rows, fetch, transaction
-from pg_migration.postgres.large_objects.state import MAX_BATCH_OBJECTS, Batch, State, as_array
+from pg_migration.postgres.large_objects.state import MAX_BATCH_OBJECTS, PAGE_OBJECTS, Batch, State, as_array
 from pg_migration.postgres.ledger.own_rows import Databases, why_not_ours
 from pg_migration.postgres.ledger.schema import has
 
@@ -19,27 +19,37 @@ SELECT l.run_id, r.source, r.source_server, to_jsonb(r) -> 'identities'
   FROM (SELECT DISTINCT run_id FROM _pg_migration.large_object) AS l
   LEFT JOIN _pg_migration.run r ON r.run_id = l.run_id
 """
+# A page of OIDs as an array, how many, and the last.
 _OWNED = """
-SELECT concat(array_agg(oid)) FROM (
-    SELECT loid AS oid, row_number() OVER (ORDER BY loid) / %(many)s AS part
-      FROM _pg_migration.large_object WHERE run_id = ANY (%(runs)s)
-) AS numbered GROUP BY part
+SELECT concat(array_agg(o.oid)), count(*), max(o.oid)::bigint
+  FROM (SELECT l.loid AS oid FROM _pg_migration.large_object l
+         WHERE l.run_id = ANY (%(runs)s) AND l.loid > %(after)s::oid ORDER BY l.loid LIMIT %(many)s) AS o
 """
 _STRANGERS = """
-SELECT m.oid::bigint FROM pg_largeobject_metadata m
- WHERE NOT EXISTS (SELECT FROM _pg_migration.large_object l WHERE l.loid = m.oid AND l.run_id = ANY (%s))
+SELECT concat(array_agg(o.oid)), count(*), max(o.oid)::bigint
+  FROM (SELECT m.oid FROM pg_largeobject_metadata m
+         WHERE m.oid > %(after)s::oid
+           AND NOT EXISTS (SELECT FROM _pg_migration.large_object l
+                            WHERE l.loid = m.oid AND l.run_id = ANY (%(runs)s))
+         ORDER BY m.oid LIMIT %(many)s) AS o
 """
-_EVERY = "SELECT oid::bigint FROM pg_largeobject_metadata"
+_EVERY = """
+SELECT concat(array_agg(o.oid)), count(*), max(o.oid)::bigint
+  FROM (SELECT m.oid FROM pg_largeobject_metadata m WHERE m.oid > %(after)s::oid ORDER BY m.oid LIMIT %(many)s) AS o
+"""
 _THERE = "SELECT oid::bigint FROM pg_largeobject_metadata WHERE oid = ANY (%s::oid[])"
 _GONE = """
 SELECT w.oid::bigint FROM unnest(%s::oid[]) AS w (oid)
  WHERE NOT EXISTS (SELECT FROM pg_largeobject_metadata m WHERE m.oid = w.oid)
 """
 _RECORDED = """
-SELECT concat(array_agg(loid ORDER BY loid)), concat(array_agg(size ORDER BY loid)), count(*), sum(size)::bigint
+SELECT concat(array_agg(loid ORDER BY loid)), concat(array_agg(size ORDER BY loid)), count(*), sum(size)::bigint,
+       max(loid)::bigint
   FROM (SELECT loid, size, (row_number() OVER (ORDER BY loid) - 1) / %(many)s AS part
-          FROM _pg_migration.large_object) AS numbered
+          FROM (SELECT loid, size FROM _pg_migration.large_object
+                 WHERE loid > %(after)s::oid ORDER BY loid LIMIT %(page)s) AS page) AS numbered
  GROUP BY part
+ ORDER BY part
 """
 _COPIED = "SELECT loid::bigint, size, digest FROM _pg_migration.large_object WHERE loid = ANY (%s::oid[])"
 _UNLINK = "SELECT count(lo_unlink(oid)) FROM pg_largeobject_metadata WHERE oid = ANY (%s::oid[])"
@@ -64,17 +74,26 @@ def has_brought_large_objects(target: Connection) -> bool:
 
 def taken(source: Connection, target: Connection, runs: Sequence[str]) -> list[int]:
     """The OIDs of large objects of the source that the target has for others than some runs have brought."""
-    known = has(target, "large_object")
-    others = [oid for (oid,) in (fetch(target, _STRANGERS, (list(runs),)) if known else fetch(target, _EVERY))]
-    return sorted(oid for some in _arrays(others) for (oid,) in fetch(source, _THERE, (some,)))
+    query = _STRANGERS if has(target, "large_object") else _EVERY
+    return sorted(oid for some in _pages(target, query, runs) for (oid,) in fetch(source, _THERE, (some,)))
 
 
 def lost(source: Connection, target: Connection, runs: Sequence[str]) -> list[int]:
     """The OIDs of large objects that some runs have brought, and that the source does not have any more."""
     if not runs:
         return []
-    owned = fetch(target, _OWNED, {"many": OIDS_PER_QUERY, "runs": list(runs)})
-    return sorted(oid for (some,) in owned for (oid,) in fetch(source, _GONE, (some,)))
+    return sorted(oid for some in _pages(target, _OWNED, runs) for (oid,) in fetch(source, _GONE, (some,)))
+
+
+def _pages(target: Connection, query: str, runs: Sequence[str]) -> Iterator[str]:
+    """OIDs as arrays, each of so many that follow one another."""
+    many, after = OIDS_PER_QUERY, 0
+    while many >= OIDS_PER_QUERY:
+        parameters = {"runs": list(runs), "after": str(after), "many": OIDS_PER_QUERY}
+        ((oids, many, last),) = fetch(target, query, parameters)
+        if many:
+            yield oids
+            after = last
 
 
 def drop(target: Connection, oids: Sequence[int], at_once: int = MAX_BATCH_OBJECTS) -> None:
@@ -100,11 +119,12 @@ def record(target: Connection, run_id: str, states: Iterable[State]) -> None:
     execute_rows(target, _RECORD, rows)
 
 
-def recorded_batches(target: Connection) -> list[Batch]:
-    """All large objects that migrations have brought, in batches."""
+def recorded_batches(target: Connection, after: int) -> list[Batch]:
+    """The large objects that migrations have brought, in batches: the page that comes after an OID."""
     if not has(target, "large_object"):
         return []
-    return [Batch(*row) for row in fetch(target, _RECORDED, {"many": MAX_BATCH_OBJECTS})]
+    parameters = {"many": MAX_BATCH_OBJECTS, "after": str(after), "page": PAGE_OBJECTS}
+    return [Batch(*row) for row in fetch(target, _RECORDED, parameters)]
 
 
 def recorded(target: Connection, oids: str) -> dict[int, State]:
@@ -115,6 +135,6 @@ def recorded(target: Connection, oids: str) -> dict[int, State]:
     return {oid: State(oid, size, None if digest is None else int(digest), "", "", None) for oid, size, digest in rows}
 
 
-def _arrays(oids: Sequence[int], many: int = OIDS_PER_QUERY) -> Iterator[str]:
+def _arrays(oids: Sequence[int], many: int) -> Iterator[str]:
     for first in range(0, len(oids), many):
         yield as_array(oids[first : first + many])

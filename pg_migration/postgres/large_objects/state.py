@@ -1,6 +1,6 @@
 """What large objects are on one side, in batches that fit into memory."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from psycopg2 import sql
@@ -16,16 +16,19 @@ PART_BYTES = 1 << 20
 
 BATCH_BYTES = 16 << 20
 MAX_BATCH_OBJECTS = 500
+PAGE_OBJECTS = 100_000
+"""Of so many objects the batches are known at once: a database may have hundreds of millions."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some large objects of the source: their OIDs and sizes as texts of arrays, and how many objects and bytes."""
+    """Some large objects: their OIDs and sizes as texts of arrays, how many objects and bytes, and the last OID."""
 
     oids: str
     sizes: str
     objects: int
     bytes: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -40,16 +43,33 @@ class State:
     comment: str | None
 
 
+def pages(read: Callable[[int], list[Batch]]) -> Iterator[list[Batch]]:
+    """All batches, those of so many objects at once.
+
+    Args:
+        read: the batches of the first `PAGE_OBJECTS` objects after an OID.
+    """
+    after, objects = 0, PAGE_OBJECTS
+    while objects >= PAGE_OBJECTS:
+        page = read(after)
+        if page:
+            yield page
+            after = page[-1].last
+        objects = sum(batch.objects for batch in page)
+
+
 def read_batches(
-    connection: Connection, columns: Sequence[ReferringColumn] | None, objects: int = MAX_BATCH_OBJECTS
+    connection: Connection, columns: Sequence[ReferringColumn] | None, objects: int, after: int
 ) -> list[Batch]:
-    """All large objects that some columns refer to, or of the database (None), in batches, by OID.
+    """The large objects that some columns refer to, or of the database (None), in batches, by OID: a page of them.
 
     Args:
         objects: at most so many in a batch.
+        after: the OID that the page comes after.
     """
+    later = sql.SQL("m.oid > {}::oid AND {}").format(sql.Literal(str(after)), chosen(columns))
     query = sql.SQL(sql_file("large_objects/batches.sql")).format(
-        objects=sql.Literal(objects), bytes=sql.Literal(BATCH_BYTES), sizes=_sizes(chosen(columns))
+        objects=sql.Literal(objects), bytes=sql.Literal(BATCH_BYTES), sizes=_sizes(later, sql.Literal(PAGE_OBJECTS))
     )
     return [Batch(*row) for row in fetch(connection, query)]
 
@@ -65,9 +85,12 @@ def read_states(connection: Connection, oids: str, hashed: bool) -> dict[int, St
         psycopg2.Error: the role may not read one.
     """
     wanted = sql.SQL("m.oid = ANY ({}::oid[])").format(sql.Literal(oids))
-    query = sql.SQL(sql_file("large_objects/states.sql")).format(
-        sizes=_sizes(wanted), part=sql.Literal(PART_BYTES), hashed=sql.SQL("true" if hashed else "false")
-    )
+    parameters = {
+        "sizes": _sizes(wanted, sql.SQL("ALL")),
+        "part": sql.Literal(PART_BYTES),
+        "hashed": sql.SQL("true" if hashed else "false"),
+    }
+    query = sql.SQL(sql_file("large_objects/states.sql")).format(**parameters)
     rows = fetch(connection, query)
     return {
         oid: State(oid, size, None if digest is None else int(digest), owner, acl, comment)
@@ -89,5 +112,5 @@ def as_array(numbers: Iterable[int]) -> str:
     return "{" + ",".join(map(str, numbers)) + "}"
 
 
-def _sizes(condition: sql.Composable) -> sql.Composable:
-    return sql.SQL(sql_file("large_objects/sizes.sql")).format(chosen=condition)
+def _sizes(condition: sql.Composable, limit: sql.Composable) -> sql.Composable:
+    return sql.SQL(sql_file("large_objects/sizes.sql")).format(chosen=condition, limit=limit)

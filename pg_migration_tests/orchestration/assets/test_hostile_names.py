@@ -82,7 +82,7 @@ FILLED = {
     "hashed": "true",
     "sizes": "(SELECT NULL::oid AS oid, NULL::bigint AS size)",
     **dict.fromkeys(("oids", "lengths"), "'{}'"),
-    **dict.fromkeys(("part", "objects", "bytes"), "1"),
+    **dict.fromkeys(("part", "objects", "bytes", "limit"), "1"),
     **dict.fromkeys(("frozen", "ranges", "alike"), ""),
     "tuples": "c.reltuples",
     "inherited": "false",

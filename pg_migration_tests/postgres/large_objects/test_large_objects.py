@@ -10,7 +10,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres import migration as use_cases
 from pg_migration.postgres.connection.endpoint import Side
-from pg_migration.postgres.large_objects import copying, state
+from pg_migration.postgres.large_objects import copying, owned, state
 from pg_migration.postgres.migration import Migration, Options
 from pg_migration.postgres.migration.steps import large_objects
 from pg_migration.postgres.migration.use_cases import Result
@@ -98,6 +98,15 @@ def pair(servers: tuple[PostgresServer, PostgresServer]) -> Iterator[Pair]:
     target.drop_database(made.urls[1])
 
 
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be several of what is read at once, of many objects."""
+    for module in (state, owned):
+        monkeypatch.setattr(module, "PAGE_OBJECTS", 70)
+    monkeypatch.setattr(owned, "OIDS_PER_QUERY", 40)
+
+
+@pytest.mark.usefixtures("small_pages")
 def test_everything_of_them_arrives_and_later_runs_bring_what_changed(pair: Pair) -> None:
     first = pair.migrate()
     assert first.failures == ()
@@ -179,6 +188,7 @@ def test_a_batch_is_tried_again_and_a_run_goes_on_after_one_that_failed(
     assert pair.are_equal()
 
 
+@pytest.mark.usefixtures("small_pages")
 def test_objects_of_others_with_the_same_oids_are_in_the_way(pair: Pair) -> None:
     pair.in_target("SELECT lo_from_bytea(100001, 'theirs'), lo_from_bytea(1, 'theirs too')")
     left_out = pair.migrate(large_objects=False)

@@ -1,7 +1,9 @@
 """Copy and compare large objects, which belong to the database as a whole."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import chain
 
 from psycopg2.extensions import connection as Connection
 
@@ -15,12 +17,13 @@ from pg_migration.postgres.large_objects import copying, owned
 from pg_migration.postgres.large_objects.copying import BatchCompared, BatchFailed, Both
 from pg_migration.postgres.large_objects.properties import Properties
 from pg_migration.postgres.large_objects.result import LargeObjectsFound
-from pg_migration.postgres.large_objects.state import MAX_BATCH_OBJECTS, Batch, read_batches
+from pg_migration.postgres.large_objects.state import MAX_BATCH_OBJECTS, Batch, pages, read_batches
 from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.snapshot.readers import Readers, room_for_locks
 from pg_migration.postgres.transfer.load_context import Lock
 from pg_migration.postgres.transfer.progress import Pace
+from pg_migration.postgres.verification.both_sides import BothSides
 
 CHECK_SECONDS = 5.0
 MIN_BATCH_OBJECTS = 10
@@ -45,9 +48,10 @@ def copy_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
     at_once = run.call(lambda: _objects_at_once(run.target_connection, workers))
     may_exist = bool(run.call(lambda: fetch(run.target_connection, "SELECT FROM pg_largeobject_metadata LIMIT 1")))
     both = _both(run, found, run.snapshot.readers, run.lock, run.options.check_content, may_exist)
-    batches = run.call(lambda: read_batches(run.source_connection, found.columns, at_once))
+    source, columns = run.source_connection, found.columns
+    every = pages(lambda after: run.call(lambda: read_batches(source, columns, at_once, after)))
     done = LargeObjectsFound(dropped=dropped, hashed=run.options.check_content)
-    _count(run, done, batches, copying.copy(both, batches, workers))
+    _count(run, done, found.objects, (copying.copy(both, page, workers) for page in every))
     run.outcomes.large_objects = done
     run.log.info(str(done))
     for problem in done.problems:
@@ -86,12 +90,9 @@ def compare_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
             target = run.target_connection
             found.gone = run.call(lambda: sides.on([Side.SOURCE], lambda ends: owned.lost(ends[0], target, runs)))
             if of_source is not None:
-                read = read_batches
-                batches = run.call(
-                    lambda: sides.on([Side.SOURCE], lambda ends: read(ends[0], of_source.columns, MAX_BATCH_OBJECTS))
-                )
                 both = _both(run, of_source, sides.snapshots[Side.SOURCE].readers, None, True, True)
-                _count(run, found, batches, copying.compare(both, batches, run.call(run.workers)))
+                workers, every = run.call(run.workers), pages(partial(_read_page, run, sides, of_source))
+                _count(run, found, of_source.objects, (copying.compare(both, page, workers) for page in every))
     except MigrationError as error:
         found.failures.append(str(error))
     for problem in found.problems:
@@ -99,17 +100,23 @@ def compare_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
     return found
 
 
+def _read_page(run: MigrationRun, sides: BothSides, found: LargeObjects, after: int) -> list[Batch]:
+    """The batches of the source that come after an OID, as many as are known at once."""
+    size_of_batch, columns = MAX_BATCH_OBJECTS, found.columns
+    return run.call(lambda: sides.on([Side.SOURCE], lambda ends: read_batches(ends[0], columns, size_of_batch, after)))
+
+
 def _compare_with_ledger(run: MigrationRun) -> LargeObjectsFound | None:
     """Compare the target's large objects with what was copied; None where nothing was."""
     found = LargeObjectsFound(hashed=True, by_ledger=True)
     try:
-        batches = run.call(lambda: owned.recorded_batches(run.target_connection))
-        if not batches:
+        if not run.call(lambda: owned.has_brought_large_objects(run.target_connection)):
             return None
         none = LargeObjects(0, None, ())
         workers = run.call(lambda: affordable_workers(run.options.workers, [free_connections(run.target_connection)]))
         both = _both(run, none, None, None, True, True)
-        _count(run, found, batches, copying.compare_with_ledger(both, batches, workers))
+        every = pages(lambda after: run.call(lambda: owned.recorded_batches(run.target_connection, after)))
+        _count(run, found, None, (copying.compare_with_ledger(both, page, workers) for page in every))
     except MigrationError as error:
         found.failures.append(str(error))
     for problem in found.problems:
@@ -137,18 +144,21 @@ def _both(
 
 
 def _count(
-    run: MigrationRun, into: LargeObjectsFound, batches: Sequence[Batch], events: Iterator[BatchCompared | BatchFailed]
+    run: MigrationRun,
+    into: LargeObjectsFound,
+    expected: int | None,
+    pages_of_events: Iterable[Iterator[BatchCompared | BatchFailed]],
 ) -> None:
-    """Work batches off, and tell now and then how far that is."""
+    """Work off what there is, one page after the other, and tell now and then how far that is."""
     started = due = time.monotonic()
-    objects, total, pace = sum(b.objects for b in batches), size(sum(b.bytes for b in batches)), Pace()
-    for event in events:
+    pace, of_all = Pace(), f" of {expected:,}" if expected is not None else ""
+    for event in chain.from_iterable(pages_of_events):
         if isinstance(event, BatchFailed):
             into.failures.append(f"large objects could not be read or written: {event.error}")
         else:
             into.add(event)
         if pace.is_due():
-            run.log.info(f"large objects: {into.objects:,} of {objects:,}, {size(into.bytes)} of {total}")
+            run.log.info(f"large objects: {into.objects:,}{of_all}, {size(into.bytes)}")
         if run.begun and time.monotonic() >= due + CHECK_SECONDS:
             due = time.monotonic()
             run.call(run.check_held)
