@@ -8,6 +8,7 @@ from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.planning.key_ranges import ALL
 from pg_migration.postgres.planning.planner import Planner
 
 PLAN_INTERVAL_SECONDS = 60
@@ -42,7 +43,13 @@ def build_planned_ranges(relations: Relations) -> dg.SensorDefinition:
 
 
 def _plan(relations: Relations, names: set[TableName]) -> dict[TableName, list[str]]:
-    """Partition keys of some tables, by target name, with the settings that runs have unless they are told others."""
+    """Partition keys of some tables, by target name, with the settings that runs have unless they are told others.
+
+    Bounds are values of keys, and of a source whose rows are chosen or masked no value is shown that the target does
+    not get: a run registers what it has planned.
+    """
+    if relations.pair.transforms:
+        return {name: [ALL] for name in names}
     with Connections("pg_migration planned_ranges") as connections:
         connection = connections.open(relations.pair.endpoint(Side.SOURCE))
         execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")

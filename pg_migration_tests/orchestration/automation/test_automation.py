@@ -32,6 +32,15 @@ def test_the_sensor_registers_ranges_once(idle_shop: Platform) -> None:
     assert isinstance(look(idle_shop), dg.SkipReason)
 
 
+def test_the_sensor_asks_for_no_keys_where_rows_are_chosen_or_masked(idle_shop: Platform) -> None:
+    """They would be of rows that the target does not get."""
+    idle_shop.monkeypatch.setenv("PG_MIGRATION_TRANSFORM", "/nowhere")
+    assert idle_shop.definitions
+    idle_shop.monkeypatch.setenv("PG_MIGRATION_SOURCE_URL", DOWN)
+    assert isinstance(look(idle_shop), dg.SensorResult)
+    assert list(idle_shop.instance.get_dynamic_partitions("pk_ranges/public.orders")) == ["all"]
+
+
 def test_the_sensor_leaves_ranges_of_a_run_alone(shop: Platform) -> None:
     assert shop.migrate(partition_threshold=1000, max_partitions=3).success
     assert isinstance(look(shop), dg.SkipReason)
