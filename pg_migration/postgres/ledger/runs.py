@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.endpoint import Endpoint
@@ -113,15 +114,18 @@ class Applied:
 
 
 def applied_transforms(connection: Connection, schemas: Collection[str]) -> frozenset[Applied]:
-    """Those of some schemas of the target."""
+    """Those of some schemas of the target; none for who may not read the ledger, and compares rows as they are."""
     if not has(connection, "transform"):
         return frozenset()
-    rows = fetch(
-        connection,
-        "SELECT t.digest, t.moment, coalesce(r.succeeded, false) FROM _pg_migration.transform t "
-        "LEFT JOIN _pg_migration.run r ON r.run_id = t.run_id WHERE t.schema_name = ANY (%s)",
-        (list(schemas),),
-    )
+    try:
+        rows = fetch(
+            connection,
+            "SELECT t.digest, t.moment, coalesce(r.succeeded, false) FROM _pg_migration.transform t "
+            "LEFT JOIN _pg_migration.run r ON r.run_id = t.run_id WHERE t.schema_name = ANY (%s)",
+            (list(schemas),),
+        )
+    except psycopg2.errors.InsufficientPrivilege:
+        return frozenset()
     return frozenset(Applied(*row) for row in rows)
 
 

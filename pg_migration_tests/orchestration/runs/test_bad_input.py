@@ -188,8 +188,8 @@ def test_a_repeated_schema(guarded: Guarded) -> None:
 def test_schema_lists_that_do_not_pair_up(guarded: Guarded) -> None:
     guarded.platform.set(SOURCE_SCHEMA="public", TARGET_SCHEMA="one,two")
     message = guarded.message()
-    assert "PG_MIGRATION_SOURCE_SCHEMA has 1" in message
-    assert "PG_MIGRATION_TARGET_SCHEMA 2" in message
+    assert "1 schemas of the source (PG_MIGRATION_SOURCE_SCHEMA)" in message
+    assert "2 names in the target (PG_MIGRATION_TARGET_SCHEMA)" in message
 
 
 def test_source_and_target_are_the_same(guarded: Guarded) -> None:
