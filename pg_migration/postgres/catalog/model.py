@@ -323,7 +323,7 @@ HeldGrant = Many[str | None]
 class PrivilegesOfLargeObjects:
     """Large objects of one owner with the same privileges: ``acl`` is their text, the same on every server.
 
-    ``readable`` tells whether the role that connects may read them. ``examples`` are the OIDs of the first ones.
+    ``readable`` tells whether the role that connects may read them. ``example`` is the OID of the first one.
     """
 
     owner: str
@@ -332,7 +332,7 @@ class PrivilegesOfLargeObjects:
     by_default: Many[HeldGrant]
     objects: int
     readable: bool
-    examples: Many[int]
+    example: int
 
 
 @dataclass(frozen=True)

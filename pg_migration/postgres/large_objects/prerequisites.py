@@ -51,7 +51,7 @@ def _unreadable(source: Connection, found: LargeObjects) -> Iterator[Finding]:
         return
     ((role,),) = fetch(source, "SELECT current_user")
     many = sum(one.objects for one in refused)
-    examples = sorted(oid for one in refused for oid in one.examples)[:MAX_NAMED]
+    examples = sorted(one.example for one in refused)[:MAX_NAMED]
     owners = listed(sorted({one.owner for one in refused}))
     advice = f"GRANT SELECT ON LARGE OBJECT {', '.join(map(str, examples))} TO {quoted(role)};"
     if many > len(examples):

@@ -20,8 +20,8 @@ SELECT pg_get_userbyid(m.lomowner)::text AS owner,
                          AND to_number(current_setting('server_version_num'), '999999') >= 190000)
        OR EXISTS (SELECT FROM aclexplode(coalesce(m.lomacl, acldefault('L', m.lomowner))) AS x
                    WHERE x.privilege_type = 'SELECT' AND (x.grantee = 0 OR pg_has_role(x.grantee, 'USAGE'))) AS readable,
-       g.examples
-  FROM (SELECT min(m.oid) AS first, count(*) AS objects, (array_agg(m.oid::bigint ORDER BY m.oid))[1:5] AS examples
+       g.first::bigint AS example
+  FROM (SELECT min(m.oid) AS first, count(*) AS objects
           FROM pg_largeobject_metadata m
          WHERE {chosen}
          GROUP BY m.lomowner, concat(m.lomacl)) AS g
