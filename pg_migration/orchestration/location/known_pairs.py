@@ -75,8 +75,3 @@ def remember(location: Location, assets: Iterable[dg.AssetKey]) -> None:
         if other.pair.name != pair.name and shared and made.target is not None and made.target == other.target:
             raise ConfigurationError(shared_target(pair, other.pair, made.target, shared))
     _known[pair.name] = made
-
-
-def forget_all() -> None:
-    """Begin anew, as a process does that loads the code location again."""
-    _known.clear()

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 from dagster.components.core.component_tree import ComponentTree
 
-from pg_migration.orchestration.location.known_pairs import forget_all
+from pg_migration.orchestration.location import known_pairs
 
 DEFINITIONS = """
 from pathlib import Path
@@ -51,6 +51,11 @@ def make_project(folder: Path, *documents: str) -> Path:
         place.mkdir()
         (place / "defs.yaml").write_text(text)
     return folder
+
+
+def forget_all() -> None:
+    """Know no pair, as a process does that loads the code location again."""
+    known_pairs._known.clear()
 
 
 @contextmanager

@@ -20,12 +20,12 @@ from dagster.components.utils.project_paths import get_defs_module_path_for_proj
 from pg_migration import MigrationComponent, Pair
 from pg_migration.orchestration import component
 from pg_migration.orchestration.location.code_location import Location
-from pg_migration.orchestration.location.known_pairs import forget_all
 from pg_migration.postgres.catalog import ListedColumn, TableListing
 from pg_migration.postgres.errors import MigrationError
 from pg_migration_tests.orchestration.location.described import SCHEMAS, TABLES
 from pg_migration_tests.orchestration.location.projects import (
     SHOP_AND_CRM,
+    forget_all,
     importable,
     load_project,
     make_project,

@@ -15,7 +15,7 @@ from pg_migration.orchestration import environment
 from pg_migration.orchestration.build import build
 from pg_migration.orchestration.jobs.prune import old_runs, prune_reports
 from pg_migration.orchestration.location.code_location import Location
-from pg_migration.orchestration.location.known_pairs import forget_all, known_pairs, pair_of
+from pg_migration.orchestration.location.known_pairs import known_pairs, pair_of
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.pair import PairRefused
 from pg_migration.orchestration.pair_names import pair_names
@@ -25,6 +25,7 @@ from pg_migration.postgres.migration import Options
 from pg_migration.postgres.migration.schemas import map_schemas
 from pg_migration.postgres.preflight import Severity
 from pg_migration_tests.orchestration.location.described import SCHEMAS, TABLES, described
+from pg_migration_tests.orchestration.location.projects import forget_all
 
 NAMES_OF_ONE_PAIR = Path(__file__).with_name("names_of_one_pair.json")
 

@@ -10,9 +10,9 @@ import dagster as dg
 import pytest
 
 from pg_migration import Pair, build_migration
-from pg_migration.orchestration.location.known_pairs import forget_all
 from pg_migration_tests.conftest import PostgresServer, fresh_database
 from pg_migration_tests.orchestration.harness import Database, Run
+from pg_migration_tests.orchestration.location.projects import forget_all
 
 SHOP = Pair(name="shop", source="SHOP_OLD", target="NEW", defaults={"partition_threshold": 1000, "max_partitions": 2})
 CRM = Pair(name="crm", source="CRM_OLD", target="NEW", target_schemas="crm")
