@@ -170,7 +170,7 @@ def discover(
         notices += told
         unused = drop_unused(assembly)
         notices += [
-            *unused_notices(unused, rows["extension_configurations"]),
+            *unused_notices(unused, rows["extension_configurations"], whole),
             *_excluded_configurations(rows["extension_configurations"], exclude),
             *bodies_with_old_names(assembly, schemas),
             *_texts_with_old_names(assembly, tables, schemas),
@@ -273,8 +273,8 @@ def _drafts(rows: Rows, switched_off: Collection[str], reach: Reach | None) -> I
 
 
 def _of_whole_database(rows: Sequence[ExtensionRow], target: Surroundings | None) -> Sequence[ExtensionRow]:
-    """Extensions, which all come along; of those that nothing uses only what the target can have."""
-    can_have = {row["name"] for row in rows} if target is None else {*target.extensions, *target.versions}
+    """Extensions, which all come along; of those that nothing uses only what the target has or its role may make."""
+    can_have = {row["name"] for row in rows} if target is None else {*target.extensions, *target.creatable}
     return [{**row, "only_if_used": row["only_if_used"] and row["name"] not in can_have} for row in rows]
 
 

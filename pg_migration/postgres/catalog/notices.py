@@ -21,18 +21,21 @@ _UNUSED = {
 }
 
 
-def unused_notices(drafts: Sequence[Draft], configurations: Sequence[ExtensionConfigurationRow]) -> list[Notice]:
+def unused_notices(
+    drafts: Sequence[Draft], configurations: Sequence[ExtensionConfigurationRow], whole: bool
+) -> list[Notice]:
     return [
-        Notice(draft.kind, draft.name, _UNUSED.get(draft.kind, _of_no_use(draft, configurations)))
+        Notice(draft.kind, draft.name, _UNUSED.get(draft.kind, _of_no_use(draft, configurations, whole)))
         for draft in drafts
         if draft.base is None
     ]
 
 
-def _of_no_use(draft: Draft, configurations: Sequence[ExtensionConfigurationRow]) -> str:
+def _of_no_use(draft: Draft, configurations: Sequence[ExtensionConfigurationRow], whole: bool) -> str:
     tables = [f"{row['schema']}.{row['name']}" for row in configurations if row["extension"] == draft.address.objid]
     rows = f", and so the users' rows in {', '.join(tables)} are not copied" if tables else ""
-    return f"nothing in the migrated schemas uses it{rows}"
+    beside = ", and the target's server does not have it, or its role may not make it" if whole else ""
+    return f"nothing in the migrated schemas uses it{rows}{beside}"
 
 
 def bodies_with_old_names(assembly: Assembly, schemas: Mapping[str, str]) -> list[Notice]:

@@ -179,6 +179,7 @@ class MigrationRun:
         self._reach: Reach
         self._ledger: int | None = None  # its version, when the target was connected
         self._event_triggers: Sequence[event_triggers.EventTrigger] = ()  # of the target, when it was connected
+        self.holds_event_triggers = False  # whether some of them may be disabled for this run's sake
         self._workers_left, self._left_note = 0, ""
         self.workload = Workload()
         self._pace, self._record_at = Pace(), 0.0
@@ -298,8 +299,7 @@ class MigrationRun:
             if self.options.create_roles:
                 missing = missing_roles(self.target_connection, self.catalog)
                 create_roles(self.target_connection, missing, acted_for(self.catalog))
-            connection, known = self.target_connection, self._ledger
-            event_triggers.set_aside(connection, self._event_triggers, lambda: schema.create(connection, known))
+            self._set_event_triggers_aside()
         if self._ledger is not None:
             runs_.end_orphans(self.target_connection, self.run_id)
         identities = {"source": self.databases.source.as_record(), "target": self.databases.target.as_record()}
@@ -352,16 +352,19 @@ class MigrationRun:
             if error is not None:
                 raise error
 
+    def _set_event_triggers_aside(self) -> None:
+        """Make the ledger, and disable the event triggers of the target before that."""
+        connection, known = self.target_connection, self._ledger
+        if self._event_triggers:  # another run may have held them while this one waited for it
+            self._event_triggers = event_triggers.present(connection)
+        self.holds_event_triggers = bool(self._event_triggers)
+        event_triggers.set_aside(connection, self._event_triggers, lambda: schema.create(connection, known))
+
     def return_event_triggers(self) -> None:
         """Bring back the event triggers of the target, when the last DDL has run."""
-        if self._event_triggers:
+        if self.holds_event_triggers:
             event_triggers.bring_back(self.target_connection)
-            self._event_triggers = ()
-
-    @property
-    def holds_event_triggers(self) -> bool:
-        """Whether event triggers of the target may be disabled for this run's sake."""
-        return self.begun and bool(self._event_triggers)
+            self.holds_event_triggers = False
 
     def check_held(self) -> None:
         """Make sure that this run may still write to the target.
@@ -917,11 +920,12 @@ class MigrationRun:
         outcomes = self.outcomes
         succeeded = not outcomes.failures and (outcomes.at_the_end or not self._covers_everything)
         try:
+            if self.holds_event_triggers and not self.target_connection.closed:
+                self.return_event_triggers()
             if self.begun and self.owner is None and not self.target_connection.closed:
                 if "target_catalogs" in self.__dict__:
                     self.target_catalogs.note_the_rest()
                 self._record_counts()
-                self.return_event_triggers()
                 with gathered(self.target_connection):
                     execute(self.target_connection, "SET LOCAL synchronous_commit = on")
                     plans.forget_plans(self.target_connection, self.outcomes.differing)

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from pg_migration.postgres.catalog import discover
 from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.ddl import unsupported
 from pg_migration_tests.postgres.ddl.conftest import ENDS, ends
 from pg_migration_tests.postgres.ddl.round_trip import PUBLIC, Pair, assert_arrived, assert_same_dump, migrate, pair_of
 
@@ -216,3 +218,35 @@ def test_extensions_that_nothing_uses(complete: Pair) -> None:
     )
     done = assert_arrived(complete, {name: name for name in ("public", "lib")}, whole=True)
     assert done.source.notices == ()
+
+
+FEATURES = {
+    "CREATE PUBLICATION p WITH (publish_via_partition_root = true)": 13,
+    "CREATE PUBLICATION p FOR TABLE t WHERE (a > 0)": 15,
+    "CREATE PUBLICATION p FOR TABLE t (a)": 15,
+    "CREATE PUBLICATION p FOR TABLES IN SCHEMA public": 15,
+    "CREATE PUBLICATION p FOR TABLE t WITH (publish_generated_columns = stored)": 18,
+    "CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p WITH (connect = false, streaming = on)": 14,
+    "CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p WITH (connect = false, streaming = off, two_phase = true)": 15,
+    "CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p WITH (connect = false, streaming = parallel)": 16,
+    "CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p WITH (connect = false, streaming = off, failover = true)": 17,
+    "CREATE EVENT TRIGGER e ON login EXECUTE FUNCTION et()": 17,
+    "CREATE PUBLICATION p FOR TABLE t": 12,
+    "CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p WITH (connect = false, streaming = off)": 12,
+}
+
+
+def test_what_an_older_target_lacks(newest: Pair) -> None:
+    newest.load("CREATE TABLE t (a int PRIMARY KEY);")
+    newest.load("CREATE FUNCTION et() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'")
+    source, _ = newest.sessions
+    told = {}
+    for statement in FEATURES:
+        newest.load(f"{statement};")
+        try:
+            versions = range(12, 19)
+            catalogs = {v: discover(source, PUBLIC, target_version=v * 10000, whole=True) for v in versions}
+            told[statement] = next(v for v in versions if not unsupported(catalogs[v], v * 10000))
+        finally:
+            newest.load("DROP PUBLICATION IF EXISTS p; DROP EVENT TRIGGER IF EXISTS e;" + NO_SUBSCRIPTIONS)
+    assert told == FEATURES

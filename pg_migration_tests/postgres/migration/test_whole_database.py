@@ -6,6 +6,7 @@ import psycopg2
 import pytest
 
 from pg_migration.postgres.ddl.changes import event_triggers
+from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.migration import Migration, Options, compare, migrate, validate
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.ddl.test_whole_database import NO_SUBSCRIPTIONS
@@ -82,6 +83,20 @@ def test_event_triggers_of_the_target_wait(databases: Databases) -> None:
     # A run that fails brings them back, too.
     databases.in_source("CREATE VIEW v AS SELECT 1 AS a; ALTER TABLE orders ADD b int")
     assert "column b is missing" in " ".join(migrate(databases.migration()).failures)
+    assert databases.in_target(STATES) == GUARDED
+
+
+def test_event_triggers_come_back_when_a_run_can_not_begin(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    databases.in_target(REFUSING)
+
+    def refuse(*_: object) -> None:
+        assert databases.in_target(STATES) == "a guard D, always D, off D"
+        raise MigrationError("not today")
+
+    monkeypatch.setattr("pg_migration.postgres.ledger.runs.open_run", refuse)
+    assert migrate(databases.migration()).failures == ("not today",)
     assert databases.in_target(STATES) == GUARDED
 
 
@@ -266,6 +281,27 @@ def test_grants_on_what_the_target_has_no_more(postgres15: PostgresServer, postg
     finally:
         postgres15.drop_database(source)
         postgres18.drop_database(target)
+
+
+def test_an_extension_that_nothing_uses_and_the_role_may_not_make(postgres15: PostgresServer) -> None:
+    source, target = postgres15.create_database(), postgres15.create_database()
+    name = target.rpartition("/")[2]
+    postgres15.psql(source, "CREATE TABLE t (a int); CREATE SCHEMA lib; CREATE EXTENSION pageinspect SCHEMA lib")
+    postgres15.psql(source, "CREATE EXTENSION hstore SCHEMA lib; ALTER EXTENSION pageinspect SET SCHEMA pg_catalog")
+    postgres15.psql(target, "CREATE ROLE brings LOGIN PASSWORD 'x'; GRANT CREATE ON SCHEMA public TO brings")
+    postgres15.psql(target, f'GRANT CREATE ON DATABASE "{name}" TO brings')
+    url = "postgresql://brings:x@" + target.rpartition("@")[2]
+    try:
+        for made in ("", "CREATE EXTENSION pageinspect"):
+            postgres15.psql(target, made)
+            done = migrate(Migration.between(source, url, schemas="*", options=Options(owners=False)))
+            assert done.failures == ()
+            told = [note.partition(":")[0] for note in done.notes if "extension" in note]
+            assert told == ([] if made else ["extension pageinspect"])
+    finally:
+        postgres15.psql(target, "DROP OWNED BY brings CASCADE; DROP ROLE brings")
+        postgres15.drop_database(source)
+        postgres15.drop_database(target)
 
 
 def test_versions_of_extensions(postgres15: PostgresServer) -> None:

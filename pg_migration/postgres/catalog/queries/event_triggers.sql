@@ -4,7 +4,7 @@ SELECT 'pg_event_trigger'::regclass::oid AS classid,
        '' AS schema,
        e.evtname AS name,
        format('DROP EVENT TRIGGER IF EXISTS %I', e.evtname) AS drop_statement,
-       ARRAY[format('CREATE EVENT TRIGGER %I ON %I%s EXECUTE FUNCTION %s()', e.evtname, e.evtevent,
+       ARRAY[format('CREATE EVENT TRIGGER %I ON %s%s EXECUTE FUNCTION %s()', e.evtname, e.evtevent,
                     ' WHEN TAG IN (' || (SELECT string_agg(quote_literal(tag.name), ', ' ORDER BY tag.place)
                                            FROM unnest(e.evttags) WITH ORDINALITY AS tag (name, place)) || ')',
                     e.evtfoid::regproc)] AS statements,

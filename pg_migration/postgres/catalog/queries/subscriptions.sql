@@ -23,8 +23,7 @@ SELECT 'pg_subscription'::regclass::oid AS classid,
                               CASE WHEN f.row ->> 'subdisableonerr' = 'true' THEN 'disable_on_error = true' END,
                               CASE WHEN f.row ->> 'subpasswordrequired' = 'false' THEN 'password_required = false' END,
                               -- Before 16 they always do.
-                              CASE WHEN f.row ->> 'subrunasowner' = 'true'
-                                        OR f.row ->> 'subrunasowner' IS NULL AND target.version >= 160000
+                              CASE WHEN coalesce(f.row ->> 'subrunasowner', 'true') = 'true' AND target.version >= 160000
                                    THEN 'run_as_owner = true' END,
                               CASE WHEN f.row ->> 'suborigin' = 'none' THEN 'origin = none' END,
                               CASE WHEN f.row ->> 'subfailover' = 'true' THEN 'failover = true' END,

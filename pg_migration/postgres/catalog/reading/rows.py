@@ -45,6 +45,7 @@ class AvailableExtensionRow(TypedDict):
 
     name: str
     versions: list[str]
+    creatable: bool
 
 
 class BaseTypeRow(_Object):

@@ -16,13 +16,15 @@ class Surroundings:
     """Of a target: the database's name, and statements that say what it is like.
 
     ``extensions`` are those that it has, and in which schema; ``versions`` are those of each extension that it can
-    have, the default first. ``parameters`` are what its settings may be of, or all that they may be.
+    have, the default first, and ``creatable`` the extensions that its role may make. ``parameters`` are what its
+    settings may be of.
     """
 
     database: str
     statements: frozenset[str]
     extensions: Mapping[str, str]
     versions: Mapping[str, Sequence[str]]
+    creatable: frozenset[str]
     parameters: frozenset[str]
 
 
@@ -41,6 +43,7 @@ def read_surroundings(connection: Connection, further: bool = False) -> Surround
         frozenset(row["statement"] for row in found["database"]),
         {row["name"]: row["schema"] for row in found["installed_extensions"]},
         {row["name"]: row["versions"] for row in found.get("available_extensions", ())},
+        frozenset(row["name"] for row in found.get("available_extensions", ()) if row["creatable"]),
         frozenset(row["name"] for row in found.get("parameters", ())),
     )
 
