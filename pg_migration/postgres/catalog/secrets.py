@@ -4,10 +4,9 @@ import re
 
 # CREATE SUBSCRIPTION and CREATE USER MAPPING hold them in full, and options of a foreign server may.
 _KINDS = ("subscription", "user mapping", "server", "foreign-data wrapper", "foreign table")
-_LITERAL = r" ?E?'(?:[^']|'')*'"
-_CONNECTION = re.compile(rf"(\bCONNECTION)(?:{_LITERAL})")
-_OPTION = re.compile(rf'("(?:[^"]|"")*"|\w+)(?:{_LITERAL})')
-_HARMLESS = frozenset({"user", "username", "host", "port", "dbname", "schema_name", "table_name", "column_name"})
+_TOKEN = re.compile(r"""(?P<value>E?'(?:[^']|'')*')|(?P<name>"(?:[^"]|"")*"|\w+)""")
+# What may be seen of a user mapping, all of whose other options are taken for secrets.
+_HARMLESS = frozenset({"user", "username", "host", "port", "dbname"})
 _SECRET = re.compile("pass|secret|token|key|credential", re.IGNORECASE)
 
 
@@ -21,14 +20,19 @@ def without_secrets(kind: str, name: str, statement: str) -> str:
     what = name if kind == "settings" else kind
     if not what.startswith(_KINDS):
         return statement
+    before = ""  # what a value is of
+
+    def shown(token: re.Match[str]) -> str:
+        nonlocal before
+        if token["value"] is not None:
+            return "'***'" if _is_secret(what, before) else token.group()
+        before = token["name"].strip('"').lower()
+        return token.group()
+
+    return _TOKEN.sub(shown, statement)
+
+
+def _is_secret(what: str, option: str) -> bool:
     if what.startswith("subscription"):
-        return _CONNECTION.sub(r"\1 '***'", statement)
-    every = what.startswith("user mapping")
-    before, options, after = statement.partition("OPTIONS (") if every else ("", "", statement)
-    return before + options + _OPTION.sub(lambda option: _masked(option, every), after)
-
-
-def _masked(option: re.Match[str], every: bool) -> str:
-    name = option[1].strip('"').lower()
-    secret = name not in _HARMLESS if every else bool(_SECRET.search(name))
-    return f"{option[1]} '***'" if secret else option[0]
+        return option == "connection"
+    return option not in _HARMLESS if what.startswith("user mapping") else bool(_SECRET.search(option))
