@@ -1,21 +1,12 @@
 """Bring a target's structure in line with a source's: decide what to do, then do it."""
 
+from pg_migration.postgres.ddl.attainable import attainable
 from pg_migration.postgres.ddl.changes.apply import Outcome, apply
-from pg_migration.postgres.ddl.changes.part_of_server import lacking
 from pg_migration.postgres.ddl.changes.restore import bring_back
 from pg_migration.postgres.ddl.changes.roles import acted_for, create_roles, missing_roles
-from pg_migration.postgres.ddl.changes.security_labels import loaded_providers
 from pg_migration.postgres.ddl.reconciliation.alter import half_altered
 from pg_migration.postgres.ddl.reconciliation.diff import Difference, differences
-from pg_migration.postgres.ddl.reconciliation.forgone import (
-    has_candidates,
-    on_part_of_server,
-    providers_of_labels,
-    what_can_be_made,
-    without_labels,
-    without_privileges,
-)
-from pg_migration.postgres.ddl.reconciliation.permissions import Judge, Obstacle, what_can_be_said, within_reach
+from pg_migration.postgres.ddl.reconciliation.permissions import Judge, Obstacle, within_reach
 from pg_migration.postgres.ddl.reconciliation.reconcile import Reconciliation, missing, reconcile
 from pg_migration.postgres.ddl.reconciliation.surplus import Surplus, Verdict
 from pg_migration.postgres.ddl.reconciliation.version_features import unsupported
@@ -32,26 +23,18 @@ __all__ = [
     "Verdict",
     "acted_for",
     "apply",
+    "attainable",
     "bring_back",
     "brought_tables",
     "create_roles",
     "differences",
     "half_altered",
-    "has_candidates",
-    "lacking",
-    "loaded_providers",
     "missing",
     "missing_roles",
     "note_all_brought",
     "note_brought",
-    "on_part_of_server",
-    "providers_of_labels",
     "reconcile",
     "remember",
     "unsupported",
-    "what_can_be_made",
-    "what_can_be_said",
     "within_reach",
-    "without_labels",
-    "without_privileges",
 ]

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
@@ -43,24 +43,15 @@ from pg_migration.postgres.connection.literals import readable
 from pg_migration.postgres.connection.lock_waits import Watch
 from pg_migration.postgres.connection.statements import Question, asked_together, execute, fetch, gathered
 from pg_migration.postgres.ddl import (
-    Judge,
     Reconciliation,
     Surplus,
     acted_for,
+    attainable,
     brought_tables,
     create_roles,
-    has_candidates,
-    lacking,
-    loaded_providers,
     missing_roles,
-    on_part_of_server,
-    providers_of_labels,
     reconcile,
-    what_can_be_made,
-    what_can_be_said,
     within_reach,
-    without_labels,
-    without_privileges,
 )
 from pg_migration.postgres.ddl.changes import event_triggers
 from pg_migration.postgres.errors import (
@@ -541,22 +532,14 @@ class MigrationRun:
                 keep_versions=self.options.extension_versions == "source",
                 **self._discovered,
             )
-        if (parts := on_part_of_server(found)) and found.version != self.target_connection.server_version:
-            found = without_privileges(found, lacking(self.target_connection, parts))
-        if providers := providers_of_labels(found):
-            found = without_labels(found, providers - loaded_providers(self.target_connection, providers))
-        to_be_said = self._standing is not None
-        if not self.reach.superuser and (to_be_said or has_candidates(found)):
-            standing = self._standing or standing_of(self.target_connection, self.schemas.values())
-            judge = Judge(found, self._whole_target_catalog(found), self.reach, standing)
-            found = what_can_be_made(judge)
-            found = what_can_be_said(replace(judge, source=found)) if to_be_said else found
-        found = self._transformed(found)
-        if found.large_objects is not None and self._is_one_database:  # which has them already
-            found = replace(found, large_objects=None)
+        whole = found
+        schemas, unsaid = self.schemas.values(), self._standing
+        found = attainable(
+            whole, self.target_connection, self.reach, schemas, lambda: self._whole_target_catalog(whole), unsaid
+        )
         # The schemas themselves, and what is said of them, are no contents.
-        schemas = {item.address[:2] for item in found.objects if item.kind == "schema"}
-        if found.large_objects is None and all(item.address[:2] in schemas for item in found.objects):
+        kept = {item.address[:2] for item in found.objects if item.kind == "schema"}
+        if found.large_objects is None and all(item.address[:2] in kept for item in found.objects):
             raise ConfigurationError(
                 f"schema {', '.join(self.schemas)} of the source {self.source.description} is empty or wholly "
                 f"excluded: check PG_MIGRATION_SOURCE_URL and PG_MIGRATION_SOURCE_SCHEMA"

@@ -10,11 +10,12 @@ from pg_migration.postgres.catalog import Catalog, discover, read_surroundings
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import execute
-from pg_migration.postgres.ddl import Difference, differences
+from pg_migration.postgres.ddl import Difference, attainable, differences
 from pg_migration.postgres.ledger.schema import version as ledger_version
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.schemas import map_schemas
+from pg_migration.postgres.roles.reach import reach_of
 from pg_migration.postgres.snapshot.snapshot import Snapshot
 from pg_migration.postgres.verification.both_sides import BothSides
 from pg_migration.postgres.verification.comparison_progress import ComparisonProgress
@@ -110,4 +111,5 @@ def structural_differences(migration: Migration) -> tuple[Catalog, list[Differen
             with_large_objects=False,
             whole=migration.is_whole,
         )
+        ours = attainable(ours, target, reach_of(target), schemas.values(), lambda: theirs)
         return ours, differences(ours, theirs)
