@@ -1,4 +1,4 @@
-"""A subset of the source: the rows that are chosen, those that point to them, and all that any of them points to.
+"""A subset of the source: the rows that are chosen, their children, and all that any of them points to.
 
 A row is known by its place (ctid), which in one snapshot is the same for every session: so nothing that is in a row
 has to be carried about, tables need no keys, and the server finds the rows again without a search. Round by round the
@@ -129,7 +129,7 @@ class _Closing:
             statement = sql.SQL("SELECT tableoid::pg_catalog.int8, ctid FROM {} WHERE ({}) AND ({})").format(
                 relation(table), sql.SQL(condition), sql.SQL(self._plan.conditions.get(table.key, "true"))
             )
-            if not self._arrive(self._source.ask(table, statement), None, f"the root {'.'.join(table.key)}"):
+            if not self._arrive(self._source.ask(table, statement), f"the root {'.'.join(table.key)}", wanted=True):
                 empty.append(table.key)
         for name in self._whole:
             table = next(t for tables in self._holding.values() for t in tables if t.key == name)
@@ -167,7 +167,7 @@ class _Closing:
                 sql.SQL(places),
                 matching,
             )
-            self._arrive(self._source.ask(there, statement), edge if step.up else None, str(edge))
+            self._arrive(self._source.ask(there, statement), str(edge), wanted=not step.up)
 
     def _batches(self, step: _Step) -> Iterable[str]:
         if step.places is None:
@@ -177,11 +177,13 @@ class _Closing:
             written = _written(step.places[first : first + PLACES_PER_QUERY])
             yield f"ctid OPERATOR(pg_catalog.=) ANY ('{written}'::pg_catalog.tid[])"
 
-    def _arrive(self, found: Sequence[tuple[int, str]], by: Edge | None, told: str) -> bool:
-        """Take rows in that were found. Those that rows point to by an edge bring no others by the same edge.
+    def _arrive(self, found: Sequence[tuple[int, str]], told: str, wanted: bool) -> bool:
+        """Take rows in that were found.
 
         Args:
-            by: the edge that points to them; None for those that are chosen otherwise.
+            told: how they came, for people.
+            wanted: they are chosen for their own sake; those that are there because others point to them bring no
+                children: a customer of one order would bring all others.
         """
         places: dict[int, set[Place]] = {}
         for oid, ctid in found:
@@ -197,9 +199,7 @@ class _Closing:
             self._check_number()
             if new:
                 self._steps += [_Step(edge, True, table, tuple(sorted(new))) for edge in self._up.get(table.key, ())]
-            for edge in self._down.get(table.key, ()):
-                if edge is by:
-                    continue
+            for edge in self._down.get(table.key, ()) if wanted else ():
                 followed = self._followed.setdefault((edge, table.key), set())
                 fresh = arrived - followed
                 followed |= fresh

@@ -49,6 +49,8 @@ _TOGETHER: Mapping[str, tuple[tuple[str, str], ...]] = {
     IDENTITY: (("tax", "id"), ("national", "id"), ("social", "security")),
     PLACE: (("postal", "code"), ("zip", "code")),
 }
+# A column that ends so is about what the words before it name.
+_ABOUT_ANOTHER = frozenset({"id", "ids", "count", "type", "status", "hash", "at", "list", "verified", "template"})
 # Of these it is no value of a person that they hold.
 _NEVER = frozenset({"bool"})
 _NEVER_BY_KIND: Mapping[str, frozenset[str]] = {
@@ -79,6 +81,8 @@ class Suspicion:
 def by_name(column: Column) -> str | None:
     """What a column seems to hold by its name, and None where that says nothing."""
     words = [word.lower() for word in _WORD.findall(column.name)]
+    if not words or words[-1] in _ABOUT_ANOTHER or "sha" in words:
+        return None
     pairs = set(pairwise(words))
     for kind, names in _NAMED.items():
         named = not names.isdisjoint(words) or not pairs.isdisjoint(_TOGETHER.get(kind, ()))

@@ -232,7 +232,8 @@ class _Transforming:
             edges.append(Edge(_NOT_DECLARED, tables[child], (own,), tables[parent], (other,), equal))
         pointing = {edge.child.key for edge in edges}
         for table in children:
-            if table.key not in pointing:
+            # Foreign keys may be those of partitions alone.
+            if pointing.isdisjoint(t.key for t in (table, *self._names.below(table))):
                 raise ConfigurationError(
                     f"subset.children: {'.'.join(table.key)} has no foreign key by which its rows could come along; "
                     f"name one in references"

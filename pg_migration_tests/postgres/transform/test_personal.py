@@ -43,6 +43,10 @@ TABLES = """
         ("description", None),
         ("shipment", None),
         ("emailing_list", None),
+        ("address_id", None),
+        ("address2", "address"),
+        ("zip_sha256", None),
+        ("email_template", None),
     ],
 )
 def test_names(name: str, kind: str | None) -> None:

@@ -196,6 +196,13 @@ def test_what_can_not_be_meant_is_refused(
     assert problem in told(database, document)
 
 
+def test_roots_that_choose_nothing_are_told_of(database: tuple[Catalog, Source]) -> None:
+    found = made(database, {"subset": {"roots": {"public.c": "id < 0"}, "whole": ["public.big"]}})
+    assert found.cautions == ("subset.roots: no row of public.c is chosen",)
+    assert ("public", "p") in found.empty
+    assert ("public", "big") not in found.empty
+
+
 def test_rows_may_be_left_out_where_nothing_points_to_them(database: tuple[Catalog, Source]) -> None:
     tables = {"public.p": {"where": "id <= 40"}, "public.c": {"where": "p <= 40"}}
     assert made(database, {"tables": tables}).problems == ()
