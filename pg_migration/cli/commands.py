@@ -16,7 +16,7 @@ from pg_migration.cli.dotenv import local_environment
 from pg_migration.cli.exit_status import Stopped
 from pg_migration.cli.help import DATABASES, GroupedOption, HelpfulCommand
 from pg_migration.cli.init import init
-from pg_migration.cli.pairs import chosen_pair, is_about_all, pair_options, project_pairs
+from pg_migration.cli.pairs import chosen_pair, every_pair, is_about_all, pair_options
 from pg_migration.cli.roles import roles
 from pg_migration.cli.streams import harmless
 from pg_migration.cli.suggest_masks import suggest_masks
@@ -148,7 +148,7 @@ class _JobCommand(HelpfulCommand):
             if patterns:
                 config = merged(config, {"ops": {self._spec.tables_of: {"config": {"tables": list(patterns)}}}})
             if is_about_all(context):
-                status = run_for_all(project_pairs(context), self._spec.job, config, as_json, verbose, at_once)
+                status = run_for_all(every_pair(context), self._spec.job, config, as_json, verbose, at_once)
             else:
                 status = run_for_one(chosen_pair(context), self._spec.job, config, as_json, verbose)
         finally:
@@ -256,7 +256,7 @@ def status(context: click.Context, as_json: bool, watch: bool) -> None:
     if is_about_all(context):
         from pg_migration.cli.status_of_all import status_of_all
 
-        context.exit(status_of_all(project_pairs(context), as_json, watch))
+        context.exit(status_of_all(every_pair(context), as_json, watch))
     from pg_migration.cli.status import status as show
 
     show(context, chosen_pair(context), as_json, watch)

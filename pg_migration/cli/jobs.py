@@ -41,12 +41,7 @@ def run_for_all(
     """Run a job for all pairs, print one table of what came of it, or JSON; the exit status.
 
     All targets are prepared before the first run begins: roles belong to servers, and pairs share these.
-
-    Raises:
-        Misused: there is no pair.
     """
-    if not pairs:
-        raise Misused("the project has no pair: no document of type pg_migration.MigrationComponent")
     prepared = {name: prepare(pair) if job == MIGRATE else Prepared() for name, pair in pairs.items()}
     possible = [pair for name, pair in pairs.items() if prepared[name].impossible is None]
     with records() as kept:  # which are made here, where they are not there yet, and not by several processes at once

@@ -64,6 +64,17 @@ def chosen_pair(context: click.Context) -> "Pair":
     return known[name]
 
 
+def every_pair(context: click.Context) -> Mapping[str, "Pair"]:
+    """The pairs that ``--all`` is about.
+
+    Raises:
+        Misused: there is none, or as `project_pairs`.
+    """
+    if pairs := project_pairs(context):
+        return pairs
+    raise Misused("the project has no pair: no document of type pg_migration.MigrationComponent")
+
+
 def project_pairs(context: click.Context) -> Mapping[str, "Pair"]:
     """The pairs of the project that this folder belongs to, by name, in the order of their files.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import click
 
 from pg_migration.cli.exit_status import FAILED, SUCCEEDED
-from pg_migration.cli.pairs import chosen_pair, is_about_all, project_pairs
+from pg_migration.cli.pairs import chosen_pair, every_pair, is_about_all
 from pg_migration.cli.streams import tell
 from pg_migration.orchestration.pair import Pair
 from pg_migration.postgres.connection.endpoint import Side
@@ -44,7 +44,7 @@ def prepare(pair: Pair) -> Prepared:
 
 def prepare_chosen(context: click.Context) -> int:
     """Prepare one pair or all, as a command line says; the exit status of the command."""
-    pairs = list(project_pairs(context).values()) if is_about_all(context) else [chosen_pair(context)]
+    pairs = list(every_pair(context).values()) if is_about_all(context) else [chosen_pair(context)]
     if not all(pair.name for pair in pairs):
         raise click.UsageError("this is about pairs of a project: give --pair or --all")
     done = [prepare(pair) for pair in pairs]

@@ -191,6 +191,10 @@ def test_commands_say_what_is_wrong_with_pairs(typed: CliRunner, tmp_path: Path)
     pairs.write_text(twice)
     told = typed.invoke(main, ["run", "--all"])
     assert (told.exit_code, "pair y and pair x both write into public of 127.0.0.1:1/x" in told.output) == (2, True)
+    pairs.unlink()
+    for command in ("run", "status", "prepare"):
+        told = typed.invoke(main, [command, "--all"])
+        assert (told.exit_code, "the project has no pair" in told.output) == (2, True), told.output
     pairs.write_text(document.replace("source_schemas", "source_schema"))
     told = typed.invoke(main, ["run", "--all"])
     assert told.exit_code == 2
