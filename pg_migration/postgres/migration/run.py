@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
@@ -537,6 +537,9 @@ class MigrationRun:
         found = attainable(
             whole, self.target_connection, self.reach, schemas, lambda: self._whole_target_catalog(whole), unsaid
         )
+        found = self._transformed(found)
+        if found.large_objects is not None and self._is_one_database:  # which has them already
+            found = replace(found, large_objects=None)
         # The schemas themselves, and what is said of them, are no contents.
         kept = {item.address[:2] for item in found.objects if item.kind == "schema"}
         if found.large_objects is None and all(item.address[:2] in kept for item in found.objects):
