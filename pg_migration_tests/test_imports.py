@@ -27,7 +27,7 @@ FLOORS_OF_THE_LIBRARY = (
     ("planning", "ddl", "statistics"),
     ("hashing",),
     ("preflight", "transfer"),
-    ("verification", "large_objects"),
+    ("verification", "large_objects", "swap"),
     ("source_changes",),
     ("migration",),
 )

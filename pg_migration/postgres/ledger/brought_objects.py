@@ -74,3 +74,47 @@ def note_all_brought(connection: Connection, origin: str, source: Catalog, targe
         execute(connection, FORGET, (origin, list(source.schemas), list(theirs)))
     kept = {key: schema for key, schema in target.brought.items() if key in theirs or schema not in source.schemas}
     return {**kept, **{key: item.schema for key, item in ours.items() if key in theirs}}
+
+
+# In front of identity and source of what was brought into the copy that was live before: no reader looks for that.
+_OF_PREVIOUS = "previous "
+_OF_NEXT = "next "
+_MOVE = """
+UPDATE _pg_migration.brought
+   SET identity = pg_catalog.concat(%(after)s, pg_catalog.substr(identity, pg_catalog.length(%(before)s) + 1)),
+       source = pg_catalog.concat(%(after)s, %(origin)s)
+ WHERE source = pg_catalog.concat(%(before)s, %(origin)s) AND source_schema = ANY (%(schemas)s::text[])
+"""
+_FORGET_PREVIOUS = """
+DELETE FROM _pg_migration.brought
+ WHERE source = pg_catalog.concat(%(previous)s, %(origin)s) AND source_schema = ANY (%(schemas)s::text[])
+"""
+
+
+def of_next(origin: str) -> str:
+    """As what a source is noted, for what is loaded beside what is live."""
+    return f"{_OF_NEXT}{origin}"
+
+
+def forget_brought(connection: Connection, origin: str) -> None:
+    """Forget all that is noted as brought from a source."""
+    execute(connection, "DELETE FROM _pg_migration.brought WHERE source OPERATOR(pg_catalog.=) %s", (origin,))
+
+
+def keep_previous(connection: Connection, origin: str, schemas: Iterable[str]) -> None:
+    """Note what was brought into what is live as that of the copy which was live before.
+
+    Args:
+        origin: which database the source is.
+        schemas: of the source.
+    """
+    names = {"origin": origin, "schemas": list(schemas)}
+    execute(connection, _FORGET_PREVIOUS, {"previous": _OF_PREVIOUS, **names})
+    execute(connection, _MOVE, {"before": "", "after": _OF_PREVIOUS, **names})
+
+
+def bring_back_previous(connection: Connection, origin: str, schemas: Iterable[str]) -> None:
+    """Note what was brought into the copy that was live before as what is live, and the other way round."""
+    names, aside = {"origin": origin, "schemas": list(schemas)}, "aside "
+    for before, after in (("", aside), (_OF_PREVIOUS, ""), (aside, _OF_PREVIOUS)):
+        execute(connection, _MOVE, {"before": before, "after": after, **names})

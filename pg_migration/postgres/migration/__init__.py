@@ -2,6 +2,26 @@
 
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.options import Options
-from pg_migration.postgres.migration.use_cases import Result, compare, migrate, plan, preflight, repair, validate
+from pg_migration.postgres.migration.use_cases import (
+    Result,
+    compare,
+    migrate,
+    plan,
+    preflight,
+    repair,
+    swap_back,
+    validate,
+)
 
-__all__ = ["Migration", "Options", "Result", "compare", "migrate", "plan", "preflight", "repair", "validate"]
+__all__ = [
+    "Migration",
+    "Options",
+    "Result",
+    "compare",
+    "migrate",
+    "plan",
+    "preflight",
+    "repair",
+    "swap_back",
+    "validate",
+]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
+from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.migration.schemas import EVERY_SCHEMA, map_schemas
 from pg_migration.postgres.transform.document import Document, parse, read_file
@@ -50,9 +51,15 @@ class Migration:
         """Reject what can't be migrated; every use case begins with it.
 
         Raises:
-            ConfigurationError: when an option is out of range, or the two lists of schemas do not pair up.
+            ConfigurationError: when an option is out of range, does not go with another or with the schemas, or the two
+                lists of schemas do not pair up.
         """
         self.options.check()
+        if self.is_whole and self.options.refresh == "swap":
+            raise ConfigurationError(
+                "refresh 'swap' needs the schemas by name (PG_MIGRATION_SOURCE_SCHEMA): what belongs to the whole "
+                "database can't be swapped"
+            )
         if not self.is_whole:
             map_schemas(self.source_schemas, self.target_schemas)
 

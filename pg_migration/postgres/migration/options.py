@@ -11,6 +11,7 @@ Owners = bool | Literal["best_effort"]
 Against = Literal["source", "ledger"]
 ExtensionVersions = Literal["default", "source"]
 Statistics = Literal["carry", "analyze"]
+Refresh = Literal["in_place", "swap"]
 OWNERS: tuple[Owners, ...] = (True, False, "best_effort")
 
 
@@ -114,6 +115,33 @@ class Options(LoadSettings):
         ("migrate",),
     )
 
+    refresh: Refresh = option(
+        "in_place",
+        "'in_place': the tables that are there are emptied and filled, and readers see that. 'swap': everything is "
+        "loaded and compared in a schema beside each live one, which it replaces at once when every check has passed.",
+        Group.CONTENT,
+        ("preflight", "migrate"),
+    )
+    keep_previous: int = option(
+        1,
+        "With refresh 'swap': whether (1) or not (0) what was live before stays, as <schema>__previous, until the next "
+        "run.",
+        Group.CONTENT,
+        ("migrate",),
+    )
+    swap_wait_seconds: int = option(
+        300,
+        "With refresh 'swap': how long to wait for sessions whose transactions began before the load ended, and who "
+        "would see empty tables after the swap.",
+        Group.CONTENT,
+        ("migrate",),
+    )
+    swap_anyway: bool = option(
+        False,
+        "With refresh 'swap': swap after that time although such sessions are there, instead of failing.",
+        Group.DANGER,
+        ("migrate",),
+    )
     # Dagster's configuration has no type for a document; a mapping takes anything.
     transform: dict[str, Any] = option(
         {},
@@ -146,5 +174,15 @@ class Options(LoadSettings):
             yield f"statistics is {self.statistics!r}, but must be one of {', '.join(get_args(Statistics))}"
         if self.owners not in OWNERS:
             yield f"owners is {self.owners!r}, but must be true, false or best_effort"
+        if self.refresh not in get_args(Refresh):
+            yield f"refresh is {self.refresh!r}, but must be one of {', '.join(get_args(Refresh))}"
+        if self.keep_previous not in (0, 1):
+            yield f"keep_previous is {self.keep_previous}, but must be 0 or 1"
+        if self.swap_wait_seconds < 0:
+            yield f"swap_wait_seconds is {self.swap_wait_seconds}, but must be at least 0"
+        if self.refresh == "swap" and self.drop_existing_tables:
+            yield "drop_existing_tables means nothing with refresh 'swap', where every table is new: set one of them"
+        if self.refresh == "swap" and self.spread_over:
+            yield "spread_over is not possible with refresh 'swap': set one of them"
         if self.spread_over < 0:
             yield f"spread_over is {self.spread_over}, but must be at least 0"

@@ -6,11 +6,34 @@ from dataclasses import dataclass, field
 from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.ddl import Outcome
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.large_objects.result import LargeObjectsFound
 from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.preflight import Finding
+from pg_migration.postgres.swap.exchange import Swapped
+from pg_migration.postgres.swap.old_snapshots import Waited
 from pg_migration.postgres.transfer.events import RowsHashed, TableFailed, TableLoaded, WorkDone
 from pg_migration.postgres.verification.row_differences import RowDifference
+
+# Sessions in one line.
+MAX_NAMED = 20
+
+
+@dataclass(frozen=True)
+class Swap:
+    """A swap, and for whom it waited."""
+
+    done: Swapped
+    waited: Waited
+
+    def __str__(self) -> str:
+        done, waited = self.done, self.waited
+        told = f"swapped {listed(done.schemas)}: locks were held for {done.seconds * 1000:.1f} ms"
+        if waited.sessions:
+            told += f"; before it, {waited.seconds:.1f} s were spent waiting for {listed(waited.sessions, MAX_NAMED)}"
+        if waited.left:
+            told += f"; swapped all the same while there was {listed(waited.left, MAX_NAMED)}"
+        return told
 
 
 @dataclass
@@ -38,4 +61,5 @@ class Outcomes:
     notes: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     forecast: Forecast | None = None
+    swap: Swap | None = None
     at_the_end: bool = False  # the summary was reached, and found nothing wrong

@@ -28,6 +28,7 @@ from pg_migration.postgres.preflight import (
     rows_to_delete,
     warning,
 )
+from pg_migration.postgres.swap.refusals import SWAP
 
 LOCK_TIMEOUT = "10s"
 CONFIGURATION = "configuration"
@@ -51,7 +52,7 @@ def look(run: MigrationRun) -> Iterator[Finding]:
     yield from ends
     if any(found.severity is Severity.ERROR for found in ends):
         return
-    yield from _ask(run, SOURCE, lambda: look_at_servers(run.ends, run.intent))
+    yield from _ask(run, SOURCE, lambda: [*look_at_servers(run.ends, run.intent), *run.other_database()])
     read = _ask(run, SOURCE, lambda: [passed("source schema", f"{len(run.catalog.objects):,} objects can be read")])
     of_transform = [found for found in run.outcomes.findings if found.check in (TRANSFORM, PERSONAL)]
     if any(found.severity is Severity.ERROR for found in of_transform):
@@ -66,6 +67,7 @@ def look(run: MigrationRun) -> Iterator[Finding]:
     yield from _ask(run, LARGE_OBJECTS, run.large_objects_at_stake)
     yield from _ask(run, rows_to_delete.ROWS_TO_DELETE, lambda: [run.rows_at_stake()])
     yield from _ask(run, STRUCTURE, lambda: _structure(run))
+    yield from _ask(run, SWAP, run.swap_at_stake)
 
 
 def _ask(run: MigrationRun, check: str, question: Callable[[], Iterable[Finding]]) -> list[Finding]:

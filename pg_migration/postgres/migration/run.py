@@ -28,6 +28,7 @@ from pg_migration.postgres.catalog import (
     discover,
     read_surroundings,
 )
+from pg_migration.postgres.catalog.identity import identity_of, there
 from pg_migration.postgres.catalog.reading import catalog_state
 from pg_migration.postgres.catalog.values_path import application_path
 from pg_migration.postgres.connection.connections import Connections
@@ -45,6 +46,7 @@ from pg_migration.postgres.connection.statements import Question, asked_together
 from pg_migration.postgres.ddl import (
     Reconciliation,
     Surplus,
+    Verdict,
     acted_for,
     attainable,
     brought_tables,
@@ -69,6 +71,7 @@ from pg_migration.postgres.hashing.digests import Hashing, Sized, count_as_diges
 from pg_migration.postgres.large_objects.prerequisites import look_at_large_objects
 from pg_migration.postgres.ledger import chunks, own_rows, plans, schema, source_state
 from pg_migration.postgres.ledger import runs as runs_
+from pg_migration.postgres.ledger.brought_objects import forget_brought, of_next
 from pg_migration.postgres.ledger.chunks import LoadedRange
 from pg_migration.postgres.ledger.lock import BorrowedLock, TargetLock
 from pg_migration.postgres.ledger.progress import forget_progress, record_progress
@@ -94,13 +97,16 @@ from pg_migration.postgres.preflight import (
     rows_to_delete,
 )
 from pg_migration.postgres.preflight.objects import NOT_COPIED
-from pg_migration.postgres.preflight.permissions import is_one_database
+from pg_migration.postgres.preflight.permissions import different, is_one_database
 from pg_migration.postgres.preflight.resources import ALL_CONNECTIONS, CONNECTIONS
 from pg_migration.postgres.roles.reach import Reach, Standing, reach_of, reach_query, standing_of
 from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
 from pg_migration.postgres.snapshot.snapshot import Snapshot
 from pg_migration.postgres.statistics import extended
 from pg_migration.postgres.statistics.restoring import RESTORED_SINCE
+from pg_migration.postgres.swap import shadows
+from pg_migration.postgres.swap.names import next_name, previous_name
+from pg_migration.postgres.swap.refusals import look_at_swap, without_publications
 from pg_migration.postgres.transfer.events import Event, RowsHashed, WorkerLeft, is_complete
 from pg_migration.postgres.transfer.load_context import LoadContext, Lock
 from pg_migration.postgres.transfer.progress import Pace, Progress
@@ -143,17 +149,25 @@ class MigrationRun:
     """One run. Nothing is connected before `begin`; `close` ends everything, whatever state it is in."""
 
     def __init__(
-        self, run_id: str, options: Options, define: Callable[[], Migration], owner: str | None = None
+        self,
+        run_id: str,
+        options: Options,
+        define: Callable[[], Migration],
+        owner: str | None = None,
+        makes_everything: bool = False,
     ) -> None:
         """
         Args:
             options: the same as the migration's, known also where the migration can't be made.
             define: makes the migration; called once, when the run begins.
             owner: the run whose snapshot and lock this run borrows, to copy ranges for it.
+            makes_everything: whether it is to make and load everything, and so beside what is there where the options
+                say so.
         """
         self.run_id = run_id
         self.options = options
         self.owner = owner
+        self.swaps = makes_everything and options.refresh == "swap"
         self.connections = Connections(runs_.session_name(owner or run_id))
         self.outcomes = Outcomes()
         self._snapshot: Snapshot | None = None
@@ -264,7 +278,7 @@ class MigrationRun:
         whole = exclusive and scope == Scope()
         self._chooses_anew = whole
         self.connect()  # both ends are tried before anything else
-        self._look(look_at_servers(self.ends, self.intent))
+        self._look([*look_at_servers(self.ends, self.intent), *self.other_database()])
         workers = self.workers()
         self._at_once(
             lambda: setattr(self, "_snapshot", self.protected_snapshot(workers)),
@@ -286,15 +300,19 @@ class MigrationRun:
             self.demand_same_transform()
         anew = whole or not has_rows(self.target_connection, self.schemas.values())
         self._look([self.rows_at_stake(scope)])
+        self._look(self.swap_at_stake())
         with self.target_catalogs.unaffected():
             if self.options.create_roles:
                 missing = missing_roles(self.target_connection, self.catalog)
                 create_roles(self.target_connection, missing, acted_for(self.catalog))
-            self._set_event_triggers_aside()
+            self.set_event_triggers_aside()
         if self._ledger is not None:
             runs_.end_orphans(self.target_connection, self.run_id)
+        if self.swaps:
+            forget_brought(self.target_connection, self.origin)
+            shadows.forget_loaded(self.target_connection, self._live)
         identities = {"source": self.databases.source.as_record(), "target": self.databases.target.as_record()}
-        names = {table: self.target_name(table) for table in self.catalog.tables}
+        names = {table: self.place(table) for table in self.catalog.tables}
         with gathered(self.target_connection):
             runs_.open_run(self.target_connection, self.run_id, source, self._snapshot, identities)
             if anew:
@@ -343,7 +361,7 @@ class MigrationRun:
             if error is not None:
                 raise error
 
-    def _set_event_triggers_aside(self) -> None:
+    def set_event_triggers_aside(self) -> None:
         """Make the ledger, and disable the event triggers of the target before that."""
         connection, known = self.target_connection, self._ledger
         if self._event_triggers:  # another run may have held them while this one waited for it
@@ -389,11 +407,14 @@ class MigrationRun:
         return own_rows.Databases(self._identities[Side.SOURCE], self._identities[Side.TARGET], server)
 
     def _emptied(self, scope: Scope) -> set[TableName]:
-        names = {self.target_name(table) for table in self.catalog.tables}
+        names = {self.place(table) for table in self.catalog.tables}
         return names if scope.tables is None else names & scope.tables
 
     def unknown_rows(self, scope: Scope = Scope()) -> list[own_rows.UnknownRows]:
         """The tables of the target whose rows would be lost, and were not loaded by us from this source."""
+        if self.swaps:
+            at_stake = shadows.tables_at_stake(self.target_connection, self._live)
+            return own_rows.unknown_rows(self.target_connection, self.databases, (), at_stake)
         dropped: set[TableName] = set()
         if scope.structure and self.options.drop_existing_tables:
             plan = reconcile(self.catalog, self.target_catalogs.now(), drop_existing=True)
@@ -408,6 +429,26 @@ class MigrationRun:
             }
         return own_rows.unknown_rows(self.target_connection, self.databases, self._emptied(scope), dropped)
 
+    @property
+    def _live(self) -> list[str]:
+        return list(self.live_schemas.values())
+
+    def other_database(self) -> list[Finding]:
+        """That a swap does not put the copy in the place of what it was copied from."""
+        if not self.swaps:
+            return []
+        inner = {name: name for live in self._live for name in (live, next_name(live), previous_name(live))}
+        return [different(replace(self.ends, schemas={**{name: name for name in self.schemas if name in inner}}))]
+
+    def swap_at_stake(self) -> Iterator[Finding]:
+        """What of the target would be lost by a swap, or stands in its way; nothing where the run does not swap."""
+        if not self.swaps:
+            return
+        source, target = self.live_catalog, self.target_catalog_of({n: n for n in self._live})
+        own, theirs = Surplus(source, target).staying(Verdict.OWN), there(target)
+        left_out = [item for item in source.excluded if identity_of(source, item) in theirs]
+        yield from look_at_swap(self.target_connection, self._live, source, own, left_out)
+
     def _has_lost_tables(self) -> bool:
         """Whether the source lacks tables that it once had, and the target may still have."""
         if self._ledger is None:
@@ -420,7 +461,10 @@ class MigrationRun:
         found = self.unknown_rows(scope)
         if not found:
             known = self._ledger is not None
-            ours = own_rows.written(self.target_connection, self._emptied(scope)) if known else []
+            emptied = (
+                shadows.tables_at_stake(self.target_connection, self._live) if self.swaps else self._emptied(scope)
+            )
+            ours = own_rows.written(self.target_connection, emptied) if known else []
             return rows_to_delete.of_ours(ours)
         where = self.outcomes.addresses[Side.TARGET]
         return rows_to_delete.of_unknown_rows(found, where, self.options.overwrite_existing_rows)
@@ -513,18 +557,71 @@ class MigrationRun:
         return connection
 
     @cached_property
+    def live_schemas(self) -> Mapping[str, str]:
+        """Source schema to the target schema that people know."""
+        migration = self.migration
+        connection = self.source_connection if migration.is_whole else None
+        return map_schemas(migration.source_schemas, migration.target_schemas, connection)
+
+    @cached_property
     def schemas(self) -> Mapping[str, str]:
-        """Source schema to target schema."""
-        return map_schemas(self.migration.source_schemas, self.migration.target_schemas, self.source_connection)
+        """Source schema to the target schema that the run works in."""
+        if not self.swaps:
+            return self.live_schemas
+        return {source: next_name(live) for source, live in self.live_schemas.items()}
+
+    def as_known(self, place: TableName) -> TableName:
+        """The name of a table in the target, as people know it, for where it is now."""
+        known = {inner: self.live_schemas[source] for source, inner in self.schemas.items()}
+        return known.get(place[0], place[0]), place[1]
+
+    def make_shadows(self) -> None:
+        """Where the run swaps, make the schemas that it works in, in place of those that earlier runs have left."""
+        if self.swaps:
+            shadows.make(self.target_connection, self._live, self.run_id)
+            self.target_catalogs.changed()
+
+    def swapped(self, source: Catalog) -> None:
+        """Say that what the run has made is where people look for it.
+
+        Args:
+            source: as `catalog`, with these names of the target's schemas.
+        """
+        self.swaps = False
+        for known in ("schemas", "catalog", "target_catalogs"):
+            self.__dict__.pop(known, None)
+        self.catalog = source
 
     @cached_property
     def catalog(self) -> Catalog:
         """The source's structure, in the snapshot, less the excluded tables."""
+        if self.swaps:
+            # What is said of names that stay as text is of those that people know.
+            found = replace(without_publications(self.catalog_of(self.schemas)), notices=self.live_catalog.notices)
+        else:
+            found = self.catalog_of(self.schemas)
+        found = self._transformed(found)
+        # The schemas themselves, and what is said of them, are no contents.
+        schemas = {item.address[:2] for item in found.objects if item.kind == "schema"}
+        if found.large_objects is None and all(item.address[:2] in schemas for item in found.objects):
+            raise ConfigurationError(
+                f"schema {', '.join(self.schemas)} of the source {self.source.description} is empty or wholly "
+                f"excluded: check PG_MIGRATION_SOURCE_URL and PG_MIGRATION_SOURCE_SCHEMA"
+            )
+        return found
+
+    @cached_property
+    def live_catalog(self) -> Catalog:
+        """The source's structure with the names that it has in the target once it is swapped, in the snapshot."""
+        return self.catalog_of(self.live_schemas)
+
+    def catalog_of(self, schemas: Mapping[str, str]) -> Catalog:
+        """The source's structure with these names of the target's schemas; all of each table's rows are read of it."""
         with _said_of(self.source):
             around = self._surroundings
             found = discover(
                 self.source_connection,
-                self.schemas,
+                schemas,
                 self.options.exclude_tables,
                 target_version=self.target_connection.server_version,
                 target_extensions=around.extensions,
@@ -532,21 +629,14 @@ class MigrationRun:
                 keep_versions=self.options.extension_versions == "source",
                 **self._discovered,
             )
-        whole = found
-        schemas, unsaid = self.schemas.values(), self._standing
-        found = attainable(
-            whole, self.target_connection, self.reach, schemas, lambda: self._whole_target_catalog(whole), unsaid
-        )
-        found = self._transformed(found)
+        whole, names, unsaid = found, schemas.values(), self._standing
+
+        def there() -> Catalog:
+            return self.target_catalog_of({name: name for name in names}, own_grants=self._is_in(whole))
+
+        found = attainable(whole, self.target_connection, self.reach, names, there, unsaid)
         if found.large_objects is not None and self._is_one_database:  # which has them already
             found = replace(found, large_objects=None)
-        # The schemas themselves, and what is said of them, are no contents.
-        kept = {item.address[:2] for item in found.objects if item.kind == "schema"}
-        if found.large_objects is None and all(item.address[:2] in kept for item in found.objects):
-            raise ConfigurationError(
-                f"schema {', '.join(self.schemas)} of the source {self.source.description} is empty or wholly "
-                f"excluded: check PG_MIGRATION_SOURCE_URL and PG_MIGRATION_SOURCE_SCHEMA"
-            )
         return found
 
     def _transformed(self, found: Catalog) -> Catalog:
@@ -636,6 +726,11 @@ class MigrationRun:
         return read_surroundings(self.target_connection, whole or versions)
 
     @property
+    def origin(self) -> str:
+        """The name by which the ledger has what this run brings: until it is swapped, not that of what is live."""
+        return of_next(self.source.place) if self.swaps else self.source.place
+
+    @property
     def made_ledger(self) -> bool:
         """Whether the target had no bookkeeping when this run began, and so nothing that an earlier one has left."""
         return self._ledger is None
@@ -661,7 +756,7 @@ class MigrationRun:
     @property
     def known_schemas(self) -> Mapping[str, str]:
         """As `schemas`, empty where the run did not come so far; asks no server."""
-        found: Mapping[str, str] = self.__dict__.get("schemas", {})
+        found: Mapping[str, str] = self.__dict__.get("live_schemas", {})
         return found
 
     @cached_property
@@ -669,12 +764,13 @@ class MigrationRun:
         """What the target holds, and held."""
         outcomes, schemas = self.outcomes.ddl, self.schemas.values()
         return TargetCatalogs(
-            self.target_connection, self.catalog, self.source.place, schemas, self._target_in_reach, outcomes
+            self.target_connection, self.catalog, self.origin, schemas, self._target_in_reach, outcomes
         )
 
     def _target_in_reach(self) -> Catalog:
         """The target's structure as it is now, less what is to be left as it is."""
-        found = self._whole_target_catalog(self.catalog)
+        names = {name: name for name in self.schemas.values()}
+        found = self.target_catalog_of(names, own_grants=self._is_in(self.catalog), origin=self.origin)
         return found if self._standing is None else within_reach(found, self._standing.foreign.keys())
 
     @property
@@ -690,14 +786,26 @@ class MigrationRun:
             "whole": self.migration.is_whole,
         }
 
-    def _whole_target_catalog(self, source: Catalog) -> Catalog:
+    def _is_in(self, source: Catalog) -> bool:
+        """Whether the source names the role of the target."""
+        return self.reach.role in source.roles
+
+    def target_catalog_of(
+        self, names: Mapping[str, str], own_grants: bool = True, origin: str | None = None
+    ) -> Catalog:
+        """The structure of some schemas of the target, which are called otherwise in what is returned.
+
+        Args:
+            own_grants: as for `discover`.
+            origin: by which name the ledger has what was brought; by default that of the source.
+        """
         with _said_of(self.target):
             return discover(
                 self.target_connection,
-                {name: name for name in self.schemas.values()},
+                names,
                 **self._discovered,
-                own_grants=self.reach.role in source.roles,
-                brought_from=self.source.place,
+                own_grants=own_grants,
+                brought_from=origin or self.source.place,
                 readable=False,
                 may_lack_schemas=True,
             )
@@ -715,8 +823,17 @@ class MigrationRun:
         return frozenset(sequence.key for sequence in self.catalog.sequences if sequence.owned_by in masked)
 
     def target_name(self, table: Table) -> TableName:
-        """Schema and name of a table in the target."""
+        """Schema and name of a table in the target, as people know it."""
+        return self.live_schemas[table.schema], table.name
+
+    def place(self, table: Table) -> TableName:
+        """Schema and name of a table in the target, where it is now: in another schema until it is swapped."""
         return self.schemas[table.schema], table.name
+
+    def _places(self, names: Iterable[TableName]) -> set[TableName]:
+        """The same of tables as people know them."""
+        inner = {live: self.schemas[source] for source, live in self.live_schemas.items()}
+        return {(inner.get(schema, schema), name) for schema, name in names}
 
     def tables(self, names: Sequence[TableName]) -> list[Table]:
         """The source's tables with these target names that are there and not excluded."""
@@ -736,13 +853,14 @@ class MigrationRun:
     def names_in_source(self) -> set[TableName]:
         """The target names of all tables that the source has, the excluded ones among them."""
         excluded = {(item.schema, item.name) for item in self.catalog.excluded if item.kind == "table"}
-        return set(map(self.catalog.target_name, self.catalog.tables_by_name.keys() | excluded))
+        names = self.catalog.tables_by_name.keys() | excluded
+        return {(self.live_schemas[schema], name) for schema, name in names}
 
     def complete_in_ledger(self, tables: Sequence[Table]) -> Mapping[TableName, tuple[LoadedRange, ...]]:
         """Of some tables, those whose every range the ledger shows as loaded; by source name, with those ranges."""
         planner = self.planner()
-        loaded = chunks.all_loaded_ranges(self.target_connection, [self.target_name(table) for table in tables])
-        ranges = {table.key: loaded.get(self.target_name(table), ()) for table in tables}
+        loaded = chunks.all_loaded_ranges(self.target_connection, [self.place(table) for table in tables])
+        ranges = {table.key: loaded.get(self.place(table), ()) for table in tables}
         return {t.key: ranges[t.key] for t in tables if is_complete(ranges[t.key], planner.key_column(t))}
 
     def planner(self) -> Planner:
@@ -861,7 +979,7 @@ class MigrationRun:
         tables = ((found.plan.table, found.source) for found in hashed)
         record_digests(
             self.target_connection,
-            [HashedChunks(self.target_name(t), hashing.form(t, same_encoding), source) for t, source in tables],
+            [HashedChunks(self.place(t), hashing.form(t, same_encoding), source) for t, source in tables],
         )
 
     @property
@@ -914,7 +1032,7 @@ class MigrationRun:
                 self._record_counts()
                 with gathered(self.target_connection):
                     execute(self.target_connection, "SET LOCAL synchronous_commit = on")
-                    plans.forget_plans(self.target_connection, self.outcomes.differing)
+                    plans.forget_plans(self.target_connection, self._places(self.outcomes.differing))
                     runs_.close_run(self.target_connection, self.run_id, succeeded)
         except psycopg2.Error:
             pass  # the target is gone; the ledger shows a run that never finished
@@ -929,7 +1047,7 @@ class MigrationRun:
 
     def _record_counts(self) -> None:
         """What the server counts from now on in the tables that this run has loaded, others have written."""
-        names = {*self.outcomes.loaded, *self.outcomes.failed}
+        names = self._places({*self.outcomes.loaded, *self.outcomes.failed})
         session = runs_.session_name(self.run_id)
         with suppress(psycopg2.Error):  # the next run then says less of what others wrote
             own_rows.record_counts(self.target_connection, names, session, self.connections.processes())

@@ -30,6 +30,7 @@ from pg_migration.postgres.migration.steps.damage import repair_tables
 from pg_migration.postgres.migration.steps.foreign_keys import create_foreign_keys
 from pg_migration.postgres.migration.steps.large_objects import compare_large_objects, copy_large_objects
 from pg_migration.postgres.migration.steps.structure import make_post_data, make_target, return_everything
+from pg_migration.postgres.migration.steps.swap import go_back, swap
 from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.preflight import Finding
 
@@ -54,7 +55,7 @@ class Result:
 
 def preflight(migration: Migration) -> list[Finding]:
     """Everything that stands in the way of a migration, and what to do about it; nothing is written."""
-    with _run(migration) as run:
+    with _run(migration, makes_everything=True) as run:
         return list(look(run))
 
 
@@ -83,7 +84,12 @@ def migrate(migration: Migration, log: Log | None = None) -> Result:
     Args:
         log: where to write what is done meanwhile; by default a logger of Python's.
     """
-    return _done(migration, log, _migrate)
+    return _done(migration, log, _migrate, makes_everything=True)
+
+
+def swap_back(migration: Migration, log: Log | None = None) -> Result:
+    """Make what was live before the last swap live again, and what is live now the previous copy; asks no source."""
+    return _done(migration, log, go_back)
 
 
 def validate(migration: Migration, log: Log | None = None) -> Result:
@@ -146,6 +152,8 @@ def _make_everything(run: MigrationRun) -> None:
     create_foreign_keys(run)
     make_post_data(run)
     _compare_state(run)
+    if run.swaps and not run.outcomes.failures:
+        swap(run)
 
 
 def _compare_rows(run: MigrationRun, checks: set[str]) -> bool:
@@ -170,8 +178,10 @@ def _compare_state(run: MigrationRun) -> None:
                 run.outcomes.notes.append(str(observation))
 
 
-def _done(migration: Migration, log: Log | None, work: Callable[[MigrationRun], None]) -> Result:
-    with _run(migration, log) as run:
+def _done(
+    migration: Migration, log: Log | None, work: Callable[[MigrationRun], object], makes_everything: bool = False
+) -> Result:
+    with _run(migration, log, makes_everything) as run:
         try:
             work(run)
         except MigrationError as error:
@@ -181,8 +191,8 @@ def _done(migration: Migration, log: Log | None, work: Callable[[MigrationRun], 
 
 
 @contextmanager
-def _run(migration: Migration, log: Log | None = None) -> Iterator[MigrationRun]:
-    run = MigrationRun(str(uuid.uuid4()), migration.options, lambda: migration)
+def _run(migration: Migration, log: Log | None = None, makes_everything: bool = False) -> Iterator[MigrationRun]:
+    run = MigrationRun(str(uuid.uuid4()), migration.options, lambda: migration, makes_everything=makes_everything)
     if log is not None:
         run.log = log
     try:

@@ -17,7 +17,7 @@ CopyFormat = Literal["auto", "text"]
 
 MAX_DEFAULT_WORKERS = 8
 
-UseCase = Literal["preflight", "plan", "migrate", "validate", "repair", "compare"]
+UseCase = Literal["preflight", "plan", "migrate", "validate", "repair", "compare", "swap_back"]
 """The use cases of `migration.use_cases`, which the jobs are called after."""
 
 

@@ -106,7 +106,7 @@ STATE_CHECKS = (
 def _personal_data(run: MigrationRun, _: Connection, target: Connection) -> tuple[str, list[Observation]]:
     tables = [table for table in run.catalog.tables if not table.is_partition]
     application = application_path(run.catalog.settings, run.schemas)
-    held = held_personal(target, tables, run.target_name, application)
+    held = held_personal(target, tables, run.place, application)
     suspicions = [found for found in (*named_personal(tables), *held) if found.label not in run.ignored_columns]
     return counted(len(tables), "table"), [
         Observation(found.label, f"looks like {found.kind}, by {found.reason}, and is not masked", run.is_strict)

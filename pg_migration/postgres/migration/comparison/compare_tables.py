@@ -143,7 +143,7 @@ class Comparison:
             if len(known.get(table.key, {})) == len(Side):
                 there.append(table)
             else:
-                names[table] = run.target_name(table)
+                names[table] = run.place(table)
         plans = run.plan(there)
         sliced = run.call(lambda: slice_tables(run.planner(), run.target_connection, names, by_key)) if names else []
         return [*(Slicing.whole(plan.table, plan.rows) for plan in plans), *sliced]
@@ -203,7 +203,7 @@ class Comparison:
         run, table = self._run, found.table
         if table.kind != "r" or table.through_root:
             return None
-        ours, theirs, copied = found.source, found.target, self._copied.get(run.target_name(table))
+        ours, theirs, copied = found.source, found.target, self._copied.get(run.place(table))
         if copied is None or copied.form != hashing.form(table, run.same_encoding) or not copied.same_relation:
             return None
         try:

@@ -26,13 +26,14 @@ def known_digests(run: MigrationRun, tables: Sequence[Table]) -> Known[Digest]:
     names = {table.key: run.target_name(table) for table in tables if run.target_name(table) in hashed}
     ours, sessions = run.connections.processes(), (session_name(run.owner or run.run_id), WATCH)
     counted = names and not may_be_written(run.target_connection, ours, sessions)
-    counts = read_counts(run.target_connection, list(names.values())) if counted else {}
+    places = {table.key: run.place(table) for table in tables}
+    counts = read_counts(run.target_connection, [places[key] for key in names]) if counted else {}
     known: dict[TableName, Mapping[Side, Sequence[Digest]]] = {}
     for key, name in names.items():
         found, sides = hashed[name], dict[Side, Sequence[Digest]]()
         if found.source_digest is not None:
             sides[Side.SOURCE] = [found.source_digest]
-        if found.target is not None and found.written is not None and found.written.is_all(counts.get(name)):
+        if found.target is not None and found.written is not None and found.written.is_all(counts.get(places[key])):
             sides[Side.TARGET] = [found.target]
         # Which rows are chosen depends on an estimate, which may be another one for a comparison.
         if sides and (not sampled or len(sides) == len(Side)):
@@ -55,7 +56,7 @@ def _of_the_snapshot(run: MigrationRun, tables: Sequence[Table]) -> Iterator[tup
         return
     copied, planner = copied_rows(run.target_connection, list(run.schemas.values())), run.planner()
     for table in tables:
-        found = copied.get(run.target_name(table))
+        found = copied.get(run.place(table))
         if found is None or found.snapshots != {snapshot.name}:
             continue
         whole = found.same_relation and found.is_whole(planner.key_column(table))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from pg_migration.postgres.catalog import Phase, SchemaObject, Table
 from pg_migration.postgres.ddl.changes import suspend
@@ -52,7 +53,7 @@ def copy_tables(run: MigrationRun) -> Iterator[Event]:
 def continue_tables(run: MigrationRun, context: LoadContext, plans: tuple[TablePlan, ...]) -> Resumption:
     """What to keep of tables that an earlier run has begun; why others are loaded anew goes to the outcomes."""
     found = resume(context, run.source_connection, run.target_connection, plans, run.options)
-    names = {plan.name: context.target_name(plan.table) for plan in plans}
+    names = {plan.name: run.target_name(plan.table) for plan in plans}
     run.outcomes.reloaded.update({names[name]: reason for name, reason in found.reloaded.items()})
     return found
 
@@ -63,7 +64,7 @@ def make_room(run: MigrationRun, found: Resumption, mode: Mode) -> Sequence[Sche
     A table whose rows are all there keeps what it has.
     """
     filled = {name for name, continued in found.continued.items() if continued.is_complete}
-    names = [run.target_name(plan.table) for plan in found.plans if plan.name not in filled]
+    names = [run.place(plan.table) for plan in found.plans if plan.name not in filled]
     suspended = suspend.suspend(run.target_connection, names, keys=mode is Mode.RELOAD)
     if suspended.taken:
         run.target_catalogs.changed()
@@ -78,7 +79,7 @@ def check_present(run: MigrationRun, tables: Sequence[Table]) -> None:
     Raises:
         StructureConflict: it lacks one.
     """
-    names = [run.target_name(table) for table in tables]
+    names = [run.place(table) for table in tables]
     present = suspend.existing(run.target_connection, names)
     if missing := sorted(".".join(name) for name in names if name not in present):
         raise StructureConflict(
@@ -89,7 +90,7 @@ def check_present(run: MigrationRun, tables: Sequence[Table]) -> None:
 
 def restore(run: MigrationRun, tables: Sequence[Table]) -> list[str]:
     """Bring back what was set aside of some tables; what could not be."""
-    names = [run.target_name(table) for table in tables]
+    names = [run.place(table) for table in tables]
     done = suspend.restore(run.target_connection, suspend.EVERYTHING, names)
     run.target_catalogs.changed()
     return [str(failure) for failure in done.failures]
@@ -135,7 +136,7 @@ def _record(run: MigrationRun, event: Event) -> None:
         outcomes.hashed[run.target_name(event.plan.table)] = event
         run.unrecorded.append(event)
     elif isinstance(event, WorkDone):
-        outcomes.work.append(event)
+        outcomes.work.append(replace(event, table=run.as_known(event.table)))
     elif isinstance(event, TableFailed):
         outcomes.failed[run.target_name(event.plan.table)] = event
         run.fail(problem_of(run, event))

@@ -38,7 +38,7 @@ def create_foreign_keys(run: MigrationRun, schemas: Collection[str] | None = Non
     Raises:
         MigrationError: when the target can't be asked.
     """
-    declared = [key for key in run.catalog.foreign_keys if schemas is None or run.schemas[key.table[0]] in schemas]
+    declared = [key for key in run.catalog.foreign_keys if schemas is None or run.live_schemas[key.table[0]] in schemas]
     incomplete = run.call(lambda: _incomplete(run, declared))
     problems = [
         f"foreign key {key.name} of {'.'.join(key.table)} was not created: {incomplete[table]}"
@@ -55,9 +55,9 @@ def create_foreign_keys(run: MigrationRun, schemas: Collection[str] | None = Non
         run.fail(problem)
     failed = [o.object for o in done if not o.made]
     problems += [f"{o.object.identity}: {o.error or o.skipped_because}" for o in done if not o.made]
-    without_key = {run.schemas[key.table[0]] for key in declared if key.address not in allowed}
-    without_key |= {run.schemas[item.table[0]] for item in failed if item.table is not None}
-    return ForeignKeysMade(run.schemas, declared, done, without_key, problems)
+    without_key = {run.live_schemas[key.table[0]] for key in declared if key.address not in allowed}
+    without_key |= {run.live_schemas[item.table[0]] for item in failed if item.table is not None}
+    return ForeignKeysMade(run.live_schemas, declared, done, without_key, problems)
 
 
 def _incomplete(run: MigrationRun, keys: Sequence[ForeignKey]) -> Mapping[TableName, str]:

@@ -87,7 +87,7 @@ def make(run: MigrationRun, objects: Sequence[SchemaObject]) -> list[str]:
     made = [outcome.object for outcome in done if outcome.made]
     _restore_statistics(run, [item for item in made if item.kind in ("materialized view", MATERIALIZED_ROWS)])
     new = [item for item in made if item.kind != "settings"]
-    note_brought(run.target_connection, run.source.place, run.catalog, new)
+    note_brought(run.target_connection, run.origin, run.catalog, new)
     run.target_catalogs.changed({item.phase for item in objects})
     run.target_catalogs.made(made)
     run.target_catalogs.settle()
@@ -156,6 +156,7 @@ def make_target(run: MigrationRun) -> TargetMade:
     Raises:
         MigrationError: when that can't be done; nothing was changed.
     """
+    run.call(run.make_shadows)
     target = run.call(run.target_catalogs.now)
     plan = reconcile(run.catalog, target, run.options.drop_existing_tables)
     lost = [*lost_with(plan), *run.call(lambda: _drop(run, plan))]
@@ -195,7 +196,8 @@ def make_post_data(run: MigrationRun) -> TargetMade:
         run.call(run.target_catalogs.note_all_brought)
     if run.dropped and not run.options.drop_existing_tables:
         run.outcomes.notes += run.call(lambda: _return_other_objects(run))
-    run.call(run.return_event_triggers)
+    if not run.swaps:  # which alters schemas, and what others have built on them
+        run.call(run.return_event_triggers)
     for failure in done.failures:
         run.fail(str(failure))
     return TargetMade(statements, 0, len(wanted), 0, 0)
@@ -262,7 +264,7 @@ def _drop(run: MigrationRun, plan: Reconciliation) -> list[str]:
     """
     connection = run.target_connection
     present = {(item.schema, item.name) for item in plan.surplus.target.objects}
-    names = present.intersection(run.target_name(table) for table in run.catalog.tables)
+    names = present.intersection(run.place(table) for table in run.catalog.tables)
     if not run.made_ledger:
         _forget_of_source(connection, run.catalog, plan.surplus.target)
     if names and suspend.suspend(connection, sorted(names), keys=False, unchecked=False).taken:

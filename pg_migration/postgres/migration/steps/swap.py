@@ -1,0 +1,121 @@
+"""Put what a run has loaded beside the live schemas in their place, and go back to what was there before."""
+
+from collections.abc import Iterator
+
+from pg_migration.postgres.catalog import Catalog, Phase
+from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.ddl import missing
+from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.figures import listed
+from pg_migration.postgres.ledger import runs
+from pg_migration.postgres.ledger.lock import TargetLock
+from pg_migration.postgres.ledger.schema import has
+from pg_migration.postgres.migration.comparison.compare_state import compare_structure, grave_differences
+from pg_migration.postgres.migration.outcomes import MAX_NAMED, Swap
+from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.migration.steps.structure import make
+from pg_migration.postgres.swap import shadows
+from pg_migration.postgres.swap.exchange import Incoming, swap_back, swap_in
+from pg_migration.postgres.swap.names import next_name
+from pg_migration.postgres.swap.old_snapshots import Waited, wait_for_old_snapshots
+from pg_migration.postgres.swap.refusals import PUBLICATIONS
+
+_ROLES = "SELECT rolname FROM pg_roles"
+
+
+def swap(run: MigrationRun) -> Swap:
+    """Swap everything that a run has loaded in at once, after everybody who might see it half has gone.
+
+    Raises:
+        MigrationError: it can't be done, or something is wrong with what was loaded; nothing has changed for readers.
+    """
+    if problems := list(_unproved(run)):
+        raise MigrationError(f"not swapped, and nothing has changed for readers: {listed(problems, MAX_NAMED)}")
+    done = run.call(lambda: _swap(run))
+    run.outcomes.swap = done
+    run.outcomes.notes.append(str(done))
+    return done
+
+
+def _unproved(run: MigrationRun) -> Iterator[str]:
+    """What keeps a run from swapping: it has to have loaded and compared every table itself, and made the rest."""
+    outcomes = run.outcomes
+    if outcomes.failures or not run.swaps:
+        yield "the run has failed" if outcomes.failures else "there is nothing that could be swapped"
+        return
+    for name in map(run.target_name, run.call(lambda: run.catalog.tables)):
+        if name not in outcomes.loaded:
+            yield f"{'.'.join(name)} was not loaded by this run; start the job migrate, which does everything"
+        elif not outcomes.checks.get(name) or not all(outcomes.checks[name].values()):
+            yield f"{'.'.join(name)} was not compared by this run, or differs"
+    yield from map(str, grave_differences(compare_structure(run), made_here=True))
+
+
+def _swap(run: MigrationRun) -> Swap:
+    options, connection, live = run.options, run.target_connection, list(run.live_schemas.values())
+    run.check_held()
+    source = _as_live(run)
+    target = run.target_catalog_of({next_name(name): name for name in live})
+    waited = wait_for_old_snapshots(
+        connection, run.connections.processes(), options.swap_wait_seconds, options.swap_anyway, run.log.warning
+    )
+    incoming = Incoming(
+        origin=run.source.place,
+        source_schemas=list(run.live_schemas),
+        catalogs=(source, target),
+        everything=not options.privileges,
+        owners=options.owners is False,
+        of_source=[role for (role,) in fetch(run.source_connection, _ROLES)],
+    )
+    run.check_held()
+    done = swap_in(connection, live, incoming, options.swap_wait_seconds)
+    run.swapped(source)
+    _make_publications(run)
+    run.return_event_triggers()
+    if not options.keep_previous:
+        shadows.drop(connection, list(done.previous))
+    return Swap(done, waited)
+
+
+def _make_publications(run: MigrationRun) -> None:
+    """Make those of the source that the target lacks: what is to be in them had another name until now."""
+    if any(item.kind in PUBLICATIONS for item in run.catalog.objects):
+        lacking = missing(run.catalog, run.target_catalogs.now(), Phase.POST_DATA)
+        make(run, [item for item in lacking if item.kind in PUBLICATIONS])
+
+
+def _as_live(run: MigrationRun) -> Catalog:
+    return run.live_catalog if run.transformation is None else run.transformation.applied(run.live_catalog)
+
+
+def go_back(run: MigrationRun) -> Swap:
+    """Make what was live before the last swap live again. The source is not asked.
+
+    Raises:
+        MigrationError: there is nothing to go back to, or something stands in the way; nothing has changed.
+    """
+    run.migration.check()
+    done = run.call(lambda: _go_back(run))
+    run.outcomes.swap = done
+    run.outcomes.notes.append(str(done))
+    return done
+
+
+def _go_back(run: MigrationRun) -> Swap:
+    connection, live = run.target_connection, list(run.live_schemas.values())
+    lock = TargetLock(run.connections, run.target, run.run_id)
+    lock.acquire()
+    incoming = Incoming(run.source.place, list(run.live_schemas), everything=True)
+    if not has(connection, "shadow"):
+        return Swap(swap_back(connection, live, incoming, run.options.swap_wait_seconds), NOBODY)
+    runs.end_orphans(connection, run.run_id)
+    run.set_event_triggers_aside()
+    try:
+        done = swap_back(connection, live, incoming, run.options.swap_wait_seconds)
+    finally:
+        if not connection.closed:
+            run.return_event_triggers()
+    return Swap(done, NOBODY)
+
+
+NOBODY = Waited((), 0.0, ())

@@ -1,0 +1,427 @@
+"""A copy takes the place of the one before at once: whole, with what the target has added, or not at all."""
+
+import threading
+import time
+from collections.abc import Iterator
+from types import ModuleType
+
+import psycopg2
+import pytest
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from pg_migration.postgres.errors import ConfigurationError
+from pg_migration.postgres.migration import Migration, Options, migrate, use_cases, validate
+from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.migration.steps import swap as swap_step
+from pg_migration.postgres.migration.steps.copy_tables import copy_tables
+from pg_migration.postgres.swap import exchange
+from pg_migration.postgres.transfer.events import Event
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.postgres.swap.harness import ROWS, SHOP, Shop, asked, whole
+
+
+@pytest.fixture(scope="module")
+def shop(postgres16: PostgresServer, postgres18: PostgresServer) -> Shop:
+    """One for all tests: each leaves the latest batch live."""
+    made = Shop(postgres16, postgres18, (postgres16.create_database(), postgres18.create_database()))
+    made.in_source(SHOP)
+    batch, _ = made.refreshed()
+    assert (made.live(), made.schemas_there()) == (batch, "Sh.op crm")
+    return made
+
+
+AROUND = """
+    CREATE SCHEMA bi;
+    CREATE VIEW bi.by_state WITH (security_barrier = true) AS SELECT state, count(*) AS n, max(batch) AS batch
+        FROM "Sh.op".customers GROUP BY state;
+    CREATE VIEW bi.readers AS SELECT n, batch FROM bi.by_state;
+    CREATE VIEW bi.plain AS SELECT id, batch FROM "Sh.op"."or%ders";
+    CREATE VIEW bi.above AS SELECT max(batch) AS batch FROM bi.plain;
+    ALTER VIEW bi.by_state ALTER COLUMN n SET DEFAULT 3;
+    COMMENT ON VIEW bi.by_state IS 'of "Sh.op"';
+    COMMENT ON COLUMN bi.by_state.n IS 'how many';
+    REVOKE ALL ON bi.plain FROM postgres;
+    GRANT SELECT ON bi.plain TO postgres, {analyst} WITH GRANT OPTION;
+    GRANT SELECT ON bi.by_state TO PUBLIC;
+    GRANT SELECT (n) ON bi.readers TO {analyst};
+    GRANT USAGE ON SCHEMA "Sh.op" TO {analyst};
+    GRANT SELECT ON "Sh.op".customers TO {analyst};
+    GRANT UPDATE (batch) ON "Sh.op"."or%ders" TO {analyst};
+    GRANT EXECUTE ON FUNCTION "Sh.op".orders_of("Sh.op".state) TO {analyst};
+    GRANT USAGE ON TYPE "Sh.op".state TO {analyst};
+    ALTER DEFAULT PRIVILEGES IN SCHEMA "Sh.op" GRANT SELECT ON TABLES TO {analyst};
+    CREATE PUBLICATION part FOR TABLE ONLY "Sh.op".customers (id, batch) WHERE (batch > 0), crm.notes;
+    CREATE PUBLICATION every FOR TABLES IN SCHEMA "Sh.op";
+"""
+PUBLISHED = "SELECT pubname, schemaname, tablename, attnames, rowfilter FROM pg_publication_tables ORDER BY 1, 2, 3"
+
+
+def dumped(server: PostgresServer, url: str, *schemas: str) -> str:
+    """What pg_dump says of some words, less what is about the copy that was live before."""
+    text = server.dump_schema(url)
+    blocks = [block for block in text.split("\n--\n") if any(schema in block for schema in schemas)]
+    return "\n--\n".join(block for block in blocks if "__previous" not in block)
+
+
+def test_what_the_target_has_around_a_copy_follows_it(shop: Shop) -> None:
+    analyst, before = f"analyst_{time.time_ns()}", shop.live()
+    assert dumped(shop.target, shop.urls[1], "Sh.op", "crm") == dumped(shop.source, shop.urls[0], "Sh.op", "crm")
+    for create in (shop.in_source, shop.in_target):  # of a role that both have the source decides
+        create(f"CREATE ROLE {analyst}_both")
+    shop.in_target(f"CREATE ROLE {analyst}")
+    shop.in_target(AROUND.format(analyst=analyst))
+    around = dumped(shop.target, shop.urls[1], "bi.", analyst, "PUBLICATION")
+    shop.in_target(f'GRANT SELECT ON "Sh.op".customers TO {analyst}_both')
+    published = shop.in_target(PUBLISHED)
+    batch, result = shop.refreshed()
+    assert result.outcomes.swap is not None
+    done = result.outcomes.swap.done
+    assert sorted(done.made_anew) == ["bi.by_state", "bi.readers"]
+    assert sorted(done.views) == ["bi.by_state", "bi.plain"]
+    assert done.seconds < 1
+    assert "locks were held for" in "".join(result.notes)
+    assert shop.in_target("SELECT n, batch FROM bi.readers") == f"{ROWS}|{batch}"
+    assert shop.in_target("SELECT batch FROM bi.above") == str(batch)
+    assert dumped(shop.target, shop.urls[1], "bi.", analyst, "PUBLICATION") == around
+    assert shop.in_target(PUBLISHED) == published
+    may = "SELECT has_table_privilege('{}', '\"Sh.op\".customers', 'SELECT')"
+    assert [shop.in_target(may.format(role)) for role in (analyst, f"{analyst}_both")] == ["t", "f"]
+    assert shop.back().failures == ()
+    assert (shop.live(), shop.in_target("SELECT batch FROM bi.above")) == (before, str(before))
+    shop.in_target(f'REVOKE SELECT ON "Sh.op".customers FROM {analyst}_both')  # that copy had it
+    assert dumped(shop.target, shop.urls[1], "bi.", analyst, "PUBLICATION") == around
+    assert shop.back().failures == ()
+    shop.in_target("DROP SCHEMA bi CASCADE; DROP PUBLICATION part; DROP PUBLICATION every")
+
+
+def read_again_and_again(shop: Shop, statement: str, prepared: bool, told: list[str], ended: threading.Event) -> None:
+    """Read until the end; what is neither of one batch nor all of it is told, and so is an error."""
+    with shop.session() as session:
+        if prepared:
+            with session.cursor() as cursor:
+                cursor.execute(f"PREPARE p AS {statement}")
+            statement = "EXECUTE p"
+        reads = 0
+        while not ended.is_set():
+            try:
+                found = asked(session, statement)
+            except psycopg2.Error as error:
+                told.append(f"{error.pgcode} {error}")
+                continue
+            rows, least, most = found.split()
+            if rows != str(ROWS) or least != most:
+                told.append(f"{statement}: {found}")
+            reads += 1
+        told.append(f"reads {reads}")
+
+
+READS = {
+    "simple": ('SELECT count(*), min(batch), max(batch) FROM "Sh.op".customers', False),
+    "prepared": ('SELECT count(*), min(batch), max(batch) FROM "Sh.op".customers', True),
+    "join": (
+        'SELECT count(*), min(c.batch), max(n.batch) FROM "Sh.op".customers c JOIN crm.notes n ON n.customer = c.id',
+        False,
+    ),
+    "view": ("SELECT count(*), min(batch), max(batch) FROM around", True),
+}
+
+
+def read_with_a_cursor(shop: Shop, told: list[str], ended: threading.Event) -> None:
+    """Read in portions: one transaction has one copy, though another becomes live meanwhile."""
+    reads = 0
+    with shop.session(autocommit=False) as session:
+        while not ended.is_set():
+            with session.cursor() as cursor:
+                cursor.execute('DECLARE c CURSOR FOR SELECT batch FROM "Sh.op"."or%ders"')
+                batches: list[int] = []
+                while not ended.is_set():
+                    cursor.execute("FETCH 50 FROM c")
+                    if not (portion := cursor.fetchall()):
+                        break
+                    batches += [batch for (batch,) in portion]
+                    time.sleep(0.01)
+                if not ended.is_set() and (len(batches) != ROWS or len(set(batches)) != 1):
+                    told.append(f"cursor: {len(batches)} rows of {set(batches)}")
+                reads += 1
+            session.rollback()
+    told.append(f"reads {reads}")
+
+
+def test_readers_see_a_whole_copy_all_the_time(shop: Shop) -> None:
+    shop.in_target('CREATE VIEW public.around AS SELECT id, batch FROM "Sh.op".customers')
+    ended, told = threading.Event(), {name: list[str]() for name in (*READS, "cursor")}
+    readers = [
+        *(
+            threading.Thread(target=read_again_and_again, args=(shop, statement, prepared, told[name], ended))
+            for name, (statement, prepared) in READS.items()
+        ),
+        threading.Thread(target=read_with_a_cursor, args=(shop, told["cursor"], ended)),
+    ]
+    for reader in readers:
+        reader.start()
+    try:
+        for _ in range(2):
+            shop.refreshed()
+    finally:
+        ended.set()
+        for reader in readers:
+            reader.join()
+    for name, lines in told.items():
+        (line,) = lines
+        assert int(line.removeprefix("reads ")) > 5, name
+    shop.in_target("DROP VIEW public.around")
+
+
+def test_a_copy_that_differs_is_not_swapped_in(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, batch, copy = shop.live(), shop.fill(), copy_tables
+
+    def copy_and_change(run: MigrationRun) -> Iterator[Event]:
+        yield from copy(run)
+        shop.in_target("UPDATE crm__next.notes SET batch = 0 WHERE customer = 1")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(use_cases, "copy_tables", copy_and_change)
+        (failure,) = shop.run().failures
+    assert failure.startswith("crm.notes: ")
+    assert (shop.live(), shop.copy("__next")) == (before, whole(batch).removesuffix(f"{batch} {batch}") + f"0 {batch}")
+    assert shop.validated() != ()  # of what is live, with what the source has now
+
+
+def test_a_run_that_dies_leaves_a_whole_copy(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the swap, in the middle of its transaction, and after it; the server ends the sessions in each case."""
+
+    def succeeds(holder: ModuleType, name: str, afterwards: bool = False) -> bool:
+        done = getattr(holder, name)
+
+        def die(*arguments: object) -> object:
+            found = done(*arguments) if afterwards else None
+            shop.in_target(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND application_name LIKE 'pg_migration%'"
+            )
+            return found if afterwards else done(*arguments)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(holder, name, die)
+            return shop.run().succeeded
+
+    before, batch = shop.live(), shop.fill()
+    for holder, name in ((swap_step, "swap_in"), (exchange, "_republish")):
+        assert not succeeds(holder, name)
+        assert shop.live() == before
+        assert shop.validated(against="ledger") == ()
+    assert succeeds(swap_step, "swap_in", afterwards=True)  # nothing was left to do
+    assert (shop.live(), shop.validated(), shop.validated(against="ledger")) == (batch, (), ())
+    after, _ = shop.refreshed()
+    assert (shop.live(), shop.copy("__previous")) == (after, whole(batch))
+    assert shop.schemas_there() == "Sh.op Sh.op__previous crm crm__previous"
+
+
+def test_an_old_snapshot_is_waited_for(shop: Shop) -> None:
+    before, batch = shop.live(), shop.fill()
+    with shop.session(autocommit=False) as old:
+        old.set_session("REPEATABLE READ")
+        pid = asked(old, "SELECT pg_backend_pid()")
+        (failure,) = shop.run(swap_wait_seconds=0).failures
+        assert f"pid {pid} (postgres" in failure
+        assert shop.live() == before
+        # Several chunks of a table are not frozen when they are copied.
+        result = shop.run(swap_wait_seconds=0, swap_anyway=True, partition_threshold=50)
+        assert result.failures == ()
+        assert f"swapped all the same while there was pid {pid}" in "".join(result.notes)
+        assert shop.live() == batch
+        assert asked(old, 'SELECT count(*) FROM "Sh.op".customers') == "0"  # which is what the wait is for
+        old.rollback()
+        asked(old, "SELECT count(*) FROM crm.notes")
+        ending = threading.Timer(4, old.rollback)
+        ending.start()
+        _, result = shop.refreshed()
+        ending.join()
+    assert f"waiting for pid {pid}" in "".join(result.notes)
+
+
+# What stands in the way of a swap: how it is made, what is said of it, and how it goes again.
+IN_THE_WAY = {
+    "a foreign key": (
+        'CREATE TABLE o.referring (c integer REFERENCES "Sh.op".customers)',
+        "constraint referring_c_fkey on table o.referring",
+        "DROP TABLE o.referring",
+    ),
+    "a function in standard SQL": (
+        'CREATE FUNCTION o.f() RETURNS bigint BEGIN ATOMIC SELECT count(*) FROM "Sh.op".customers; END',
+        "function o.f()",
+        "DROP FUNCTION o.f()",
+    ),
+    "a materialized view": (
+        "CREATE MATERIALIZED VIEW o.m AS SELECT batch FROM crm.notes",
+        "materialized view o.m",
+        "DROP MATERIALIZED VIEW o.m",
+    ),
+    "a column": ('CREATE TABLE o.typed (s "Sh.op".state)', "table o.typed", "DROP TABLE o.typed"),
+    "a trigger": (
+        """CREATE TABLE o.fired ();
+        CREATE TRIGGER g BEFORE UPDATE ON o.fired FOR EACH ROW EXECUTE FUNCTION "Sh.op".touch()""",
+        "trigger g on table o.fired",
+        "DROP TABLE o.fired",
+    ),
+    "an index": (
+        """CREATE FUNCTION "Sh.op".own(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+        CREATE TABLE o.t (a integer); CREATE INDEX i ON o.t ("Sh.op".own(a))""",
+        "index o.i",
+        'DROP TABLE o.t; DROP FUNCTION "Sh.op".own(integer)',
+    ),
+    "a partition": (
+        "CREATE TABLE o.p PARTITION OF \"Sh.op\".visits FOR VALUES FROM ('2030-01-01') TO ('2031-01-01')",
+        "table o.p",
+        "DROP TABLE o.p",
+    ),
+    "a table": ("CREATE TABLE crm.own (id integer)", "only the target has", "DROP TABLE crm.own"),
+    "an index of the target's own": (
+        "CREATE INDEX own_index ON crm.notes (customer)",
+        "index own_index on crm.notes",
+        "DROP INDEX crm.own_index",
+    ),
+    "a view inside": ("CREATE VIEW crm.own_view AS SELECT 1 AS one", "view crm.own_view", "DROP VIEW crm.own_view"),
+    "a schema of others": (
+        "DROP SCHEMA IF EXISTS crm__next CASCADE; CREATE SCHEMA crm__next",
+        "a schema crm__next that no run",
+        "DROP SCHEMA crm__next",
+    ),
+    "a view on the copy before": (
+        "CREATE VIEW o.v AS SELECT * FROM crm__previous.notes",
+        "others lean on it: view o.v",
+        "DROP VIEW o.v",
+    ),
+}
+
+
+def test_what_a_swap_would_lose_is_refused(shop: Shop) -> None:
+    shop.in_target("CREATE SCHEMA o")
+    before = shop.live()
+    shop.in_target(";".join(made for made, *_ in IN_THE_WAY.values()))
+    refused = shop.refusals()
+    assert [name for name, (_, said, _) in IN_THE_WAY.items() if said not in refused] == []
+    shop.in_target(";".join(gone for *_, gone in IN_THE_WAY.values()))
+    assert shop.refusals() == ""
+    shop.in_target(IN_THE_WAY["a foreign key"][0])
+    assert "constraint referring_c_fkey" in "".join(shop.run().failures)
+    shop.in_target("DROP SCHEMA o CASCADE")
+    assert (shop.live(), "__next" in shop.schemas_there()) == (before, False)
+
+
+def test_what_comes_during_the_load_is_refused_then(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, copy = shop.live(), copy_tables
+
+    def copy_and_refer(run: MigrationRun) -> Iterator[Event]:
+        yield from copy(run)
+        shop.in_target('CREATE TABLE public.late (c integer REFERENCES "Sh.op".customers)')
+
+    shop.fill()
+    with monkeypatch.context() as patched:
+        patched.setattr(use_cases, "copy_tables", copy_and_refer)
+        (failure,) = shop.run().failures
+    assert "late_c_fkey" in failure
+    assert shop.live() == before  # of both schemas
+    shop.in_target("DROP TABLE public.late")
+    with shop.session(autocommit=False) as other:  # which holds a lock that the swap needs
+        shop.in_target("CREATE VIEW public.held AS SELECT batch FROM crm.notes")
+        asked(other, "SELECT count(*) FROM public.held")
+        monkeypatch.setattr(exchange, "LOCK_TIMEOUT", "100ms")
+        (failure,) = shop.run(swap_wait_seconds=0, swap_anyway=True).failures
+        assert "nothing has changed for readers: canceling statement due to lock timeout" in failure
+        assert shop.live() == before
+    shop.in_target("DROP VIEW public.held")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"drop_existing_tables": True}, "drop_existing_tables"),
+        ({"spread_over": 1}, "spread_over"),
+        ({"keep_previous": 2}, "keep_previous"),
+        ({"swap_wait_seconds": -1}, "swap_wait_seconds"),
+        ({"exclude_tables": ["notes"]}, "left out of the migration"),
+    ],
+)
+def test_options_that_go_with_no_swap(shop: Shop, options: dict[str, object], said: str) -> None:
+    before = shop.live()
+    try:
+        told = shop.refusals(**options)
+    except ConfigurationError as error:
+        told = str(error)
+    assert said in told
+    assert shop.live() == before
+
+
+def test_schemas_that_can_not_be_swapped() -> None:
+    swapping = Options.model_validate({"refresh": "swap"})
+    with pytest.raises(ConfigurationError, match="by name"):
+        Migration.between("postgresql://a/a", "postgresql://b/b", schemas="*", options=swapping)
+
+
+def test_copies_follow_one_another_and_back(shop: Shop) -> None:
+    """Last, as it leaves other tables in the source."""
+    first, _ = shop.refreshed()
+    assert shop.validated() == ()
+    assert shop.validated(against="ledger") == ()
+    shop.in_source('DROP TABLE "Sh.op".visits; CREATE TABLE "Sh.op".visits (batch integer, at date)')
+    shop.in_source("DROP TABLE crm.notes; CREATE TABLE crm.notes (batch integer, customer integer, more text)")
+    second, _ = shop.refreshed()
+    assert shop.back().failures == ()
+    assert (shop.live(), shop.copy("__previous")) == (first, whole(second))
+    assert shop.validated(against="ledger") == ()
+    batch, _ = shop.refreshed(keep_previous=0)  # what the source has taken back since came from there
+    assert (shop.live(), shop.schemas_there()) == (batch, "Sh.op crm")
+    assert shop.in_target('SELECT "Sh.op".newest(), "Sh.op".orders_of(\'new\')') == f"{batch}|{ROWS}"
+    assert "no earlier copy" in "".join(shop.back().failures)
+    batch, _ = shop.refreshed(refresh="in_place")
+    assert shop.live() == batch
+
+
+PUBLIC = """
+    CREATE TYPE e AS ENUM ('a', 'b');
+    CREATE FUNCTION f(e) RETURNS e LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1; END';
+    CREATE CAST (e AS bytea) WITH INOUT;
+    CREATE TABLE t (id serial PRIMARY KEY, email text NOT NULL, x e DEFAULT 'a', y timestamptz DEFAULT now(),
+        CHECK (f(x) IS NOT NULL), CHECK (EXTRACT(year FROM y) > 1900));
+    INSERT INTO t (email) SELECT 'a' || n FROM generate_series(1, 100) AS n;
+    CREATE PUBLICATION of_the_source FOR TABLE t;
+"""
+
+
+def test_public_by_a_role_that_is_no_superuser(
+    postgres16: PostgresServer, postgres18: PostgresServer, source_db: str, target_db: str
+) -> None:
+    postgres16.psql(source_db, PUBLIC)
+    role, database = f"mig_{time.time_ns()}", parse_dsn(target_db)["dbname"]
+    postgres18.psql(target_db, f"CREATE ROLE {role} LOGIN PASSWORD 'x'; ALTER DATABASE {database} OWNER TO {role}")
+    url = make_dsn(target_db, user=role, password="x")
+    masked: dict[str, object] = {"transform": {"tables": {"public.t": {"mask": {"email": {"fixed": "masked"}}}}}}
+    for more in ({}, masked):
+        options = Options.model_validate(
+            {"refresh": "swap", "owners": False, "privileges": False, "workers": 1, **more}
+        )
+        migration = Migration.between(source_db, url, options=options)
+        result = migrate(migration)
+        assert result.failures == ()
+        assert validate(migration).failures == ()
+        assert postgres18.psql(url, "SELECT * FROM pg_publication_tables").startswith("of_the_source|public|t|")
+    assert postgres18.psql(url, "SELECT DISTINCT email FROM t").strip() == "masked"
+    assert postgres18.psql(url, "SELECT count(*) FROM public__previous.t").strip() == "100"
+    ours, theirs = (
+        server.dump_schema(url, "public", "--no-owner", "--no-privileges", "--no-publications")
+        for server, url in ((postgres16, source_db), (postgres18, target_db))
+    )
+    assert theirs == ours
+
+
+def test_extensions_have_to_be_elsewhere(postgres15: PostgresServer) -> None:
+    source, target = postgres15.create_database(), postgres15.create_database()
+    postgres15.psql(source, "CREATE EXTENSION hstore; CREATE TABLE h (id integer PRIMARY KEY, x hstore)")
+    migration = Migration.between(source, target, options=Options.model_validate({"refresh": "swap"}))
+    assert "extension hstore would be made in a schema" in "".join(migrate(migration).failures)
+    postgres15.psql(target, "CREATE EXTENSION hstore")
+    assert "extension hstore is in the way of a swap" in "".join(migrate(migration).failures)
+    postgres15.psql(target, "CREATE SCHEMA elsewhere; ALTER EXTENSION hstore SET SCHEMA elsewhere")
+    for _ in range(2):
+        assert migrate(migration).failures == ()
