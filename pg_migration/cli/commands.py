@@ -84,6 +84,12 @@ JOBS = (
         ("pg_migration repair", "pg_migration repair public.flights 'sales.*'"),
         tables_of="repair_tables",
     ),
+    JobCommand(
+        "swap-back",
+        "swap_back",
+        "Make the copy live again that the last run with --refresh swap has replaced; the source is not asked.",
+        ("pg_migration swap-back", "pg_migration swap-back --target postgresql://mig@new/shop"),
+    ),
 )
 
 

@@ -6,6 +6,7 @@ import dagster as dg
 
 from pg_migration.orchestration.assets.foreign_keys import build_foreign_keys
 from pg_migration.orchestration.assets.large_objects import build_large_objects
+from pg_migration.orchestration.assets.live import build_live
 from pg_migration.orchestration.assets.ownership import attended
 from pg_migration.orchestration.assets.post_data import build_post_data
 from pg_migration.orchestration.assets.source_schema import build_source_schema
@@ -28,6 +29,7 @@ from pg_migration.orchestration.jobs.plan import build_plan
 from pg_migration.orchestration.jobs.preflight import build_preflight
 from pg_migration.orchestration.jobs.prune import prune_job, weekly_prune
 from pg_migration.orchestration.jobs.repair import build_repair
+from pg_migration.orchestration.jobs.swap_back import build_swap_back
 from pg_migration.orchestration.jobs.validate import build_validate
 from pg_migration.orchestration.location.code_location import Location, load
 from pg_migration.orchestration.location.known_pairs import remember
@@ -98,7 +100,8 @@ def build(location: Location, with_shared: bool = True) -> dg.Definitions:
         last.append(large_objects.key)
     check_keys = [key for check in checks for key in check.check_keys]
     made_late = foreign_keys.keys if foreign_keys is not None else {relations.key(TARGET_DDL)}
-    assets += [build_validation(pair, check_keys, made_late), build_summary(relations, last)]
+    live = build_live(relations, last)
+    assets += [live, build_validation(pair, check_keys, made_late), build_summary(relations, [*last, live.key])]
     remember(location, (key for made in assets for key in made.keys))
     base = dg.Definitions(
         assets=[attended(made, pair) for made in assets],
@@ -113,7 +116,7 @@ def build(location: Location, with_shared: bool = True) -> dg.Definitions:
     migrate, validate = build_migrate(base, relations), build_validate(relations, check_keys)
     repair = build_repair(relations, check_keys)
     automation = dg.Definitions(
-        jobs=[migrate, validate, repair, build_preflight(pair), build_plan(pair)],
+        jobs=[migrate, validate, repair, build_preflight(pair), build_plan(pair), build_swap_back(relations)],
         schedules=build_schedules(pair),
         sensors=[
             build_planned_ranges(relations),

@@ -81,7 +81,9 @@ def rows_per_second(done: TableLoaded) -> int:
 def _state(run: MigrationRun, name: TableName, earlier: Sequence[LoadedRange] | None) -> str:
     """What to say of a table that this run did not copy."""
     outcomes = run.outcomes
-    if name in outcomes.failed or name in {run.catalog.target_name(table) for table in run.not_made("table")}:
+    if name in outcomes.failed or name in {
+        run.as_known(run.catalog.target_name(table)) for table in run.not_made("table")
+    }:
         return FAILED
     if earlier:
         return "copied by " + ", ".join(sorted({f"run {p.run_id[:8]} from snapshot {p.snapshot}" for p in earlier}))

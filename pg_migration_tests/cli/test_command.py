@@ -355,6 +355,7 @@ OBJECTS = {"exclude_tables", "owners", "privileges"}
                 "drop_existing_tables",
                 "overwrite_existing_rows",
                 "partition_threshold",
+                "refresh",
                 "workers",
             },
         ),

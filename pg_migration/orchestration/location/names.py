@@ -77,6 +77,7 @@ SOURCE_SCHEMA = "source_schema"
 TARGET_DDL = "target_ddl"
 LARGE_OBJECTS = "large_objects"
 POST_DATA = "post_data"
+LIVE = "live"
 SUMMARY = "summary"
 VALIDATION = "validation"
 
@@ -86,4 +87,5 @@ VALIDATE = "validate"
 REPAIR = "repair"
 PREFLIGHT = "preflight"
 PLAN = "plan"
-JOBS = (MIGRATE, VALIDATE, REPAIR, PREFLIGHT, PLAN)
+SWAP_BACK = "swap_back"
+JOBS = (MIGRATE, VALIDATE, REPAIR, PREFLIGHT, PLAN, SWAP_BACK)

@@ -24,6 +24,11 @@ def begin(context: dg.AssetExecutionContext, migration: MigrationRun, relations:
     """
     _check_nothing_left_out(context)
     check_every_step(context, relations)
+    if migration.options.refresh == "swap" and migration.snapshot is None and not migration.swaps:
+        raise ConfigurationError(
+            "refresh 'swap' loads everything: start the job migrate, or set refresh to 'in_place' for this run, which "
+            "then empties and fills the live tables that it is about. Nothing was changed."
+        )
     if migration.options.spread_over:
         check_queue(context)
     migration.begin(is_whole_run(context), _scope(context, relations))

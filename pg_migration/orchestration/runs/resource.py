@@ -9,6 +9,7 @@ from dagster import get_dagster_logger
 from pydantic import create_model
 
 from pg_migration.orchestration import load_events
+from pg_migration.orchestration.location.names import MIGRATE, PREFLIGHT
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.reports.write import file_report
@@ -49,7 +50,8 @@ class MigrationResource(dg.ConfigurableResource[MigrationRun], Options):
         owner = started.tags.get(SNAPSHOT_OF) if started else None
         options = self.options()
         run_id = started.run_id if started else "no run"
-        run = MigrationRun(run_id, options, lambda: self.relations.pair.migration(options), owner)
+        pair = self.relations.pair
+        run = MigrationRun(run_id, options, lambda: pair.migration(options), owner, _makes_everything(pair, started))
         run.log = context.log or get_dagster_logger()
         run.listeners.append(load_events.emit)
         if started is not None and context.instance is not None:
@@ -65,6 +67,11 @@ class MigrationResource(dg.ConfigurableResource[MigrationRun], Options):
             if context.run is not None and context.instance is not None:
                 log = (context.log or get_dagster_logger()).warning
                 at_end(run, self.relations.pair, context.run, context.instance, log)
+
+
+def _makes_everything(pair: Pair, run: dg.DagsterRun | None) -> bool:
+    """Whether a run migrates everything, or looks ahead at that."""
+    return run is not None and run.job_name in (pair.named(MIGRATE), pair.named(PREFLIGHT)) and not run.asset_selection
 
 
 def resource_of(relations: Relations) -> MigrationResource:

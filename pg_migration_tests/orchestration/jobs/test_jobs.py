@@ -14,7 +14,7 @@ from pg_migration.orchestration.location.code_location import Location
 from pg_migration.postgres.catalog import ListedColumn, TableListing
 from pg_migration_tests.orchestration.harness import Platform, Run
 
-JOBS = {"migrate", "repair", "plan", "validate", "preflight", "prune_old_runs"}
+JOBS = {"migrate", "swap_back", "repair", "plan", "validate", "preflight", "prune_old_runs"}
 STEPS = [
     "source_schema",
     "source_schema_known_tables",
@@ -23,6 +23,7 @@ STEPS = [
     "table_checks",
     "foreign_keys",
     "post_data",
+    "live",
     "database_checks",
     "validation",
     "summary",
@@ -110,7 +111,7 @@ def test_a_failed_check_stops_the_foreign_keys(failed: tuple[Platform, Run]) -> 
     shop, done = failed
     assert not done.success
     assert done.passed == {"public/customers": True, "public/orders": False}
-    assert done.started == set(STEPS) - {"foreign_keys", "post_data", "database_checks"}
+    assert done.started == set(STEPS) - {"foreign_keys", "post_data", "database_checks", "live"}
     assert shop.target.psql("SELECT count(*) FROM pg_constraint WHERE contype = 'f'") == "0"
 
 
@@ -133,7 +134,7 @@ def test_a_table_that_could_not_be_made_costs_the_others_nothing(shop: Platform)
     )
     done = shop.migrate()
     assert not done.success
-    assert done.started == set(STEPS) - {"structure", "database_checks"}
+    assert done.started == set(STEPS) - {"structure", "database_checks", "live"}
     assert done.passed == {"public/customers": True, "public/orders": True}
     made = "SELECT conname FROM pg_constraint WHERE contype = 'f'"
     assert shop.target.psql(made) == "orders_customer_fkey"

@@ -36,7 +36,8 @@ GRAPH = {
         "after_rows",
         {"target_ddl", "public/customers", "public/lines", "public/orders", "public/readings", "public/readings_2024"},
     ),
-    "summary": ("after_rows", {"post_data", "public/foreign_keys"}),
+    "live": ("after_rows", {"post_data", "public/foreign_keys"}),
+    "summary": ("after_rows", {"live", "post_data", "public/foreign_keys"}),
     "validation": ("after_rows", {"public/foreign_keys"}),
 }
 TABLES = {asset for asset in GRAPH if asset.startswith("public/") and asset != "public/foreign_keys"}

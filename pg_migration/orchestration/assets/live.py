@@ -1,0 +1,70 @@
+"""The asset ``live``: what was copied is where people look for it."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from pg_migration.orchestration.location.names import AFTER_ROWS, LIVE
+from pg_migration.orchestration.location.table_assets import Relations
+from pg_migration.orchestration.metadata import Figure
+from pg_migration.orchestration.runs.begin import begin
+from pg_migration.orchestration.runs.failures import as_step_failure
+from pg_migration.orchestration.runs.resource import migration_of
+from pg_migration.postgres.figures import listed
+from pg_migration.postgres.migration.outcomes import Swap
+from pg_migration.postgres.migration.steps.swap import swap
+
+
+def build_live(relations: Relations, after: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
+    """The asset that comes after everything that is made, and after the blocking checks of that.
+
+    Args:
+        after: the assets that are made last.
+    """
+
+    @dg.asset(
+        key=relations.key(LIVE),
+        group_name=relations.pair.named(AFTER_ROWS),
+        required_resource_keys={relations.pair.resource},
+        kinds={"postgres"},
+        deps=after,
+        output_required=False,
+        description="With `refresh: swap` everything was loaded and compared beside the live schemas; here it takes "
+        "their place at once. With `refresh: in_place` it was there all the time. What uses the copy comes after this.",
+    )
+    def live(context: dg.AssetExecutionContext) -> Iterator[dg.AssetMaterialization]:
+        migration = migration_of(context, relations.pair)
+        done = None
+        if migration.options.refresh == "swap":
+            with as_step_failure(migration, context):
+                begin(context, migration, relations)
+                done = swap(migration)
+        # As the summary, it has no output.
+        yield dg.AssetMaterialization(
+            context.asset_key, metadata={"refresh": migration.options.refresh, **figures(done)}
+        )
+
+    return live
+
+
+def figures(swap: Swap | None) -> dict[str, Figure]:
+    """What readers would have noticed of a swap, and what was taken over with it."""
+    if swap is None:
+        return {}
+    done, waited = swap.done, swap.waited
+    lists = {
+        "kept": done.previous,
+        "sessions_waited_for": waited.sessions,
+        "sessions_left": waited.left,
+        "grants_carried_over": done.carried,
+        "views_that_follow": done.views,
+        "views_made_anew": done.made_anew,
+        "publications_that_follow": done.publications,
+    }
+    return {
+        "swapped": listed(done.schemas),
+        "locks_held_ms": round(done.seconds * 1000, 1),
+        "attempts": done.attempts,
+        "seconds_waited": waited.seconds,
+        **{name: listed(found) for name, found in lists.items() if found},
+    }
