@@ -656,6 +656,18 @@ class MigrationRun:
         self._look(look_at_transform(made, done, document))
         return done
 
+    def _make_sure_of_transform(self) -> None:
+        """Before rows are read: what is not to leave the source must not because of a mistake in this program.
+
+        Raises:
+            MigrationError: rows would be read as they are.
+        """
+        made = self.transformation
+        wanted = made.tables if made is not None else {}
+        read = {table.key: table.transform for table in self.catalog.tables if table.transform is not None}
+        if (self._document is not None and made is None) or read != wanted:
+            raise MigrationError("the transform is not applied to what would be read; no row was copied")
+
     @cached_property
     def _document(self) -> Document | None:
         return self.migration.transform()
@@ -922,6 +934,7 @@ class MigrationRun:
         """What the workers of a load need; only after `begin`."""
         assert self._snapshot is not None, "begin() takes the snapshot"
         assert self._lock is not None, "begin() takes the lock"
+        self._make_sure_of_transform()
         self.workload.workers = workers
         return LoadContext(
             self.connections,

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pg_migration.postgres.migration import Result
+from pg_migration.postgres.transform.transformation import Transformation
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.transform.harness import BEFORE, KEY, MASKS, OTHER_KEY, SHOP, Shop, hashed
 
@@ -125,3 +126,13 @@ def test_another_run_makes_the_same_and_another_key_makes_nothing_alike(shop: Sh
     second = shop.in_target(query).splitlines()
     values = {value for line in first for value in line.split("|")}
     assert [line for line in second if not values.isdisjoint(line.split("|"))] == []
+
+
+@pytest.mark.usefixtures("result")
+def test_nothing_is_read_where_a_mistake_leaves_the_transform_out(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(Transformation, "applied", lambda _, catalog: catalog)
+        assert shop.migrate(MASKS).failures == (
+            "the transform is not applied to what would be read; no row was copied",
+        )
+    assert [value for value in shop.personal_values() if value in shop.dump()] == []
