@@ -7,6 +7,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.errors import StructureConflict, server_message
 from pg_migration.postgres.sql_files import sql_file
 
 _SAVEPOINT = "pg_migration_view"
@@ -70,19 +71,33 @@ def make_follow(connection: Connection, views: Sequence[View]) -> list[str]:
         The names of those that were dropped.
 
     Raises:
-        psycopg2.Error: one can't be made, or something else is built on one that has to be dropped.
+        StructureConflict: one can't be made of what there is now, or something else is built on one that has to go.
     """
     left = [view for view in views if view.direct and not _replace(connection, view)]
     anew = _with_readers(views, {view.oid for view in left})
-    for view in reversed(anew):
-        execute(connection, f"DROP VIEW {view.name}")
-    for view in anew:
-        for statement in (f"CREATE {view.definition}", f"ALTER VIEW {view.name} OWNER TO {view.owner}", *view.more):
-            execute(connection, statement)
-        revoked = [] if view.plain else [text for (text,) in fetch(connection, _BY_DEFAULT, (view.name,))]
-        for statement in (*revoked, *view.grants):
-            execute(connection, statement)
+    try:
+        for view in reversed(anew):
+            execute(connection, f"DROP VIEW {view.name}")
+        for view in anew:
+            _make(connection, view)
+    except (psycopg2.ProgrammingError, psycopg2.errors.DependentObjectsStillExist) as error:
+        raise _not_made(view, error) from None
     return [view.name for view in anew]
+
+
+def _make(connection: Connection, view: View) -> None:
+    for statement in (f"CREATE {view.definition}", f"ALTER VIEW {view.name} OWNER TO {view.owner}", *view.more):
+        execute(connection, statement)
+    revoked = [] if view.plain else [text for (text,) in fetch(connection, _BY_DEFAULT, (view.name,))]
+    for statement in (*revoked, *view.grants):
+        execute(connection, statement)
+
+
+def _not_made(view: View, error: psycopg2.Error) -> StructureConflict:
+    return StructureConflict(
+        f"not swapped, and nothing has changed for readers: view {view.name}, which reads what is swapped, can't be "
+        f"made anew: {server_message(error)}. Change or drop it, and start again"
+    )
 
 
 def _replace(connection: Connection, view: View) -> bool:
@@ -92,6 +107,8 @@ def _replace(connection: Connection, view: View) -> bool:
     except psycopg2.errors.InvalidTableDefinition:
         execute(connection, f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
         return False
+    except psycopg2.ProgrammingError as error:
+        raise _not_made(view, error) from None
     execute(connection, f"RELEASE SAVEPOINT {_SAVEPOINT}")
     return True
 

@@ -10,7 +10,7 @@ import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from pg_migration.postgres.errors import ConfigurationError
-from pg_migration.postgres.migration import Migration, Options, migrate, use_cases, validate
+from pg_migration.postgres.migration import Migration, Options, migrate, repair, use_cases, validate
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps import swap as swap_step
 from pg_migration.postgres.migration.steps.copy_tables import copy_tables
@@ -374,6 +374,25 @@ def test_copies_follow_one_another_and_back(shop: Shop) -> None:
     assert (shop.live(), shop.schemas_there()) == (batch, "Sh.op crm")
     assert shop.in_target('SELECT "Sh.op".newest(), "Sh.op".orders_of(\'new\')') == f"{batch}|{ROWS}"
     assert "no earlier copy" in "".join(shop.back().failures)
+    shop.in_target("UPDATE crm.notes SET batch = 0 WHERE customer = 3")
+    assert repair(shop.migration()).failures == ()
+    assert (shop.live(), shop.validated()) == (batch, ())
+    shop.in_target(
+        "CREATE VIEW public.narrow AS SELECT more FROM crm.notes; CREATE VIEW public.wide AS TABLE crm.notes"
+    )
+    shop.in_source("ALTER TABLE crm.notes ALTER batch TYPE bigint")  # as which a view can't be replaced
+    batch, result = shop.refreshed()
+    assert result.outcomes.swap is not None
+    assert list(result.outcomes.swap.done.made_anew) == ["public.wide"]
+    shop.in_source("ALTER TABLE crm.notes DROP more")
+    shop.fill()
+    (failure,) = shop.run().failures
+    assert (
+        'view public.narrow, which reads what is swapped, can\'t be made anew: column "more" does not exist' in failure
+    )
+    assert shop.live() == batch
+    shop.in_target("DROP VIEW public.narrow, public.wide")
+    batch, _ = shop.refreshed()
     batch, _ = shop.refreshed(refresh="in_place")
     assert shop.live() == batch
 
