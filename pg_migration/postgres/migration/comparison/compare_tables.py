@@ -255,6 +255,9 @@ class Comparison:
         # Where the rows are the same, what the target computes is not.
         computed = any(verdict.check == CONTENT and verdict.source == verdict.target for verdict in failed)
         remedy = "make that the same, then copy the table again" if computed else _remedy(found.table)
+        if self._run.swaps:
+            inner = ".".join(self._run.place(found.table))
+            remedy = f"see {inner}, and start the run again; what is live has not changed"
         self._run.fail(f"{'.'.join(name)}: {told}{why.text}. Next: {remedy}")
 
 
