@@ -116,3 +116,11 @@ def test_what_may_be_other_rows_is_copied_anew(
     assert result.outcomes.reloaded["public", "visit"] == reason
     expected = f"SELECT count(*), sum(id) FROM visit WHERE {then}"
     assert shop.in_target("SELECT count(*), sum(id) FROM visit") == shop.in_source(expected)
+
+
+def test_a_copy_that_is_swapped_in_is_chosen_and_masked_as_well(shop: Shop) -> None:
+    masked = transform("id <= 100")
+    for _ in range(2):
+        assert shop.migrate(masked, refresh="swap").failures == ()
+        assert shop.in_target("SELECT count(*), bool_or(who LIKE 'person%') FROM visit") == "100|f"
+        assert shop.validate(masked).failures == ()
