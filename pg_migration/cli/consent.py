@@ -51,7 +51,7 @@ def _at_stake(pair: Pair, config: Mapping[str, Any]) -> list[UnknownRows]:
         return []
     if options.overwrite_existing_rows:
         return []
-    run = MigrationRun("no run", options, lambda: pair.migration(options))
+    run = MigrationRun("no run", options, lambda: pair.migration(options), makes_everything=True)
     try:
         return run.call(run.unknown_rows)
     except MigrationError:

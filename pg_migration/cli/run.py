@@ -34,7 +34,7 @@ from pg_migration.orchestration.build import build
 from pg_migration.orchestration.dagster_internals.commands import without_mirrors
 from pg_migration.orchestration.dagster_internals.running import SerializableErrorInfo
 from pg_migration.orchestration.location import code_location
-from pg_migration.orchestration.location.names import MIGRATE, REPAIR
+from pg_migration.orchestration.location.names import MIGRATE, REPAIR, SWAP_BACK
 from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.runs.failures import INTERRUPTED
 from pg_migration.postgres.connection.endpoint import Side
@@ -162,8 +162,13 @@ def _message(error: SerializableErrorInfo) -> str:
     return INTERRUPTED if error.cls_name == dg.DagsterExecutionInterruptedError.__name__ else error.message.strip()
 
 
-def _stopped(job: str, rows: int) -> str:
+def _stopped(job: str, report: Report | None) -> str:
     """What a person who has stopped a run is told: what is there, and how it goes on."""
+    rows = 0 if report is None else report.total_rows
+    swaps = report is not None and report.options.get("refresh") == "swap"
+    if job == SWAP_BACK or (job == MIGRATE and swaps):
+        loads = "" if job == SWAP_BACK else " The next `pg_migration run` loads everything anew."
+        return f"stopped. What is live is one copy or the other, and whole.{loads}"
     if job == MIGRATE:
         copied = f"after {rows:,} rows were copied" if rows else "before a row was copied"
         return f"stopped {copied}. What is there stays; the next `pg_migration run` goes on from it."
@@ -206,7 +211,7 @@ def _print(pair: Pair, job: str, ended: Ended, made: Report | None, as_json: boo
     folder = environment.reports_folder(pair.name)
     report = made or (store.read(folder, ended.run_id) if folder is not None else None)
     if ended.stopped and not as_json:
-        put(_stopped(job, 0 if report is None else report.total_rows) + "\n")
+        put(_stopped(job, report) + "\n")
     elif report is not None and folder is not None:
         print_report(report.ended(ended.succeeded, ended.failures), folder, as_json)
     elif as_json:

@@ -10,14 +10,15 @@ import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from pg_migration.postgres.errors import ConfigurationError
-from pg_migration.postgres.migration import Migration, Options, migrate, repair, use_cases, validate
+from pg_migration.postgres.migration import Migration, Options, migrate, preflight, repair, use_cases, validate
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps import swap as swap_step
 from pg_migration.postgres.migration.steps.copy_tables import copy_tables
+from pg_migration.postgres.preflight import Severity
 from pg_migration.postgres.swap import exchange
 from pg_migration.postgres.transfer.events import Event
 from pg_migration_tests.conftest import PostgresServer
-from pg_migration_tests.postgres.swap.harness import ROWS, SHOP, Shop, asked, whole
+from pg_migration_tests.postgres.swap.harness import LIVE, ROWS, SHOP, Shop, asked, whole
 
 
 @pytest.fixture(scope="module")
@@ -396,6 +397,34 @@ def test_copies_follow_one_another_and_back(shop: Shop) -> None:
     batch, _ = shop.refreshed()
     batch, _ = shop.refreshed(refresh="in_place")
     assert shop.live() == batch
+
+
+def test_other_names_in_one_database(postgres16: PostgresServer, source_db: str) -> None:
+    """The copy never takes the place of what it was copied from."""
+    shop = Shop(postgres16, postgres16, (source_db, source_db))
+    shop.in_source(SHOP)
+    batch, options = shop.fill(), Options.model_validate({"refresh": "swap", "workers": 1})
+
+    def between(source: str, target: str) -> Migration:
+        return Migration.between(source_db, source_db, schemas=source, target_schemas=target, options=options)
+
+    assert migrate(between(LIVE, "a,b")).failures == ()
+    assert validate(between(LIVE, "a,b")).failures == ()
+    assert shop.in_target("SELECT a.newest(), (SELECT max(batch) FROM b.notes)").endswith(f"{batch}|{batch}")
+    long = "l" * 54
+    shop.in_source(
+        f"CREATE SCHEMA a__previous; CREATE TABLE a__previous.t (); CREATE SCHEMA {long}; CREATE TABLE {long}.t ()"
+    )
+    for source, target, said in (
+        (LIVE, LIVE, "the same schema Sh.op, crm"),
+        ("a__previous", "a", "the same schema a__previous"),
+        ("a,crm", "crm,crm__next", "is a live schema and one beside a live schema"),
+        (long, f"x{long}", "too long names"),
+    ):
+        found = preflight(between(source, target))
+        assert said in "".join(str(each) for each in found if each.severity is Severity.ERROR)
+    assert said in "".join(migrate(between(source, target)).failures)
+    assert shop.in_source("SELECT count(*) FROM crm.notes") == str(ROWS)
 
 
 PUBLIC = """
