@@ -75,6 +75,7 @@ def other_target(postgres18: PostgresServer, target_db: str) -> Database:
 
 
 @pytest.mark.skipif(not (SCRIPTS / "dg").exists() and not shutil.which("dg"), reason="no dg in this environment")
+@pytest.mark.longer
 def test_dg_launch(terminal: Terminal, other_target: Database) -> None:
     terminal = replace(terminal, target=other_target)
     done = terminal.starting.run("dg", "launch", "--job", "migrate")

@@ -31,6 +31,7 @@ OTHERS = [name for name in METHODS if not name.startswith(("pg_migration", "dags
 DATASET, DISTANT = "indexed", "wan"
 
 
+@pytest.mark.longer
 def test_a_little_by_every_other_method(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

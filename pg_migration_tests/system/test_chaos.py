@@ -15,6 +15,7 @@ pytestmark = pytest.mark.system
 ACCIDENT = "kill -9 during the copy"
 
 
+@pytest.mark.longer
 def test_an_accident(programs: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(TEMPORARY))
     monkeypatch.setattr(sys, "executable", str(programs / PYTHON))

@@ -113,6 +113,7 @@ def test_sessions_of_others_are_counted(crowded: Pair) -> None:
     assert result.succeeded, result.failures
 
 
+@pytest.mark.longer
 def test_more_tables_than_a_transaction_may_lock(small_server: PostgresServer) -> None:
     """On both sides there is room for a few hundred locks, of which a table takes nine where it is dropped."""
     source, target = small_server.create_database(), small_server.create_database()

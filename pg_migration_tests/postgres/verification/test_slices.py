@@ -133,6 +133,7 @@ def enormous(postgres18: PostgresServer) -> Iterator[Pair]:
 
 
 @pytest.mark.system
+@pytest.mark.longer
 def test_rows_whose_text_is_larger_than_a_gigabyte(enormous: Pair) -> None:
     source, target = enormous.digests()
     assert source == target
