@@ -17,12 +17,22 @@ from pg_migration.postgres.swap.views import views_on
 
 SWAP = "swap"
 MAX_NAMED = 20
+SCHEMAS_PUBLISHED_SINCE = 150000
 # Made to follow by the swap itself, whoever has made them.
 PUBLICATIONS = frozenset({"publication", "publication table", "publication schema"})
 _CARRIED = PUBLICATIONS | {"default privileges"}
 # Made for the whole database, and where they name something of a schema, that is the one that is loaded.
 _SAID = frozenset({"owner", "privileges", "comment", "security label", "default privileges"})
 
+# PostgreSQL docs: ALTER PUBLICATION ("must be a superuser" to add all tables of a schema).
+_SCHEMAS_PUBLISHED = """
+SELECT p.pubname
+  FROM pg_publication_namespace r
+  JOIN pg_publication p ON p.oid = r.pnpubid
+  JOIN pg_namespace n ON n.oid = r.pnnspid
+ WHERE n.nspname = ANY (%s::text[]) AND NOT (SELECT u.rolsuper FROM pg_roles u WHERE u.rolname = current_user)
+ ORDER BY 1
+"""
 _EXTENSIONS = "SELECT extname FROM pg_extension"
 
 
@@ -110,6 +120,13 @@ def _leaning(target: Connection, live: Sequence[str]) -> Iterator[Finding]:
         if d.what != "dependent":
             yield error(
                 SWAP, f"{d.name} is in the way of a swap{f' ({d.needed})' if d.needed else ''}", _REMEDIES[d.what]
+            )
+    if target.server_version >= SCHEMAS_PUBLISHED_SINCE:
+        for (name,) in fetch(target, _SCHEMAS_PUBLISHED, (list(live),)):
+            yield error(
+                SWAP,
+                f"publication {name} has all tables of a schema that is swapped, and only superusers may let it follow",
+                "Connect as one, name the tables in it, or use refresh: in_place",
             )
     for view in views_on(target, live):
         if not view.owned:

@@ -448,6 +448,16 @@ def test_public_by_a_role_that_is_no_superuser(
     masked: dict[str, object] = {"transform": {"tables": {"public.t": {"mask": {"email": {"fixed": "masked"}}}}}}
     postgres18.psql(url, "CREATE TABLE t (id integer); INSERT INTO t VALUES (7)")
     theirs: dict[str, object] = {"overwrite_existing_rows": True}
+    postgres18.psql(
+        target_db,
+        "CREATE PUBLICATION all_of_it FOR TABLES IN SCHEMA public; CREATE SCHEMA o;"
+        "CREATE VIEW o.theirs AS TABLE public.t",
+    )
+    options = Options.model_validate({"refresh": "swap", "overwrite_existing_rows": True, "owners": False})
+    told = "".join(str(found) for found in preflight(Migration.between(source_db, url, options=options)))
+    assert "publication all_of_it has all tables of a schema" in told
+    assert "view o.theirs reads what is swapped, and belongs to postgres" in told
+    postgres18.psql(target_db, "DROP PUBLICATION all_of_it; DROP SCHEMA o CASCADE")
     for refused in ({}, masked):
         options = Options.model_validate({"refresh": "swap", "workers": 1, "owners": False, **refused})
         assert "public.t (1 row)" in "".join(migrate(Migration.between(source_db, url, options=options)).failures)
