@@ -61,7 +61,7 @@ def test_nobody_is_asked_where_nobody_is(terminal: Terminal) -> None:
 def test_nobody_is_asked_who_has_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = SimpleNamespace(isatty=lambda: True)
     monkeypatch.setattr(consent, "sys", SimpleNamespace(stdin=terminal, stdout=terminal))
-    monkeypatch.setattr(consent, "MigrationRun", lambda *_: pytest.fail("the target was looked at"))
+    monkeypatch.setattr(consent, "MigrationRun", lambda *_, **__: pytest.fail("the target was looked at"))
     for pair in (Pair(source="A", target="B"), Pair(name="shop", source="A", target="B")):
         told = {"resources": {pair.resource: {"config": consent.OVERWRITE}}}
         assert consent.with_consent(pair, told) is told
