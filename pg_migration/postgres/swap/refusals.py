@@ -22,6 +22,7 @@ SCHEMAS_PUBLISHED_SINCE = 150000
 PUBLICATIONS = frozenset({"publication", "publication table", "publication schema"})
 _CARRIED = PUBLICATIONS | {"default privileges"}
 # Made for the whole database, and where they name something of a schema, that is the one that is loaded.
+_OF_TYPES = frozenset({"cast", "transform"})
 _SAID = frozenset({"owner", "privileges", "comment", "security label", "default privileges"})
 
 # PostgreSQL docs: ALTER PUBLICATION ("must be a superuser" to add all tables of a schema).
@@ -140,7 +141,7 @@ def _leaning(target: Connection, live: Sequence[str]) -> Iterator[Finding]:
 def _surplus(
     live: Sequence[str], own: Collection[SchemaObject], left_out: Collection[SchemaObject]
 ) -> Iterator[Finding]:
-    names = [item.identity for item in own if item.kind not in _CARRIED]
+    names = [item.identity for item in own if _goes(item)]
     if names:
         yield error(
             SWAP,
@@ -154,6 +155,12 @@ def _surplus(
             f"would go with the copy that goes",
             "Drop it or move it to a schema of its own, or use refresh: in_place",
         )
+
+
+def _goes(item: SchemaObject) -> bool:
+    """Whether an object of the target goes with the schemas: what is in them, or belongs to their types."""
+    inside = bool(item.schema) or item.table is not None or item.kind in _OF_TYPES
+    return inside and item.kind not in _CARRIED
 
 
 def _of_source(target: Connection, source: Catalog) -> Iterator[Finding]:

@@ -53,6 +53,8 @@ AROUND = """
     ALTER DEFAULT PRIVILEGES IN SCHEMA "Sh.op" GRANT SELECT ON TABLES TO {analyst};
     CREATE PUBLICATION part FOR TABLE ONLY "Sh.op".customers (id, batch) WHERE (batch > 0), crm.notes;
     CREATE PUBLICATION every FOR TABLES IN SCHEMA "Sh.op";
+    CREATE FUNCTION bi.no() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';
+    CREATE EVENT TRIGGER no_renames ON ddl_command_start WHEN TAG IN ('ALTER SCHEMA') EXECUTE FUNCTION bi.no();
 """
 PUBLISHED = "SELECT pubname, schemaname, tablename, attnames, rowfilter FROM pg_publication_tables ORDER BY 1, 2, 3"
 
@@ -81,6 +83,7 @@ def test_what_the_target_has_around_a_copy_follows_it(shop: Shop) -> None:
     assert sorted(done.views) == ["bi.by_state", "bi.plain"]
     assert done.seconds < 1
     assert "locks were held for" in "".join(result.notes)
+    assert shop.in_target("SELECT evtenabled FROM pg_event_trigger WHERE evtname = 'no_renames'") == "O"
     assert shop.in_target("SELECT n, batch FROM bi.readers") == f"{ROWS}|{batch}"
     assert shop.in_target("SELECT batch FROM bi.above") == str(batch)
     assert dumped(shop.target, shop.urls[1], "bi.", analyst, "PUBLICATION") == around
