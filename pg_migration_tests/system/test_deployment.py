@@ -26,7 +26,7 @@ from psycopg2.extensions import parse_dsn
 
 from pg_migration.devtools import servers
 from pg_migration.devtools.servers import HOST, free_port
-from pg_migration.orchestration import environment as environment_
+from pg_migration.orchestration.environment import pair
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import fetch
@@ -187,9 +187,9 @@ def test_a_certificate_authority_of_ones_own(
     with Connections("test") as connections:
         if refusal is not None:
             with pytest.raises(MigrationError, match=refusal):
-                connections.open(environment_.endpoint(Side(side.lower())))
+                connections.open(pair().endpoint(Side(side.lower())))
             return
-        connection = connections.open(environment_.endpoint(Side(side.lower())))
+        connection = connections.open(pair().endpoint(Side(side.lower())))
         assert fetch(connection, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") == [(True,)]
 
 

@@ -5,7 +5,7 @@ SELECT a.pid, concat(a.usename), concat(a.application_name)
  WHERE a.datname = current_database()
    AND a.pid <> pg_backend_pid() AND a.pid <> ALL (%(own)s::int[])
    AND a.backend_xmin IS NOT NULL
-   AND age(a.backend_xmin) >= age(%(transaction)s::text::xid)
+   AND age(a.backend_xmin) >= age(%(transaction)s::xid)
    AND (a.xact_start IS NULL OR a.xact_start <= %(moment)s)
    AND coalesce(a.backend_type, '') NOT IN ('autovacuum worker', 'walsender')
  ORDER BY 1
