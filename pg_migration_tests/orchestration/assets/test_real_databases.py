@@ -19,8 +19,7 @@ from pg_migration_tests.orchestration.harness import BOOKKEEPING, Database, Plat
 from pg_migration_tests.real_databases import dagster_records
 
 PROGRAMS = Path(__file__).parents[2] / "real_databases"
-FURTHER = ("django_site", "optuna_studies", "roundup_tracker")
-APPLICATIONS = ("dagster_records", *(pytest.param(name, marks=pytest.mark.longer) for name in FURTHER))
+APPLICATIONS = ("dagster_records", "django_site", "optuna_studies", "roundup_tracker")
 FOLDER = os.environ.get("PG_MIGRATION_TEST_DUMPS", "")
 DUMPS = sorted(Path(FOLDER).glob("*.sql*")) if FOLDER else []
 
@@ -52,6 +51,7 @@ def assert_arrives(platform: Platform, least_tables: int, by_job: bool = False) 
     assert everything(platform.source) == wanted
 
 
+@pytest.mark.longer
 @pytest.mark.parametrize("application", APPLICATIONS)
 def test_what_an_application_made(platform: Platform, application: str) -> None:
     if application == "dagster_records":  # its package is here already, and takes long to import

@@ -69,6 +69,7 @@ def run(ends: Mapping[str, Database]) -> Iterator[Runner]:
         yield execute
 
 
+@pytest.mark.longer
 def test_two_pairs_share_a_target(run: Runner, ends: Mapping[str, Database], tmp_path: Path) -> None:
     target, first = ends["NEW"], {}
     for job in ("shop__migrate", "crm__migrate", "shop__migrate"):

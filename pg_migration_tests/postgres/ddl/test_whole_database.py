@@ -236,6 +236,7 @@ FEATURES = {
 }
 
 
+@pytest.mark.longer
 def test_what_an_older_target_lacks(newest: Pair) -> None:
     newest.load("CREATE TABLE t (a int PRIMARY KEY);")
     newest.load("CREATE FUNCTION et() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'")

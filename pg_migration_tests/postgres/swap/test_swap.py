@@ -66,6 +66,7 @@ def dumped(server: PostgresServer, url: str, *schemas: str) -> str:
     return "\n--\n".join(block for block in blocks if "__previous" not in block)
 
 
+@pytest.mark.longer
 def test_what_the_target_has_around_a_copy_follows_it(shop: Shop) -> None:
     analyst, before = f"analyst_{time.time_ns()}", shop.live()
     assert dumped(shop.target, shop.urls[1], "Sh.op", "crm") == dumped(shop.source, shop.urls[0], "Sh.op", "crm")
@@ -222,6 +223,7 @@ def test_a_run_that_dies_leaves_a_whole_copy(shop: Shop, monkeypatch: pytest.Mon
     assert shop.schemas_there() == "Sh.op Sh.op__previous crm crm__previous"
 
 
+@pytest.mark.longer
 def test_an_old_snapshot_is_waited_for(shop: Shop) -> None:
     before, batch = shop.live(), shop.fill()
     with shop.session(autocommit=False) as old:
@@ -377,6 +379,7 @@ def test_schemas_that_can_not_be_swapped() -> None:
         Migration.between("postgresql://a/a", "postgresql://b/b", schemas="*", options=swapping)
 
 
+@pytest.mark.longer
 def test_copies_follow_one_another_and_back(shop: Shop) -> None:
     """Last, as it leaves other tables in the source."""
     first, _ = shop.refreshed()
@@ -415,6 +418,7 @@ def test_copies_follow_one_another_and_back(shop: Shop) -> None:
     assert shop.live() == batch
 
 
+@pytest.mark.longer
 def test_other_names_in_one_database(postgres16: PostgresServer, source_db: str) -> None:
     """The copy never takes the place of what it was copied from."""
     shop = Shop(postgres16, postgres16, (source_db, source_db))
@@ -454,6 +458,7 @@ PUBLIC = """
 """
 
 
+@pytest.mark.longer
 def test_public_by_a_role_that_is_no_superuser(
     postgres16: PostgresServer, postgres18: PostgresServer, source_db: str, target_db: str
 ) -> None:

@@ -72,6 +72,7 @@ def test_a_run_goes_on_with_the_rows_that_were_chosen(shop: Shop, monkeypatch: p
     assert shop.in_target("SELECT moment FROM _pg_migration.transform") > moment
 
 
+@pytest.mark.longer
 def test_ranges_hold_no_key_of_a_row_that_was_left_out_or_masked(shop: Shop) -> None:
     """The bookkeeping and Dagster's partitions show them, and a range of masked keys would mean other rows."""
     chosen = {"tables": {"public.visit": {"where": "id > 15000"}}}
