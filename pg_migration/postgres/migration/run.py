@@ -190,9 +190,8 @@ class MigrationRun:
         self._pace, self._record_at = Pace(), 0.0
         self.unrecorded: list[RowsHashed] = []
         self.transformation: Transformation | None = None
-        self.held_snapshot: Snapshot | None = (
-            None  # of a run that only compares a subset: its rows are known in it alone
-        )
+        # Of a run that only compares a subset, whose rows are known in it alone.
+        self.held_snapshot: Snapshot | None = None
         self._chooses_anew = False
         self.listeners: list[Callable[[Event], object]] = []  # in the thread that waits for the work
         self.log: Log = logging.getLogger(__name__)

@@ -1,21 +1,9 @@
--- What outside of some schemas leans on what is in them, and what an extension has in them. Inside are what is in one of the
--- schemas, and what belongs to that and is in no other schema: constraints, defaults, triggers, rules, indexes. Views and
+-- What outside of some schemas leans on what is inside of them (inside.sql), and what an extension has there. Views and
 -- publications are made to follow a swap; casts and transforms belong to the types that they convert.
-WITH RECURSIVE chosen AS (
+WITH chosen AS (
     SELECT n.oid FROM pg_namespace n WHERE n.nspname = ANY (%(schemas)s::text[])
-), inside (classid, objid) AS (
-    SELECT 'pg_namespace'::regclass::oid, n.oid FROM chosen n
-    UNION
-    SELECT d.classid, d.objid
-      FROM inside i
-      JOIN pg_depend d ON d.refclassid = i.classid AND d.refobjid = i.objid
-     WHERE i.classid = 'pg_namespace'::regclass
-        OR (d.deptype IN ('a', 'i', 'P', 'S')
-            AND NOT EXISTS (SELECT FROM pg_depend o
-                             WHERE o.classid = d.classid AND o.objid = d.objid
-                               AND o.refclassid = 'pg_namespace'::regclass
-                               AND o.refobjid NOT IN (SELECT c.oid FROM chosen c)))
-)
+), inside AS (
+{inside})
 SELECT 'dependent' AS what, pg_describe_object(d.classid, d.objid, 0) AS name,
        min(pg_describe_object(d.refclassid, d.refobjid, 0)) AS needed
   FROM inside i

@@ -13,7 +13,7 @@ from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.sql_files import sql_file
 from pg_migration.postgres.swap.names import next_name, previous_name
-from pg_migration.postgres.swap.views import views_on
+from pg_migration.postgres.swap.views import about_inside, views_on
 
 MAX_NAMED = 20
 
@@ -65,7 +65,7 @@ def ours(connection: Connection, names: Collection[str]) -> Mapping[str, int]:
 
 def dependents(connection: Connection, schemas: Collection[str]) -> list[Dependent]:
     """What outside of some schemas leans on them so that a swap can't take it along."""
-    return [Dependent(*row) for row in fetch(connection, sql_file("swap/outside.sql"), {"schemas": list(schemas)})]
+    return [Dependent(*row) for row in fetch(connection, about_inside("swap/outside.sql"), {"schemas": list(schemas)})]
 
 
 def tables_at_stake(connection: Connection, live: Collection[str]) -> list[TableName]:

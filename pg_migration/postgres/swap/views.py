@@ -42,9 +42,16 @@ class View:
     more: Sequence[str]
 
 
+def about_inside(query: str) -> str:
+    """The text of a query that looks at what is inside of some schemas, by its file: with inside.sql in its place."""
+    return sql_file(query).replace("{inside}", sql_file("swap/inside.sql"))
+
+
 def views_on(connection: Connection, schemas: Collection[str]) -> list[View]:
     """The views outside of some schemas that read what is in them, each after those that it reads."""
-    found = {row[0]: View(*row) for row in fetch(connection, sql_file("swap/views.sql"), {"schemas": list(schemas)})}
+    found = {
+        row[0]: View(*row) for row in fetch(connection, about_inside("swap/views.sql"), {"schemas": list(schemas)})
+    }
     ordered: dict[int, View] = {}
 
     def put(view: View) -> None:

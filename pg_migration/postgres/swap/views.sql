@@ -2,19 +2,8 @@
 -- it reads the schemas themselves, and what makes it anew. pg_get_viewdef names every schema, as none of them is searched.
 WITH RECURSIVE chosen AS (
     SELECT n.oid FROM pg_namespace n WHERE n.nspname = ANY (%(schemas)s::text[])
-), inside (classid, objid) AS (
-    SELECT 'pg_namespace'::regclass::oid, n.oid FROM chosen n
-    UNION
-    SELECT d.classid, d.objid
-      FROM inside i
-      JOIN pg_depend d ON d.refclassid = i.classid AND d.refobjid = i.objid
-     WHERE i.classid = 'pg_namespace'::regclass
-        OR (d.deptype IN ('a', 'i', 'P', 'S')
-            AND NOT EXISTS (SELECT FROM pg_depend o
-                             WHERE o.classid = d.classid AND o.objid = d.objid
-                               AND o.refclassid = 'pg_namespace'::regclass
-                               AND o.refobjid NOT IN (SELECT c.oid FROM chosen c)))
-), reads AS (
+), inside AS (
+{inside}), reads AS (
     SELECT DISTINCT v.oid AS view, d.refclassid, d.refobjid
       FROM pg_rewrite r
       JOIN pg_class v ON v.oid = r.ev_class AND v.relkind = 'v'

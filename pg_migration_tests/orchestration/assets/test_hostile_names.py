@@ -86,6 +86,7 @@ FILLED = {
     **dict.fromkeys(("frozen", "ranges", "alike"), ""),
     "tuples": "c.reltuples",
     "inherited": "false",
+    "inside": (PACKAGE / "postgres/swap/inside.sql").read_text(encoding="utf-8").replace("%(schemas)s", "NULL"),
     "expressions": f", ('exprs', {EXPRESSIONS.read_text(encoding='utf-8')})",
 }
 CUT = {"partition_threshold": 300, "max_partitions": 3, "chunk_size": 50, "workers": 2}
