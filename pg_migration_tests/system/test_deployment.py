@@ -95,6 +95,13 @@ def test_passwords_come_from_env_alone() -> None:
     assert "/.env" in (ROOT / ".gitignore").read_text().split()
 
 
+def test_what_can_be_chosen_in_the_env_file_reaches_the_containers() -> None:
+    named = set(re.findall(r"^#?([A-Z]\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    used = set(re.findall(r"\$\{([A-Z]\w+)", (ROOT / "docker-compose.yml").read_text()))
+    of_the_launcher = {"COMPOSE_FILE", "DOCKER_GID"}
+    assert named - of_the_launcher <= used
+
+
 def test_urls_for_the_code_location() -> None:
     urls = environment("code-location", PASSWORDS)
     assert parse_dsn(urls["PG_MIGRATION_SOURCE_URL"]) == {
