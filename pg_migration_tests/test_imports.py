@@ -28,7 +28,7 @@ FLOORS_OF_THE_LIBRARY = (
     ("hashing",),
     ("preflight", "transfer"),
     ("verification", "large_objects", "swap"),
-    ("source_changes",),
+    ("source_changes", "replication"),
     ("migration",),
 )
 # Values without behaviour, that a report shows as they are, and how figures are written.

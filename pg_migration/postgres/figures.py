@@ -1,8 +1,10 @@
 """Figures and lists as people read them, everywhere in the same units and words."""
 
+import re
 from collections.abc import Collection, Iterable
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]i?B)")
 
 
 class Bytes(int):
@@ -31,6 +33,19 @@ def size(number: float | None) -> str:
     while value >= 1024 and unit < len(UNITS) - 1:
         value, unit = value / 1024, unit + 1
     return f"{value:,.0f} {UNITS[unit]}" if unit == 0 or value >= 100 else f"{value:,.1f} {UNITS[unit]}"
+
+
+def bytes_of(text: str) -> int:
+    """The bytes that a text such as 50GB means, in units of 1,024 (PostgreSQL docs: "Setting Parameters").
+
+    Raises:
+        ValueError: it is not a number above zero with a unit; the message says what is expected.
+    """
+    found = _WITH_UNIT.fullmatch(text.strip())
+    value = round(float(found[1]) * 1024 ** ("kMGT".index(found[2][0]) + 1)) if found else 0
+    if value <= 0:
+        raise ValueError("must be a number above zero with a unit (kB, MB, GB or TB), such as 50GB")
+    return value
 
 
 def duration(seconds: float | None) -> str:

@@ -21,6 +21,8 @@ class Migration:
         target_schemas: as many names, in the same order; None keeps the source's names.
         transform_file: the file that says what is chosen and masked of the source's rows; empty for all as they are.
             The option ``transform`` goes before it.
+        replication_url: how the target reaches the source, where that is another way than this program's; for follow.
+        way_back_url: likewise how the source reaches the target, for a way back.
         variables: where a key is that a transform takes from the environment, by name.
     """
 
@@ -30,6 +32,8 @@ class Migration:
     target_schemas: str | None = None
     options: Options = field(default_factory=Options)
     transform_file: str = ""
+    replication_url: str = field(default="", repr=False)
+    way_back_url: str = field(default="", repr=False)
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def transform(self) -> Document | None:
@@ -61,7 +65,17 @@ class Migration:
                 "database can't be swapped"
             )
         if not self.is_whole:
-            map_schemas(self.source_schemas, self.target_schemas)
+            schemas = map_schemas(self.source_schemas, self.target_schemas)
+            if self.options.follow and any(source != target for source, target in schemas.items()):
+                raise ConfigurationError(
+                    "follow needs the same names of schemas on both sides, as logical replication goes by names: take "
+                    "PG_MIGRATION_TARGET_SCHEMA away, and rename the schemas after the cutover"
+                )
+        if self.options.follow and self.transform_file:
+            raise ConfigurationError(
+                "follow is not possible with a transform (PG_MIGRATION_TRANSFORM): logical replication can't mask or "
+                "choose rows"
+            )
 
     @classmethod
     def between(

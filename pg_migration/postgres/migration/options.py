@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator
 
+from pg_migration.postgres.figures import bytes_of
 from pg_migration.postgres.planning.options import Group, LoadSettings, option
 
 Owners = bool | Literal["best_effort"]
@@ -12,6 +13,7 @@ Against = Literal["source", "ledger"]
 ExtensionVersions = Literal["default", "source"]
 Statistics = Literal["carry", "analyze"]
 Refresh = Literal["in_place", "swap"]
+NoIdentity = Literal["refuse", "index", "full", "reload"]
 OWNERS: tuple[Owners, ...] = (True, False, "best_effort")
 
 
@@ -142,6 +144,34 @@ class Options(LoadSettings):
         Group.DANGER,
         ("migrate",),
     )
+    follow: bool = option(
+        False,
+        "Copy from the snapshot of a replication slot, and have PostgreSQL's logical replication keep the target in "
+        "step with the source from there on, until the cutover. Makes a publication and a slot in the source.",
+        Group.CONTENT,
+        ("preflight", "migrate"),
+    )
+    no_identity: NoIdentity = option(
+        "refuse",
+        "With follow, what becomes of tables without a primary key or another replica identity, whose updates could "
+        "not be replicated. 'refuse': the run stops and lists them. 'index': the source is told to identify their rows "
+        "by a unique index. 'full': by the whole row. 'reload': they are copied again at the cutover instead.",
+        Group.CONTENT,
+        ("preflight", "migrate"),
+    )
+    max_retained_wal: str = option(
+        "50GB",
+        "With follow, how much WAL the source may keep for the target, with a unit (MB, GB, TB). At half of it there "
+        "is a warning; at all of it the slot is dropped, so that the source's disk does not fill.",
+        Group.CONTENT,
+        ("preflight", "migrate"),
+    )
+    max_lag_seconds: int = option(
+        60,
+        "With follow, how far behind the source the target may be before the check replication_lag warns.",
+        Group.CHECKS,
+        ("migrate",),
+    )
     # Dagster's configuration has no type for a document; a mapping takes anything.
     transform: dict[str, Any] = option(
         {},
@@ -184,5 +214,17 @@ class Options(LoadSettings):
             yield "drop_existing_tables means nothing with refresh 'swap', where every table is new: set one of them"
         if self.refresh == "swap" and self.spread_over:
             yield "spread_over is not possible with refresh 'swap': set one of them"
+        if self.no_identity not in get_args(NoIdentity):
+            yield f"no_identity is {self.no_identity!r}, but must be one of {', '.join(get_args(NoIdentity))}"
+        if self.max_lag_seconds < 1:
+            yield f"max_lag_seconds is {self.max_lag_seconds}, but must be at least 1"
+        try:
+            bytes_of(self.max_retained_wal)
+        except ValueError as refusal:
+            yield f"max_retained_wal is {self.max_retained_wal!r}, but {refusal}"
+        if self.follow and self.refresh == "swap":
+            yield "follow needs the tables under their names, and refresh 'swap' gives them others: set one of them"
+        if self.follow and self.transform:
+            yield "follow is not possible with a transform: logical replication can't mask or choose rows"
         if self.spread_over < 0:
             yield f"spread_over is {self.spread_over}, but must be at least 0"

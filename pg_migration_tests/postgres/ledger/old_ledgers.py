@@ -89,6 +89,6 @@ OLD_LEDGERS = {
 WITHOUT_VERSIONS = """
     ALTER TABLE _pg_migration.chunk DROP digest_form, DROP digest_hashed, DROP digest_total, DROP digest_mixed;
     DROP TABLE _pg_migration.version, _pg_migration.progress, _pg_migration.large_object, _pg_migration.transform,
-        _pg_migration.shadow;
+        _pg_migration.shadow, _pg_migration.replication;
 """
 """Makes a ledger of today one of the time before they had versions, but for what upgrade 002 brought."""

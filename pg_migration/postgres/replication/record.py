@@ -1,0 +1,92 @@
+"""What the ledger in the target says of replications."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.connection.statements import execute, fetch, transaction
+from pg_migration.postgres.ledger.schema import has
+from pg_migration.postgres.ledger.source_identity import Identity
+from pg_migration.postgres.replication.state import ChangedIdentity, Phase, PublishedTable, Replication
+
+_COLUMNS = (
+    "name, phase, run_id, source, target, tables, reloaded, max_retained_wal, identities, consistent_point, fence, "
+    "read_only_before, way_back, reason, begun_at, changed_at"
+)
+_LAST = f"SELECT {_COLUMNS} FROM _pg_migration.replication ORDER BY begun_at DESC, name LIMIT 1"
+_INSERT = """
+INSERT INTO _pg_migration.replication
+       (name, phase, run_id, source, target, tables, reloaded, max_retained_wal, identities, consistent_point, fence,
+        read_only_before, way_back, reason)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (name) DO UPDATE
+   SET phase = excluded.phase, tables = excluded.tables, reloaded = excluded.reloaded,
+       identities = excluded.identities, consistent_point = excluded.consistent_point, fence = excluded.fence,
+       read_only_before = excluded.read_only_before, way_back = excluded.way_back, reason = excluded.reason,
+       changed_at = pg_catalog.clock_timestamp()
+"""
+
+
+def last_replication(connection: Connection) -> Replication | None:
+    """The last one into a target; None where there was none, or no ledger."""
+    if not has(connection, "replication"):
+        return None
+    rows = fetch(connection, _LAST)
+    return _recorded(*rows[0]) if rows else None
+
+
+def record(connection: Connection, replication: Replication) -> None:
+    """Write down how a replication stands, before the step that makes it so is taken; it is on disk then."""
+    with transaction(connection):
+        execute(connection, "SET LOCAL synchronous_commit = on")
+        execute(
+            connection,
+            _INSERT,
+            (
+                *(replication.name, replication.phase.value, replication.run_id),
+                *(json.dumps(end.as_record()) for end in (replication.source, replication.target)),
+                json.dumps([asdict(table) for table in replication.tables]),
+                json.dumps(replication.reloaded),
+                replication.max_retained_wal,
+                json.dumps([asdict(changed) for changed in replication.identities]),
+                *(replication.consistent_point, replication.fence, replication.read_only_before),
+                *(replication.way_back, replication.reason),
+            ),
+        )
+
+
+def _recorded(
+    name: str,
+    phase: str,
+    run_id: str,
+    source: Mapping[str, Any],
+    target: Mapping[str, Any],
+    tables: list[dict[str, Any]],
+    reloaded: list[list[str]],
+    max_retained_wal: int,
+    identities: list[dict[str, Any]],
+    *rest: Any,
+) -> Replication:
+    return Replication(
+        name,
+        Phase(phase),
+        run_id,
+        Identity.recorded(source),
+        Identity.recorded(target),
+        tuple(
+            PublishedTable(t["oid"], _name(t["name"]), _name(t["root"]), tuple((n, k) for n, k in t["columns"]))
+            for t in tables
+        ),
+        tuple(map(_name, reloaded)),
+        max_retained_wal,
+        tuple(ChangedIdentity(_name(i["name"]), i["was"], i["index"]) for i in identities),
+        *rest,
+    )
+
+
+def _name(parts: list[str]) -> tuple[str, str]:
+    schema, name = parts
+    return schema, name

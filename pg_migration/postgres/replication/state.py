@@ -1,0 +1,90 @@
+"""What is known of a replication from the source to the target, and how far it has come."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from pg_migration.postgres.catalog import TableName
+from pg_migration.postgres.ledger.source_identity import Identity
+
+# Of the publication, the slot and the subscription: by it they are known, also where no ledger tells of them.
+PREFIX = "pg_migration_"
+_RANDOM_BYTES = 6
+
+
+class Phase(str, Enum):
+    """How far a replication has come.
+
+    ``PREPARING``: publication and slot are being made. ``COPYING``: the run copies from the slot's snapshot.
+    ``FOLLOWING``: the subscription applies what the source writes. ``FENCED``: a cutover keeps writers waiting.
+    ``MOVED``: the target has taken over, with a way back or without. ``ENDED``: likewise, and the way back is gone.
+    ``BACK``: the source has taken over again. ``ABANDONED``: given up, by a person or because of its WAL. ``LOST``: the
+    slot was lost, so that changes are missing.
+    """
+
+    PREPARING = "preparing"
+    COPYING = "copying"
+    FOLLOWING = "following"
+    FENCED = "fenced"
+    MOVED = "moved"
+    BACK = "back"
+    ENDED = "ended"
+    ABANDONED = "abandoned"
+    LOST = "lost"
+
+
+# Something of it is in the source.
+UNDER_WAY = frozenset({Phase.PREPARING, Phase.COPYING, Phase.FOLLOWING, Phase.FENCED})
+# The target is what applications write to: nothing may be copied into it.
+TAKEN_OVER = frozenset({Phase.MOVED, Phase.ENDED})
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table whose rows are replicated, as it was in the slot's snapshot: of a partitioned one each leaf.
+
+    ``columns`` are names and types, in their order; ``root`` is what the publication names, of a partition the
+    uppermost table.
+    """
+
+    oid: int
+    name: TableName
+    root: TableName
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ChangedIdentity:
+    """A table whose replica identity was changed, and what it was: pg_class.relreplident, and its index if any."""
+
+    name: TableName
+    was: str
+    index: str | None
+
+
+@dataclass(frozen=True)
+class Replication:
+    """One replication, as the ledger has it. ``max_retained_wal`` is in bytes; positions are as pg_lsn writes them."""
+
+    name: str
+    phase: Phase
+    run_id: str
+    source: Identity
+    target: Identity
+    tables: tuple[PublishedTable, ...]
+    reloaded: tuple[TableName, ...]
+    max_retained_wal: int
+    identities: tuple[ChangedIdentity, ...] = ()
+    consistent_point: str | None = None
+    fence: str | None = None
+    read_only_before: str | None = None
+    way_back: str | None = None
+    reason: str | None = None
+    begun_at: datetime | None = None
+    changed_at: datetime | None = None
+
+
+def new_name() -> str:
+    """A name that nobody has."""
+    return PREFIX + secrets.token_hex(_RANDOM_BYTES)
