@@ -53,6 +53,15 @@ class Attributes(dg.Model):
     name: str = Field(description="What all names begin with: the asset shop/public/orders, the job shop__migrate.")
     source: str = Field(description="The environment variable with the URL of the database to read. Never the URL.")
     target: str = Field(description="The environment variable with the URL of the database to write. Never the URL.")
+    replication: str = Field(
+        default="",
+        description="The environment variable with the URL by which the target's server reaches the source, where that "
+        "is another one; for runs that follow.",
+    )
+    way_back: str = Field(
+        default="", description="Likewise how the source's server reaches the target, for a cutover with a way back."
+    )
+    on_cutover: str = Field(default="", description="A command that a cutover runs when the target has taken over.")
     source_schemas: str | list[str] = Field(
         default=DEFAULT_SCHEMA, description='The schemas to migrate, or "*" for all of the source.'
     )

@@ -9,6 +9,8 @@ from pg_migration.postgres.errors import ConfigurationError
 
 SOURCE_URL = "PG_MIGRATION_SOURCE_URL"
 TARGET_URL = "PG_MIGRATION_TARGET_URL"
+REPLICATION_URL = "PG_MIGRATION_REPLICATION_URL"
+WAY_BACK_URL = "PG_MIGRATION_WAY_BACK_URL"
 NO_REPORTS = "off"
 
 
@@ -18,6 +20,9 @@ def pair() -> Pair:
     return Pair(
         source=SOURCE_URL,
         target=TARGET_URL,
+        replication=REPLICATION_URL,
+        way_back=WAY_BACK_URL,
+        on_cutover=settings.on_cutover,
         source_schemas=settings.source_schema,
         target_schemas=settings.target_schema,
         timezone=settings.timezone,

@@ -47,6 +47,10 @@ class Pair:
         target: likewise of the database to write.
         name: what all names in Dagster begin with: lower-case letters, digits and single underscores, at most 30. Empty
             for the one pair that the variables PG_MIGRATION_... describe, whose names have no prefix.
+        replication: the environment variable with the URL by which the target's server reaches the source, where that
+            is another one than ``source`` has. Only for runs that follow.
+        way_back: likewise the URL by which the source's server reaches the target, for a cutover with a way back.
+        on_cutover: a command that a cutover runs when the target has taken over, to turn applications to it.
         source_schemas: names, or "*" for every schema of the source that is not PostgreSQL's own. A text holds several
             names with commas between them.
         target_schemas: as many names, in the same order; None keeps the source's.
@@ -70,6 +74,9 @@ class Pair:
     source: str
     target: str
     name: str = ""
+    replication: str = ""
+    way_back: str = ""
+    on_cutover: str = ""
     source_schemas: str | Sequence[str] = DEFAULT_SCHEMA
     target_schemas: str | Sequence[str] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -91,13 +98,16 @@ class Pair:
                 f"a pair can't be called {self.name!r}: a name begins with a lower-case letter, has at most 30 "
                 f"lower-case letters, digits and single underscores, and does not end with an underscore",
             )
-        for side, variable in ((Side.SOURCE, self.source), (Side.TARGET, self.target)):
+        variables = {"source": self.source, "target": self.target}
+        variables |= {name: v for name, v in (("replication", self.replication), ("way_back", self.way_back)) if v}
+        for attribute, variable in variables.items():
             if not _VARIABLE.fullmatch(variable):
                 raise PairRefused(
-                    side.value,
-                    f"the {side.value} of {self} has to be the name of an environment variable, such as "
-                    f"{(self.name or 'shop').upper()}_{side.name}_URL. Set the URL as the value of that variable, in "
-                    f"the environment or in a file .env: it may hold a password. (What was given is not shown.)",
+                    attribute,
+                    f"the {attribute} of {self} has to be the name of an environment variable, such as "
+                    f"{(self.name or 'shop').upper()}_{attribute.upper()}_URL. Set the URL as the value of that "
+                    f"variable, in the environment or in a file .env: it may hold a password. (What was given is not "
+                    f"shown.)",
                 )
         if unknown := sorted(set(self.schedule) - set(SCHEDULES)):
             raise PairRefused(
@@ -213,9 +223,23 @@ class Pair:
                 target_schemas=target_schemas,
                 options=options,
                 transform_file=self.transform,
+                replication_url=self._other_way("replication", self.replication),
+                way_back_url=self._other_way("way_back", self.way_back),
+                on_cutover=self.on_cutover,
                 variables=os.environ,
             )
         raise ConfigurationError("\n".join(str(end) for end in ends if isinstance(end, ConfigurationError)))
+
+    def _other_way(self, attribute: str, variable: str) -> str:
+        """The URL by which one server reaches the other; empty where that is no other than this program takes.
+
+        Raises:
+            ConfigurationError: the pair names a variable that is not set. That of the environment names one always.
+        """
+        url = os.environ.get(variable, "").strip() if variable else ""
+        if variable and not url and self.name:
+            raise ConfigurationError(f"{variable} is not set, which {self} has as {attribute}: set it to the URL")
+        return url
 
     def _endpoint_or_error(self, side: Side) -> Endpoint | ConfigurationError:
         try:

@@ -30,6 +30,8 @@ class Settings(BaseSettings):
 
     source_url: str = Field(default="", repr=False)
     target_url: str = Field(default="", repr=False)
+    replication_url: str = Field(default="", repr=False)
+    way_back_url: str = Field(default="", repr=False)
     source_schema: str = DEFAULT_SCHEMA
     target_schema: str | None = None
     reports: str = ""
@@ -41,6 +43,7 @@ class Settings(BaseSettings):
     timezone: str = "UTC"
     run_config: str = ""
     transform: str = ""
+    on_cutover: str = ""
 
     notify_on: str = "always"
     slack_webhook_url: str = Field(default="", repr=False)

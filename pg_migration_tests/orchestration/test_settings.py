@@ -13,10 +13,12 @@ from pg_migration.orchestration.settings import PREFIX, Settings
 
 ROOT = Path(pg_migration.__file__).parents[1]
 VARIABLES = {f"{PREFIX}{field.upper()}": field for field in Settings.model_fields}
-SECRETS = {"source_url", "target_url", "slack_webhook_url", "smtp_password"}
+SECRETS = {"source_url", "target_url", "replication_url", "way_back_url", "slack_webhook_url", "smtp_password"}
 # Defaults that depend on something else, as the page tells them.
 DEPENDENT = {
     "PG_MIGRATION_TARGET_SCHEMA": "the same names",
+    "PG_MIGRATION_REPLICATION_URL": "as `PG_MIGRATION_SOURCE_URL`",
+    "PG_MIGRATION_WAY_BACK_URL": "as `PG_MIGRATION_TARGET_URL`",
     "PG_MIGRATION_REPORTS": "`$DAGSTER_HOME/pg_migration/reports`, else a folder in `~/.cache`",
     "PG_MIGRATION_SMTP_PORT": "587, 465 or 25",
 }

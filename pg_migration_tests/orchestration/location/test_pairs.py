@@ -133,6 +133,8 @@ def test_run_configuration_of_one_option_keeps_the_defaults_of_the_others() -> N
         ),
         ({"target": "dbname=d password=sesame"}, "target", "such as SHOP_TARGET_URL"),
         ({"target": ""}, "target", "name of an environment variable"),
+        ({"replication": "postgresql://ann:sesame@h/d"}, "replication", "such as SHOP_REPLICATION_URL"),
+        ({"way_back": "host=h password=sesame"}, "way_back", "such as SHOP_WAY_BACK_URL"),
         ({"defaults": {"worker": 1}}, "defaults", "no option is called so"),
         ({"defaults": {"workers": "many"}}, "defaults", "workers: Input should be a valid integer"),
         ({"defaults": {"copy_format": "csv"}}, "defaults", "copy_format"),
@@ -149,6 +151,28 @@ def test_what_no_pair_can_be(given: dict[str, Any], attribute: str, said: str) -
         Pair(**{"name": "shop", "source": "A", "target": "B", **given}).check()
     assert refused.value.attribute == attribute
     assert "sesame" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("urls")
+def test_servers_reach_each_other_by_the_urls_of_the_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the pair from the environment need not be set; a variable that somebody has named has to be."""
+    told = environment.pair().migration(Options())
+    assert (told.replication_url, told.way_back_url, told.on_cutover) == ("", "", "")
+    ends = {"source": "PG_MIGRATION_SOURCE_URL", "target": "PG_MIGRATION_TARGET_URL"}
+    shop = Pair(name="shop", replication="SHOP_OLD", way_back="SHOP_NEW", on_cutover="turn shop", **ends)
+    with pytest.raises(ConfigurationError, match="SHOP_OLD is not set, which pair shop has as replication"):
+        shop.migration(Options())
+    monkeypatch.setenv("SHOP_OLD", "postgresql://rep:sesame@old.internal/shop")
+    monkeypatch.setenv("SHOP_NEW", "postgresql://rep:sesame@new.internal/shop")
+    told = shop.migration(Options())
+    assert told.replication_url == "postgresql://rep:sesame@old.internal/shop"
+    assert told.way_back_url == "postgresql://rep:sesame@new.internal/shop"
+    assert told.on_cutover == "turn shop"
+    assert "sesame" not in repr(told)
+    monkeypatch.setenv("PG_MIGRATION_REPLICATION_URL", "postgresql://rep@old.internal/shop")
+    monkeypatch.setenv("PG_MIGRATION_ON_CUTOVER", "turn everything")
+    told = environment.pair().migration(Options())
+    assert (told.replication_url, told.on_cutover) == ("postgresql://rep@old.internal/shop", "turn everything")
 
 
 def test_a_pair_whose_variables_are_missing_loads_and_says_so() -> None:
