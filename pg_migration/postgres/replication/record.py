@@ -14,17 +14,18 @@ from pg_migration.postgres.replication.state import ChangedIdentity, Phase, Publ
 
 _COLUMNS = (
     "name, phase, run_id, source, target, tables, reloaded, max_retained_wal, identities, consistent_point, fence, "
-    "read_only_before, way_back, reason, begun_at, changed_at"
+    "fence_transaction, validated_at, read_only_before, way_back, reason, begun_at, changed_at"
 )
 _LAST = f"SELECT {_COLUMNS} FROM _pg_migration.replication ORDER BY begun_at DESC, name LIMIT 1"
 _INSERT = """
 INSERT INTO _pg_migration.replication
        (name, phase, run_id, source, target, tables, reloaded, max_retained_wal, identities, consistent_point, fence,
-        read_only_before, way_back, reason)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        fence_transaction, validated_at, read_only_before, way_back, reason)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (name) DO UPDATE
    SET phase = excluded.phase, tables = excluded.tables, reloaded = excluded.reloaded,
        identities = excluded.identities, consistent_point = excluded.consistent_point, fence = excluded.fence,
+       fence_transaction = excluded.fence_transaction, validated_at = excluded.validated_at,
        read_only_before = excluded.read_only_before, way_back = excluded.way_back, reason = excluded.reason,
        changed_at = pg_catalog.clock_timestamp()
 """
@@ -52,8 +53,8 @@ def record(connection: Connection, replication: Replication) -> None:
                 json.dumps(replication.reloaded),
                 replication.max_retained_wal,
                 json.dumps([asdict(changed) for changed in replication.identities]),
-                *(replication.consistent_point, replication.fence, replication.read_only_before),
-                *(replication.way_back, replication.reason),
+                *(replication.consistent_point, replication.fence, replication.fence_transaction),
+                *(replication.validated_at, replication.read_only_before, replication.way_back, replication.reason),
             ),
         )
 

@@ -65,7 +65,12 @@ class ChangedIdentity:
 
 @dataclass(frozen=True)
 class Replication:
-    """One replication, as the ledger has it. ``max_retained_wal`` is in bytes; positions are as pg_lsn writes them."""
+    """One replication, as the ledger has it. ``max_retained_wal`` is in bytes; positions are as pg_lsn writes them.
+
+    ``fence`` and ``fence_transaction`` are the position in the WAL and the next transaction (in 64 bits) of the
+    source, both behind the last change that it took before the target took over. ``validated_at`` is when all rows were
+    last shown to be the same on both sides.
+    """
 
     name: str
     phase: Phase
@@ -78,6 +83,8 @@ class Replication:
     identities: tuple[ChangedIdentity, ...] = ()
     consistent_point: str | None = None
     fence: str | None = None
+    fence_transaction: int | None = None
+    validated_at: datetime | None = None
     read_only_before: str | None = None
     way_back: str | None = None
     reason: str | None = None

@@ -15,6 +15,8 @@ CREATE TABLE _pg_migration.replication (
     identities       json NOT NULL,             -- tables whose replica identity was changed, and what it was before
     max_retained_wal bigint NOT NULL,           -- bytes
     fence            text,                      -- the position behind the last change that the source took
+    fence_transaction bigint,                   -- the next transaction of the source then, in 64 bits
+    validated_at     timestamptz,               -- when all rows were last shown to be the same on both sides
     read_only_before text,                      -- default_transaction_read_only of the source before the cutover, if it was set
     way_back         text,                      -- the name of what replicates from the target to the source
     reason           text                       -- why it ended
