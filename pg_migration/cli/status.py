@@ -20,7 +20,15 @@ from pg_migration.orchestration.pair import Pair
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.migration.status import RunStatus, Session, State, Status, read_status
+from pg_migration.postgres.migration.status import (
+    ReplicationStatus,
+    RunStatus,
+    Session,
+    State,
+    Status,
+    read_status,
+)
+from pg_migration.postgres.replication.state import Phase
 from pg_migration.reporting import formats
 
 WATCH_SECONDS = 2.0
@@ -92,9 +100,30 @@ def lines(found: Status, target: Endpoint, width: int, ascii_only: bool = False)
     ]
     if found.run is None:
         return told or [Text(f"nothing was migrated to {target.description} yet")]
+    replicated = [Text(replication(found.replication))] if found.replication is not None else []
     if found.run.state is not State.RUNNING:
-        return told or [Text("nothing goes on"), Text(_ended(found.run))]
-    return [*told, *_running(found, found.run, width, ascii_only)]
+        return [*(told or [Text("nothing goes on"), Text(_ended(found.run))]), *replicated]
+    return [*told, *_running(found, found.run, width, ascii_only), *replicated]
+
+
+_PHASES = {
+    Phase.PREPARING: "a replication from the source is being prepared",
+    Phase.COPYING: "what the source writes meanwhile is kept there, to be replicated after the copy",
+    Phase.FOLLOWING: "the target follows the source; `pg_migration lag` tells how far behind it is",
+    Phase.FENCED: "a cutover keeps the writers of the source waiting",
+    Phase.MOVED: "the target has taken over; migrations into it are refused until `pg_migration release`",
+    Phase.ENDED: "the target has taken over, and there is no way back; migrations into it are refused until "
+    "`pg_migration release`",
+    Phase.BACK: "the source has taken over again",
+    Phase.ABANDONED: "the target does not follow the source any more",
+    Phase.LOST: "the target can't follow the source any more, as its slot was lost",
+}
+
+
+def replication(found: ReplicationStatus) -> str:
+    """How a replication stands, in one line."""
+    reason = f": {formats.on_one_line(found.reason)}" if found.reason else ""
+    return f"{_PHASES[found.phase]}, since {found.changed_at:%Y-%m-%d %H:%M:%S} UTC{reason}"
 
 
 def _running(found: Status, run: RunStatus, width: int, ascii_only: bool) -> Iterator[Text]:

@@ -77,6 +77,9 @@ def _row(told: Told) -> Mapping[str, str]:
         row["remark"] = f"run {', '.join(status.comparing)} has just begun or only compares"
     if status.run is None:
         return {**row, "state": "running" if status.comparing else "never migrated"}
+    if status.replication is not None:
+        remarks = [row["remark"], f"replication: {status.replication.phase.value}"]
+        row["remark"] = "; ".join(filter(None, remarks))
     run, at = status.run, status.run.finished_at or status.run.started_at
     row = {**row, "state": _WORDS[run.state], "since": f"{at:%Y-%m-%d %H:%M:%S} UTC"}
     if run.state is State.RUNNING and status.progress is not None:

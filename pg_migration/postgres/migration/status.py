@@ -14,6 +14,8 @@ from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import MigrationError, NotPermitted, server_message
 from pg_migration.postgres.ledger import schema
 from pg_migration.postgres.ledger.runs import session_name
+from pg_migration.postgres.replication.record import last_replication
+from pg_migration.postgres.replication.state import Phase
 from pg_migration.postgres.roles.reach import quoted
 from pg_migration.postgres.transfer.progress import Progress
 
@@ -49,6 +51,16 @@ class Session:
 
 
 @dataclass(frozen=True)
+class ReplicationStatus:
+    """The last replication into a target, and how far it has come; ``reason`` is why it ended."""
+
+    name: str
+    phase: Phase
+    changed_at: datetime
+    reason: str | None
+
+
+@dataclass(frozen=True)
 class Status:
     """What goes on in a target.
 
@@ -59,6 +71,7 @@ class Status:
         sessions: those of the run that are busy, as far as the role may see them.
         comparing: runs that have just begun or only compare, by the beginnings of their identifiers: they have left
             nothing in the ledger.
+        replication: the last one into the target; None where it never followed a source.
     """
 
     at: datetime
@@ -67,6 +80,7 @@ class Status:
     told_seconds: float | None = None
     sessions: Sequence[Session] = ()
     comparing: Sequence[str] = ()
+    replication: ReplicationStatus | None = None
 
     @property
     def is_running(self) -> bool:
@@ -78,7 +92,8 @@ _READABLE = """
 SELECT pg_catalog.clock_timestamp(), n.oid IS NOT NULL,
        pg_catalog.bool_and(pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND
                            pg_catalog.has_table_privilege(c.oid, 'SELECT')),
-       pg_catalog.count(c.oid), current_user, pg_catalog.current_database()
+       pg_catalog.array_remove(pg_catalog.array_agg(c.relname::pg_catalog.text), NULL),
+       current_user, pg_catalog.current_database()
   FROM (SELECT) AS always
   LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) '_pg_migration'
   LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
@@ -86,7 +101,7 @@ SELECT pg_catalog.clock_timestamp(), n.oid IS NOT NULL,
  GROUP BY n.oid
 """
 
-_TABLES = ["run", "progress"]
+_TABLES = ["run", "progress", "replication"]
 
 # The one that is going on holds the target's lock in a session that is called after it.
 _RUN = """
@@ -153,7 +168,7 @@ def _read(connection: Connection) -> Status:
     ((run_id, source, started_at, finished_at, succeeded, alive),) = found
     ended = State.SUCCEEDED if succeeded else State.FAILED
     state = ended if finished_at is not None else State.RUNNING if alive else State.LOST
-    recorded = fetch(connection, _PROGRESS, (run_id,)) if tables == len(_TABLES) else []
+    recorded = fetch(connection, _PROGRESS, (run_id,)) if "progress" in tables else []
     progress, told_seconds = (_progress(recorded[0][0]), recorded[0][1]) if recorded else (None, None)
     sessions = fetch(connection, _SESSIONS, (f"{session_name(run_id)}%",)) if state is State.RUNNING else []
     return Status(
@@ -163,7 +178,15 @@ def _read(connection: Connection) -> Status:
         told_seconds,
         [Session(pid, shown_statement(query), seconds, bool(waits)) for pid, query, seconds, waits in sessions],
         _compare(names - {session_name(run_id)}),
+        _replication(connection) if "replication" in tables else None,
     )
+
+
+def _replication(connection: Connection) -> ReplicationStatus | None:
+    last = last_replication(connection)
+    if last is None or last.changed_at is None:
+        return None
+    return ReplicationStatus(last.name, last.phase, last.changed_at, last.reason)
 
 
 def _compare(names: set[str]) -> list[str]:

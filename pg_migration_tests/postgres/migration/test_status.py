@@ -16,7 +16,10 @@ from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.errors import LedgerTooNew, MigrationError, NotPermitted
 from pg_migration.postgres.ledger import schema
 from pg_migration.postgres.ledger.progress import record_progress
+from pg_migration.postgres.ledger.source_identity import Identity
 from pg_migration.postgres.migration.status import State, Status, read_status
+from pg_migration.postgres.replication.record import record
+from pg_migration.postgres.replication.state import Phase, Replication
 from pg_migration_tests.cli.test_live_view import COMPARING, COPYING
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.ddl.round_trip import session
@@ -142,6 +145,23 @@ def test_a_run_that_only_compares(target: Connection, target_db: str) -> None:
     assert found.is_running
     assert found.comparing == ["ffffffff"]
     assert shown.startswith("run ffffffff has just begun, or it only compares")
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_how_a_replication_stands(target: Connection, target_db: str, phase: Phase) -> None:
+    ledger(target, (RUN, "2026-01-01", "2026-01-02", True))
+    assert told(target_db)[0].replication is None
+    end = Identity(None, 18, 1, "shop", ())
+    for name in ("pg_migration_1", "pg_migration_2"):
+        record(target, Replication(name, phase, RUN, end, end, (), (), 1, reason="so\nit is"))
+    found, shown = told(target_db)
+    assert found.replication is not None
+    assert (found.replication.name, found.replication.phase) == ("pg_migration_2", phase)
+    last = shown.splitlines()[-1]
+    assert "UTC: so" in last
+    assert last.endswith("it is")
+    assert phase.value not in {"moved", "ended"} or "pg_migration release" in last
+    assert json.loads(json.dumps(as_data(found)))["replication"]["phase"] == phase.value
 
 
 def test_what_a_newer_program_has_told(target: Connection, target_db: str, holder: Connection) -> None:
