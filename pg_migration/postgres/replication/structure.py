@@ -1,0 +1,157 @@
+"""Whether what is replicated is still built as it was: DDL is not replicated (PostgreSQL docs: "Restrictions").
+
+A table, partition or column that the source gets is not in the target by itself. Where rows come that the target has no
+place for, replication stops, or, worse, goes on without them. One query tells: cheap enough to be asked twice a minute.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.catalog import TableName
+from pg_migration.postgres.catalog.patterns import is_excluded
+from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.figures import listed
+from pg_migration.postgres.replication.state import PublishedTable, Replication
+from pg_migration.postgres.sql_files import sql_file
+
+_PUBLISHED = """
+SELECT schemaname::pg_catalog.text, tablename::pg_catalog.text FROM pg_catalog.pg_publication_tables
+ WHERE pubname OPERATOR(pg_catalog.=) %s::pg_catalog.name
+"""
+Columns = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class FoundTable:
+    """A table that holds rows, as it is now; ``identified`` tells whether its rows can be told from each other."""
+
+    table: PublishedTable
+    unlogged: bool
+    identified: bool
+
+
+class Change(Enum):
+    """What can have become of a table."""
+
+    NEW = "new"
+    GONE = "gone"
+    COLUMNS = "columns"
+    MOVED = "moved"
+    UNIDENTIFIED = "unidentified"
+    UNPUBLISHED = "unpublished"
+
+
+@dataclass(frozen=True)
+class TableChange:
+    """One table that is not as it was. ``now`` is the table as it is, where there is one."""
+
+    change: Change
+    name: TableName
+    was: PublishedTable | None = None
+    now: FoundTable | None = None
+
+    def __str__(self) -> str:
+        name = ".".join(self.name)
+        if self.change is Change.NEW:
+            assert self.now is not None
+            root = self.now.table.root
+            if root != self.name:
+                return f"partition {name} of {'.'.join(root)} is new, and the target does not get its rows"
+            return f"table {name} is new, and is not replicated"
+        if self.change is Change.COLUMNS:
+            assert self.was is not None
+            assert self.now is not None
+            return f"columns of {name} were changed: {listed(_told(self.was.columns, self.now.table.columns))}"
+        if self.change is Change.MOVED:
+            assert self.was is not None
+            assert self.now is not None
+            old, new = self.was, self.now.table
+            if old.name != new.name:
+                return f"table {'.'.join(old.name)} is called {'.'.join(new.name)} now"
+            return f"table {name} belonged to {'.'.join(old.root)}, and belongs to {'.'.join(new.root)} now"
+        return f"table {name} {_WORDS[self.change]}"
+
+
+_WORDS = {
+    Change.GONE: "was dropped, or made anew",
+    Change.UNIDENTIFIED: "has lost its replica identity, so that its updates and deletions are refused",
+    Change.UNPUBLISHED: "is not in the publication any more, so that its changes do not arrive",
+}
+
+
+def tables_of(connection: Connection, schemas: Collection[str]) -> Sequence[FoundTable]:
+    """The tables of some schemas that hold rows, partitions among them, as they are now."""
+    rows = fetch(connection, sql_file("replication/queries/tables.sql"), {"schemas": sorted(schemas)})
+    return [
+        FoundTable(
+            PublishedTable(oid, (schema, name), (root_schema, root), tuple((n, t) for n, t in columns)),
+            unlogged,
+            identified,
+        )
+        for oid, schema, name, root_schema, root, unlogged, identified, columns in rows
+    ]
+
+
+def changed_tables(
+    source: Connection, replication: Replication, exclude: Sequence[str] = (), schemas: Iterable[str] = ()
+) -> Sequence[TableChange]:
+    """Which tables are not as they were when the replication began.
+
+    Args:
+        exclude: patterns of the tables that are not migrated.
+        schemas: further ones to look for new tables in, besides those of the tables that are known.
+    """
+    known = {table.oid: table for table in replication.tables}
+    left_out = set(replication.reloaded)
+    looked_in = {name[0] for name in (*(t.name for t in replication.tables), *left_out)} | set(schemas)
+    now = tables_of(source, looked_in)
+    rows = fetch(source, _PUBLISHED, (replication.name,)) if known else []
+    published = {(schema, name) for schema, name in rows}
+    return [*_of_known(known, {t.table.oid: t for t in now}, published), *_new(now, known, left_out, exclude)]
+
+
+def structure_changes(
+    source: Connection, replication: Replication, exclude: Sequence[str] = (), schemas: Iterable[str] = ()
+) -> Sequence[str]:
+    """`changed_tables`, for people."""
+    return [str(change) for change in changed_tables(source, replication, exclude, schemas)]
+
+
+def _of_known(
+    known: Mapping[int, PublishedTable], now: Mapping[int, FoundTable], published: Collection[TableName]
+) -> Iterator[TableChange]:
+    for oid, was in known.items():
+        found = now.get(oid)
+        if found is None:
+            yield TableChange(Change.GONE, was.name, was)
+            continue
+        table = found.table
+        if (table.name, table.root) != (was.name, was.root):
+            yield TableChange(Change.MOVED, was.name, was, found)
+        if table.columns != was.columns:
+            yield TableChange(Change.COLUMNS, was.name, was, found)
+        if not found.identified:
+            yield TableChange(Change.UNIDENTIFIED, was.name, was, found)
+        if table.name not in published:
+            yield TableChange(Change.UNPUBLISHED, was.name, was, found)
+
+
+def _new(
+    now: Sequence[FoundTable], known: Mapping[int, PublishedTable], left_out: set[TableName], exclude: Sequence[str]
+) -> Iterator[TableChange]:
+    for found in now:
+        name = found.table.name
+        if found.table.oid not in known and name not in left_out and not is_excluded(*name, exclude):
+            yield TableChange(Change.NEW, name, None, found)
+
+
+def _told(was: Columns, now: Columns) -> Iterator[str]:
+    old, new = dict(was), dict(now)
+    yield from (f"{name} is new" for name in new if name not in old)
+    yield from (f"{name} is gone" for name in old if name not in new)
+    yield from (f"{name} was {old[name]} and is {new[name]}" for name in old if name in new and old[name] != new[name])
+    if old == new and was != now:
+        yield "their order is another one"
