@@ -11,6 +11,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import TRANSACTION_STATUS_ACTIVE, TRANSACTION_STATUS_IDLE, make_dsn
 from psycopg2.extensions import connection as Connection
+from psycopg2.extras import LogicalReplicationConnection
 
 from pg_migration.postgres.connection import literals
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
@@ -119,6 +120,20 @@ class Connections:
             raise lost_at_once(endpoint.side, error) from None
         return connection
 
+    def open_walsender(self, endpoint: Endpoint) -> Connection:
+        """A session of a database that speaks the replication protocol, beside SQL.
+
+        Raises:
+            ConnectionFailed: as `open`; a role without REPLICATION is refused, and so is everybody by a pooler.
+        """
+        connection = connect(endpoint, self._application_name, factory=LogicalReplicationConnection)
+        with self._lock:
+            if self._closed:
+                connection.close()
+                raise ConnectionFailed("the work that wanted a replication slot was stopped", transient=False)
+            self._open.append(connection)
+        return connection
+
     def keep(self, connection: Connection, endpoint: Endpoint) -> None:
         """Keep a session that nobody needs now for whoever asks for the next one: to connect takes several round trips.
 
@@ -202,13 +217,17 @@ class Connections:
 
 
 def connect(
-    endpoint: Endpoint, application_name: str, parameters: Mapping[str, str] = MappingProxyType({})
+    endpoint: Endpoint,
+    application_name: str,
+    parameters: Mapping[str, str] = MappingProxyType({}),
+    factory: type[Connection] | None = None,
 ) -> Connection:
     """Open one autocommit connection with keepalives.
 
     Args:
         application_name: where the endpoint names none.
         parameters: whatever the endpoint says.
+        factory: of which kind; by default an ordinary one.
 
     Raises:
         ConnectionFailed: as `Connections.open`.
@@ -222,7 +241,8 @@ def connect(
         "client_encoding": "UTF8",
     }
     try:
-        connection: Connection = psycopg2.connect(make_dsn(**{**defaults, **endpoint.parameters, **parameters}))
+        conninfo = make_dsn(**{**defaults, **endpoint.parameters, **parameters})
+        connection: Connection = psycopg2.connect(conninfo, connection_factory=factory)
     except psycopg2.Error as error:
         reason = endpoint.scrub(" ".join(str(error).split()))
         raise ConnectionFailed(
@@ -231,7 +251,8 @@ def connect(
             transient=any(sign in reason for sign in TRANSIENT_REFUSALS),
             full=any(sign in reason for sign in FULL_REFUSALS),
         ) from None
-    connection.autocommit = True
+    if factory is None:  # others commit by themselves
+        connection.autocommit = True
     return connection
 
 

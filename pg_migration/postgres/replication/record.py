@@ -1,7 +1,7 @@
 """What the ledger in the target says of replications."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -83,9 +83,14 @@ def _recorded(
         ),
         tuple(map(_name, reloaded)),
         max_retained_wal,
-        tuple(ChangedIdentity(_name(i["name"]), i["was"], i["index"]) for i in identities),
+        changed_identities(identities),
         *rest,
     )
+
+
+def changed_identities(records: Iterable[Mapping[str, Any]]) -> tuple[ChangedIdentity, ...]:
+    """From what dataclasses.asdict made of each."""
+    return tuple(ChangedIdentity(**{**record, "name": _name(record["name"])}) for record in records)
 
 
 def _name(parts: list[str]) -> tuple[str, str]:

@@ -11,6 +11,8 @@ from pg_migration.postgres.ledger.source_identity import Identity
 # Of the publication, the slot and the subscription: by it they are known, also where no ledger tells of them.
 PREFIX = "pg_migration_"
 _RANDOM_BYTES = 6
+# What such a name looks like, for a server: nobody else's may be taken for ours.
+PATTERN = f"^{PREFIX}[0-9a-f]{{{2 * _RANDOM_BYTES}}}$"
 
 
 class Phase(str, Enum):
@@ -56,11 +58,14 @@ class PublishedTable:
 
 @dataclass(frozen=True)
 class ChangedIdentity:
-    """A table whose replica identity was changed, and what it was: pg_class.relreplident, and its index if any."""
+    """A table whose replica identity is changed: pg_class.relreplident, and its index if any, before and after."""
 
+    oid: int
     name: TableName
     was: str
     index: str | None
+    becomes: str
+    by_index: str | None = None
 
 
 @dataclass(frozen=True)

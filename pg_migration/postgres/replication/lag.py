@@ -1,0 +1,186 @@
+"""How far a target is behind its source, and what that costs the source."""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.replication.state import Replication
+from pg_migration.postgres.replication.subscription import READY, SubscriptionState, subscription_state
+from pg_migration.postgres.sql_files import sql_file
+
+POLL_SECONDS = 0.01
+LOST = "lost"
+WAL_STATUS_SINCE = 130000
+INACTIVE_SINCE = 170000
+
+# Behind this message is everything that was written before it; it is on disk when the statement ends.
+_MESSAGE = """
+SELECT pg_catalog.set_config('synchronous_commit', 'on', true),
+       pg_catalog.pg_logical_emit_message(true, 'pg_migration', '')
+"""
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How a replication stands; what is not known is None.
+
+    ``lag_bytes`` is WAL of the source that the target has not received, ``lag_seconds`` how old that is. The source
+    keeps ``retained_wal_bytes`` for the slot. ``applied_per_second`` is in bytes of WAL, since this process looked
+    last. ``wal_status`` is pg_replication_slots.wal_status: ``lost`` where the slot can't go on, None where it is gone.
+    """
+
+    lag_bytes: int | None
+    lag_seconds: float | None
+    retained_wal_bytes: int | None
+    applied_per_second: float | None
+    apply_errors: int | None
+    conflicts: Mapping[str, int]
+    tables_ready: int
+    tables: int
+    slot_active: bool
+    wal_status: str | None
+    subscription: SubscriptionState | None = field(repr=False)
+
+    @property
+    def slot_is_lost(self) -> bool:
+        """Whether changes are missing that the target has not got."""
+        return self.wal_status in (None, LOST)
+
+
+@dataclass(frozen=True)
+class SlotState:
+    """What the source says of a slot. ``retained`` and ``ahead`` (of what was confirmed) are in bytes of WAL."""
+
+    wal_status: str | None
+    retained: int | None
+    active: bool
+    now: float
+    insert: str
+    ahead: int | None
+    seconds: float | None
+    inactive_seconds: float | None
+    failover: bool
+
+
+_looked: dict[str, tuple[float, int]] = {}
+
+
+def slot_state(source: Connection, name: str, received: str | None = None) -> SlotState:
+    """How a slot of the source stands.
+
+    Args:
+        received: the position that ``ahead`` counts from; by default what the target has confirmed.
+    """
+    version = source.server_version
+    parts = {
+        "status": "s.wal_status"
+        if version >= WAL_STATUS_SINCE
+        else "CASE WHEN s.restart_lsn IS NULL THEN 'lost' ELSE 'reserved' END",
+        "inactive": "extract(epoch FROM pg_catalog.clock_timestamp() - s.inactive_since)::pg_catalog.float8"
+        if version >= INACTIVE_SINCE
+        else "NULL::pg_catalog.float8",
+        "failover": "s.failover" if version >= INACTIVE_SINCE else "false",
+    }
+    query = sql_file("replication/queries/slot.sql")
+    for part, expression in parts.items():
+        query = query.replace(f"{{{part}}}", expression)
+    ((status, retained, active, now, insert, ahead, seconds, inactive, failover),) = fetch(
+        source, query, {"name": name, "received": received}
+    )
+    return SlotState(status, retained, bool(active), now, insert, ahead, seconds, inactive, bool(failover))
+
+
+def lag(source: Connection, target: Connection, replication: Replication) -> Lag:
+    """How far the target is behind, as far as both sides tell."""
+    state = subscription_state(target, replication.name)
+    slot = slot_state(source, replication.name, state.received if state else None)
+    seconds = _seconds(slot, state)
+    tables = state.tables if state else {}
+    return Lag(
+        slot.ahead,
+        seconds,
+        slot.retained,
+        _rate(replication.name, state),
+        state.errors if state else None,
+        state.conflicts if state else {},
+        tables.get(READY, 0),
+        sum(tables.values()),
+        slot.active,
+        slot.wal_status,
+        state,
+    )
+
+
+def _seconds(slot: SlotState, state: SubscriptionState | None) -> float | None:
+    if slot.ahead is not None and slot.ahead <= 0:
+        return 0.0
+    if not slot.active:
+        return slot.inactive_seconds
+    since_sent = max(0.0, slot.now - state.sent_at) if state and state.sent_at is not None else None
+    known = [seconds for seconds in (slot.seconds, since_sent) if seconds is not None]
+    return max(known, default=None)
+
+
+def _rate(name: str, state: SubscriptionState | None) -> float | None:
+    if state is None or state.received is None:
+        return None
+    now, (high, low) = time.monotonic(), state.received.split("/")
+    at = (int(high, 16) << 32) + int(low, 16)
+    before = _looked.get(name)
+    _looked[name] = now, at
+    if before is None or now <= before[0]:
+        return None
+    return max(0.0, (at - before[1]) / (now - before[0]))
+
+
+def position(source: Connection) -> str:
+    """The position behind everything that was written until now, with something behind that, so that it is passed.
+
+    Args:
+        source: in autocommit mode: what is written here counts only when it is committed.
+    """
+    ((found,),) = fetch(source, "SELECT pg_catalog.pg_current_wal_insert_lsn()::text")
+    execute(source, "BEGIN READ WRITE")
+    execute(source, _MESSAGE)
+    execute(source, "COMMIT")
+    return str(found)
+
+
+def wait_until_applied(
+    target: Connection, replication: Replication, position: str, deadline: float, stopped: threading.Event
+) -> None:
+    """Wait until the target has applied all that was committed in the source before a `position`.
+
+    What is received is applied in that order, and a commit may end exactly at the position: so only what was sent from
+    behind it tells that everything before is applied.
+
+    Args:
+        deadline: of time.monotonic().
+
+    Raises:
+        MigrationError: not until then, or it can't any more, or somebody stopped it.
+    """
+    while True:
+        state = subscription_state(target, replication.name)
+        if state is None:
+            raise MigrationError(f"the target has no subscription {replication.name} any more")
+        if not state.enabled:
+            raise MigrationError(
+                f"subscription {replication.name} of the target is disabled: applying a change failed. The target's "
+                f"log says why"
+            )
+        query = "SELECT coalesce(%s::pg_catalog.pg_lsn > %s::pg_catalog.pg_lsn, false)"
+        if state.received is not None and fetch(target, query, (state.received, position)) == [(True,)]:
+            return
+        if time.monotonic() > deadline:
+            raise MigrationError(
+                f"the target has not applied the source's changes up to {position} in time; it has received them up to "
+                f"{state.received or 'an unknown position, as no worker runs'}"
+            )
+        if stopped.wait(POLL_SECONDS):
+            raise MigrationError("the wait for the target was stopped")

@@ -1,0 +1,262 @@
+"""What a replication has in the database that it reads: a publication and a slot of one name, and nothing else.
+
+Everything here works on an autocommit connection, sets what it needs for itself, ends within a bounded time and may be
+repeated. PostgreSQL docs: CREATE PUBLICATION; "Replication Slots".
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.catalog import TableName
+from pg_migration.postgres.connection.lock_waits import who_is_ahead
+from pg_migration.postgres.connection.session_settings import select, set_configs
+from pg_migration.postgres.connection.statements import execute, fetch, transaction
+from pg_migration.postgres.errors import MigrationError, server_message
+from pg_migration.postgres.ledger.source_identity import Identity
+from pg_migration.postgres.replication.record import changed_identities
+from pg_migration.postgres.replication.state import PATTERN, ChangedIdentity, Replication
+from pg_migration.postgres.sql_files import sql_file
+
+# Who waits for a lock keeps those waiting who come later: so each wait is short, and there are several.
+LOCK_SECONDS = 1.0
+STATEMENT_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0
+PAUSE_SECONDS = 0.5
+POLL_SECONDS = 0.05
+# How long whoever reads a slot may take to end.
+READER_SECONDS = 30.0
+
+ROOTS_SINCE = 130000  # a partitioned table can be published
+
+_PUBLICATION = "SELECT FROM pg_catalog.pg_publication WHERE pubname = %s"
+_OIDS = """
+SELECT c.oid::pg_catalog.int8 FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE (n.nspname, c.relname) IN
+       (SELECT * FROM ROWS FROM (pg_catalog.unnest(%s::text[]), pg_catalog.unnest(%s::text[])))
+"""
+_SLOT = """
+SELECT active_pid FROM pg_catalog.pg_replication_slots
+ WHERE slot_name = %s AND database = pg_catalog.current_database()
+"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A publication or a slot by one of our names, or both.
+
+    ``note`` is what the publication says of itself, nothing where it is gone or somebody else's words. ``owned``:
+    whether the publication belongs to the role that asks. ``retained`` is in bytes; None where the slot is gone or
+    lost.
+    """
+
+    name: str
+    publication: bool
+    note: Mapping[str, Any]
+    owned: bool
+    slot: bool
+    active_pid: int | None
+    retained: int | None
+
+    @property
+    def target(self) -> Identity | None:
+        """The database that it was made for."""
+        return Identity.recorded(self.note["target"]) if self.note else None
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that made it."""
+        return str(self.note["run"]) if self.note else None
+
+    @property
+    def identities(self) -> Sequence[ChangedIdentity]:
+        """What was to be changed for it; nothing where another role may have written it."""
+        return changed_identities(self.note["identities"]) if self.note and self.owned else ()
+
+
+def note_of(replication: Replication) -> Mapping[str, object]:
+    """All that is needed to undo a replication in its source without the ledger."""
+    return {
+        "made by": "pg_migration",
+        "run": replication.run_id,
+        "target": replication.target.as_record(),
+        "identities": [asdict(changed) for changed in replication.identities],
+    }
+
+
+def ours(source: Connection) -> Sequence[Found]:
+    """What is there by our names, also of other targets."""
+    rows = fetch(source, sql_file("replication/queries/ours.sql"), {"pattern": PATTERN})
+    return [
+        Found(name, publication, _note(note), owned, slot, pid, retained)
+        for name, publication, note, owned, slot, pid, retained in rows
+    ]
+
+
+def _note(text: str | None) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text or "")
+        Identity.recorded(found["target"])
+        changed_identities(found["identities"])
+        return {"run": found["run"], "target": found["target"], "identities": found["identities"]}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def make_publication(source: Connection, name: str, tables: Sequence[TableName], note: Mapping[str, object]) -> None:
+    """Publish every change of some tables, of a partitioned one those of all its partitions.
+
+    Args:
+        note: kept beside it, for whoever finds it without a ledger.
+
+    Raises:
+        MigrationError: the source refused, or somebody kept a table locked all the time.
+    """
+
+    def make() -> None:
+        if fetch(source, _PUBLICATION, (name,)):
+            return
+        options = ["publish = 'insert, update, delete, truncate'"]
+        if source.server_version >= ROOTS_SINCE:
+            options.append("publish_via_partition_root = false")
+        listed = sql.SQL(" FOR TABLE {}").format(_tables(tables)) if tables else sql.SQL("")
+        statement = sql.SQL("CREATE PUBLICATION {}{} WITH ({})")
+        execute(source, statement.format(sql.Identifier(name), listed, sql.SQL(", ".join(options))))
+        comment = sql.SQL("COMMENT ON PUBLICATION {} IS {}")
+        execute(source, comment.format(sql.Identifier(name), sql.Literal(json.dumps(note))))
+
+    _insisted(source, f"publication {name} can't be made", tables, make)
+
+
+def publish(source: Connection, name: str, tables: Sequence[TableName]) -> None:
+    """Add tables to a publication.
+
+    Raises:
+        MigrationError: as `make_publication`.
+    """
+    if tables:
+        statement = sql.SQL("ALTER PUBLICATION {} ADD TABLE {}").format(sql.Identifier(name), _tables(tables))
+        _insisted(source, f"publication {name} can't be made", tables, lambda: execute(source, statement))
+
+
+def drop_publication(source: Connection, name: str) -> None:
+    """Drop a publication; does nothing where it is gone.
+
+    Raises:
+        MigrationError: as `make_publication`.
+    """
+    statement = sql.SQL("DROP PUBLICATION IF EXISTS {}").format(sql.Identifier(name))
+    _insisted(source, f"publication {name} can't be dropped", (), lambda: execute(source, statement))
+
+
+def drop_slot(source: Connection, name: str) -> bool:
+    """Drop a slot of this database, ending whoever reads it.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        MigrationError: its reader does not end, or the server refused.
+    """
+    deadline = time.monotonic() + READER_SECONDS
+    try:
+        with writing(source):
+            while slots := fetch(source, _SLOT, (name,)):
+                ((pid,),) = slots
+                if pid is not None:
+                    fetch(source, "SELECT pg_catalog.pg_terminate_backend(%s)", (pid,))
+                try:
+                    fetch(source, "SELECT pg_catalog.pg_drop_replication_slot(%s)", (name,))
+                except psycopg2.errors.ObjectInUse:
+                    if time.monotonic() > deadline:
+                        raise MigrationError(
+                            f"replication slot {name} of the source can't be dropped: pid {pid} reads it and does not "
+                            f"end. End it (SELECT pg_terminate_backend({pid})), and drop it: "
+                            f"SELECT pg_drop_replication_slot('{name}')"
+                        ) from None
+                    time.sleep(POLL_SECONDS)
+                except psycopg2.errors.UndefinedObject:
+                    return True
+                else:
+                    return True
+        return False
+    except psycopg2.Error as refusal:
+        if source.closed:
+            raise
+        raise MigrationError(
+            f"replication slot {name} of the source can't be dropped ({server_message(refusal)}), and keeps WAL there. "
+            f"Drop it as a superuser: SELECT pg_drop_replication_slot('{name}')"
+        ) from None
+
+
+@contextmanager
+def writing(connection: Connection, lock_seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """What the block does may write, also where sessions are read only by default, and waits for nothing for long."""
+    settings = {
+        "default_transaction_read_only": "off",
+        "lock_timeout": f"{round(lock_seconds * 1000)}ms",
+        "statement_timeout": f"{round(STATEMENT_SECONDS * 1000)}ms",
+    }
+    execute(connection, select(set_configs(settings)))
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            reset = {"lock_timeout": "0", "statement_timeout": "0"}
+            execute(connection, sql.SQL("RESET default_transaction_read_only"))
+            execute(connection, select(set_configs(reset)))
+
+
+def insist(connection: Connection, what: str, tables: Sequence[int], work: Callable[[], object]) -> None:
+    """Do some work in a transaction, again and again while somebody has a lock that it needs, for about a minute.
+
+    Args:
+        what: the failure, for people.
+        tables: OIDs of those that it locks.
+
+    Raises:
+        MigrationError: the locks were not to be had, or the server refused.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with writing(connection):
+        while (refusal := _tried(connection, work)) is not None:
+            if isinstance(refusal, MigrationError):
+                raise MigrationError(f"{what}: {refusal}")
+            if time.monotonic() > deadline:
+                ahead = who_is_ahead(connection, tables)
+                raise MigrationError(
+                    f"{what}: {server_message(refusal)} for {PATIENCE_SECONDS:.0f} s; ahead is {ahead}"
+                )
+            time.sleep(PAUSE_SECONDS)
+
+
+def _tried(connection: Connection, work: Callable[[], object]) -> Exception | None:
+    """What kept some work from being done: a lock, or what can't be mended by waiting."""
+    try:
+        with transaction(connection):
+            work()
+    except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected) as refusal:
+        return refusal
+    except psycopg2.Error as refusal:
+        if connection.closed:
+            raise
+        return MigrationError(server_message(refusal))
+    return None
+
+
+def _insisted(source: Connection, what: str, tables: Sequence[TableName], work: Callable[[], object]) -> None:
+    oids = fetch(source, _OIDS, ([schema for schema, _ in tables], [name for _, name in tables])) if tables else []
+    insist(source, what, [oid for (oid,) in oids], work)
+
+
+def _tables(tables: Sequence[TableName]) -> sql.Composable:
+    # Without ONLY all children would be meant, whatever schema they are in; partitions are meant in any case.
+    return sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*table)) for table in tables)

@@ -1,0 +1,199 @@
+"""The subscription of the target: tried, made, looked at and taken away. PostgreSQL docs: CREATE SUBSCRIPTION."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import make_dsn
+
+from pg_migration.postgres.connection.endpoint import Endpoint, Side
+from pg_migration.postgres.connection.statements import execute, fetch, undone_on_errors
+from pg_migration.postgres.errors import MigrationError, server_message
+from pg_migration.postgres.replication.source_objects import writing
+from pg_migration.postgres.replication.state import Replication, new_name
+from pg_migration.postgres.sql_files import sql_file
+
+STREAMING_SINCE = 140000
+DISABLED_ON_ERROR_SINCE = 150000
+STATISTICS_SINCE = 150000
+FAILOVER_SINCE = 170000
+CONFLICTS_SINCE = 180000
+CONNECT_SECONDS = 30
+LOCK_SECONDS = 30.0
+READY = "r"
+
+_EXISTS = """
+SELECT s.subenabled FROM pg_catalog.pg_subscription s
+  JOIN pg_catalog.pg_database d ON d.oid = s.subdbid AND d.datname = pg_catalog.current_database()
+ WHERE s.subname = %s
+"""
+# Parameters that hold on the machine of this program only, or that the server sets itself.
+_NOT_FOR_SERVERS = frozenset({"service", "passfile", "application_name", "replication", "connect_timeout"})
+
+
+@dataclass(frozen=True)
+class SubscriptionState:
+    """What the target says of a subscription.
+
+    ``tables`` counts its tables by pg_subscription_rel.srsubstate ('r' is ready). ``received`` is the position up to
+    which everything was received; None without a worker. ``errors`` and ``conflicts`` count since they were reset;
+    None and empty where the version does not tell. ``sent_at`` is when the last message was sent, in seconds since
+    1970 by the source's clock.
+    """
+
+    enabled: bool
+    tables: Mapping[str, int]
+    received: str | None
+    pid: int | None
+    sent_at: float | None
+    errors: int | None
+    conflicts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every table is replicated."""
+        return set(self.tables) <= {READY}
+
+
+def connection_string(source: Endpoint, connected: Connection, url: str) -> str:
+    """How the target reaches the source: as ``url`` says, else as this program does, with the password.
+
+    Args:
+        connected: to the source; knows what libpq has taken from the environment or a password file.
+
+    Raises:
+        ConfigurationError: ``url`` can't be read.
+    """
+    if url.strip():
+        given = dict(Endpoint.parse(Side.SOURCE, url, "PG_MIGRATION_REPLICATION_URL").parameters)
+    else:
+        info = connected.info
+        reached = {"host": info.host, "port": str(info.port), "dbname": info.dbname, "user": info.user}
+        given = {**source.parameters, **reached, "password": info.password}
+    return str(make_dsn(**{name: value for name, value in given.items() if value and name not in _NOT_FOR_SERVERS}))
+
+
+def try_subscription(target: Connection, url: str) -> None:
+    """Have the target connect to the source as it would for a subscription; nothing is left of it.
+
+    Raises:
+        MigrationError: it can't, or its role may not; with what to do.
+    """
+    statement = sql.SQL(
+        "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {} WITH (enabled = false, create_slot = false, "
+        "slot_name = NONE, copy_data = false)"
+    ).format(sql.Identifier(new_name()), sql.Literal(url), sql.Identifier(new_name()))
+    execute(target, "BEGIN")
+    try:
+        with undone_on_errors(target):
+            execute(target, "SELECT pg_catalog.set_config('statement_timeout', %s, true)", (f"{CONNECT_SECONDS}s",))
+            execute(target, statement)
+        execute(target, "ROLLBACK")
+    except psycopg2.Error as refusal:
+        if target.closed:
+            raise
+        raise MigrationError(_advised(target, url, refusal)) from None
+
+
+def _advised(target: Connection, url: str, refusal: psycopg2.Error) -> str:
+    where = Endpoint(Side.SOURCE, url)
+    said = where.scrub(server_message(refusal))
+    if isinstance(refusal, psycopg2.errors.InsufficientPrivilege) and "replication" not in said.lower():
+        database = target.info.dbname
+        rights = (
+            f"GRANT pg_create_subscription TO {target.info.user}, and GRANT CREATE ON DATABASE {database} to it"
+            if target.server_version >= 160000
+            else "connect to the target as a superuser, as its version asks for that"
+        )
+        return f"the role {target.info.user} of the target may not make a subscription ({said}): {rights}"
+    if isinstance(refusal, psycopg2.errors.QueryCanceled):
+        said = f"no answer within {CONNECT_SECONDS} s"
+    return (
+        f"the target's server can't follow the source at {where.description}: {said}. It has to reach that address "
+        f"itself, directly and not through a pooler, as a role with REPLICATION; where it knows the source by another "
+        f"name than this program, set PG_MIGRATION_REPLICATION_URL"
+    )
+
+
+def subscribe(
+    target: Connection, replication: Replication, url: str, source_version: int, failover: bool = False
+) -> None:
+    """Have the target apply what the slot has; where there is a subscription already it is enabled.
+
+    Args:
+        url: as `connection_string` made it.
+        failover: whether the slot is one that goes on at a standby of the source.
+
+    Raises:
+        MigrationError: the target refused.
+    """
+    name = sql.Identifier(replication.name)
+    try:
+        with writing(target, LOCK_SECONDS):
+            known = fetch(target, _EXISTS, (replication.name,))
+            if known == [(True,)]:
+                return
+            if known:
+                execute(target, sql.SQL("ALTER SUBSCRIPTION {} ENABLE").format(name))
+                return
+            options = ["create_slot = false", "slot_name = {slot}", "copy_data = false", "enabled = true"]
+            version = target.server_version
+            if min(version, source_version) >= STREAMING_SINCE:
+                options.append("streaming = on")
+            if version >= DISABLED_ON_ERROR_SINCE:
+                options.append("disable_on_error = true")
+            if min(version, source_version) >= FAILOVER_SINCE:
+                options.append(f"failover = {'true' if failover else 'false'}")
+            made = sql.SQL(", ").join(sql.SQL(option).format(slot=sql.Literal(replication.name)) for option in options)
+            form = sql.SQL("CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {} WITH ({})")
+            execute(target, form.format(name, sql.Literal(url), name, made))
+    except psycopg2.Error as refusal:
+        if target.closed:
+            raise
+        said = Endpoint(Side.SOURCE, url).scrub(server_message(refusal))
+        raise MigrationError(f"subscription {replication.name} can't be made in the target: {said}") from None
+
+
+def unsubscribe(target: Connection, name: str) -> bool:
+    """Take a subscription away, without asking the source, whose slot stays.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        MigrationError: the target refused.
+    """
+    subscription = sql.Identifier(name)
+    try:
+        with writing(target, LOCK_SECONDS):
+            if not fetch(target, _EXISTS, (name,)):
+                return False
+            for step in ("ALTER SUBSCRIPTION {} DISABLE", "ALTER SUBSCRIPTION {} SET (slot_name = NONE)"):
+                execute(target, sql.SQL(step).format(subscription))
+            with suppress(psycopg2.errors.UndefinedObject):
+                execute(target, sql.SQL("DROP SUBSCRIPTION {}").format(subscription))
+            return True
+    except psycopg2.Error as refusal:
+        if target.closed:
+            raise
+        raise MigrationError(f"subscription {name} of the target can't be dropped: {server_message(refusal)}") from None
+
+
+def subscription_state(target: Connection, name: str) -> SubscriptionState | None:
+    """How a subscription of the target stands; None where there is none."""
+    version = target.server_version
+    statistics = "pg_catalog.to_jsonb(t)" if version >= STATISTICS_SINCE else "NULL::pg_catalog.jsonb"
+    joined = (
+        "LEFT JOIN pg_catalog.pg_stat_subscription_stats t ON t.subid = s.oid" if version >= STATISTICS_SINCE else ""
+    )
+    query = sql_file("replication/queries/subscription.sql")
+    rows = fetch(target, query.replace("{statistics}", statistics).replace("{joined}", joined), {"name": name})
+    if not rows:
+        return None
+    ((enabled, tables, received, pid, sent_at, counted),) = rows
+    errors = counted["apply_error_count"] + counted["sync_error_count"] if counted else None
+    conflicts = {key.removeprefix("confl_"): n for key, n in (counted or {}).items() if key.startswith("confl_") and n}
+    return SubscriptionState(enabled, tables, received, pid, sent_at, errors, conflicts)
