@@ -63,9 +63,9 @@ def differences(sides: BothSides, answers: Answers[Digest], hashing: Hashing) ->
     parts = [sides.part(side, answers.table, WHOLE) for side in Side]
 
     def look(connections: Sequence[Connection]) -> tuple[RowDifference, ...]:
-        ends = [_End(connection, part, hashing) for connection, part in zip(connections, parts, strict=True)]
+        ends = [End(connection, part, hashing) for connection, part in zip(connections, parts, strict=True)]
         found: list[RowDifference] = []
-        for predicate in _unequal_slices(answers):
+        for predicate in unequal_slices(answers):
             found += _differences_within(ends, predicate)
             if len(found) >= MAX_ROWS_SHOWN:
                 break
@@ -82,7 +82,7 @@ def key_text(connection: Connection, part: Part, hashing: Hashing) -> sql.Compos
     return sql.SQL("pg_catalog.format('%s', {})").format(hashing.row_hash(connection, part))
 
 
-def _unequal_slices(answers: Answers[Digest]) -> Iterator[sql.Composable]:
+def unequal_slices(answers: Answers[Digest]) -> Iterator[sql.Composable]:
     """Conditions under which the differing rows are: the key ranges that differ, or just the whole table."""
     slicing = answers.slicing
     if not slicing.ranges:
@@ -92,7 +92,7 @@ def _unequal_slices(answers: Answers[Digest]) -> Iterator[sql.Composable]:
     yield from (piece.predicate(slicing.key) for piece in slicing.ranges if piece.key in unequal)
 
 
-def _differences_within(ends: Sequence["_End"], predicate: sql.Composable) -> list[RowDifference]:
+def _differences_within(ends: Sequence["End"], predicate: sql.Composable) -> list[RowDifference]:
     """Some of the differing rows that a condition holds for."""
     parts = [replace(end.part, predicate=predicate) for end in ends]
     for shift in range(0, HASH_BITS - BUCKET_BITS + 1, BUCKET_BITS):
@@ -104,13 +104,23 @@ def _differences_within(ends: Sequence["_End"], predicate: sql.Composable) -> li
     source, target = (end.rows(part) for end, part in zip(ends, parts, strict=True))
     found = _compare(source, target)[:MAX_ROWS_SHOWN]
     changed = [difference.row for difference in found if difference.kind == "different"]
-    if not changed or not ends[0].part.table.primary_key:
+    if not ends[0].part.table.primary_key:
         return found
-    ours_by_key, theirs_by_key = (end.columns(part, changed) for end, part in zip(ends, parts, strict=True))
-    return [replace(d, columns=_unequal(ours_by_key.get(d.row, {}), theirs_by_key.get(d.row, {}))) for d in found]
+    columns = differing_columns(ends, parts, changed)
+    return [replace(difference, columns=columns.get(difference.row, ())) for difference in found]
 
 
-class _End:
+def differing_columns(
+    ends: Sequence["End"], parts: Sequence[Part], keys: Sequence[str]
+) -> Mapping[str, tuple[str, ...]]:
+    """Of rows that differ, by their keys, which columns do."""
+    if not keys:
+        return {}
+    ours, theirs = (end.columns(part, keys) for end, part in zip(ends, parts, strict=True))
+    return {key: _unequal(ours.get(key, {}), theirs.get(key, {})) for key in keys}
+
+
+class End:
     """One table on one side, asked for the hashes of its rows."""
 
     def __init__(self, connection: Connection, part: Part, hashing: Hashing) -> None:
@@ -156,6 +166,18 @@ class _End:
         )
         return {key: dict(zip(self._columns, row, strict=True)) for key, *row in self._fetch(statement)}
 
+    def versions(self, part: Part, keys: Sequence[str]) -> Mapping[str, tuple[tuple[int, str], ...]]:
+        """Of those of some rows that have one of some keys the hash and the transaction that wrote it."""
+        chosen = sql.SQL("k OPERATOR(pg_catalog.=) ANY ({}::pg_catalog.text[])").format(sql.Literal(list(keys)))
+        statement = sql.SQL(
+            "SELECT k, h, x FROM (SELECT {} AS k, {} AS h, pg_catalog.format('%s', xmin) AS x {} OFFSET 0) AS rows "
+            "WHERE {} ORDER BY k, h, x"
+        )
+        found: dict[str, tuple[tuple[int, str], ...]] = {}
+        for key, value, writer in self._fetch(statement.format(self._key, self._hash, part.rows, chosen)):
+            found[key] = (*found.get(key, ()), (value, writer))
+        return found
+
     def _fetch(self, statement: sql.Composable) -> list[tuple[Any, ...]]:
         return self.part.fetch(self.connection, statement)
 
@@ -167,7 +189,7 @@ class _End:
 
 def _compare(source: Mapping[str, Mapping[int, int]], target: Mapping[str, Mapping[int, int]]) -> list[RowDifference]:
     found = []
-    for key in sorted(source.keys() | target.keys(), key=_in_reading_order):
+    for key in sorted(source.keys() | target.keys(), key=in_reading_order):
         ours, theirs = source.get(key, {}), target.get(key, {})
         if ours != theirs:
             surplus = sum(ours.values()) - sum(theirs.values())
@@ -175,7 +197,7 @@ def _compare(source: Mapping[str, Mapping[int, int]], target: Mapping[str, Mappi
     return found
 
 
-def _in_reading_order(key: str) -> list[tuple[int, str]]:
+def in_reading_order(key: str) -> list[tuple[int, str]]:
     """Puts (5) before (1000): a number is as large as its digits are many, then as they read."""
     parts = _DIGITS.split(key)  # every second one is digits
     return [(len(part) if place % 2 else 0, part) for place, part in enumerate(parts)]

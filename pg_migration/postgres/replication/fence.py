@@ -1,0 +1,247 @@
+"""Keep everybody from writing to some tables for a limited time, and let nobody through who has waited.
+
+EXCLUSIVE locks let readers go on and have writers wait; they are the only fence, as a session may override every
+setting. They end by themselves: the server ends the session that holds them when the time is over and nothing was heard
+of this program, which may be dead or stand still; this program gives them up then while it waits for something else.
+PostgreSQL docs: "Explicit Locking"; idle_in_transaction_session_timeout.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.connection.connections import Connections
+from pg_migration.postgres.connection.endpoint import Endpoint
+from pg_migration.postgres.connection.lock_waits import shown_statement
+from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.errors import MigrationError, server_message
+from pg_migration.postgres.figures import listed
+from pg_migration.postgres.replication.structure import FoundTable
+from pg_migration.postgres.sql_files import sql_file
+
+# While LOCK waits for one table, who writes to the others waits for it.
+LOCK_SECONDS = 5.0
+ATTEMPTS = 3
+PAUSE_SECONDS = 1.0
+# How long sessions that were told to end may take.
+ENDING_SECONDS = 5.0
+POLL_SECONDS = 0.005
+# The server gives the locks up so much later than this program would.
+GRACE_SECONDS = 1.0
+
+_AT_ANOTHER_TIME = (
+    psycopg2.errors.LockNotAvailable,
+    psycopg2.errors.QueryCanceled,
+    psycopg2.errors.DeadlockDetected,
+)
+
+
+class FenceLost(MigrationError):
+    """Writers are not kept waiting any more: the time is over, or the server ended the session with the locks."""
+
+
+class Fence:
+    """The locks on some tables of one database. `lock` begins it, `release` ends it, whatever has happened."""
+
+    def __init__(self, connections: Connections, end: Endpoint, tables: Sequence[FoundTable], seconds: float) -> None:
+        """
+        Args:
+            tables: what nobody is to write to.
+            seconds: how long writers may be kept waiting.
+        """
+        self._end, self._tables, self._seconds = end, tables, seconds
+        self._holder, self._observer = connections.open(end), connections.open(end)
+        self._began: float | None = None
+        self._timer: threading.Timer | None = None
+        self._expired = threading.Event()
+
+    @property
+    def processes(self) -> list[int]:
+        """The server's processes that belong to the fence."""
+        return [c.info.backend_pid for c in (self._holder, self._observer) if not c.closed]
+
+    @property
+    def waited(self) -> float:
+        """How long writers have been waiting."""
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
+    @property
+    def left(self) -> float:
+        """How long they may wait yet."""
+        return max(0.0, self._seconds - self.waited)
+
+    def lock(self, give_up: Callable[[], object]) -> float:
+        """Lock all tables; how long that took.
+
+        Args:
+            give_up: called from another thread when the time is over: is to stop what the caller waits for.
+
+        Raises:
+            MigrationError: they were not to be had, naming who has them; nobody waits any more.
+        """
+        names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*t.table.name)) for t in self._tables)
+        lock = sql.SQL("; LOCK TABLE {} IN EXCLUSIVE MODE").format(names) if self._tables else sql.SQL("")
+        wait = min(LOCK_SECONDS, self._seconds)
+        begin = sql.SQL(
+            "BEGIN READ WRITE; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; "
+            "SET LOCAL idle_in_transaction_session_timeout = {}{}"
+        ).format(*map(sql.Literal, (_ms(wait), _ms(wait), _ms(self._seconds + GRACE_SECONDS))), lock)
+        for attempt in range(1, ATTEMPTS + 1):
+            self._began = time.monotonic()
+            try:
+                execute(self._holder, begin)
+            except _AT_ANOTHER_TIME as refusal:
+                holders = self._in_the_way()
+                execute(self._holder, "ROLLBACK")
+                self._began = None
+                if attempt == ATTEMPTS:
+                    raise MigrationError(
+                        f"the tables of the {self._end.side.value} could not be locked in {ATTEMPTS} attempts of "
+                        f"{wait:g} s each ({server_message(refusal)}); they are in use by {holders}. Wait until "
+                        f"that has ended, or end it, and start again."
+                    ) from None
+                time.sleep(PAUSE_SECONDS)
+            else:
+                break
+        took = self.waited
+        self._timer = threading.Timer(self.left, self._expire, (give_up,))
+        self._timer.daemon = True
+        self._timer.start()
+        return took
+
+    def check(self) -> None:
+        """Make sure that nobody can have written since `lock`.
+
+        Raises:
+            FenceLost: somebody may have.
+        """
+        self._hear(self.left + GRACE_SECONDS)
+
+    def keep(self) -> None:
+        """Keep the locks until `release`, however long that takes.
+
+        Raises:
+            FenceLost: somebody may have written since `lock`.
+        """
+        self._hear(0.0)
+        assert self._timer is not None, "lock() starts it"
+        self._timer.cancel()
+        if self._expired.is_set():
+            raise FenceLost(self._too_long)
+
+    def release(self) -> None:
+        """Let writers go on; does nothing where they do already."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for connection in (self._holder, self._observer):
+            with suppress(psycopg2.Error):
+                connection.close()
+
+    def _hear(self, seconds: float) -> None:
+        """Have the server wait so long for the next word of this program; 0 for ever."""
+        if self._expired.is_set():
+            raise FenceLost(self._too_long)
+        statement = sql.SQL("SET LOCAL idle_in_transaction_session_timeout = {}")
+        try:
+            execute(self._holder, statement.format(sql.Literal(_ms(seconds))))
+        except psycopg2.Error as error:
+            if self._expired.is_set():
+                raise FenceLost(self._too_long) from None
+            raise FenceLost(
+                f"the {self._end.side.value} ended the session that kept writers waiting ({server_message(error)}), so "
+                f"that they may have gone on"
+            ) from None
+
+    @property
+    def _too_long(self) -> str:
+        return f"it took longer than writers may be kept waiting ({self._seconds:g} s)"
+
+    def _expire(self, give_up: Callable[[], object]) -> None:
+        self._expired.set()
+        with suppress(psycopg2.Error):
+            self._holder.close()
+        give_up()
+
+    def _in_the_way(self) -> str:
+        wanted = {"tables": [t.table.oid for t in self._tables], "ours": self.processes}
+        found = fetch(self._observer, sql_file("replication/queries/lock_holders.sql"), wanted)
+        told = [f"{who}, on {listed(names)}: {shown_statement(query)}" for who, query, names in found]
+        return "; ".join(told) or "a session that is gone by now"
+
+
+@dataclass(frozen=True)
+class Client:
+    """A session of somebody else; ``writes``: it has written in its transaction, or waits for a lock."""
+
+    pid: int
+    described: str
+    may_be_ended: bool
+    writes: bool
+    since: object
+
+    def __str__(self) -> str:
+        return self.described
+
+
+def clients(connection: Connection, ours: Sequence[int]) -> Sequence[Client]:
+    """The sessions of this database but for ours (pids)."""
+    own = [*ours, connection.info.backend_pid]
+    rows = fetch(connection, sql_file("replication/queries/sessions.sql"), {"ours": own})
+    return [Client(*row) for row in rows]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How many sessions were ended, and which could not be: this role may not, or they do not end."""
+
+    sessions: int
+    left: Sequence[Client]
+
+
+def end_clients(connection: Connection, ours: Sequence[int]) -> Ended:
+    """End the sessions that are there now, but for ours, and wait until they are gone; who comes later may stay."""
+    present = clients(connection, ours)
+    for client in present:
+        if client.may_be_ended:
+            with suppress(psycopg2.errors.InsufficientPrivilege):  # who it is may have changed since
+                fetch(connection, "SELECT pg_catalog.pg_terminate_backend(%s)", (client.pid,))
+    deadline = time.monotonic() + ENDING_SECONDS
+    while True:
+        now = {(client.pid, client.since) for client in clients(connection, ours)}
+        left = [client for client in present if (client.pid, client.since) in now]
+        if all(not client.may_be_ended for client in left) or time.monotonic() > deadline:
+            return Ended(len(present) - len(left), left)
+        time.sleep(POLL_SECONDS)
+
+
+def lacking_rights(connection: Connection, tables: Sequence[FoundTable]) -> list[str]:
+    """What a role lacks to be able to keep writers waiting, and end their sessions: each with what to do."""
+    oids = [found.table.oid for found in tables]
+    rows = fetch(connection, sql_file("replication/queries/cutover_rights.sql"), {"tables": oids})
+    ((superuser, owns, signals, unlockable),) = rows
+    role = connection.info.user
+    if superuser:
+        return []
+    problems = []
+    if not owns:
+        problems.append(
+            f"role {role} is not the owner of the database, nor a member of it, and can't make it read only: GRANT the "
+            f"role that owns it to {role}"
+        )
+    if not signals:
+        problems.append(f"role {role} may not end the sessions of others: GRANT pg_signal_backend TO {role}")
+    if unlockable:
+        problems.append(
+            f"role {role} may not lock {listed(unlockable)} in EXCLUSIVE mode: GRANT UPDATE on it, or its owner's role"
+        )
+    return problems
+
+
+def _ms(seconds: float) -> str:
+    return f"{round(seconds * 1000)}ms"
