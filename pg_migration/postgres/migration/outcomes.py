@@ -8,6 +8,7 @@ from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.ddl import Outcome
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.large_objects.result import LargeObjectsFound
+from pg_migration.postgres.migration.live.moved import Moved
 from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.preflight import Finding
 from pg_migration.postgres.swap.exchange import Swapped
@@ -62,4 +63,5 @@ class Outcomes:
     findings: list[Finding] = field(default_factory=list)
     forecast: Forecast | None = None
     swap: Swap | None = None
+    cutover: Moved | None = None
     at_the_end: bool = False  # the summary was reached, and found nothing wrong

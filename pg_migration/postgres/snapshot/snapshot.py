@@ -122,25 +122,7 @@ class Snapshot:
             SourceChanged: others emptied or altered the tables too often; another moment may be luckier.
             SourceUnprotected: the tables can't be locked, such as when there are more than the server has locks for.
         """
-        sessions = _Sessions.open(connections, end, planner, readers)
-        found, pause = Counter[str](), FIRST_PAUSE_SECONDS
-        for _ in range(ATTEMPTS):
-            tables = list_tables(planner)
-            if (refusal := sessions.lock(tables)) is None:
-                snapshot = cls._of(connections, end, sessions.holder, tables)
-                sessions.all_see(snapshot.adopt)
-                snapshot.readers.add(sessions.readers, sessions.locked)
-                return snapshot
-            found[_wait_for_the_next(planner, tables) or refusal] += 1
-            time.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_SECONDS)
-        sessions.close()
-        often = ", ".join(f"{table} ({times} times)" for table, times in found.most_common(5))
-        raise SourceChanged(
-            f"others empty or alter tables of the {end.side.value} so often that {ATTEMPTS} attempts to lock all of "
-            f"them at one moment failed, because of {often}. Stop what does that for a moment, or leave the table out "
-            f"(exclude_tables), and start the run again."
-        )
+        return Protected.of(connections, end, planner, list_tables, readers).take()
 
     @classmethod
     def borrow(
@@ -201,6 +183,51 @@ class Snapshot:
             SnapshotLost: when the holder's transaction has ended.
         """
         _see(connection, self.name, self.taken_at, self.side)
+
+
+@dataclass(frozen=True)
+class Protected:
+    """Tables of one side that every session which is to read them has locked, before there is a snapshot of them."""
+
+    connections: Connections
+    end: Endpoint
+    tables: Sequence[Lockable]
+    sessions: "_Sessions"
+
+    @classmethod
+    def of(
+        cls, connections: Connections, end: Endpoint, planner: Connection, list_tables: ListTables, readers: int
+    ) -> "Protected":
+        """As `Snapshot.protect`, which this is the first half of."""
+        sessions = _Sessions.open(connections, end, planner, readers)
+        found, pause = Counter[str](), FIRST_PAUSE_SECONDS
+        for _ in range(ATTEMPTS):
+            tables = list_tables(planner)
+            if (refusal := sessions.lock(tables)) is None:
+                return cls(connections, end, tables, sessions)
+            found[_wait_for_the_next(planner, tables) or refusal] += 1
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_SECONDS)
+        sessions.close()
+        often = ", ".join(f"{table} ({times} times)" for table, times in found.most_common(5))
+        raise SourceChanged(
+            f"others empty or alter tables of the {end.side.value} so often that {ATTEMPTS} attempts to lock all of "
+            f"them at one moment failed, because of {often}. Stop what does that for a moment, or leave the table out "
+            f"(exclude_tables), and start the run again."
+        )
+
+    def take(self) -> Snapshot:
+        """The snapshot of this moment, which all of the sessions see from now on."""
+        sessions = self.sessions
+        snapshot = Snapshot._of(self.connections, self.end, sessions.holder, self.tables)
+        sessions.all_see(snapshot.adopt)
+        snapshot.readers.add(sessions.readers, sessions.locked)
+        return snapshot
+
+    def release(self) -> None:
+        """Let the tables go, without a snapshot."""
+        self.sessions.close()
+        execute(self.sessions.planner, "ROLLBACK")
 
 
 @dataclass(frozen=True)

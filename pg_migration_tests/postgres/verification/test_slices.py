@@ -70,14 +70,14 @@ def test_a_great_many_copies_of_one_row(pair: Pair, monkeypatch: pytest.MonkeyPa
 
 def test_more_differences_than_can_be_read(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    rows = row_differences._End.rows
+    rows = row_differences.End.rows
 
     def noting(end: Any, predicate: sql.Composable) -> Any:
         found = rows(end, predicate)
         read.append(len(found))
         return found
 
-    monkeypatch.setattr(row_differences._End, "rows", noting)
+    monkeypatch.setattr(row_differences.End, "rows", noting)
     pair.both("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t SELECT i, i FROM generate_series(1, 6000) i")
     pair.target("UPDATE t SET v = -v")
     found = pair.differences()
