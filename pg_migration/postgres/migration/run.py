@@ -101,7 +101,7 @@ from pg_migration.postgres.preflight.permissions import different, is_one_databa
 from pg_migration.postgres.preflight.resources import ALL_CONNECTIONS, CONNECTIONS
 from pg_migration.postgres.roles.reach import Reach, Standing, reach_of, reach_query, standing_of
 from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
-from pg_migration.postgres.snapshot.snapshot import Snapshot
+from pg_migration.postgres.snapshot.snapshot import Protected, Snapshot
 from pg_migration.postgres.statistics import extended
 from pg_migration.postgres.statistics.restoring import RESTORED_SINCE
 from pg_migration.postgres.swap import shadows
@@ -322,6 +322,19 @@ class MigrationRun:
             own_rows.forget_counts(self.target_connection, self._emptied(scope))
             source_state.record(self.source_connection, self.target_connection, self.run_id, names)
 
+    def begin_beside(self, lock: Lock, snapshot: Snapshot) -> None:
+        """Begin with the target's lock and a snapshot, that `source_connection` sees, of a caller who has made sure of
+        everything else."""
+        self._lock, self._snapshot = lock, snapshot
+        identities = {"source": self.databases.source.as_record(), "target": self.databases.target.as_record()}
+        runs_.open_run(self.target_connection, self.run_id, self.source, snapshot, identities)
+        self.begun = True
+
+    def read_anew(self) -> None:
+        """Forget what is known of the structure of both sides."""
+        for known in ("catalog", "target_catalogs"):
+            self.__dict__.pop(known, None)
+
     def _borrow(self, source: Endpoint, target: Endpoint, owner: str) -> None:
         """Read what another run reads, and write under its lock; it has made sure of everything else."""
         shared = shared_snapshot(self.target_connection, owner)
@@ -384,8 +397,12 @@ class MigrationRun:
         self._lock.check_held()
 
     def protected_snapshot(self, readers: int) -> Snapshot:
-        """A snapshot of the source, which `source_connection` sees from now on, as it is told in `Snapshot.protect`."""
-        return Snapshot.protect(self.connections, self.source, self.source_connection, self._to_protect, readers)
+        """A snapshot of the source, which `source_connection` sees from now on, as it is told in `Protected.of`."""
+        return self.protected(readers).take()
+
+    def protected(self, readers: int) -> Protected:
+        """What is locked for it, before it is taken."""
+        return Protected.of(self.connections, self.source, self.source_connection, self._to_protect, readers)
 
     def _to_protect(self, source: Connection) -> Sequence[Lockable]:
         return lockable_tables(source, list(self.schemas), self.options.exclude_tables)

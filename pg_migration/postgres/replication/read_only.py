@@ -55,10 +55,15 @@ def undo_read_only(connection: Connection, before: str | None) -> None:
     _set(connection, before)
 
 
+def write_anyway(connection: Connection) -> None:
+    """Have a session of ours write whatever the database says of new ones."""
+    execute(connection, "SET default_transaction_read_only = off")
+
+
 def _set(connection: Connection, value: str | None) -> None:
     """In a session that may itself be read only by then."""
     ((database,),) = fetch(connection, "SELECT pg_catalog.current_database()")
     form = "RESET default_transaction_read_only" if value is None else "SET default_transaction_read_only = {value}"
     change = sql.SQL(form).format(value=sql.Literal(value))
-    execute(connection, "SET default_transaction_read_only = off")
+    write_anyway(connection)
     execute(connection, sql.SQL("ALTER DATABASE {} {}").format(sql.Identifier(database), change))

@@ -14,19 +14,21 @@ from pg_migration.postgres.replication.state import ChangedIdentity, Phase, Publ
 
 _COLUMNS = (
     "name, phase, run_id, source, target, tables, reloaded, max_retained_wal, identities, consistent_point, fence, "
-    "fence_transaction, validated_at, read_only_before, way_back, reason, begun_at, changed_at"
+    "fence_transaction, validated_at, read_only_before, target_read_only_before, "
+    "way_back, reason, begun_at, changed_at"
 )
 _LAST = f"SELECT {_COLUMNS} FROM _pg_migration.replication ORDER BY begun_at DESC, name LIMIT 1"
 _INSERT = """
 INSERT INTO _pg_migration.replication
        (name, phase, run_id, source, target, tables, reloaded, max_retained_wal, identities, consistent_point, fence,
-        fence_transaction, validated_at, read_only_before, way_back, reason)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        fence_transaction, validated_at, read_only_before, target_read_only_before, way_back, reason)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (name) DO UPDATE
    SET phase = excluded.phase, tables = excluded.tables, reloaded = excluded.reloaded,
        identities = excluded.identities, consistent_point = excluded.consistent_point, fence = excluded.fence,
        fence_transaction = excluded.fence_transaction, validated_at = excluded.validated_at,
-       read_only_before = excluded.read_only_before, way_back = excluded.way_back, reason = excluded.reason,
+       read_only_before = excluded.read_only_before, target_read_only_before = excluded.target_read_only_before,
+       way_back = excluded.way_back, reason = excluded.reason,
        changed_at = pg_catalog.clock_timestamp()
 """
 
@@ -54,9 +56,20 @@ def record(connection: Connection, replication: Replication) -> None:
                 replication.max_retained_wal,
                 json.dumps([asdict(changed) for changed in replication.identities]),
                 *(replication.consistent_point, replication.fence, replication.fence_transaction),
-                *(replication.validated_at, replication.read_only_before, replication.way_back, replication.reason),
+                *(replication.validated_at, replication.read_only_before, replication.target_read_only_before),
+                *(replication.way_back, replication.reason),
             ),
         )
+
+
+def record_validation(connection: Connection, name: str) -> None:
+    """Write down that all rows were shown to be the same now, unless something else has become of it meanwhile."""
+    execute(
+        connection,
+        "UPDATE _pg_migration.replication SET validated_at = pg_catalog.clock_timestamp() "
+        "WHERE name = %s AND phase = %s",
+        (name, Phase.FOLLOWING.value),
+    )
 
 
 def _recorded(

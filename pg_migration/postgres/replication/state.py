@@ -21,8 +21,8 @@ class Phase(str, Enum):
     ``PREPARING``: publication and slot are being made. ``COPYING``: the run copies from the slot's snapshot.
     ``FOLLOWING``: the subscription applies what the source writes. ``FENCED``: a cutover keeps writers waiting.
     ``MOVED``: the target has taken over, with a way back or without. ``ENDED``: likewise, and the way back is gone.
-    ``BACK``: the source has taken over again. ``ABANDONED``: given up, by a person or because of its WAL. ``LOST``: the
-    slot was lost, so that changes are missing.
+    ``RETURNING``: a way back keeps the writers of the target waiting. ``BACK``: the source has taken over again.
+    ``ABANDONED``: given up, by a person or because of its WAL. ``LOST``: the slot was lost, so that changes are missing.
     """
 
     PREPARING = "preparing"
@@ -30,6 +30,7 @@ class Phase(str, Enum):
     FOLLOWING = "following"
     FENCED = "fenced"
     MOVED = "moved"
+    RETURNING = "returning"
     BACK = "back"
     ENDED = "ended"
     ABANDONED = "abandoned"
@@ -39,7 +40,7 @@ class Phase(str, Enum):
 # Something of it is in the source.
 UNDER_WAY = frozenset({Phase.PREPARING, Phase.COPYING, Phase.FOLLOWING, Phase.FENCED})
 # The target is what applications write to: nothing may be copied into it.
-TAKEN_OVER = frozenset({Phase.MOVED, Phase.ENDED})
+TAKEN_OVER = frozenset({Phase.MOVED, Phase.RETURNING, Phase.ENDED})
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Replication:
 
     ``fence`` and ``fence_transaction`` are the position in the WAL and the next transaction (in 64 bits) of the
     source, both behind the last change that it took before the target took over. ``validated_at`` is when all rows were
-    last shown to be the same on both sides.
+    last shown to be the same on both sides. ``read_only_before`` and ``target_read_only_before`` are what the source
+    and the target said of new sessions before they were made read only.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Replication:
     fence_transaction: int | None = None
     validated_at: datetime | None = None
     read_only_before: str | None = None
+    target_read_only_before: str | None = None
     way_back: str | None = None
     reason: str | None = None
     begun_at: datetime | None = None

@@ -103,28 +103,6 @@ class Snapshot:
         return cls(name, taken_at, xmin, xmax, server, holder, readers, end.side)
 
     @classmethod
-    def protect(
-        cls, connections: Connections, end: Endpoint, planner: Connection, list_tables: ListTables, readers: int
-    ) -> "Snapshot":
-        """Export a snapshot of one side, after every session that is to read it has locked its tables.
-
-        After a TRUNCATE or an ALTER TABLE that rewrites it, a table looks empty to older snapshots (PostgreSQL docs:
-        MVCC, "Caveats"), and the copy would be, too. A lock makes such commands wait, as pg_dump does. The snapshot is
-        taken after the locks, so nothing can come between.
-
-        Args:
-            planner: a session of that side which sees the snapshot afterwards; in no transaction.
-            list_tables: what to lock, asked anew at each attempt.
-            readers: how many sessions will read tables at once; fewer are made where the server has no more.
-
-        Raises:
-            ConnectionFailed: when that side can't be reached.
-            SourceChanged: others emptied or altered the tables too often; another moment may be luckier.
-            SourceUnprotected: the tables can't be locked, such as when there are more than the server has locks for.
-        """
-        return Protected.of(connections, end, planner, list_tables, readers).take()
-
-    @classmethod
     def borrow(
         cls,
         connections: Connections,
@@ -137,7 +115,7 @@ class Snapshot:
         """The snapshot that another process has exported, and still holds, with readers of one's own.
 
         Args:
-            planner, list_tables, readers: as for `protect`.
+            planner, list_tables, readers: as for `Protected.of`.
 
         Raises:
             ConnectionFailed: when the source can't be reached.
@@ -198,7 +176,22 @@ class Protected:
     def of(
         cls, connections: Connections, end: Endpoint, planner: Connection, list_tables: ListTables, readers: int
     ) -> "Protected":
-        """As `Snapshot.protect`, which this is the first half of."""
+        """Lock the tables of one side in every session that is to read them, at one moment.
+
+        After a TRUNCATE or an ALTER TABLE that rewrites it, a table looks empty to older snapshots (PostgreSQL docs:
+        MVCC, "Caveats"), and the copy would be, too. A lock makes such commands wait, as pg_dump does. The snapshot is
+        to be taken after the locks, so that nothing can come between.
+
+        Args:
+            planner: a session of that side which sees the snapshot afterwards; in no transaction.
+            list_tables: what to lock, asked anew at each attempt.
+            readers: how many sessions will read tables at once; fewer are made where the server has no more.
+
+        Raises:
+            ConnectionFailed: when that side can't be reached.
+            SourceChanged: others emptied or altered the tables too often; another moment may be luckier.
+            SourceUnprotected: the tables can't be locked, such as when there are more than the server has locks for.
+        """
         sessions = _Sessions.open(connections, end, planner, readers)
         found, pause = Counter[str](), FIRST_PAUSE_SECONDS
         for _ in range(ATTEMPTS):

@@ -38,7 +38,7 @@ from pg_migration.postgres.planning.plan import TablePlan
 from pg_migration.postgres.planning.planner import Planner
 from pg_migration.postgres.planning.wire_format import raw_encoding
 from pg_migration.postgres.snapshot.readers import lockable_tables
-from pg_migration.postgres.snapshot.snapshot import Snapshot
+from pg_migration.postgres.snapshot.snapshot import Protected
 from pg_migration.postgres.transfer.events import Event, NotAnalyzed, ObjectFailed, TableFailed, TableLoaded
 from pg_migration.postgres.transfer.load import Load, Mode
 from pg_migration.postgres.transfer.load_context import LoadContext
@@ -270,11 +270,11 @@ class Pair:
         run_id = f"test {next(_RUNS)}"
         with Connections("pg_migration test") as connections:
             reader, writer = connections.open(self.source.endpoint), connections.open(self.target.endpoint)
-            snapshot = Snapshot.protect(
+            snapshot = Protected.of(
                 *(connections, self.source.endpoint, reader),
                 lambda source: lockable_tables(source, list(self.schemas), ()),
                 chosen.workers,
-            )
+            ).take()
             catalog = discover(
                 reader, self.schemas, target_version=writer.server_version, surroundings=read_surroundings(writer)
             )

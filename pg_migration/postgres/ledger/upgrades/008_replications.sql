@@ -18,6 +18,7 @@ CREATE TABLE _pg_migration.replication (
     fence_transaction bigint,                   -- the next transaction of the source then, in 64 bits
     validated_at     timestamptz,               -- when all rows were last shown to be the same on both sides
     read_only_before text,                      -- default_transaction_read_only of the source before the cutover, if it was set
+    target_read_only_before text,               -- likewise of the target, before a way back
     way_back         text,                      -- the name of what replicates from the target to the source
     reason           text                       -- why it ended
 );

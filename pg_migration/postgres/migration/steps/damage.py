@@ -142,6 +142,20 @@ def _chosen(run: MigrationRun, patterns: Sequence[str], known: Mapping[TableName
     return [t for t in tables if any(matches(t.schema, t.name, pattern) for pattern in patterns)]
 
 
+def reload_tables(run: MigrationRun, tables: Sequence[Table]) -> None:
+    """Copy whole tables again, in the run's snapshot. What could not be is in the run's failures.
+
+    Raises:
+        MigrationError: when no table can go on.
+    """
+    for _ in follow(run, _reload(run, [Damage(table, (ALL,)) for table in tables])):
+        pass
+    done = run.call(lambda: suspend.restore(run.target_connection, suspend.EVERYTHING))
+    run.target_catalogs.changed()
+    for failure in done.failures:
+        run.fail(str(failure))
+
+
 def _reload(run: MigrationRun, damages: Sequence[Damage]) -> Iterator[Event]:
     """Reload the damaged ranges, each as a run of its key would; what is set aside meanwhile is to be restored."""
     context, planner = run.load_context(run.call(run.workers)), run.planner()

@@ -165,7 +165,7 @@ def make_target(run: MigrationRun) -> TargetMade:
     run.dropped = tuple(item for item in plan.dropped if item.address not in taken_back)
     wanted = [item for item in plan.create if item.phase is Phase.PRE_DATA]
     statements = [*plan.drop, *run.call(lambda: make(run, wanted))]
-    of_extensions = run.call(lambda: list(_extension_rows(run)))
+    of_extensions = run.call(lambda: list(copy_rows_of_extensions(run)))
     if target.has_brought_large_objects and run.catalog.large_objects is None and run.with_large_objects:
         drop_lost_large_objects(run)  # no step is about large objects where the source has none
     dropped_schemas = run.call(lambda: _dropped_schemas(run, target))
@@ -321,7 +321,7 @@ def _forget_of_source(connection: Connection, source: Catalog, target: Catalog) 
     suspend.forget(connection, [item for item in suspend.left(connection) if is_of_source(item)])
 
 
-def _extension_rows(run: MigrationRun) -> Iterator[ExtensionRows | ExtensionFailed]:
+def copy_rows_of_extensions(run: MigrationRun) -> Iterator[ExtensionRows | ExtensionFailed]:
     """Copy what users keep in tables of extensions; those that could not be made have failed already."""
     failed = {o.object.name for o in run.outcomes.ddl if not o.made and o.object.kind == "extension"}
     wanted = [table for table in run.catalog.configurations if table.extension not in failed]

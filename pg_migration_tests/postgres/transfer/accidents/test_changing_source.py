@@ -18,7 +18,7 @@ from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.snapshot import readers, snapshot
 from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
-from pg_migration.postgres.snapshot.snapshot import SharedSnapshot, Snapshot
+from pg_migration.postgres.snapshot.snapshot import Protected, SharedSnapshot, Snapshot
 from pg_migration.postgres.transfer.events import WorkerLeft
 from pg_migration.postgres.transfer.load import Load
 from pg_migration_tests.postgres.transfer.harness import Pair
@@ -82,7 +82,7 @@ def test_who_plans_sees_the_snapshot(pair: Pair) -> None:
 
     with Connections() as links:
         planner, borrower = links.open(end), links.open(end)
-        taken = Snapshot.protect(links, end, planner, listed, readers=1)
+        taken = Protected.of(links, end, planner, listed, readers=1).take()
         pair.source.psql("INSERT INTO t SELECT generate_series(11, 20)")
         Snapshot.borrow(links, end, SharedSnapshot(taken.name, taken.taken_at), borrower, listed, readers=1)
         for connection in (planner, borrower, taken.holder):
