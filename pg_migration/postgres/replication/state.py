@@ -22,7 +22,7 @@ class Phase(str, Enum):
     ``FOLLOWING``: the subscription applies what the source writes. ``FENCED``: a cutover keeps writers waiting.
     ``MOVED``: the target has taken over, with a way back or without. ``ENDED``: likewise, and the way back is gone.
     ``RETURNING``: a way back keeps the writers of the target waiting. ``BACK``: the source has taken over again.
-    ``ABANDONED``: given up, by a person or because of its WAL. ``LOST``: the slot was lost, so that changes are missing.
+    ``ABANDONED``: given up, by a person or because of its WAL. ``LOST``: the slot was lost, and changes are missing.
     """
 
     PREPARING = "preparing"
