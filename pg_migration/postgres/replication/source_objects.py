@@ -37,6 +37,13 @@ READER_SECONDS = 30.0
 ROOTS_SINCE = 130000  # a partitioned table can be published
 
 _PUBLICATION = "SELECT FROM pg_catalog.pg_publication WHERE pubname = %s"
+_MEMBERS = """
+SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_publication_rel r
+  JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid
+  JOIN pg_catalog.pg_class c ON c.oid = r.prrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE p.pubname = %s
+"""
 _OIDS = """
 SELECT c.oid::pg_catalog.int8 FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -77,6 +84,16 @@ class Found:
         return str(self.note["run"]) if self.note else None
 
     @property
+    def max_retained_wal(self) -> int | None:
+        """How much WAL its slot may keep, in bytes."""
+        return int(self.note["max_retained_wal"]) if self.note else None
+
+    @property
+    def ended(self) -> str | None:
+        """Why its slot was taken away, where that was done without the target."""
+        return str(self.note["ended"]) if "ended" in self.note else None
+
+    @property
     def identities(self) -> Sequence[ChangedIdentity]:
         """What was to be changed for it; nothing where another role may have written it."""
         return changed_identities(self.note["identities"]) if self.note and self.owned else ()
@@ -87,6 +104,7 @@ def note_of(replication: Replication) -> Mapping[str, object]:
     return {
         "made by": "pg_migration",
         "run": replication.run_id,
+        "max_retained_wal": replication.max_retained_wal,
         "target": replication.target.as_record(),
         "identities": [asdict(changed) for changed in replication.identities],
     }
@@ -106,7 +124,10 @@ def _note(text: str | None) -> Mapping[str, Any]:
         found = json.loads(text or "")
         Identity.recorded(found["target"])
         changed_identities(found["identities"])
-        return {"run": found["run"], "target": found["target"], "identities": found["identities"]}
+        int(found["max_retained_wal"])
+        return {
+            name: found[name] for name in ("run", "target", "identities", "max_retained_wal", "ended") if name in found
+        }
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}
 
@@ -145,6 +166,32 @@ def publish(source: Connection, name: str, tables: Sequence[TableName]) -> None:
     if tables:
         statement = sql.SQL("ALTER PUBLICATION {} ADD TABLE {}").format(sql.Identifier(name), _tables(tables))
         _insisted(source, f"publication {name} can't be made", tables, lambda: execute(source, statement))
+
+
+def unpublish(source: Connection, name: str) -> None:
+    """Take all tables out of a publication, which stays.
+
+    Raises:
+        MigrationError: as `make_publication`.
+    """
+
+    def take_out() -> None:
+        if members := fetch(source, _MEMBERS, (name,)):
+            statement = sql.SQL("ALTER PUBLICATION {} DROP TABLE {}")
+            execute(source, statement.format(sql.Identifier(name), _tables([(s, t) for s, t in members])))
+
+    _insisted(source, f"publication {name} can't be dropped", (), take_out)
+
+
+def end_note(source: Connection, found: Found, reason: str) -> None:
+    """Add to the note of a publication why its slot was taken away, for whoever comes when the target can be asked.
+
+    Raises:
+        MigrationError: as `make_publication`.
+    """
+    note = json.dumps({**found.note, "ended": reason})
+    statement = sql.SQL("COMMENT ON PUBLICATION {} IS {}").format(sql.Identifier(found.name), sql.Literal(note))
+    _insisted(source, f"publication {found.name} can't be changed", (), lambda: execute(source, statement))
 
 
 def drop_publication(source: Connection, name: str) -> None:

@@ -1,7 +1,7 @@
 """What is known of a replication from the source to the target, and how far it has come."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
@@ -98,6 +98,10 @@ class Replication:
     reason: str | None = None
     begun_at: datetime | None = None
     changed_at: datetime | None = None
+
+    def ended(self, phase: Phase, reason: str) -> "Replication":
+        """The same, over."""
+        return replace(self, phase=phase, reason=reason)
 
 
 def new_name() -> str:

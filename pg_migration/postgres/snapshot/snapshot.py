@@ -4,14 +4,15 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.connection.connections import Connections, lost_at_once
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.lock_waits import who_is_ahead
@@ -24,6 +25,7 @@ from pg_migration.postgres.errors import (
     server_message,
 )
 from pg_migration.postgres.execution.worker_pool import WorkerPool
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.snapshot.readers import (
     BEGIN,
     LOCK_AGAIN_SECONDS,
@@ -35,6 +37,7 @@ from pg_migration.postgres.snapshot.readers import (
     begin,
     room_for_locks,
 )
+from pg_migration.postgres.sql_files import sql_file
 
 ATTEMPTS = 20
 # Pauses between two attempts: each is longer than the one before, up to the last.
@@ -70,7 +73,8 @@ class Snapshot:
 
     Every transaction with an id below ``xmin`` had ended when the snapshot was taken, and none with an id from ``xmax``
     on had begun; both count in 64 bits. ``server`` is the same as long as such numbers of one database can be compared.
-    ``tables`` stay as they are in the snapshot, but for rows; ``readers`` read them.
+    ``tables`` stay as they are in the snapshot, but for rows; ``readers`` read them. What is ``emptied`` looks
+    empty in it, as somebody has emptied or rewritten it since, which can happen in a slot's snapshot only.
     """
 
     name: str
@@ -82,6 +86,7 @@ class Snapshot:
     readers: Readers
     side: Side = Side.SOURCE
     tables: Sequence[Lockable] = ()
+    emptied: frozenset[TableName] = frozenset()
 
     @classmethod
     def take(cls, connections: Connections, end: Endpoint, shared: bool = True) -> "Snapshot":
@@ -101,6 +106,50 @@ class Snapshot:
         readers = Readers(connections, end, _sight(name, taken_at, end.side), ())
         readers.add([holder], 1)
         return cls(name, taken_at, xmin, xmax, server, holder, readers, end.side)
+
+    @classmethod
+    def of_slot(
+        cls,
+        connections: Connections,
+        end: Endpoint,
+        exported: str,
+        adopted: Callable[[], object],
+        planner: Connection,
+        list_tables: ListTables,
+        readers: int,
+    ) -> "Snapshot":
+        """Take over the snapshot of a replication slot, and lock the tables after that, as no slot can be made then.
+
+        What somebody empties in between looks empty in the snapshot; that is told, and the slot has it, too.
+
+        Args:
+            exported: by which name its maker has exported it.
+            adopted: called as soon as that is not needed any more.
+            planner, list_tables, readers: as for `Protected.of`.
+
+        Raises:
+            ConnectionFailed: when that side can't be reached.
+            SnapshotLost: when the maker is gone.
+            SourceChanged: tables were made, dropped or altered in between, or others emptied them too often.
+            SourceUnprotected: as for `Protected.of`.
+        """
+        keeper = connections.open(end)
+        _see(keeper, exported, datetime.now(timezone.utc), end.side)
+        kept = cls._of(connections, end, keeper, ())
+        adopted()
+        protected = Protected.of(connections, end, planner, list_tables, readers)
+        sessions, tables = protected.sessions, protected.tables
+        kept.adopt(sessions.holder)
+        snapshot = cls._of(connections, end, sessions.holder, tables)
+        keeper.close()
+        sessions.all_see(snapshot.adopt)
+        now = connections.open(end)
+        try:
+            emptied = _emptied(planner, now, list_tables, tables)
+        finally:
+            now.close()
+        snapshot.readers.add(sessions.readers, sessions.locked)
+        return replace(snapshot, emptied=emptied)
 
     @classmethod
     def borrow(
@@ -324,6 +373,34 @@ def _wait_for_the_next(connection: Connection, tables: Sequence[Lockable]) -> st
         if not isinstance(refusal, _ANOTHER_TIME[1:]):
             raise
     return ".".join(table.name)
+
+
+def _emptied(
+    seeing: Connection, now: Connection, list_tables: ListTables, locked: Sequence[Lockable]
+) -> frozenset[TableName]:
+    """Which tables were emptied between a snapshot and the locks on them.
+
+    Args:
+        seeing: a session that sees the snapshot.
+        now: one that sees what is there now.
+
+    Raises:
+        SourceChanged: others are there, or are made otherwise.
+    """
+    there = {table.oid: table.name for table in locked}
+    if others := {table.oid: table.name for table in list_tables(seeing)}.items() ^ there.items():
+        names = listed(sorted({".".join(name) for _, name in others}))
+        raise SourceChanged(f"tables of the source were made, dropped or renamed meanwhile: {names}. {_AGAIN}")
+    query = sql_file("snapshot/table_states.sql")
+    then, since = ({oid: rest for oid, *rest in fetch(end, query, {"tables": list(there)})} for end in (seeing, now))
+    altered = [oid for oid, (_, *made) in then.items() if oid not in since or since[oid][1:] != made]
+    if altered:
+        names = listed(sorted(".".join(there[oid]) for oid in altered))
+        raise SourceChanged(f"tables of the source were altered meanwhile: {names}. {_AGAIN}")
+    return frozenset(there[oid] for oid, (file, *_) in then.items() if since[oid][0] != file)
+
+
+_AGAIN = "What the snapshot sees of them can't be told from what changed since. Start the run again."
 
 
 def _sight(name: str, taken_at: datetime, side: Side) -> Callable[[Connection], None]:
