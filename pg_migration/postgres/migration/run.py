@@ -65,7 +65,7 @@ from pg_migration.postgres.errors import (
     StructureConflict,
     server_message,
 )
-from pg_migration.postgres.figures import listed
+from pg_migration.postgres.figures import bytes_of, listed
 from pg_migration.postgres.hashing.copied_rows import HashedChunks, record_digests
 from pg_migration.postgres.hashing.digests import Hashing, Sized, count_as_digest
 from pg_migration.postgres.large_objects.prerequisites import look_at_large_objects
@@ -79,6 +79,13 @@ from pg_migration.postgres.ledger.runs import applied_transforms, has_rows, reco
 from pg_migration.postgres.ledger.source_identity import SYSTEM, WHICH, Identity
 from pg_migration.postgres.migration.catalogs import TargetCatalogs
 from pg_migration.postgres.migration.definition import Migration
+from pg_migration.postgres.migration.live.begin import (
+    Beginning,
+    RetainedWal,
+    begin_replication,
+    demand_no_replication,
+)
+from pg_migration.postgres.migration.live.undo import BEFORE_FOLLOWING, DIED, clear_dead
 from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.migration.outcomes import Outcomes
 from pg_migration.postgres.migration.schemas import map_schemas
@@ -99,6 +106,10 @@ from pg_migration.postgres.preflight import (
 from pg_migration.postgres.preflight.objects import NOT_COPIED
 from pg_migration.postgres.preflight.permissions import different, is_one_database
 from pg_migration.postgres.preflight.resources import ALL_CONNECTIONS, CONNECTIONS
+from pg_migration.postgres.replication.coverage import coverage
+from pg_migration.postgres.replication.prerequisites import Following, look_at_replication, wal_limit
+from pg_migration.postgres.replication.state import Replication
+from pg_migration.postgres.replication.subscription import connection_string
 from pg_migration.postgres.roles.reach import Reach, Standing, reach_of, reach_query, standing_of
 from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
 from pg_migration.postgres.snapshot.snapshot import Protected, Snapshot
@@ -168,6 +179,10 @@ class MigrationRun:
         self.options = options
         self.owner = owner
         self.swaps = makes_everything and options.refresh == "swap"
+        self.follows = makes_everything and options.follow
+        self.replication: Replication | None = None  # since its slot is there
+        self._retained: RetainedWal | None = None
+        self._made_replication = False
         self.connections = Connections(runs_.session_name(owner or run_id))
         self.outcomes = Outcomes()
         self._snapshot: Snapshot | None = None
@@ -215,6 +230,7 @@ class MigrationRun:
         """Tell whoever listens of something that happened, or how far the run is, which is logged now and then."""
         if isinstance(event, Progress):
             self._note(event)
+            self.look_at_slot()
         for listener in self.listeners:
             listener(event)
 
@@ -226,6 +242,15 @@ class MigrationRun:
             self._record_at = time.monotonic() + RECORD_SECONDS
             with suppress(MigrationError):  # what is wrong with the target will show elsewhere
                 self.call(lambda: record_progress(self.target_connection, self.run_id, progress.as_json()))
+
+    def look_at_slot(self) -> None:
+        """Where a slot keeps WAL for this run, look now and then that this is not too much.
+
+        Raises:
+            MigrationError: the slot is gone, or was dropped.
+        """
+        if self._retained is not None and self._retained.is_due():
+            self.call(self._retained.look)
 
     def fail(self, problem: str) -> None:
         """Put a problem where people look: in the run's log and its summary."""
@@ -277,16 +302,18 @@ class MigrationRun:
         whole = exclusive and scope == Scope()
         self._chooses_anew = whole
         self.connect()  # both ends are tried before anything else
+        self._demand_no_replication()
         self._look([*look_at_servers(self.ends, self.intent), *self.other_database()])
         workers = self.workers()
         self._at_once(
-            lambda: setattr(self, "_snapshot", self.protected_snapshot(workers)),
+            # Whose snapshot is that of a slot locks nothing before there is one.
+            lambda: None if self.follows else setattr(self, "_snapshot", self.protected_snapshot(workers)),
             lambda: setattr(self, "_lock", TargetLock(self.connections, target, self.run_id)),
             lambda: self._surroundings,
             self._keep_a_writer,
         )
-        assert self._snapshot is not None
-        self._check_protected(self._snapshot)
+        if self._snapshot is not None:
+            self._check_protected(self._snapshot)
         self._look(look_at_contents(self.ends, self.catalog, self.intent))
         lock = self._lock
         assert isinstance(lock, TargetLock)
@@ -294,12 +321,14 @@ class MigrationRun:
             lock.acquire()
         else:
             lock.wait()
+        self._demand_no_replication(clear=True)
         self._look(self.large_objects_at_stake())
         if not whole:
             self.demand_same_transform()
         anew = whole or not has_rows(self.target_connection, self.schemas.values())
         self._look([self.rows_at_stake(scope)])
         self._look(self.swap_at_stake())
+        self._look(self.replication_at_stake())
         with self.target_catalogs.unaffected():
             if self.options.create_roles:
                 missing = missing_roles(self.target_connection, self.catalog)
@@ -307,6 +336,9 @@ class MigrationRun:
             self.set_event_triggers_aside()
         if self._ledger is not None:
             runs_.end_orphans(self.target_connection, self.run_id)
+        if self.follows:
+            self._begin_replication(workers)
+        assert self._snapshot is not None
         if self.swaps:
             forget_brought(self.target_connection, self.origin)
             shadows.forget_loaded(self.target_connection, self._live)
@@ -329,6 +361,70 @@ class MigrationRun:
         identities = {"source": self.databases.source.as_record(), "target": self.databases.target.as_record()}
         runs_.open_run(self.target_connection, self.run_id, self.source, snapshot, identities)
         self.begun = True
+
+    def _demand_no_replication(self, clear: bool = False) -> None:
+        """Refuse to write where replication or applications do.
+
+        Args:
+            clear: with the lock in hand: take away what runs have left that died before the target followed.
+        """
+        if self._ledger is None and not (clear and self.follows):
+            return
+        if self._ledger is not None:
+            demand_no_replication(self.target_connection, self._identities[Side.TARGET])
+        if clear:
+            ends = self._identities[Side.SOURCE], self._identities[Side.TARGET]
+            done = clear_dead(self.source_connection, self.target_connection, ends, DIED, whole=self.follows)
+            if done:
+                self.log.warning(f"an earlier run has left in the source, and this one took away: {listed(done)}")
+
+    def replication_at_stake(self) -> Iterator[Finding]:
+        """Whether the target can follow the source after the copy; nothing where the run does not."""
+        if self.follows:
+            yield from look_at_replication(self.following)
+
+    @cached_property
+    def following(self) -> Following:
+        """What is looked at before, and made."""
+        options = self.options
+        url = connection_string(self.source, self.source_connection, self.migration.replication_url)
+        return Following(
+            self.ends,
+            self.connections,
+            self.source,
+            self.databases,
+            self.catalog,
+            coverage(self.source_connection, self.catalog, options.no_identity),
+            options.no_identity,
+            bytes_of(options.max_retained_wal),
+            url,
+            is_other_way=bool(self.migration.replication_url.strip()),
+        )
+
+    def _begin_replication(self, readers: int) -> None:
+        following, source, target = self.following, self.source_connection, self.target_connection
+        beginning = Beginning(
+            *(self.connections, self.source, source, target, self.run_id, self.databases, following.coverage),
+            *(wal_limit(source, following.max_retained_wal).bytes, self.log),
+        )
+        self._made_replication = True
+        self.replication, self._snapshot = begin_replication(beginning, self._to_protect, readers)
+        self._retained = RetainedWal(self.connections, self.source, self.replication, self.log)
+        # What was read until now was not read in the snapshot.
+        self.read_anew()
+        for known in ("live_catalog", "databases"):
+            self.__dict__.pop(known, None)
+        self._check_protected(self._snapshot)
+        now = coverage(source, self.catalog, self.options.no_identity)
+        if others := following.coverage.differs_from(now):
+            raise SourceChanged(
+                f"tables of the source were made or changed while the run began: {listed(others)}. Start the run again."
+            )
+        self.outcomes.notes += [
+            f"{'.'.join(name)} was emptied or rewritten by somebody just after the replication slot was made: the "
+            f"snapshot shows no rows, and replication does the same to the copy"
+            for name in sorted(self._snapshot.emptied)
+        ]
 
     def read_anew(self) -> None:
         """Forget what is known of the structure of both sides."""
@@ -1068,6 +1164,22 @@ class MigrationRun:
         finally:
             self._watch.stop()
             self.connections.close()
+            if self._made_replication and (self.replication is None or self.replication.phase in BEFORE_FOLLOWING):
+                self._undo_replication()
+
+    def _undo_replication(self) -> None:
+        """Take away what this run has made in the source: only when its own sessions have no locks there any more.
+
+        Whoever has the target's lock by then does it in its place; where a server is away, the next run or look does.
+        """
+        failures = self.outcomes.failures
+        reason = failures[0] if failures else "the run ended before the target followed"
+        with Connections(runs_.session_name(self.run_id)) as connections, suppress(MigrationError, psycopg2.Error):
+            lock = TargetLock(connections, self.target, self.run_id)
+            lock.acquire()
+            source, target = connections.open(self.source), connections.open(self.target)
+            ends = Identity.of(source, self.source), Identity.of(target, self.target)
+            clear_dead(source, target, ends, reason, whole=False)
 
     def _log_waits(self) -> None:
         """Log for whom the run waits, in the thread that made this: only that one may use the log."""

@@ -22,6 +22,7 @@ from pg_migration.postgres.migration.comparison.databases import structural_diff
 from pg_migration.postgres.migration.comparison.verdict import CONTENT, ROW_COUNT
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.forecast import look_ahead
+from pg_migration.postgres.migration.live.follow import start_replication
 from pg_migration.postgres.migration.outcomes import Outcomes
 from pg_migration.postgres.migration.prerequisites import look
 from pg_migration.postgres.migration.run import Log, MigrationRun
@@ -154,6 +155,8 @@ def _make_everything(run: MigrationRun) -> None:
     _compare_state(run)
     if run.swaps and not run.outcomes.failures:
         swap(run)
+    if run.follows and not run.outcomes.failures:
+        start_replication(run)
 
 
 def _compare_rows(run: MigrationRun, checks: set[str]) -> bool:

@@ -134,12 +134,12 @@ class Snapshot:
             SourceUnprotected: as for `Protected.of`.
         """
         keeper = connections.open(end)
-        _see(keeper, exported, datetime.now(timezone.utc), end.side)
+        _see(keeper, exported, datetime.now(timezone.utc), end.side, exports=True)
         kept = cls._of(connections, end, keeper, ())
         adopted()
         protected = Protected.of(connections, end, planner, list_tables, readers)
         sessions, tables = protected.sessions, protected.tables
-        kept.adopt(sessions.holder)
+        _see(sessions.holder, kept.name, kept.taken_at, end.side, exports=True)
         snapshot = cls._of(connections, end, sessions.holder, tables)
         keeper.close()
         sessions.all_see(snapshot.adopt)
@@ -407,10 +407,11 @@ def _sight(name: str, taken_at: datetime, side: Side) -> Callable[[Connection], 
     return lambda connection: _see(connection, name, taken_at, side)
 
 
-def _see(connection: Connection, name: str, taken_at: datetime, side: Side) -> None:
+def _see(connection: Connection, name: str, taken_at: datetime, side: Side, exports: bool = False) -> None:
+    """Have a session see a snapshot; one that ``exports`` it again can't have a savepoint to return to."""
     try:
         idle = connection.info.transaction_status == TRANSACTION_STATUS_IDLE
-        steps = [*([BEGIN] if idle else ()), "SET TRANSACTION SNAPSHOT {}", MARK]
+        steps = [*([BEGIN] if idle else ()), "SET TRANSACTION SNAPSHOT {}", *([] if exports else [MARK])]
         execute(connection, sql.SQL("; ".join(steps)).format(sql.Literal(name)))
     except psycopg2.Error as error:
         if connection.closed:

@@ -10,6 +10,7 @@ from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import size
 from pg_migration.postgres.ledger.own_rows import Databases
+from pg_migration.postgres.ledger.source_identity import Identity
 from pg_migration.postgres.replication.coverage import Coverage
 from pg_migration.postgres.replication.identities import set_identity
 from pg_migration.postgres.replication.lag import LOST, slot_state
@@ -37,14 +38,17 @@ class Beginning:
     log: Log
 
 
-def demand_no_replication(target: Connection, databases: Databases) -> None:
+def demand_no_replication(target: Connection, which: Identity) -> None:
     """Refuse to write where replication writes, and where applications write since the target took over.
+
+    Args:
+        which: which database the target is.
 
     Raises:
         MigrationError: saying what to do instead.
     """
     last = last_replication(target)
-    if last is None or last.target.differs_from(databases.target) is not None:
+    if last is None or last.target.differs_from(which) is not None:
         return
     since = f"{last.changed_at:%Y-%m-%d %H:%M:%S} UTC" if last.changed_at is not None else "some time"
     if last.phase in (Phase.FOLLOWING, Phase.FENCED):

@@ -13,6 +13,7 @@ from pg_migration.postgres.replication.subscription import subscription_state, u
 
 # A run that is in one of these holds the target's lock: where somebody else has that, the run is dead.
 BEFORE_FOLLOWING = frozenset({Phase.PREPARING, Phase.COPYING})
+DIED = "the run died before the target followed"
 
 
 def undo_in_source(source: Connection, name: str, identities: Sequence[ChangedIdentity]) -> list[str]:

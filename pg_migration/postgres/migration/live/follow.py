@@ -1,0 +1,80 @@
+"""The target begins to follow, when a run has copied and proved everything."""
+
+import time
+from dataclasses import replace
+
+from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.figures import counted
+from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.replication.lag import LOST, Lag, lag, slot_state
+from pg_migration.postgres.replication.record import record
+from pg_migration.postgres.replication.state import Phase, Replication
+from pg_migration.postgres.replication.subscription import connection_string, subscribe, unsubscribe
+
+# How long the target may take to begin to read the slot.
+START_SECONDS = 60.0
+POLL_SECONDS = 0.05
+
+
+def start_replication(run: MigrationRun) -> Lag:
+    """Have the target apply what was written in the source since the snapshot; call it when every check has passed.
+
+    Raises:
+        MigrationError: it does not follow. The run's end takes everything away, and leaves the copy.
+    """
+    found = run.call(lambda: _start(run))
+    run.outcomes.notes.append(
+        f"the target follows the source by replication {_replication(run).name}: {counted(found.tables, 'table')}. "
+        f"The source keeps WAL for it until pg_migration cutover or abandon"
+    )
+    return found
+
+
+def _replication(run: MigrationRun) -> Replication:
+    if run.replication is None:
+        raise MigrationError("nothing is to be followed: this run did not begin with a replication slot")
+    return run.replication
+
+
+def _start(run: MigrationRun) -> Lag:
+    replication, source, target = _replication(run), run.source_connection, run.target_connection
+    if replication.phase is Phase.FOLLOWING:
+        return lag(source, target, replication)
+    run.check_held()
+    slot = slot_state(source, replication.name)
+    if slot.wal_status in (None, LOST):
+        raise MigrationError(f"replication slot {replication.name} of the source is gone or lost: start again")
+    following = replace(replication, phase=Phase.FOLLOWING)
+    record(target, following)
+    try:
+        url = connection_string(run.source, source, run.migration.replication_url)
+        subscribe(target, replication, url, source.server_version, slot.failover)
+        found = _begun(run, replication)
+    except BaseException:
+        if not target.closed:
+            unsubscribe(target, replication.name)
+            record(target, replication)
+        raise
+    run.replication = following
+    return found
+
+
+def _begun(run: MigrationRun, replication: Replication) -> Lag:
+    """How the replication stands as soon as the target reads the slot, which shows that it has reached the source."""
+    deadline, stopped = time.monotonic() + START_SECONDS, run.connections.stopped()
+    while True:
+        found = lag(run.source_connection, run.target_connection, replication)
+        if found.slot_active and found.tables == len(replication.tables):
+            return found
+        state = found.subscription
+        if time.monotonic() > deadline or state is None or not state.enabled or stopped.wait(POLL_SECONDS):
+            raise MigrationError(
+                f"the target does not follow: subscription {replication.name} has {found.tables} of "
+                f"{counted(len(replication.tables), 'table')}, and its slot is {'' if found.slot_active else 'not '}"
+                f"read. Either it leads to another server (PG_MIGRATION_REPLICATION_URL), or the target's log says why"
+            )
+
+
+def give_up(run: MigrationRun, reason: str) -> None:
+    """Have the run's end take everything away that it has made in the source, because of ``reason``."""
+    run.fail(reason)
