@@ -22,7 +22,10 @@ from pg_migration.postgres.migration.comparison.databases import structural_diff
 from pg_migration.postgres.migration.comparison.verdict import CONTENT, ROW_COUNT
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.forecast import look_ahead
+from pg_migration.postgres.migration.live.cutover import cut_over
+from pg_migration.postgres.migration.live.cutover import rehearse as rehearse_
 from pg_migration.postgres.migration.live.follow import start_replication
+from pg_migration.postgres.migration.live.moved import CutoverOptions, Rehearsal
 from pg_migration.postgres.migration.outcomes import Outcomes
 from pg_migration.postgres.migration.prerequisites import look
 from pg_migration.postgres.migration.run import Log, MigrationRun
@@ -91,6 +94,22 @@ def migrate(migration: Migration, log: Log | None = None) -> Result:
 def swap_back(migration: Migration, log: Log | None = None) -> Result:
     """Make what was live before the last swap live again, and what is live now the previous copy; asks no source."""
     return _done(migration, log, go_back)
+
+
+def rehearse(migration: Migration, chosen: CutoverOptions) -> Rehearsal:
+    """What a cutover would meet, and how long writers would wait; nothing is changed, and nobody waits.
+
+    Raises:
+        MigrationError: nothing is followed, or a server can't be asked.
+    """
+    with _run(migration) as run:
+        return rehearse_(run, chosen)
+
+
+def cutover(migration: Migration, chosen: CutoverOptions, log: Log | None = None) -> Result:
+    """Have the target take over from the source that it follows, or leave everything as it is; ``outcomes.cutover``
+    tells how long writers waited."""
+    return _done(migration, log, lambda run: cut_over(run, chosen))
 
 
 def validate(migration: Migration, log: Log | None = None) -> Result:

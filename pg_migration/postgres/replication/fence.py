@@ -58,6 +58,7 @@ class Fence:
         self._end, self._tables, self._seconds = end, tables, seconds
         self._holder, self._observer = connections.open(end), connections.open(end)
         self._began: float | None = None
+        self._ended: float | None = None
         self._timer: threading.Timer | None = None
         self._expired = threading.Event()
 
@@ -69,18 +70,22 @@ class Fence:
     @property
     def waited(self) -> float:
         """How long writers have been waiting."""
-        return 0.0 if self._began is None else time.monotonic() - self._began
+        return 0.0 if self._began is None else (self._ended or time.monotonic()) - self._began
 
     @property
     def left(self) -> float:
         """How long they may wait yet."""
         return max(0.0, self._seconds - self.waited)
 
-    def lock(self, give_up: Callable[[], object]) -> float:
+    def lock(
+        self, give_up: Callable[[], object], ready: Callable[[], object], step_back: Callable[[], object]
+    ) -> float:
         """Lock all tables; how long that took.
 
         Args:
             give_up: called from another thread when the time is over: is to stop what the caller waits for.
+            ready: called before each attempt: to lock what is to be read while others wait.
+            step_back: called after an attempt in vain: to let that go, so that who waits for it gets on.
 
         Raises:
             MigrationError: they were not to be had, naming who has them; nobody waits any more.
@@ -93,6 +98,7 @@ class Fence:
             "SET LOCAL idle_in_transaction_session_timeout = {}{}"
         ).format(*map(sql.Literal, (_ms(wait), _ms(wait), _ms(self._seconds + GRACE_SECONDS))), lock)
         for attempt in range(1, ATTEMPTS + 1):
+            ready()
             self._began = time.monotonic()
             try:
                 execute(self._holder, begin)
@@ -100,6 +106,7 @@ class Fence:
                 holders = self._in_the_way()
                 execute(self._holder, "ROLLBACK")
                 self._began = None
+                step_back()
                 if attempt == ATTEMPTS:
                     raise MigrationError(
                         f"the tables of the {self._end.side.value} could not be locked in {ATTEMPTS} attempts of "
@@ -142,6 +149,7 @@ class Fence:
         for connection in (self._holder, self._observer):
             with suppress(psycopg2.Error):
                 connection.close()
+        self._ended = self._ended or time.monotonic()
 
     def _hear(self, seconds: float) -> None:
         """Have the server wait so long for the next word of this program; 0 for ever."""
@@ -166,6 +174,7 @@ class Fence:
         self._expired.set()
         with suppress(psycopg2.Error):
             self._holder.close()
+        self._ended = self._ended or time.monotonic()
         give_up()
 
     def _in_the_way(self) -> str:

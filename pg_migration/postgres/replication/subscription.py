@@ -58,17 +58,20 @@ class SubscriptionState:
         return set(self.tables) <= {READY}
 
 
-def connection_string(source: Endpoint, connected: Connection, url: str) -> str:
+def connection_string(
+    source: Endpoint, connected: Connection, url: str, variable: str = "PG_MIGRATION_REPLICATION_URL"
+) -> str:
     """How the target reaches the source: as ``url`` says, else as this program does, with the password.
 
     Args:
         connected: to the source; knows what libpq has taken from the environment or a password file.
+        variable: where ``url`` was set.
 
     Raises:
         ConfigurationError: ``url`` can't be read.
     """
     if url.strip():
-        given = dict(Endpoint.parse(Side.SOURCE, url, "PG_MIGRATION_REPLICATION_URL").parameters)
+        given = dict(Endpoint.parse(source.side, url, variable).parameters)
     else:
         info = connected.info
         reached = {"host": info.host, "port": str(info.port), "dbname": info.dbname, "user": info.user}

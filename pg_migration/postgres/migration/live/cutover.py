@@ -1,0 +1,352 @@
+"""Have the target take over from the source that it follows: all is proved while writers wait, or nothing has happened.
+
+Until the ledger says that the target has taken over, every failure ends in the state before: writers go on, and so does
+replication. From then on nothing is undone; what is left to do is done by the next command, where this one can't.
+
+The source's sessions are ended twice. Who waits when the ledger is written must not write to the source afterwards,
+also where this process dies at that moment; who came since the first time is ended when users know of the new database.
+"""
+
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import psycopg2
+
+from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.ddl.changes import suspend
+from pg_migration.postgres.errors import ConfigurationError, MigrationError
+from pg_migration.postgres.figures import listed
+from pg_migration.postgres.migration.comparison.compare_state import CONSTRAINTS, SEQUENCES, STATE_CHECKS, examine
+from pg_migration.postgres.migration.comparison.compare_tables import compare_tables
+from pg_migration.postgres.migration.comparison.verdict import CONTENT, ROW_COUNT
+from pg_migration.postgres.migration.live.ends import Ends, both_ends, followed
+from pg_migration.postgres.migration.live.moved import Check, CutoverOptions, Moved, Rehearsal
+from pg_migration.postgres.migration.live.prepared import Prepared, Stopwatch, catch_up, differing, prepare, state_of
+from pg_migration.postgres.migration.live.recovery import finish, follow_back, tried, undo_fence
+from pg_migration.postgres.migration.live.undo import undo_in_source
+from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.migration.steps.damage import reload_tables
+from pg_migration.postgres.migration.steps.large_objects import copy_large_objects
+from pg_migration.postgres.migration.steps.sequences import set_sequences
+from pg_migration.postgres.migration.steps.structure import copy_rows_of_extensions, make, refreshes
+from pg_migration.postgres.replication.fence import Ended, Fence, end_clients
+from pg_migration.postgres.replication.identities import undo_identities
+from pg_migration.postgres.replication.read_only import make_read_only, read_only_default
+from pg_migration.postgres.replication.record import last_replication, record
+from pg_migration.postgres.replication.source_objects import make_publication, note_of
+from pg_migration.postgres.replication.state import TAKEN_OVER, Phase, Replication, new_name
+from pg_migration.postgres.replication.structure import structure_changes
+from pg_migration.postgres.replication.subscription import unsubscribe
+from pg_migration.postgres.snapshot.snapshot import Protected
+from pg_migration.postgres.transfer.extension_rows import ExtensionFailed
+
+COMMAND_SECONDS = 300.0
+CHECKS: Mapping[Check, set[str]] = {"count": {ROW_COUNT}, "content": {ROW_COUNT, CONTENT}}
+
+_NEXT_TRANSACTION = "SELECT pg_catalog.txid_snapshot_xmax(pg_catalog.txid_current_snapshot())"
+_SLOT = "SELECT pg_catalog.pg_create_logical_replication_slot(%s, 'pgoutput')"
+
+
+def rehearse(run: MigrationRun, chosen: CutoverOptions) -> Rehearsal:
+    """Ask everything that a cutover would ask; nobody waits, and nothing is changed.
+
+    Raises:
+        MigrationError: nothing is followed, or a side can't be asked.
+    """
+    with both_ends(run) as ends:
+        return _prepared(run, ends, chosen)[1].rehearsal
+
+
+def cut_over(run: MigrationRun, chosen: CutoverOptions) -> Moved | None:
+    """Have the target take over; None where it has already, and what was left to do is done.
+
+    Raises:
+        MigrationError: it has not, and the source goes on; or it has, and what is left is told in the run's failures.
+    """
+    with both_ends(run) as ends:
+        replication = run.call(lambda: followed(run, ends))
+        if replication.phase in TAKEN_OVER - {Phase.RETURNING}:
+            run.call(lambda: finish(ends, replication, run.target, run.migration.way_back_url))
+            run.outcomes.notes.append("the target had taken over already")
+            return None
+        replication, prepared = _prepared(run, ends, chosen)
+        run.outcomes.notes += [*prepared.rehearsal.warnings, str(prepared.rehearsal)]
+        if prepared.rehearsal.problems:
+            for problem in prepared.rehearsal.problems:
+                run.fail(problem)
+            raise MigrationError("no cutover was begun, and nobody had to wait")
+        run.log.info(str(prepared.rehearsal))
+        moved = _Cutover(run, ends, replication, prepared, chosen).done()
+        run.outcomes.cutover = moved
+        run.outcomes.notes.append(str(moved))
+        return moved
+
+
+def _prepared(run: MigrationRun, ends: Ends, chosen: CutoverOptions) -> tuple[Replication, Prepared]:
+    chosen.demand_sense()
+    run.migration.check()
+    replication = run.call(lambda: undo_fence(ends, followed(run, ends)))
+    if replication.phase is not Phase.FOLLOWING:
+        raise ConfigurationError(
+            f"nothing follows into the target {run.target.description} now: the last replication is "
+            f"{replication.phase.value}{f' ({replication.reason})' if replication.reason else ''}"
+        )
+    # What an attempt that failed has set aside of tables that are copied anew.
+    done = run.call(lambda: suspend.restore(ends.target, suspend.EVERYTHING))
+    if done.failures:
+        raise MigrationError(listed(map(str, done.failures)))
+    return replication, prepare(run, ends, replication, chosen)
+
+
+class _Cutover:
+    """One cutover, from the moment on that writers are told to wait."""
+
+    def __init__(
+        self, run: MigrationRun, ends: Ends, replication: Replication, prepared: Prepared, chosen: CutoverOptions
+    ) -> None:
+        self._run, self._ends, self._replication = run, ends, replication
+        self._prepared, self._chosen = prepared, chosen
+        self._fence = run.call(lambda: Fence(ends.connections, run.source, prepared.tables, chosen.max_pause_seconds))
+        self._part = Stopwatch()
+        self._locked: Protected | None = None
+        self._at: tuple[str, int] = ("", 0)
+
+    def done(self) -> Moved:
+        """Do it.
+
+        Raises:
+            MigrationError: the target has not taken over.
+        """
+        try:
+            ended = self._until_it_moves()
+        except BaseException as failure:
+            self._undo(failure)
+            raise
+        try:
+            more = self._afterwards()
+        finally:
+            self._fence.release()
+        pause = self._fence.waited
+        for problem in self._at_leisure():
+            self._left(problem)
+        return Moved(
+            len(self._run.catalog.tables),
+            self._chosen.check,
+            pause,
+            self._part.parts,
+            ended.sessions + more.sessions,
+            [str(client) for client in more.left],
+            self._replication.way_back,
+        )
+
+    def _until_it_moves(self) -> Ended:
+        run, ends, chosen, part = self._run, self._ends, self._chosen, self._part
+        before = run.call(lambda: read_only_default(ends.source))
+        back = new_name() if chosen.way_back else None
+        self._now(Phase.FENCED, read_only_before=before, way_back=back)
+        run.call(lambda: make_read_only(ends.source))
+        with part("locks"):
+            run.call(lambda: self._fence.lock(run.connections.cancel, self._lock_readers, self._unlock_readers))
+        with part("wait for the target"):
+            at = run.call(lambda: catch_up(run, ends, self._replication, self._fence.left))
+            ((transaction,),) = run.call(lambda: fetch(ends.source, _NEXT_TRANSACTION))
+            self._at = at, transaction
+        self._prove()
+        with part("way back"):
+            if back is not None:
+                run.call(lambda: self._make_way_back(back))
+        with part("end of sessions"):
+            ended = run.call(lambda: end_clients(ends.source, self._ours))
+            self._demand_all_ended(ended)
+        with part("structure"):
+            if run.call(lambda: state_of(ends.source)) != self._prepared.states[0]:
+                self._demand_no_changes()
+        run.call(self._fence.keep)
+        self._now(Phase.MOVED, fence=self._at[0], fence_transaction=self._at[1])
+        return ended
+
+    def _prove(self) -> None:
+        """Bring over what replication does not, and compare both sides, whose rows nobody changes.
+
+        Raises:
+            MigrationError: something is not the same, or could not be brought over.
+        """
+        run, part, prepared, checks = self._run, self._part, self._prepared, CHECKS[self._chosen.check]
+        with part("structure"):
+            run.call(self._see)
+            self._demand_same_structure()
+        if prepared.reloaded:
+            with part("tables that are copied anew"):
+                reload_tables(run, self._tables([table.key for table in prepared.reloaded]))
+                self._demand_no_failure()
+        with part("sequences"):
+            run.call(lambda: set_sequences(run, (), every=True))
+        if run.catalog.configurations:
+            with part("rows of extensions"):
+                for found in run.call(lambda: list(copy_rows_of_extensions(run))):
+                    if isinstance(found, ExtensionFailed):
+                        run.fail(str(found))
+        if run.with_large_objects:
+            with part("large objects"):
+                copy_large_objects(run)
+        with part("materialized views"):
+            views = run.call(lambda: refreshes(run, run.catalog.tables))
+            if views:
+                run.call(lambda: make(run, views))
+        self._demand_no_failure()
+        with part(self._chosen.check):
+            names = [run.target_name(table) for table in run.catalog.tables]
+            for _ in compare_tables(run, dict.fromkeys(names, checks)):
+                pass
+            self._demand_no_failure()
+        with part("other checks"):
+            wanted = [check for check in STATE_CHECKS if check.name in (SEQUENCES, CONSTRAINTS)]
+            for _, _, seen in examine(run, wanted):
+                for observation in seen:
+                    if observation.wrong:
+                        run.fail(str(observation))
+            self._demand_no_failure()
+
+    def _afterwards(self) -> Ended:
+        """What belongs to the pause when the target has taken over already: the source can't be gone back to."""
+        run, ends, name, part = self._run, self._ends, self._replication.name, self._part
+        with part("end of replication"):
+            self._left(run.call(lambda: tried(lambda: unsubscribe(ends.target, name))))
+        if self._chosen.command:
+            with part("command"):
+                self._left(run.call(self._command))
+        with part("end of sessions"):
+            return run.call(lambda: end_clients(ends.source, self._ours))
+
+    def _at_leisure(self) -> Sequence[str | None]:
+        """What nobody waits for, or needs locks on the tables."""
+        run, ends, now = self._run, self._ends, self._replication
+        steps: list[Callable[[], object]] = [
+            lambda: undo_in_source(ends.source, now.name, now.identities),
+        ]
+        if now.way_back is not None:
+            steps.append(lambda: follow_back(ends, now, run.target, run.migration.way_back_url))
+        else:
+            steps.append(lambda: undo_identities(ends.target, now.identities, by_name=True))
+        return run.call(lambda: [tried(step) for step in steps])
+
+    def _left(self, problem: str | None) -> None:
+        if problem is not None:
+            self._run.fail(
+                f"the target has taken over, but: {problem}. Start the cutover again, which does what is left"
+            )
+
+    def _command(self) -> str | None:
+        try:
+            done = subprocess.run(
+                self._chosen.command,
+                shell=True,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=COMMAND_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"the command that is to be run at the cutover did not end within {COMMAND_SECONDS:.0f} s"
+        except OSError as refusal:
+            return f"the command that is to be run at the cutover can't be run: {refusal}"
+        if done.returncode:
+            said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:] or ["it said nothing"]
+            return f"the command that is to be run at the cutover ended with status {done.returncode}: {said[0]}"
+        return None
+
+    def _undo(self, failure: BaseException) -> None:
+        """Let writers go on first of all, then take everything back."""
+        self._fence.release()
+        with suppress(MigrationError, psycopg2.Error):
+            self._unlock_readers()
+        try:
+            now = last_replication(self._ends.target)
+            if now is not None and now.phase in TAKEN_OVER:  # it was written, and the answer was lost
+                return
+            undo_fence(self._ends, self._replication)
+        except (MigrationError, psycopg2.Error) as problem:
+            self._run.fail(
+                f"what the cutover had begun could not be taken back ({problem}): the next command does that. Until "
+                f"then new sessions of the source are read only"
+            )
+            return
+        if isinstance(failure, MigrationError | psycopg2.Error):
+            self._run.fail(
+                f"no cutover: writers waited for {self._fence.waited:.1f} s and go on, and so does the replication"
+            )
+
+    def _lock_readers(self) -> None:
+        run = self._run
+        self._locked = run.protected(run.workers())
+
+    def _unlock_readers(self) -> None:
+        locked, self._locked = self._locked, None
+        if locked is not None:
+            locked.release()
+
+    def _see(self) -> None:
+        """Read the source as it is now that nobody writes."""
+        assert self._locked is not None, "lock() calls _lock_readers"
+        self._run.begin_beside(self._ends.lock, self._locked.take())
+
+    def _tables(self, names: Sequence[tuple[str, str]]) -> list[Table]:
+        return [self._run.catalog.tables_by_name[name] for name in names]
+
+    def _demand_same_structure(self) -> None:
+        """Only if nobody has altered anything since both sides were compared; else they are compared again."""
+        run = self._run
+        ends = run.source_connection, run.target_connection
+        if run.call(lambda: tuple(map(state_of, ends))) == self._prepared.states:
+            return
+        names = set(run.catalog.tables_by_name)
+        run.read_anew()
+        if found := run.call(lambda: differing(run)):
+            raise MigrationError(f"the structure was altered meanwhile: {listed(map(str, found))}")
+        if set(run.catalog.tables_by_name) != names:
+            raise MigrationError("tables were made or dropped meanwhile; start again")
+        self._demand_no_changes()
+
+    def _demand_no_changes(self) -> None:
+        run = self._run
+        excluded = run.options.exclude_tables
+        if found := run.call(lambda: structure_changes(self._ends.source, self._replication, excluded, run.schemas)):
+            raise MigrationError(f"the structure was altered meanwhile: {listed(found)}")
+
+    def _demand_no_failure(self) -> None:
+        """Stop where something has failed, and where the time is over."""
+        self._run.call(self._fence.check)
+        if self._run.outcomes.failures:
+            raise MigrationError("the two sides are not the same")
+
+    def _demand_all_ended(self, ended: Ended) -> None:
+        """A writer that waits would write to the source once the locks are gone."""
+        if writing := [str(client) for client in ended.left if client.writes]:
+            raise MigrationError(
+                f"sessions that write to the source can't be ended by this role: {listed(writing)}. End them as a "
+                f"superuser, and start again"
+            )
+
+    def _make_way_back(self, name: str) -> None:
+        """Have the target keep what is written to it from now on."""
+        ends, replication = self._ends, self._replication
+        note = {**note_of(replication), "target": replication.source.as_record(), "identities": []}
+        roots = list(dict.fromkeys(table.root for table in replication.tables))
+        make_publication(ends.target, name, roots, note)
+        fetch(ends.target, _SLOT, (name,))
+
+    @property
+    def _ours(self) -> list[int]:
+        run, ends = self._run, self._ends
+        return [*run.connections.processes(), *ends.connections.processes(), *self._fence.processes]
+
+    def _now(self, phase: Phase, **changes: object) -> None:
+        """Write down how it stands, before that is made so."""
+        now = replace(self._replication, phase=phase, **changes)  # type: ignore[arg-type]
+        self._run.call(lambda: record(self._ends.target, now))
+        self._replication = now

@@ -1,0 +1,68 @@
+"""Both ends of a replication, for whoever changes something about it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.connection.connections import Connections
+from pg_migration.postgres.errors import ConfigurationError
+from pg_migration.postgres.ledger.lock import TargetLock
+from pg_migration.postgres.ledger.runs import session_name
+from pg_migration.postgres.ledger.source_identity import Identity
+from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.replication.read_only import write_anyway
+from pg_migration.postgres.replication.record import last_replication
+from pg_migration.postgres.replication.state import Replication
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Sessions of both ends that write whatever new sessions may do, and the right to write to the target.
+
+    They are not among the run's: what stops the run's work leaves these alone, so that it can be undone.
+    """
+
+    connections: Connections
+    source: Connection
+    target: Connection
+    lock: TargetLock
+
+
+@contextmanager
+def both_ends(run: MigrationRun) -> Iterator[Ends]:
+    """Both ends, with the target's lock in hand.
+
+    Raises:
+        ConnectionFailed: one can't be reached.
+        AnotherRunActive: the target is being written.
+    """
+    run.call(run.connect)
+    with Connections(session_name(run.run_id)) as connections:
+        source = run.call(lambda: connections.open(run.source))
+        target = run.call(lambda: connections.open(run.target))
+        lock = run.call(lambda: TargetLock(connections, run.target, run.run_id))
+        for connection in (source, target):
+            write_anyway(connection)
+        run.call(lock.acquire)
+        yield Ends(connections, source, target, lock)
+
+
+def followed(run: MigrationRun, ends: Ends) -> Replication:
+    """The last replication from this source into the target.
+
+    Raises:
+        ConfigurationError: there was none, or it was from another database.
+    """
+    found = last_replication(ends.target)
+    if found is None:
+        raise ConfigurationError(
+            f"nothing has followed into the target {run.target.description}: begin with pg_migration follow"
+        )
+    if (difference := Identity.of(ends.source, run.source).differs_from(found.source)) is not None:
+        raise ConfigurationError(
+            f"the target {run.target.description} followed another database than the source that is configured, which "
+            f"is {difference}"
+        )
+    return found
