@@ -114,6 +114,7 @@ _PHASES = {
     Phase.MOVED: "the target has taken over; migrations into it are refused until `pg_migration release`",
     Phase.ENDED: "the target has taken over, and there is no way back; migrations into it are refused until "
     "`pg_migration release`",
+    Phase.RETURNING: "a way back keeps the writers of the target waiting",
     Phase.BACK: "the source has taken over again",
     Phase.ABANDONED: "the target does not follow the source any more",
     Phase.LOST: "the target can't follow the source any more, as its slot was lost",

@@ -108,7 +108,8 @@ from pg_migration.postgres.preflight.permissions import different, is_one_databa
 from pg_migration.postgres.preflight.resources import ALL_CONNECTIONS, CONNECTIONS
 from pg_migration.postgres.replication.coverage import coverage
 from pg_migration.postgres.replication.prerequisites import Following, look_at_replication, wal_limit
-from pg_migration.postgres.replication.state import Replication
+from pg_migration.postgres.replication.record import last_replication
+from pg_migration.postgres.replication.state import Phase, Replication
 from pg_migration.postgres.replication.subscription import connection_string
 from pg_migration.postgres.roles.reach import Reach, Standing, reach_of, reach_query, standing_of
 from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
@@ -482,6 +483,19 @@ class MigrationRun:
         if self.holds_event_triggers:
             event_triggers.bring_back(self.target_connection)
             self.holds_event_triggers = False
+
+    @property
+    def followed(self) -> Replication | None:
+        """What replicates from the source to the target meanwhile, in a run that compares both as they are."""
+        return None if self._snapshot is not None or not self.has_ledger else self._followed
+
+    @cached_property
+    def _followed(self) -> Replication | None:
+        found, ends = last_replication(self.target_connection), self._identities
+        if found is None or found.phase is not Phase.FOLLOWING:
+            return None
+        there = (ends[Side.SOURCE].differs_from(found.source), ends[Side.TARGET].differs_from(found.target))
+        return found if there == (None, None) else None
 
     def check_held(self) -> None:
         """Make sure that this run may still write to the target.

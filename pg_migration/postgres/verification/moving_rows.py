@@ -13,6 +13,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.figures import counted
 from pg_migration.postgres.hashing.digests import Digest, Hashing
 from pg_migration.postgres.hashing.part import Part
 from pg_migration.postgres.verification.both_sides import Answers, BothSides
@@ -45,13 +46,14 @@ class Settled:
 
     ``wrong`` are the first of those that differ although nobody has written them meanwhile, ``wrong_rows`` how many
     there are. ``in_motion`` are so many that were written each time that they were looked at. ``unknown`` says why
-    something could not be told.
+    something could not be told. ``later``: the table is not replicated, and copied anew in the end.
     """
 
     wrong: tuple[RowDifference, ...] = ()
     wrong_rows: int = 0
     in_motion: int = 0
     unknown: str | None = None
+    later: bool = False
 
     @property
     def is_equal(self) -> bool:
@@ -64,7 +66,19 @@ class Settled:
             self.wrong_rows + other.wrong_rows,
             self.in_motion + other.in_motion,
             self.unknown or other.unknown,
+            self.later or other.later,
         )
+
+    def __str__(self) -> str:
+        moving = f"; {counted(self.in_motion, 'row')} in motion" if self.in_motion else ""
+        if self.unknown is not None:
+            return f"{self.unknown}{moving}"
+        if self.wrong_rows:
+            differ = "differs" if self.wrong_rows == 1 else "differ"
+            return f"{counted(self.wrong_rows, 'row')} {differ} that nobody has written meanwhile{moving}"
+        if self.later:
+            return "not the same rows, as the table is not replicated: it is copied anew at the cutover"
+        return f"the same rows on both sides{moving}"
 
 
 def settle(

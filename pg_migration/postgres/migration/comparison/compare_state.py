@@ -1,7 +1,7 @@
 """Compare what both databases are besides their rows: structure, sequences, constraints, and what is left of a load."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from psycopg2.extensions import connection as Connection
@@ -68,6 +68,8 @@ def _sequences(run: MigrationRun, source: Connection, target: Connection) -> tup
     later = run.snapshot is None
     settings, masked = run.catalog.settings, run.masked_sequences
     found = compare_sequences(source, target, names, run.schemas, later, settings, masked)
+    if run.followed is not None:  # they are not replicated, and set at the cutover
+        found = [replace(observation, wrong=False) for observation in found]
     return counted(len(names), "sequence"), found
 
 

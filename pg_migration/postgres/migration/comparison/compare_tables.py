@@ -14,10 +14,12 @@ from pg_migration.postgres.figures import counted
 from pg_migration.postgres.hashing.copied_rows import CopiedRows, copied_rows, has_digests
 from pg_migration.postgres.hashing.digests import Digest, Hashing, count_rows
 from pg_migration.postgres.migration.comparison.against_ledger import compare_with_ledger
+from pg_migration.postgres.migration.comparison.convergence import Convergence, note_validation
 from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.comparison.known_digests import known_digests
 from pg_migration.postgres.migration.comparison.verdict import CONTENT, ROW_COUNT, Verdict
 from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.replication.state import Replication
 from pg_migration.postgres.source_changes.drift import drift_of
 from pg_migration.postgres.transfer.workload import COUNTING
 from pg_migration.postgres.verification.both_sides import Answers, BothSides, Known, Unanswered
@@ -51,10 +53,10 @@ def compare_tables(run: MigrationRun, wanted: Mapping[TableName, set[str]]) -> I
         run.migration.check()
         tables = run.call(lambda: run.loadable(list(wanted)))
         gone = wanted.keys() - run.call(run.names_in_source)
-        with both_sides(run) as sides:
-            for verdict in Comparison(run, sides, wanted).verdicts(tables):
-                answered.add((verdict.table, verdict.check))
-                yield verdict
+        comparison = Comparison(run, wanted, run.call(lambda: run.followed))
+        for verdict in comparison.verdicts(tables):
+            answered.add((verdict.table, verdict.check))
+            yield verdict
     except MigrationError as error:
         run.fail(str(error))
         for verdict in (v for name in wanted for v in _refused(name, wanted[name], str(error))):
@@ -75,13 +77,35 @@ def _refused(name: TableName, checks: set[str], reason: str) -> Iterator[Verdict
 class Comparison:
     """One comparison of some tables over both sides."""
 
-    def __init__(self, run: MigrationRun, sides: BothSides, wanted: Mapping[TableName, set[str]]) -> None:
+    _sides: BothSides
+
+    def __init__(
+        self, run: MigrationRun, wanted: Mapping[TableName, set[str]], replication: Replication | None = None
+    ) -> None:
+        """
+        Args:
+            replication: what writes to the target meanwhile.
+        """
         self._run = run
-        self._sides = sides
         self._wanted = wanted
+        self._replication = replication
+        self._moving: list[tuple[Answers[Digest], Hashing]] = []
 
     def verdicts(self, tables: Sequence[Table]) -> Iterator[Verdict]:
         """Every verdict that is wanted of some tables of the source."""
+        passed = True
+        with both_sides(self._run) as self._sides:
+            for verdict in self._of_one_moment(tables):
+                passed &= verdict.passed
+                yield verdict
+        # By then nothing of the target is locked: who waited for a table there would keep replication waiting.
+        for verdict in self._of_moving_rows():
+            passed &= verdict.passed
+            yield verdict
+        if self._replication is not None and passed and self._compares_all_rows(tables):
+            self._run.call(lambda: note_validation(self._run, self._replication))
+
+    def _of_one_moment(self, tables: Sequence[Table]) -> Iterator[Verdict]:
         run, sides = self._run, self._sides
         origins = run.call(lambda: find_origins(sides, tables))
         made = run.call(lambda: known_digests(run, tables))
@@ -134,7 +158,15 @@ class Comparison:
         self._sides.progress.expect(read, cost, taken_over=len(slicings) - len(read))
 
     def _is_hashed(self, table: Table) -> bool:
-        return CONTENT in self._wanted[self._run.target_name(table)]
+        # What is written to can't be counted on both sides at one moment; its rows can be told from each other.
+        return self._replication is not None or CONTENT in self._wanted[self._run.target_name(table)]
+
+    def _compares_all_rows(self, tables: Sequence[Table]) -> bool:
+        run, hashed = self._run, {name for name, checks in self._wanted.items() if CONTENT in checks}
+        everything = {run.target_name(table) for table in run.catalog.tables} <= hashed and len(tables) == len(
+            run.catalog.tables
+        )
+        return everything and run.options.content_sample_percent >= 100
 
     def _sliced(self, tables: Iterable[Table], known: Known[Any], by_key: bool) -> list[Slicing]:
         """Tables in the slices that both sides are read in; in one where nothing is to be read."""
@@ -155,6 +187,9 @@ class Comparison:
         source, target = (a if isinstance(a, Unanswered) else Digest.of(a) for a in (found.source, found.target))
         rows: Sequence[RowDifference] = []
         why, problem = _Why(), found.error
+        if problem is None and source != target and self._replication is not None:
+            self._moving.append((found, hashing))
+            return
         if problem is None and source != target:
             try:
                 rows = self._run.call(lambda: differences(self._sides, found, hashing))
@@ -171,11 +206,32 @@ class Comparison:
             if equal and found.table.kind == "r":
                 self._run.outcomes.notes.append(f"{'.'.join(name)}: {computed}")
         verdicts = [Verdict(name, CONTENT, equal, text, found, source, target, rows, hashing, why.evidence)]
+        if CONTENT not in self._wanted[name]:
+            verdicts.clear()
         if ROW_COUNT in self._wanted[name]:
             ours, theirs = (a.rows if isinstance(a, Digest) else a for a in (source, target))
             verdicts.insert(0, self._row_count(found, ours, theirs, why))
         self._note(verdicts, why)
         yield from verdicts
+
+    def _of_moving_rows(self) -> Iterator[Verdict]:
+        """The verdicts of tables whose rows are not the same at first, while the target follows the source."""
+        if self._replication is None or not self._moving:
+            return
+        convergence = Convergence(self._run, self._sides, self._replication)
+        for found, hashing in sorted(self._moving, key=lambda pair: bool(pair[0].taken_from)):
+            settled = convergence.settled(found, hashing)
+            name, wanted = self._run.target_name(found.table), self._wanted[self._run.target_name(found.table)]
+            source, target = (Digest.of(a) for a in (found.source, found.target) if not isinstance(a, Unanswered))
+            equal, rows = settled.is_equal, settled.wrong
+            verdicts = []
+            if ROW_COUNT in wanted:
+                text = f"{source.rows:,} rows in the source, {target.rows:,} in the target that follows it: {settled}"
+                verdicts.append(Verdict(name, ROW_COUNT, equal, text, found, source.rows, target.rows))
+            if CONTENT in wanted:
+                verdicts.append(Verdict(name, CONTENT, equal, str(settled), found, source, target, rows, hashing))
+            self._note(verdicts, _Why())
+            yield from verdicts
 
     def _why(self, found: Answers[Any], rows: Sequence[RowDifference], hashing: Hashing | None = None) -> _Why:
         """Why rows differ, in a run that compares with the source as it is now."""
@@ -255,6 +311,11 @@ class Comparison:
         # Where the rows are the same, what the target computes is not.
         computed = any(verdict.check == CONTENT and verdict.source == verdict.target for verdict in failed)
         remedy = "make that the same, then copy the table again" if computed else _remedy(found.table)
+        if self._replication is not None:
+            remedy = (
+                "mend these rows in the target by hand, or give the replication up (pg_migration abandon) and follow "
+                "anew"
+            )
         if self._run.swaps:
             inner = ".".join(self._run.place(found.table))
             remedy = f"see {inner}, and start the run again; what is live has not changed"

@@ -2,7 +2,9 @@
 
 import time
 from dataclasses import replace
+from datetime import datetime
 
+from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import counted
 from pg_migration.postgres.migration.run import MigrationRun
@@ -44,7 +46,7 @@ def _start(run: MigrationRun) -> Lag:
     slot = slot_state(source, replication.name)
     if slot.wal_status in (None, LOST):
         raise MigrationError(f"replication slot {replication.name} of the source is gone or lost: start again")
-    following = replace(replication, phase=Phase.FOLLOWING)
+    following = replace(replication, phase=Phase.FOLLOWING, validated_at=_validated(run))
     record(target, following)
     try:
         url = connection_string(run.source, source, run.migration.replication_url)
@@ -57,6 +59,15 @@ def _start(run: MigrationRun) -> Lag:
         raise
     run.replication = following
     return found
+
+
+def _validated(run: MigrationRun) -> datetime | None:
+    """When all rows were compared, as every check has passed: just now, where this run compares all of them."""
+    if not run.options.check_content or run.options.content_sample_percent < 100:
+        return None
+    ((now,),) = fetch(run.target_connection, "SELECT pg_catalog.clock_timestamp()")
+    assert isinstance(now, datetime)
+    return now
 
 
 def _begun(run: MigrationRun, replication: Replication) -> Lag:
