@@ -22,6 +22,10 @@ class TargetLock:
         self._connection = connections.open(target, application_name=f"pg_migration run {run_id}")
         self._held_at = -math.inf
 
+    def is_free(self) -> bool:
+        """Take the lock if nobody has it; whether it is taken now."""
+        return fetch(self._connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)) == [(True,)]
+
     def acquire(self) -> None:
         """Take the lock, or refuse when it does not get free soon.
 
@@ -29,7 +33,7 @@ class TargetLock:
             AnotherRunActive: naming the run that has it.
         """
         deadline = time.monotonic() + LEAVING_SECONDS
-        while fetch(self._connection, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)) != [(True,)]:
+        while not self.is_free():
             if time.monotonic() > deadline:
                 self._refuse()
             time.sleep(0.1)

@@ -5,6 +5,7 @@ from pg_migration.postgres.migration.live.moved import CutoverOptions
 from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.migration.use_cases import (
     Result,
+    abandon,
     compare,
     cutover,
     migrate,
@@ -21,6 +22,7 @@ __all__ = [
     "Migration",
     "Options",
     "Result",
+    "abandon",
     "compare",
     "cutover",
     "migrate",

@@ -303,26 +303,21 @@ class MigrationRun:
         whole = exclusive and scope == Scope()
         self._chooses_anew = whole
         self.connect()  # both ends are tried before anything else
-        self._demand_no_replication()
+        self._clear_replications(exclusive)
         self._look([*look_at_servers(self.ends, self.intent), *self.other_database()])
         workers = self.workers()
         self._at_once(
             # Whose snapshot is that of a slot locks nothing before there is one.
             lambda: None if self.follows else setattr(self, "_snapshot", self.protected_snapshot(workers)),
-            lambda: setattr(self, "_lock", TargetLock(self.connections, target, self.run_id)),
+            lambda: setattr(self, "_lock", self._lock or TargetLock(self.connections, target, self.run_id)),
             lambda: self._surroundings,
             self._keep_a_writer,
         )
         if self._snapshot is not None:
             self._check_protected(self._snapshot)
         self._look(look_at_contents(self.ends, self.catalog, self.intent))
-        lock = self._lock
-        assert isinstance(lock, TargetLock)
-        if exclusive:
-            lock.acquire()
-        else:
-            lock.wait()
-        self._demand_no_replication(clear=True)
+        self._take_lock(exclusive)
+        self._demand_no_replication()  # nobody has begun one until the lock was there
         self._look(self.large_objects_at_stake())
         if not whole:
             self.demand_same_transform()
@@ -363,21 +358,32 @@ class MigrationRun:
         runs_.open_run(self.target_connection, self.run_id, self.source, snapshot, identities)
         self.begun = True
 
-    def _demand_no_replication(self, clear: bool = False) -> None:
-        """Refuse to write where replication or applications do.
+    def _clear_replications(self, exclusive: bool) -> None:
+        """Refuse to write where replication or applications do, and take away what dead runs have left.
 
-        Args:
-            clear: with the lock in hand: take away what runs have left that died before the target followed.
+        That has to be done before this run locks tables of the source.
         """
-        if self._ledger is None and not (clear and self.follows):
-            return
-        if self._ledger is not None:
-            demand_no_replication(self.target_connection, self._identities[Side.TARGET])
-        if clear:
+        last = self._demand_no_replication()
+        if self.follows or (last is not None and last.phase in BEFORE_FOLLOWING):
+            self._take_lock(exclusive)
             ends = self._identities[Side.SOURCE], self._identities[Side.TARGET]
             done = clear_dead(self.source_connection, self.target_connection, ends, DIED, whole=self.follows)
             if done:
-                self.log.warning(f"an earlier run has left in the source, and this one took away: {listed(done)}")
+                self.log.warning(f"taken away of what an earlier run has left in the source: {listed(done)}")
+
+    def _demand_no_replication(self) -> Replication | None:
+        if self._ledger is None:
+            return None
+        return demand_no_replication(self.target_connection, self._identities[Side.TARGET])
+
+    def _take_lock(self, exclusive: bool) -> None:
+        if self._lock is None:
+            self._lock = TargetLock(self.connections, self.target, self.run_id)
+        assert isinstance(self._lock, TargetLock)
+        if exclusive:
+            self._lock.acquire()
+        else:
+            self._lock.wait()
 
     def replication_at_stake(self) -> Iterator[Finding]:
         """Whether the target can follow the source after the copy; nothing where the run does not."""

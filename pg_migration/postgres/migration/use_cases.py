@@ -22,6 +22,7 @@ from pg_migration.postgres.migration.comparison.databases import structural_diff
 from pg_migration.postgres.migration.comparison.verdict import CONTENT, ROW_COUNT
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.forecast import look_ahead
+from pg_migration.postgres.migration.live.abandon import give_up
 from pg_migration.postgres.migration.live.cutover import cut_over
 from pg_migration.postgres.migration.live.cutover import rehearse as rehearse_
 from pg_migration.postgres.migration.live.follow import start_replication
@@ -110,6 +111,15 @@ def cutover(migration: Migration, chosen: CutoverOptions, log: Log | None = None
     """Have the target take over from the source that it follows, or leave everything as it is; ``outcomes.cutover``
     tells how long writers waited."""
     return _done(migration, log, lambda run: cut_over(run, chosen))
+
+
+def abandon(migration: Migration, slot: str | None = None, log: Log | None = None) -> Result:
+    """Give up the replication into the target: nothing of it stays in the source, the target keeps its rows.
+
+    Args:
+        slot: take away what has this name in the source, whatever the ledger says, and nothing else.
+    """
+    return _done(migration, log, lambda run: give_up(run, slot))
 
 
 def validate(migration: Migration, log: Log | None = None) -> Result:

@@ -61,6 +61,13 @@ SELECT DISTINCT l.relation::pg_catalog.int8 FROM pg_catalog.pg_locks l
    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
 """
 
+_NAMES = """
+SELECT c.oid::pg_catalog.int8, n.nspname::text, c.relname::text FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+   AND n.oid IN (SELECT o.relnamespace FROM pg_catalog.pg_class o WHERE o.oid = ANY (%s::pg_catalog.oid[]))
+"""
+
 ListTables = Callable[[Connection], Sequence[Lockable]]
 """Which tables of a side to protect, as they are now."""
 
@@ -388,7 +395,13 @@ def _emptied(
         SourceChanged: others are there, or are made otherwise.
     """
     there = {table.oid: table.name for table in locked}
-    if others := {table.oid: table.name for table in list_tables(seeing)}.items() ^ there.items():
+    seen = {table.oid: table.name for table in list_tables(seeing)}
+    # Of what was dropped since nobody has a privilege any more, so that it is not listed.
+    in_schemas = [
+        {oid: (schema, name) for oid, schema, name in fetch(end, _NAMES, (list(there),))} for end in (seeing, now)
+    ]
+    dropped = {(oid, name) for oid, name in in_schemas[0].items() if oid not in in_schemas[1]}
+    if others := (seen.items() ^ there.items()) | dropped:
         names = listed(sorted({".".join(name) for _, name in others}))
         raise SourceChanged(f"tables of the source were made, dropped or renamed meanwhile: {names}. {_AGAIN}")
     query = sql_file("snapshot/table_states.sql")

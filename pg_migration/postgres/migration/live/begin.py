@@ -38,18 +38,21 @@ class Beginning:
     log: Log
 
 
-def demand_no_replication(target: Connection, which: Identity) -> None:
+def demand_no_replication(target: Connection, which: Identity) -> Replication | None:
     """Refuse to write where replication writes, and where applications write since the target took over.
 
     Args:
         which: which database the target is.
+
+    Returns:
+        The last replication, which is over, or whose run is dead or at work.
 
     Raises:
         MigrationError: saying what to do instead.
     """
     last = last_replication(target)
     if last is None or last.target.differs_from(which) is not None:
-        return
+        return None
     since = f"{last.changed_at:%Y-%m-%d %H:%M:%S} UTC" if last.changed_at is not None else "some time"
     if last.phase in (Phase.FOLLOWING, Phase.FENCED):
         raise MigrationError(
@@ -63,6 +66,7 @@ def demand_no_replication(target: Connection, which: Identity) -> None:
             f"overwrite that with what the source had. Where this is really wanted, run pg_migration release first. "
             f"Nothing was changed."
         )
+    return last
 
 
 def begin_replication(beginning: Beginning, list_tables: ListTables, readers: int) -> tuple[Replication, Snapshot]:

@@ -8,11 +8,13 @@ from pg_migration.postgres.ledger.source_identity import Identity
 from pg_migration.postgres.replication.identities import undo_identities
 from pg_migration.postgres.replication.record import last_replication, record
 from pg_migration.postgres.replication.source_objects import Found, drop_publication, drop_slot, ours, unpublish
-from pg_migration.postgres.replication.state import UNDER_WAY, ChangedIdentity, Phase, Replication
+from pg_migration.postgres.replication.state import TAKEN_OVER, ChangedIdentity, Phase, Replication
 from pg_migration.postgres.replication.subscription import subscription_state, unsubscribe
 
 # A run that is in one of these holds the target's lock: where somebody else has that, the run is dead.
 BEFORE_FOLLOWING = frozenset({Phase.PREPARING, Phase.COPYING})
+# Nothing of it has a use any more, on either side.
+OVER = frozenset({Phase.ABANDONED, Phase.LOST})
 DIED = "the run died before the target followed"
 
 
@@ -50,10 +52,31 @@ def made_for(found: Found, target: Identity) -> bool:
     return found.target is not None and found.target.differs_from(target) is None
 
 
+def end(
+    source: Connection, target: Connection, replication: Replication, phase: Phase, reason: str
+) -> tuple[Replication, list[str]]:
+    """End a replication, and take away what it has on both sides; call it with the target's lock in hand.
+
+    Returns:
+        How it stands then, and what was taken away.
+
+    Raises:
+        MigrationError: something could not be. It counts as ended all the same, and the next look goes on.
+    """
+    ended = replication.ended(phase, reason)
+    record(target, ended)
+    done = [f"slot {replication.name}"] if drop_slot(source, replication.name) else []
+    done += undo_in_target(target, replication)
+    done += undo_in_source(source, replication.name, replication.identities)
+    return ended, done
+
+
 def clear_dead(
     source: Connection, target: Connection, ends: tuple[Identity, Identity], reason: str, whole: bool = True
 ) -> list[str]:
-    """Take away what runs have left that ended before the target followed; call it with the target's lock in hand.
+    """Take away what runs have left that ended before the target followed, and what was not taken away at an end.
+
+    Call it with the target's lock in hand.
 
     Args:
         ends: which databases these are.
@@ -70,16 +93,41 @@ def clear_dead(
     last, done = last_replication(target), []
     if last is not None and last.target.differs_from(of_target) is not None:
         last = None  # the bookkeeping was copied here with the database
+    elsewhere = last.source.differs_from(of_source) if last is not None else None
     if last is not None and last.phase in BEFORE_FOLLOWING:
-        if elsewhere := last.source.differs_from(of_source):
+        if elsewhere:
             reason += f"; slot and publication {last.name} may be left in another source, {elsewhere}"
+            done += undo_in_target(target, last)
+            record(target, last.ended(Phase.ABANDONED, reason))
         else:
-            done += undo_in_source(source, last.name, last.identities)
-        done += undo_in_target(target, last)
-        record(target, last.ended(Phase.ABANDONED, last.reason or reason))
-    known = {last.name, last.way_back} if last is not None else set()
-    for found in ours(source) if whole else ():
-        alive = found.name in known and last is not None and last.phase in UNDER_WAY | {Phase.MOVED}
-        if made_for(found, of_target) and not alive and subscription_state(target, found.name) is None:
-            done += undo_in_source(source, found.name, found.identities)
+            done += end(source, target, last, Phase.ABANDONED, reason)[1]
+    if whole:
+        for found in remains(source, target, last, of_target):
+            of_last = last is not None and found.name == last.name and not elsewhere
+            if last is not None and of_last:
+                done += undo_in_target(target, last)
+            identities = last.identities if last is not None and of_last else found.identities
+            done += undo_in_source(source, found.name, identities)
     return done
+
+
+def remains(source: Connection, target: Connection, last: Replication | None, which: Identity) -> list[Found]:
+    """What is in the source by our names, was made for this target, and serves nothing any more.
+
+    A subscription of its name keeps a thing from that, unless the ledger says that it is over.
+
+    Args:
+        last: the last replication into the target.
+        which: the target.
+    """
+    found = []
+    for one in ours(source):
+        is_last = last is not None and one.name == last.name
+        if last is not None and is_last:
+            if last.phase in OVER:
+                found.append(one)
+        elif last is not None and one.name == last.way_back and last.phase in TAKEN_OVER:
+            continue
+        elif made_for(one, which) and subscription_state(target, one.name) is None:
+            found.append(one)
+    return found

@@ -1,0 +1,292 @@
+"""Look after a replication: how it stands, what is wrong, and what has to be taken away for the source's sake.
+
+A slot keeps WAL until the source's disk is full. So a look drops it when it keeps more than it may, whether the target
+can be asked or not, and takes away what runs have left that are dead.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+
+from pg_migration.postgres.connection.connections import Connections
+from pg_migration.postgres.connection.endpoint import Endpoint
+from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.errors import ConnectionFailed, MigrationError, server_message
+from pg_migration.postgres.figures import listed, size
+from pg_migration.postgres.ledger.lock import TargetLock
+from pg_migration.postgres.ledger.source_identity import Identity, place_in
+from pg_migration.postgres.migration.definition import Migration
+from pg_migration.postgres.migration.live.begin import half_of_limit, over_limit
+from pg_migration.postgres.migration.live.undo import BEFORE_FOLLOWING, DIED, OVER, clear_dead, end, remains
+from pg_migration.postgres.migration.schemas import map_schemas
+from pg_migration.postgres.replication.lag import Lag, lag, slot_state
+from pg_migration.postgres.replication.record import last_replication
+from pg_migration.postgres.replication.source_objects import Found, drop_slot, end_note, ours
+from pg_migration.postgres.replication.state import TAKEN_OVER, Phase, Replication
+from pg_migration.postgres.replication.structure import structure_changes
+from pg_migration.postgres.replication.subscription import connection_string, subscribe, subscription_state
+
+SESSIONS = "pg_migration replication"
+FOLLOWS = frozenset({Phase.FOLLOWING, Phase.FENCED})
+
+# A subscription that never ran may be made again: its slot is where it began.
+_NEVER_READ = """
+SELECT confirmed_flush_lsn = %s::pg_catalog.pg_lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = %s
+"""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a look found.
+
+    ``replication`` is the last one into the target, as it stands now; None where there never was one. ``lag`` is there
+    while it follows. ``problems`` keep it from going on, or its target from having everything; ``warnings`` may come
+    to that. ``done`` is what was taken away.
+    """
+
+    replication: Replication | None
+    lag: Lag | None
+    problems: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    done: Sequence[str] = ()
+
+
+@dataclass
+class _Look:
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+
+
+def watch(migration: Migration, drops: bool = True) -> Watched:
+    """Look at the replication into a target, and do what can't wait.
+
+    Args:
+        drops: whether a slot may be dropped that keeps too much, and what dead runs have left be taken away.
+
+    Raises:
+        ConnectionFailed: a side can't be reached. Where that is the target, a slot that keeps too much was dropped all
+            the same, and the message says so.
+    """
+    with Connections(SESSIONS) as connections:
+        source = _opened(connections, migration.source)
+        target = _opened(connections, migration.target)
+        if isinstance(target, ConnectionFailed):
+            told = [] if isinstance(source, ConnectionFailed) else _guard(source, migration, drops)
+            raise ConnectionFailed("; ".join([str(target), *told]), target.transient, target.full)
+        if isinstance(source, ConnectionFailed):
+            raise source
+        try:
+            return _Watch(migration, connections, source, target, drops).look()
+        except psycopg2.Error as error:
+            raise ConnectionFailed(f"the look at the replication was cut off: {server_message(error)}") from error
+
+
+def _opened(connections: Connections, end_: Endpoint) -> Connection | ConnectionFailed:
+    try:
+        return connections.open(end_)
+    except ConnectionFailed as refusal:
+        return refusal
+
+
+def _guard(source: Connection, migration: Migration, drops: bool) -> list[str]:
+    """Drop slots that keep too much for a target that can't be asked; what was found, for people."""
+    place, told = place_in(migration.target.description), []
+    try:
+        for found in ours(source):
+            if found.target is None or place not in found.target.places or not found.slot:
+                continue
+            told.append(_guarded(source, found, drops))
+    except (MigrationError, psycopg2.Error) as error:
+        told.append(str(error))
+    return told
+
+
+def _guarded(source: Connection, found: Found, drops: bool) -> str:
+    kept, limit = found.retained or 0, found.max_retained_wal
+    if limit is None or kept < limit or not drops:
+        return f"the source keeps {size(kept)} of WAL for it (slot {found.name})"
+    reason = over_limit(kept, limit)
+    drop_slot(source, found.name)
+    end_note(source, found, reason)
+    return reason
+
+
+class _Watch:
+    def __init__(
+        self, migration: Migration, connections: Connections, source: Connection, target: Connection, drops: bool
+    ) -> None:
+        self._migration, self._connections = migration, connections
+        self._source, self._target, self._drops = source, target, drops
+        self._ends = Identity.of(source, migration.source), Identity.of(target, migration.target)
+        self._look = _Look()
+
+    def look(self) -> Watched:
+        last = last_replication(self._target)
+        if last is not None and last.target.differs_from(self._ends[1]) is not None:
+            last = None  # the bookkeeping was copied here with the database
+        if last is not None and last.phase in FOLLOWS:
+            if elsewhere := last.source.differs_from(self._ends[0]):
+                self._look.problems.append(
+                    f"the target follows another source than the one that is configured, {elsewhere}"
+                )
+                return self._watched(last, None)
+            return self._following(last)
+        if last is not None and last.phase in BEFORE_FOLLOWING:
+            return self._copying(last)
+        if last is not None and last.phase in TAKEN_OVER and last.way_back is not None:
+            self._look_at_way_back(last, last.way_back)
+        self._clear(last)
+        return self._watched(last_replication(self._target) if last is not None else None, None)
+
+    def _watched(self, replication: Replication | None, found: Lag | None) -> Watched:
+        look = self._look
+        return Watched(replication, found, tuple(look.problems), tuple(look.warnings), tuple(look.done))
+
+    @contextmanager
+    def _lock(self) -> Iterator[bool]:
+        """Whether nobody else writes to the target, and does not as long as the block lasts."""
+        with Connections(SESSIONS) as connections:
+            yield TargetLock(connections, self._migration.target, str(uuid.uuid4())).is_free()
+
+    def _tried(self, step: Callable[[], Sequence[str]]) -> None:
+        try:
+            self._look.done += step()
+        except MigrationError as refusal:
+            self._look.problems.append(str(refusal))
+
+    def _clear(self, last: Replication | None) -> None:
+        """Take away what is left in the source, with nobody at work."""
+        if not self._drops or not (left := remains(self._source, self._target, last, self._ends[1])):
+            return
+        with self._lock() as free:
+            if free:
+                self._tried(lambda: clear_dead(self._source, self._target, self._ends, DIED))
+            elif last is not None and last.phase in OVER:
+                self._look.warnings.append(f"left in the source until now: {listed(one.name for one in left)}")
+
+    def _copying(self, last: Replication) -> Watched:
+        with self._lock() as free:
+            if free and self._drops:
+                self._tried(lambda: clear_dead(self._source, self._target, self._ends, DIED))
+                return self._watched(last_replication(self._target), None)
+        if free:
+            self._look.problems.append(f"{DIED}, and what it has made in the source is still there")
+            return self._watched(last, None)
+        # The run is alive. It looks at the slot itself as long as it copies; it notices that the slot is gone.
+        kept, limit = slot_state(self._source, last.name).retained or 0, last.max_retained_wal
+        if kept >= limit and self._drops:
+            self._tried(lambda: [f"slot {last.name}"] if drop_slot(self._source, last.name) else [])
+            self._look.problems.append(over_limit(kept, limit))
+        elif kept >= limit / 2:
+            self._look.warnings.append(half_of_limit(kept, limit))
+        return self._watched(last, None)
+
+    def _following(self, last: Replication) -> Watched:
+        found = lag(self._source, self._target, last)
+        kept, limit = found.retained_wal_bytes or 0, last.max_retained_wal
+        if found.slot_is_lost:
+            return self._ended(last, found, *self._why_lost(last, found))
+        if kept >= limit:
+            reason = over_limit(kept, limit)
+            if self._drops:
+                self._tried(lambda: [f"slot {last.name}"] if drop_slot(self._source, last.name) else [])
+            return self._ended(last, found, Phase.ABANDONED, reason)
+        if kept >= limit / 2:
+            self._look.warnings.append(half_of_limit(kept, limit))
+        if found.subscription is None and last.phase is Phase.FOLLOWING:
+            found = self._subscribed_again(last, found)
+        self._judge(last, found)
+        return self._watched(last, found)
+
+    def _why_lost(self, last: Replication, found: Lag) -> tuple[Phase, str]:
+        note = next((one for one in ours(self._source) if one.name == last.name), None)
+        if note is not None and note.ended is not None:
+            return Phase.ABANDONED, note.ended
+        if found.wal_status is None:
+            return Phase.LOST, "somebody has dropped the replication slot: what was written since is missing"
+        return Phase.LOST, (
+            "the source has removed WAL that the slot needed (max_slot_wal_keep_size): what was written since is "
+            "missing"
+        )
+
+    def _ended(self, last: Replication, found: Lag, phase: Phase, reason: str) -> Watched:
+        """End it, where nobody is at work with it."""
+        self._look.problems.append(reason)
+        if not self._drops:
+            return self._watched(last, found)
+        with self._lock() as free:
+            if not free:
+                return self._watched(last, found)
+
+            def ending() -> list[str]:
+                return end(self._source, self._target, last, phase, reason)[1]
+
+            self._tried(ending)
+        return self._watched(last_replication(self._target), None)
+
+    def _subscribed_again(self, last: Replication, found: Lag) -> Lag:
+        """Make the subscription of a run that died just before it did."""
+        if not self._drops or fetch(self._source, _NEVER_READ, (last.consistent_point, last.name)) != [(True,)]:
+            return found
+        with self._lock() as free:
+            if free and subscription_state(self._target, last.name) is None:
+                slot = slot_state(self._source, last.name)
+                migration, source = self._migration, self._source
+                url = connection_string(migration.source, source, migration.replication_url)
+                try:
+                    subscribe(self._target, last, url, source.server_version, slot.failover)
+                except MigrationError as refusal:
+                    self._look.problems.append(str(refusal))
+        return lag(self._source, self._target, last)
+
+    def _judge(self, last: Replication, found: Lag) -> None:
+        problems, warnings = self._look.problems, self._look.warnings
+        state = found.subscription
+        if state is None:
+            problems.append(
+                f"the target has no subscription {last.name} any more: pg_migration abandon, and begin anew"
+            )
+        elif not state.enabled:
+            problems.append(
+                f"subscription {last.name} is disabled: the target could not apply a change, and its log says "
+                f"which and why. When that is mended there: ALTER SUBSCRIPTION {last.name} ENABLE"
+            )
+        elif state.pid is None:
+            warnings.append(f"no worker of the target runs for subscription {last.name}; its log says why")
+        elif not found.slot_active:
+            warnings.append(f"nobody reads slot {last.name} of the source")
+        if state is not None and not state.ready:
+            problems.append(f"{found.tables - found.tables_ready} of {found.tables} tables are not replicated yet")
+        if state is not None and state.enabled and state.errors:
+            warnings.append(f"the target could not apply a change at first, {state.errors} times until now")
+        if found.conflicts:
+            told = ", ".join(f"{count} {name}" for name, count in sorted(found.conflicts.items()))
+            warnings.append(f"changes met other rows in the target than in the source: {told}")
+        problems += structure_changes(self._source, last, self._migration.options.exclude_tables, self._schemas())
+
+    def _schemas(self) -> Sequence[str]:
+        migration = self._migration
+        whole = self._source if migration.is_whole else None
+        return list(map_schemas(migration.source_schemas, migration.target_schemas, whole))
+
+    def _look_at_way_back(self, last: Replication, name: str) -> None:
+        """The target keeps WAL for the old server, which may be gone: the way back ends before a disk is full."""
+        slot = slot_state(self._target, name)
+        kept, limit = slot.retained or 0, last.max_retained_wal
+        if kept >= limit and self._drops:
+            self._tried(lambda: [f"slot {name} of the target"] if drop_slot(self._target, name) else [])
+            self._look.problems.append(
+                f"the target kept {size(kept)} of WAL for the way back, and max_retained_wal is {size(limit)}: its "
+                f"slot was dropped, and there is no way back any more (pg_migration end-way-back)"
+            )
+        elif kept >= limit / 2:
+            self._look.warnings.append(
+                f"the target keeps {size(kept)} of WAL for the way back; at {size(limit)} it ends"
+            )
+        if slot.wal_status is None and last.phase is not Phase.ENDED:
+            self._look.problems.append("the slot of the way back is gone: there is no way back any more")

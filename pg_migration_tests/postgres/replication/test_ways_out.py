@@ -1,0 +1,352 @@
+"""Every way out of a replication leaves the source as it was: failures, kills, limits, a lost ledger, and people."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import psycopg2
+import pytest
+
+from pg_migration.postgres.errors import ConnectionFailed, MigrationError
+from pg_migration.postgres.migration import Migration, Options, abandon, migrate, repair
+from pg_migration.postgres.migration.live import begin
+from pg_migration.postgres.migration.live.watch import Watched, watch
+from pg_migration.postgres.replication.slot import SlotSnapshot
+from pg_migration.postgres.replication.state import Phase, new_name
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.postgres.replication.harness import Two, two
+from pg_migration_tests.postgres.replication.writers import asked
+
+SHOP = """
+    CREATE TABLE "or""ders" (id integer PRIMARY KEY, n integer);
+    CREATE TABLE "No.key" (a integer NOT NULL UNIQUE, b text);
+    INSERT INTO "or""ders" SELECT n, n FROM generate_series(1, 1000) AS n;
+    INSERT INTO "No.key" SELECT n, 'x' FROM generate_series(1, 100) AS n;
+"""
+ROWS = 'SELECT count(*), sum(n) FROM "or""ders" UNION ALL SELECT count(*), sum(a) FROM "No.key" ORDER BY 1'
+UPDATE = """UPDATE "or""ders" SET n = n + 1; UPDATE "No.key" SET b = b || '.'"""
+# On disk when it is answered.
+WAL = (
+    "SET synchronous_commit = on; "
+    "SELECT pg_logical_emit_message(true, 'x', repeat('x', 1000000)) FROM generate_series(1, 4)"
+)
+
+
+@pytest.fixture
+def pair(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[Two]:
+    with two(postgres16, postgres18, SHOP) as made:
+        yield made
+
+
+def migration(pair: Two, **options: object) -> Migration:
+    chosen = {"workers": 1, "follow": True, "no_identity": "full", **options}
+    return Migration.between(*pair.urls, options=Options.model_validate(chosen))
+
+
+def following(pair: Two, **options: object) -> str:
+    """The name of the replication that the target follows by now."""
+    assert migrate(migration(pair, **options)).failures == ()
+    return pair.in_source("SELECT slot_name FROM pg_replication_slots WHERE database = current_database()")
+
+
+def clean(pair: Two) -> None:
+    """Nothing is left, and the application's updates are taken."""
+    assert pair.left_in_source() == ""
+    assert (
+        pair.in_target(
+            "SELECT subname FROM pg_subscription JOIN pg_database d ON d.oid = subdbid "
+            "WHERE datname = current_database()"
+        )
+        == ""
+    )
+    pair.in_source(UPDATE)
+
+
+def phase(pair: Two) -> tuple[str, str]:
+    ((found, reason),) = asked(
+        pair.urls[1], "SELECT phase, reason FROM _pg_migration.replication ORDER BY begun_at DESC LIMIT 1"
+    )
+    return str(found), str(reason)
+
+
+def until(pair: Two, ready: Callable[[Watched], bool]) -> Watched:
+    deadline = time.monotonic() + 60
+    while not ready(found := watch(migration(pair))):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+    return found
+
+
+def test_a_look_tells_how_it_stands(pair: Two) -> None:
+    name = following(pair)
+    found = until(pair, lambda watched: watched.lag is not None and watched.lag.lag_seconds == 0)
+    assert (found.problems, found.warnings, found.done) == ((), (), ())
+    assert found.lag is not None
+    assert (found.lag.tables_ready, found.lag.tables, found.lag.slot_active) == (2, 2, True)
+    pair.in_source('ALTER TABLE "No.key" ADD c integer')
+    pair.in_source('INSERT INTO "No.key" VALUES (101, NULL, 1)')
+    found = until(pair, lambda watched: any("disabled" in problem for problem in watched.problems))
+    assert any("No.key" in problem and "c is new" in problem for problem in found.problems)
+    pair.in_target('ALTER TABLE "No.key" ADD c integer')
+    pair.in_target(f"ALTER SUBSCRIPTION {name} ENABLE")
+    until(pair, lambda _: asked(pair.urls[1], ROWS) == asked(pair.urls[0], ROWS))
+    assert abandon(migration(pair)).failures == ()
+    clean(pair)
+
+
+@pytest.mark.parametrize("target_is_down", [False, True], ids=["target up", "target down"])
+def test_a_slot_that_keeps_too_much_goes(pair: Two, target_is_down: bool) -> None:
+    name = following(pair, max_retained_wal="3MB")
+    pair.in_target(f"ALTER SUBSCRIPTION {name} DISABLE")
+    database = pair.urls[1].rpartition("/")[2]
+    allow = f"ALTER DATABASE {database} ALLOW_CONNECTIONS"
+    if target_is_down:
+        pair.target.psql(pair.target.url(), f"{allow} false")
+    pair.in_source(WAL)
+    if target_is_down:
+        with pytest.raises(ConnectionFailed, match="the slot was dropped"):
+            watch(migration(pair))
+        assert pair.in_source("SELECT slot_name FROM pg_replication_slots WHERE database = current_database()") == ""
+        pair.target.psql(pair.target.url(), f"{allow} true")
+    found = watch(migration(pair))
+    assert "max_retained_wal is 3.0 MiB" in found.problems[0]
+    assert found.replication is not None
+    assert (found.replication.phase, phase(pair)[0]) == (Phase.ABANDONED, "abandoned")
+    clean(pair)
+    assert watch(migration(pair)).problems == ()
+    following(pair)
+
+
+def test_half_of_the_limit_is_a_warning(pair: Two) -> None:
+    name = following(pair, max_retained_wal="6MB")
+    pair.in_target(f"ALTER SUBSCRIPTION {name} DISABLE")
+    pair.in_source(WAL)
+    assert any("max_retained_wal" in warning for warning in watch(migration(pair)).warnings)
+    assert phase(pair)[0] == "following"
+
+
+def test_a_run_that_would_fill_the_sources_disk_ends(pair: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks by itself, whether anybody else does or not."""
+    monkeypatch.setattr(begin, "LOOK_SECONDS", 0.0)
+    adopted = SlotSnapshot.close
+
+    def close(self: SlotSnapshot) -> None:
+        pair.in_source(WAL)
+        adopted(self)
+
+    monkeypatch.setattr(SlotSnapshot, "close", close)
+    result = migrate(migration(pair, max_retained_wal="3MB"))
+    assert "the slot was dropped" in result.failures[0]
+    clean(pair)
+    assert "the slot was dropped" in phase(pair)[1]
+
+
+def test_a_slot_that_somebody_dropped_is_lost(pair: Two) -> None:
+    name = following(pair)
+    pair.in_target(f"ALTER SUBSCRIPTION {name} DISABLE")
+    pair.in_source(
+        f"SELECT pg_terminate_backend(active_pid, 10000) FROM pg_replication_slots WHERE active_pid > 0; "
+        f"SELECT pg_drop_replication_slot('{name}')"
+    )
+    found = watch(migration(pair))
+    assert found.replication is not None
+    assert found.replication.phase is Phase.LOST
+    assert "dropped the replication slot" in found.problems[0]
+    clean(pair)
+
+
+def test_a_failure_before_the_target_follows_leaves_nothing(pair: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MigrationError("no")
+
+    monkeypatch.setattr("pg_migration.postgres.migration.live.follow.subscribe", fail)
+    assert migrate(migration(pair)).failures == ("no",)
+    clean(pair)
+    assert phase(pair) == ("abandoned", "no")
+    monkeypatch.undo()
+    following(pair)
+
+
+def test_others_are_refused_and_told_how_to_go_on(pair: Two) -> None:
+    following(pair)
+    for refused in (migrate(migration(pair, follow=False)), migrate(migration(pair)), repair(migration(pair))):
+        assert "pg_migration abandon" in refused.failures[0]
+    pair.in_target("UPDATE _pg_migration.replication SET phase = 'moved'")
+    for refused in (migrate(migration(pair, follow=False)), migrate(migration(pair)), repair(migration(pair))):
+        assert "pg_migration release" in refused.failures[0]
+    assert "taken over" in abandon(migration(pair)).failures[0]
+    pair.in_target("UPDATE _pg_migration.replication SET phase = 'following'")
+    assert abandon(migration(pair)).failures == ()
+    clean(pair)
+    assert migrate(migration(pair, follow=False)).failures == ()
+
+
+KILLED = """
+import os, signal, sys
+from pg_migration.postgres.migration import Migration, Options, migrate, run, use_cases
+from pg_migration.postgres.migration.live import begin, follow
+from pg_migration.postgres.snapshot import snapshot
+step, before = sys.argv[3], sys.argv[4] == "before"
+owner = {"subscribe": follow, "start_replication": use_cases, "of_slot": snapshot.Snapshot,
+         "begin_replication": run}.get(step, begin)
+real = getattr(owner, step)
+def killed(*a, **k):
+    if not before:
+        real(*a, **k)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(owner, step, killed)
+migrate(Migration.between(*sys.argv[1:3], options=Options(workers=1, follow=True, no_identity="full")))
+"""
+
+
+def by_watch(pair: Two) -> None:
+    assert watch(migration(pair)).done
+
+
+def by_run(pair: Two) -> None:
+    assert migrate(migration(pair, follow=False)).failures == ()
+
+
+def by_follow(pair: Two) -> None:
+    name = following(pair)
+    assert pair.in_source("SELECT pubname FROM pg_publication") == name
+    assert abandon(migration(pair)).failures == ()
+
+
+def by_abandon(pair: Two) -> None:
+    assert abandon(migration(pair)).failures == ()
+
+
+LONGER = pytest.mark.longer
+
+
+@pytest.mark.parametrize(
+    ("step", "when", "cleaner"),
+    [
+        ("make_slot", "after", by_watch),
+        pytest.param("make_publication", "before", by_abandon, marks=LONGER),
+        pytest.param("make_publication", "after", by_watch, marks=LONGER),
+        pytest.param("set_identity", "after", by_run, marks=LONGER),
+        pytest.param("publish", "before", by_watch, marks=LONGER),
+        pytest.param("publish", "after", by_abandon, marks=LONGER),
+        pytest.param("make_slot", "before", by_follow, marks=LONGER),
+        pytest.param("of_slot", "after", by_follow, marks=LONGER),
+        pytest.param("begin_replication", "after", by_run, marks=LONGER),
+        pytest.param("start_replication", "before", by_abandon, marks=LONGER),
+        pytest.param("start_replication", "before", by_follow, marks=LONGER),
+    ],
+)
+def test_a_killed_run_leaves_nothing_for_long(pair: Two, step: str, when: str, cleaner: Callable[[Two], None]) -> None:
+    killed(pair, step, when)
+    assert pair.in_source(UPDATE) == ""
+    cleaner(pair)
+    clean(pair)
+
+
+def killed(pair: Two, step: str, when: str) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, *pair.urls, step, when], check=False)
+    assert done.returncode == -9
+    deadline = time.monotonic() + 30
+    while pair.in_target("SELECT pid FROM pg_locks WHERE locktype = 'advisory'"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_what_a_lost_ledger_told_is_told_by_the_source(pair: Two) -> None:
+    killed(pair, "make_slot", "after")
+    pair.in_target("DROP SCHEMA _pg_migration CASCADE")
+    assert len(watch(migration(pair)).done) == 3
+    clean(pair)
+
+
+def test_a_run_that_was_killed_when_everything_was_proved_is_gone_on_with(pair: Two) -> None:
+    killed(pair, "subscribe", "before")
+    pair.in_source(UPDATE)
+    until(pair, lambda _: asked(pair.urls[1], ROWS) == asked(pair.urls[0], ROWS))
+    assert watch(migration(pair)).problems == ()
+
+
+def test_a_replication_whose_ledger_is_lost_is_given_up_by_name_or_all(pair: Two) -> None:
+    """It goes on, so that a look leaves it alone; a person takes it away, and nothing of others."""
+    name, other = following(pair), new_name()
+    pair.in_source(f"CREATE PUBLICATION {other}")
+    pair.in_target("DROP SCHEMA _pg_migration CASCADE")
+    found = watch(migration(pair))
+    assert (found.done, found.replication) == ((), None)
+    assert name in pair.left_in_source()
+    result = abandon(migration(pair))
+    assert result.failures == ()
+    assert any(f"abandon --slot {other}" in note for note in result.notes)
+    assert pair.left_in_source() == other
+    assert "neither a slot" in abandon(migration(pair), slot=new_name()).failures[0]
+    assert "not the name" in abandon(migration(pair), slot="others").failures[0]
+    assert abandon(migration(pair), slot=other).failures == ()
+    clean(pair)
+
+
+def test_what_other_targets_follow_is_left_alone(pair: Two) -> None:
+    name = following(pair)
+    other = pair.target.create_database()
+    try:
+        elsewhere = Migration.between(pair.urls[0], other, options=migration(pair).options)
+        assert watch(elsewhere).done == ()
+        assert abandon(elsewhere).failures == ()
+        assert name in pair.left_in_source()
+        assert migrate(elsewhere).failures == ()
+        assert abandon(elsewhere).failures == ()
+        assert name in pair.left_in_source()
+        assert watch(migration(pair)).problems == ()
+    finally:
+        pair.target.drop_database(other)
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, pair: Two, statement: str) -> None:
+    """Have something done just after the slot was made, before any table is locked."""
+    adopted, once = SlotSnapshot.close, [statement]
+
+    def close(self: SlotSnapshot) -> None:
+        if once:
+            with psycopg2.connect(pair.urls[0]) as session, session.cursor() as cursor:
+                session.commit()
+            session.autocommit = True
+            with session.cursor() as cursor:
+                cursor.execute(once.pop())
+            session.close()
+        adopted(self)
+
+    monkeypatch.setattr(SlotSnapshot, "close", close)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ['TRUNCATE "or""ders"', 'VACUUM FULL "or""ders"', 'UPDATE "or""ders" SET n = 0'],
+    ids=["emptied", "rewritten", "written"],
+)
+def test_what_is_emptied_before_it_is_locked_is_emptied_in_the_copy(
+    pair: Two, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    meanwhile(monkeypatch, pair, statement)
+    result = migrate(migration(pair))
+    assert result.failures == ()
+    assert any('or"ders was emptied or rewritten' in note for note in result.notes) is ("UPDATE" not in statement)
+    pair.in_source('INSERT INTO "or""ders" VALUES (5000, 1)')
+    until(pair, lambda _: asked(pair.urls[1], ROWS) == asked(pair.urls[0], ROWS))
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ('ALTER TABLE "or""ders" ALTER n TYPE integer USING n + 1', 'altered meanwhile: public.or"ders'),
+        ('ALTER TABLE "or""ders" ADD c integer', 'altered meanwhile: public.or"ders'),
+        ('ALTER TABLE "or""ders" RENAME TO other', "renamed meanwhile"),
+        ("CREATE TABLE new (a integer)", "made, dropped or renamed meanwhile: public.new"),
+        ('DROP TABLE "or""ders"', "dropped or renamed meanwhile"),
+    ],
+)
+def test_what_is_altered_before_it_is_locked_stops_the_run(
+    pair: Two, monkeypatch: pytest.MonkeyPatch, statement: str, told: str
+) -> None:
+    meanwhile(monkeypatch, pair, statement)
+    assert told in migrate(migration(pair)).failures[0]
+    assert pair.left_in_source() == ""
