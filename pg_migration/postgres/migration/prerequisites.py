@@ -28,6 +28,7 @@ from pg_migration.postgres.preflight import (
     rows_to_delete,
     warning,
 )
+from pg_migration.postgres.replication.prerequisites import FOLLOW
 from pg_migration.postgres.swap.refusals import SWAP
 
 LOCK_TIMEOUT = "10s"
@@ -52,6 +53,7 @@ def look(run: MigrationRun) -> Iterator[Finding]:
     yield from ends
     if any(found.severity is Severity.ERROR for found in ends):
         return
+    yield from _ask(run, FOLLOW, lambda: _unused(run))
     yield from _ask(run, SOURCE, lambda: [*look_at_servers(run.ends, run.intent), *run.other_database()])
     read = _ask(run, SOURCE, lambda: [passed("source schema", f"{len(run.catalog.objects):,} objects can be read")])
     of_transform = [found for found in run.outcomes.findings if found.check in (TRANSFORM, PERSONAL)]
@@ -68,6 +70,7 @@ def look(run: MigrationRun) -> Iterator[Finding]:
     yield from _ask(run, rows_to_delete.ROWS_TO_DELETE, lambda: [run.rows_at_stake()])
     yield from _ask(run, STRUCTURE, lambda: _structure(run))
     yield from _ask(run, SWAP, run.swap_at_stake)
+    yield from _ask(run, FOLLOW, run.replication_at_stake)
 
 
 def _ask(run: MigrationRun, check: str, question: Callable[[], Iterable[Finding]]) -> list[Finding]:
@@ -87,6 +90,12 @@ def _reached(check: str, end: Endpoint, connection: Connection) -> Finding:
     # Discovery waits for whoever changes a table; a look at things must come to an end.
     execute(connection, "SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
     return passed(check, f"{end.reached(connection)} answers")
+
+
+def _unused(run: MigrationRun) -> list[Finding]:
+    """That nothing else writes to the target, which is an error that `_ask` tells."""
+    run.demand_no_replication()
+    return []
 
 
 def _structure(run: MigrationRun) -> Iterator[Finding]:

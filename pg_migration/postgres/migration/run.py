@@ -89,6 +89,7 @@ from pg_migration.postgres.migration.live.undo import BEFORE_FOLLOWING, DIED, cl
 from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.migration.outcomes import Outcomes
 from pg_migration.postgres.migration.schemas import map_schemas
+from pg_migration.postgres.planning.forecast import copying_takes
 from pg_migration.postgres.planning.plan import TablePlan, in_order
 from pg_migration.postgres.planning.planner import Planner
 from pg_migration.postgres.planning.wire_format import raw_encoding
@@ -105,7 +106,7 @@ from pg_migration.postgres.preflight import (
 )
 from pg_migration.postgres.preflight.objects import NOT_COPIED
 from pg_migration.postgres.preflight.permissions import different, is_one_database
-from pg_migration.postgres.preflight.resources import ALL_CONNECTIONS, CONNECTIONS
+from pg_migration.postgres.preflight.resources import ALL_CONNECTIONS, CONNECTIONS, data_folder
 from pg_migration.postgres.replication.coverage import coverage
 from pg_migration.postgres.replication.prerequisites import Following, look_at_replication, wal_limit
 from pg_migration.postgres.replication.record import last_replication
@@ -317,7 +318,7 @@ class MigrationRun:
             self._check_protected(self._snapshot)
         self._look(look_at_contents(self.ends, self.catalog, self.intent))
         self._take_lock(exclusive)
-        self._demand_no_replication()  # nobody has begun one until the lock was there
+        self.demand_no_replication()  # nobody has begun one until the lock was there
         self._look(self.large_objects_at_stake())
         if not whole:
             self.demand_same_transform()
@@ -363,7 +364,7 @@ class MigrationRun:
 
         That has to be done before this run locks tables of the source.
         """
-        last = self._demand_no_replication()
+        last = self.demand_no_replication()
         if self.follows or (last is not None and last.phase in BEFORE_FOLLOWING):
             self._take_lock(exclusive)
             ends = self._identities[Side.SOURCE], self._identities[Side.TARGET]
@@ -371,7 +372,12 @@ class MigrationRun:
             if done:
                 self.log.warning(f"taken away of what an earlier run has left in the source: {listed(done)}")
 
-    def _demand_no_replication(self) -> Replication | None:
+    def demand_no_replication(self) -> Replication | None:
+        """Refuse to write where replication or applications do; the last replication, where it does not stand so.
+
+        Raises:
+            MigrationError: saying what to do instead.
+        """
         if self._ledger is None:
             return None
         return demand_no_replication(self.target_connection, self._identities[Side.TARGET])
@@ -406,13 +412,14 @@ class MigrationRun:
             bytes_of(options.max_retained_wal),
             url,
             is_other_way=bool(self.migration.replication_url.strip()),
+            seconds=copying_takes(self.target_connection, self.catalog.tables, self.workers()),
         )
 
     def _begin_replication(self, readers: int) -> None:
         following, source, target = self.following, self.source_connection, self.target_connection
         beginning = Beginning(
             *(self.connections, self.source, source, target, self.run_id, self.databases, following.coverage),
-            *(wal_limit(source, following.max_retained_wal).bytes, self.log),
+            *(wal_limit(source, following.max_retained_wal, data_folder(source)).bytes, self.log),
         )
         self._made_replication = True
         self.replication, self._snapshot = begin_replication(beginning, self._to_protect, readers)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.postgres.catalog import Table
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.planning.plan import TablePlan
@@ -102,3 +103,9 @@ def usual_speed(target: Connection) -> float | None:
         return None
     ((speed,),) = fetch(target, _SPEED, (MIN_BYTES_MEASURED,))
     return float(speed) if speed else None
+
+
+def copying_takes(target: Connection, tables: Sequence[Table], workers: int) -> float:
+    """About how many seconds the copy of some tables takes, before any of them is planned."""
+    speed = usual_speed(target) or ASSUMED_BYTES_PER_SECOND
+    return sum(table.bytes for table in tables) / speed / workers

@@ -1,0 +1,30 @@
+-- What a source has to offer to one more that follows it, and what the role may do there. Settings that a version lacks are NULL.
+SELECT pg_catalog.pg_is_in_recovery(),
+       pg_catalog.current_setting('wal_level'),
+       pg_catalog.current_setting('max_replication_slots')::pg_catalog.int4,
+       (SELECT pg_catalog.count(*)::pg_catalog.int4 FROM pg_catalog.pg_replication_slots),
+       pg_catalog.current_setting('max_wal_senders')::pg_catalog.int4,
+       (SELECT pg_catalog.count(*)::pg_catalog.int4 FROM pg_catalog.pg_stat_get_activity(NULL) a
+         WHERE a.backend_type = 'walsender'),
+       (SELECT s.setting::pg_catalog.int8 * CASE s.unit WHEN 'min' THEN 60 ELSE 1 END FROM pg_catalog.pg_settings s
+         WHERE s.name = 'idle_replication_slot_timeout'),
+       current_user::text,
+       pg_catalog.current_database()::text,
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
+       ARRAY(SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)
+               FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+              WHERE c.oid = ANY (%(tables)s::pg_catalog.oid[]) AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')
+              ORDER BY 1),
+       ARRAY(SELECT pg_catalog.format('%%I on %%I.%%I', t.tgname, n.nspname, c.relname)
+               FROM pg_catalog.pg_trigger t
+               JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+              WHERE c.oid = ANY (%(tables)s::pg_catalog.oid[]) AND NOT t.tgisinternal AND t.tgenabled IN ('A', 'R')
+              ORDER BY 1),
+       ARRAY(SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)
+               FROM pg_catalog.pg_class c
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+               JOIN pg_catalog.pg_roles o ON o.oid = c.relowner
+              WHERE c.oid = ANY (%(tables)s::pg_catalog.oid[]) AND c.relrowsecurity AND c.relforcerowsecurity
+                AND NOT o.rolsuper AND NOT o.rolbypassrls
+              ORDER BY 1)
