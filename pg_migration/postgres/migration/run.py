@@ -183,6 +183,7 @@ class MigrationRun:
         self.swaps = makes_everything and options.refresh == "swap"
         self.follows = makes_everything and options.follow
         self.replication: Replication | None = None  # since its slot is there
+        self.moves = False  # whether one side is about to take over, so that nothing else may write there
         self._retained: RetainedWal | None = None
         self._made_replication = False
         self.connections = Connections(runs_.session_name(owner or run_id))

@@ -23,10 +23,12 @@ from pg_migration.postgres.migration.comparison.verdict import CONTENT, ROW_COUN
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.forecast import look_ahead
 from pg_migration.postgres.migration.live.abandon import give_up
-from pg_migration.postgres.migration.live.cutover import cut_over
-from pg_migration.postgres.migration.live.cutover import rehearse as rehearse_
 from pg_migration.postgres.migration.live.follow import start_replication
 from pg_migration.postgres.migration.live.moved import CutoverOptions, Rehearsal
+from pg_migration.postgres.migration.live.release import allow_runs, still_written
+from pg_migration.postgres.migration.live.takeover.back import end_the_way_back, return_to_source
+from pg_migration.postgres.migration.live.takeover.cutover import cut_over
+from pg_migration.postgres.migration.live.takeover.cutover import rehearse as rehearse_
 from pg_migration.postgres.migration.outcomes import Outcomes
 from pg_migration.postgres.migration.prerequisites import look
 from pg_migration.postgres.migration.run import Log, MigrationRun
@@ -35,7 +37,8 @@ from pg_migration.postgres.migration.steps.damage import repair_tables
 from pg_migration.postgres.migration.steps.foreign_keys import create_foreign_keys
 from pg_migration.postgres.migration.steps.large_objects import compare_large_objects, copy_large_objects
 from pg_migration.postgres.migration.steps.structure import make_post_data, make_target, return_everything
-from pg_migration.postgres.migration.steps.swap import go_back, swap
+from pg_migration.postgres.migration.steps.swap import go_back as swap_back_
+from pg_migration.postgres.migration.steps.swap import swap
 from pg_migration.postgres.planning.forecast import Forecast
 from pg_migration.postgres.preflight import Finding
 
@@ -94,7 +97,7 @@ def migrate(migration: Migration, log: Log | None = None) -> Result:
 
 def swap_back(migration: Migration, log: Log | None = None) -> Result:
     """Make what was live before the last swap live again, and what is live now the previous copy; asks no source."""
-    return _done(migration, log, go_back)
+    return _done(migration, log, swap_back_)
 
 
 def rehearse(migration: Migration, chosen: CutoverOptions) -> Rehearsal:
@@ -120,6 +123,34 @@ def abandon(migration: Migration, slot: str | None = None, log: Log | None = Non
         slot: take away what has this name in the source, whatever the ledger says, and nothing else.
     """
     return _done(migration, log, lambda run: give_up(run, slot))
+
+
+def go_back(migration: Migration, chosen: CutoverOptions, log: Log | None = None) -> Result:
+    """Have the source take over again, after a cutover with a way back."""
+    return _done(migration, log, lambda run: return_to_source(run, chosen))
+
+
+def end_way_back(migration: Migration, log: Log | None = None) -> Result:
+    """Stop replicating to the old source what is written to the target; there is no going back then."""
+    return _done(migration, log, end_the_way_back)
+
+
+def release(migration: Migration, database: str, log: Log | None = None) -> Result:
+    """Let runs write to a target that had taken over.
+
+    Args:
+        database: the name of the target's database, so that nobody does it by mistake.
+    """
+    return _done(migration, log, lambda run: allow_runs(run, database))
+
+
+def old_source_silent(migration: Migration) -> Sequence[str]:
+    """Who still writes to the old source after a cutover; nothing where nobody does.
+
+    Raises:
+        MigrationError: a server can't be asked.
+    """
+    return still_written(migration)
 
 
 def validate(migration: Migration, log: Log | None = None) -> Result:

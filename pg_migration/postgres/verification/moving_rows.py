@@ -128,7 +128,7 @@ class _Slice:
             self._catch_up()
             there, now = self._read(self._target, keys), self._read(self._source, keys)
             for key in list(keys):
-                kind = _judged(before.get(key, ()), there.get(key, ()), now.get(key, ()), last.get(key))
+                kind = judged(before.get(key, ()), there.get(key, ()), now.get(key, ()), last.get(key))
                 if kind is not None:
                     keys.discard(key)
                     if kind:
@@ -160,7 +160,7 @@ class _Slice:
         return tuple(RowDifference(wrong[key], key, columns.get(key, ())) for key in shown)
 
 
-def _judged(
+def judged(
     before: tuple[Version, ...],
     there: tuple[Version, ...],
     now: tuple[Version, ...],

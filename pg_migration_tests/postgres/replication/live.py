@@ -15,7 +15,7 @@ from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.ledger.source_identity import Identity
-from pg_migration.postgres.migration import CutoverOptions, Migration, Options, Result, cutover, migrate
+from pg_migration.postgres.migration import CutoverOptions, Migration, Options, Result, cutover, go_back, migrate
 from pg_migration.postgres.replication.record import last_replication, record
 from pg_migration.postgres.replication.source_objects import make_publication, note_of
 from pg_migration.postgres.replication.state import Phase, Replication, new_name
@@ -99,6 +99,9 @@ class Shop:
     def cutover(self, **chosen: object) -> Result:
         return cutover(self.migration(), CutoverOptions(**chosen))  # type: ignore[arg-type]
 
+    def go_back(self, **chosen: object) -> Result:
+        return go_back(self.migration(), CutoverOptions(**chosen))  # type: ignore[arg-type]
+
     def contents(self) -> tuple[str, str]:
         return self.two.in_source(CONTENTS), self.two.in_target(CONTENTS)
 
@@ -125,11 +128,17 @@ class Shop:
         return " ".join([*found, two.in_target(subscriptions)]).strip()
 
 
+WITHOUT_RELOADS = """
+    ALTER TABLE "Sh.op".log ADD PRIMARY KEY (line);
+    ALTER TABLE "Sh.op".scratch SET LOGGED;
+"""
+
+
 @contextmanager
 def shop(source: PostgresServer, target: PostgresServer, ddl: str = SHOP) -> Iterator[Shop]:
     with two(source, target, ddl) as made:
         try:
-            yield Shop(made)
+            yield Shop(made, left_out=LEFT_OUT if ddl == SHOP else set())
         finally:
             # What is replicated back: a slot that is in use keeps its database.
             with psycopg2.connect(source.url()) as there, there.cursor() as cursor:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from pg_migration.postgres.migration import validate
-from pg_migration.postgres.verification.moving_rows import Version, _judged
+from pg_migration.postgres.verification.moving_rows import Version, judged
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.replication.live import Shop, Writer, shop
 
@@ -34,7 +34,7 @@ CASES: dict[str, tuple[Versions, Versions, Versions, Versions | None, str | None
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case)
 def test_what_a_row_is(case: str) -> None:
     before, there, now, last, expected = CASES[case]
-    assert _judged(before, there, now, last) == expected
+    assert judged(before, there, now, last) == expected
 
 
 @pytest.fixture

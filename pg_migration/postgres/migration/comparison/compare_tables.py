@@ -311,7 +311,7 @@ class Comparison:
         # Where the rows are the same, what the target computes is not.
         computed = any(verdict.check == CONTENT and verdict.source == verdict.target for verdict in failed)
         remedy = "make that the same, then copy the table again" if computed else _remedy(found.table)
-        if self._replication is not None:
+        if self._replication is not None or self._run.moves:
             remedy = (
                 "mend these rows in the target by hand, or give the replication up (pg_migration abandon) and follow "
                 "anew"

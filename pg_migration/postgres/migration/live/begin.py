@@ -60,6 +60,12 @@ def demand_no_replication(target: Connection, which: Identity) -> Replication | 
             f"Look at it with pg_migration lag; end it with pg_migration cutover, or give it up with pg_migration "
             f"abandon. Nothing was changed."
         )
+    if last.phase is Phase.BACK:
+        raise MigrationError(
+            f"the source has taken over again from the target at {since}, which is read only since then. Run "
+            f"pg_migration release first, if nothing that was written to the target is needed any more. Nothing was "
+            f"changed."
+        )
     if last.phase in TAKEN_OVER:
         raise MigrationError(
             f"the target has taken over from its source at {since}: applications write to it, and a run would "

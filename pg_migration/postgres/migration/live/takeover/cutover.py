@@ -7,7 +7,6 @@ The source's sessions are ended twice. Who waits when the ledger is written must
 also where this process dies at that moment; who came since the first time is ended when users know of the new database.
 """
 
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +14,7 @@ from dataclasses import replace
 import psycopg2
 
 from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.ddl.changes import suspend
 from pg_migration.postgres.errors import ConfigurationError, MigrationError
@@ -24,8 +24,16 @@ from pg_migration.postgres.migration.comparison.compare_tables import compare_ta
 from pg_migration.postgres.migration.comparison.verdict import CONTENT, ROW_COUNT
 from pg_migration.postgres.migration.live.ends import Ends, both_ends, followed
 from pg_migration.postgres.migration.live.moved import Check, CutoverOptions, Moved, Rehearsal
-from pg_migration.postgres.migration.live.prepared import Prepared, Stopwatch, catch_up, differing, prepare, state_of
-from pg_migration.postgres.migration.live.recovery import finish, follow_back, tried, undo_fence
+from pg_migration.postgres.migration.live.takeover.command import run_command
+from pg_migration.postgres.migration.live.takeover.prepared import (
+    Prepared,
+    Stopwatch,
+    catch_up,
+    differing,
+    prepare,
+    state_of,
+)
+from pg_migration.postgres.migration.live.takeover.recovery import finish, follow_back, tried, undo_fence
 from pg_migration.postgres.migration.live.undo import undo_in_source
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps.damage import reload_tables
@@ -43,11 +51,13 @@ from pg_migration.postgres.replication.subscription import unsubscribe
 from pg_migration.postgres.snapshot.snapshot import Protected
 from pg_migration.postgres.transfer.extension_rows import ExtensionFailed
 
-COMMAND_SECONDS = 300.0
 CHECKS: Mapping[Check, set[str]] = {"count": {ROW_COUNT}, "content": {ROW_COUNT, CONTENT}}
 
 _NEXT_TRANSACTION = "SELECT pg_catalog.txid_snapshot_xmax(pg_catalog.txid_current_snapshot())"
 _SLOT = "SELECT pg_catalog.pg_create_logical_replication_slot(%s, 'pgoutput')"
+
+_AGAIN = "Start the cutover again, which does what is left."
+_BY_HAND = "Run it by hand."
 
 
 def rehearse(run: MigrationRun, chosen: CutoverOptions) -> Rehearsal:
@@ -88,6 +98,7 @@ def cut_over(run: MigrationRun, chosen: CutoverOptions) -> Moved | None:
 def _prepared(run: MigrationRun, ends: Ends, chosen: CutoverOptions) -> tuple[Replication, Prepared]:
     chosen.demand_sense()
     run.migration.check()
+    run.moves = True
     replication = run.call(lambda: undo_fence(ends, followed(run, ends)))
     if replication.phase is not Phase.FOLLOWING:
         raise ConfigurationError(
@@ -122,8 +133,10 @@ class _Cutover:
         """
         try:
             ended = self._until_it_moves()
-        except BaseException as failure:
-            self._undo(failure)
+        except MigrationError as failure:
+            raise MigrationError(f"{failure}. {self._undo()}") from failure
+        except BaseException:
+            self._undo()
             raise
         try:
             more = self._afterwards()
@@ -217,7 +230,7 @@ class _Cutover:
             self._left(run.call(lambda: tried(lambda: unsubscribe(ends.target, name))))
         if self._chosen.command:
             with part("command"):
-                self._left(run.call(self._command))
+                self._left(run.call(lambda: run_command(self._chosen.command, Side.TARGET)), _BY_HAND)
         with part("end of sessions"):
             return run.call(lambda: end_clients(ends.source, self._ours))
 
@@ -233,53 +246,26 @@ class _Cutover:
             steps.append(lambda: undo_identities(ends.target, now.identities, by_name=True))
         return run.call(lambda: [tried(step) for step in steps])
 
-    def _left(self, problem: str | None) -> None:
+    def _left(self, problem: str | None, remedy: str = _AGAIN) -> None:
         if problem is not None:
-            self._run.fail(
-                f"the target has taken over, but: {problem}. Start the cutover again, which does what is left"
-            )
+            self._run.fail(f"the target has taken over, but: {problem}. {remedy}")
 
-    def _command(self) -> str | None:
-        try:
-            done = subprocess.run(
-                self._chosen.command,
-                shell=True,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=COMMAND_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return f"the command that is to be run at the cutover did not end within {COMMAND_SECONDS:.0f} s"
-        except OSError as refusal:
-            return f"the command that is to be run at the cutover can't be run: {refusal}"
-        if done.returncode:
-            said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:] or ["it said nothing"]
-            return f"the command that is to be run at the cutover ended with status {done.returncode}: {said[0]}"
-        return None
-
-    def _undo(self, failure: BaseException) -> None:
-        """Let writers go on first of all, then take everything back."""
+    def _undo(self) -> str:
+        """Let writers go on first of all, then take everything back; what became of it, for people."""
         self._fence.release()
         with suppress(MigrationError, psycopg2.Error):
             self._unlock_readers()
         try:
             now = last_replication(self._ends.target)
             if now is not None and now.phase in TAKEN_OVER:  # it was written, and the answer was lost
-                return
+                return "It had taken place by then: start again, to have the rest done"
             undo_fence(self._ends, self._replication)
         except (MigrationError, psycopg2.Error) as problem:
-            self._run.fail(
-                f"what the cutover had begun could not be taken back ({problem}): the next command does that. Until "
+            return (
+                f"What the cutover had begun could not be taken back ({problem}): the next command does that. Until "
                 f"then new sessions of the source are read only"
             )
-            return
-        if isinstance(failure, MigrationError | psycopg2.Error):
-            self._run.fail(
-                f"no cutover: writers waited for {self._fence.waited:.1f} s and go on, and so does the replication"
-            )
+        return f"There was no cutover: writers waited for {self._fence.waited:.1f} s and go on, and so does replication"
 
     def _lock_readers(self) -> None:
         run = self._run

@@ -20,7 +20,7 @@ from pg_migration.postgres.migration.comparison.compare_state import compare_str
 from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.live.ends import Ends
 from pg_migration.postgres.migration.live.moved import Check, CutoverOptions, Rehearsal
-from pg_migration.postgres.migration.live.recovery import WAY_BACK_URL
+from pg_migration.postgres.migration.live.takeover.recovery import WAY_BACK_URL
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps.structure import refreshes
 from pg_migration.postgres.planning.forecast import ASSUMED_BYTES_PER_SECOND, usual_speed
@@ -245,8 +245,15 @@ def catch_up(run: MigrationRun, ends: Ends, replication: Replication, seconds: f
     Raises:
         MigrationError: it has not within so many seconds.
     """
-    at, stopped = position(ends.source), run.connections.stopped()
-    wait_until_applied(ends.target, replication, at, time.monotonic() + seconds, stopped)
+    return caught_up(run, ends.source, ends.target, replication, seconds)
+
+
+def caught_up(
+    run: MigrationRun, written: Connection, follower: Connection, replication: Replication, seconds: float
+) -> str:
+    """The same, whichever side is written to and which one follows."""
+    at, stopped = position(written), run.connections.stopped()
+    wait_until_applied(follower, replication, at, time.monotonic() + seconds, stopped)
     return at
 
 

@@ -1,0 +1,1 @@
+"""One database takes over from the other, in either direction."""
