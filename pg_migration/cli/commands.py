@@ -3,10 +3,7 @@
 Dagster takes seconds to import, so it is imported by the commands that use it, not for a page of help.
 """
 
-import gc
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,32 +11,14 @@ from pg_migration.cli.compare import compare
 from pg_migration.cli.databases import database_options
 from pg_migration.cli.dotenv import local_environment
 from pg_migration.cli.exit_status import Stopped
-from pg_migration.cli.help import DATABASES, GroupedOption, HelpfulCommand
+from pg_migration.cli.help import HelpfulCommand
 from pg_migration.cli.init import init
+from pg_migration.cli.job_command import JobCommand, RunsJob
+from pg_migration.cli.live_moves import LIVE_MOVES, lag
 from pg_migration.cli.pairs import chosen_pair, every_pair, is_about_all, pair_options
 from pg_migration.cli.roles import roles
 from pg_migration.cli.streams import harmless
 from pg_migration.cli.suggest_masks import suggest_masks
-
-if TYPE_CHECKING:
-    from pg_migration.postgres.planning.options import UseCase
-
-
-@dataclass(frozen=True)
-class JobCommand:
-    """A command that runs a job.
-
-    ``tables_of`` is the op that takes patterns of tables, which are arguments then; ``for_all`` says that there is
-    ``--all``, for all pairs of a project.
-    """
-
-    name: str
-    job: "UseCase"
-    help: str
-    examples: tuple[str, ...]
-    tables_of: str | None = None
-    for_all: bool = False
-
 
 JOBS = (
     JobCommand(
@@ -93,75 +72,6 @@ JOBS = (
 )
 
 
-AT_ONCE = GroupedOption(
-    ["--at-once"],
-    group=DATABASES,
-    metavar="NUMBER",
-    type=click.IntRange(1),
-    help="With --all: how many pairs at once, as far as the servers have connections for.  [default: 4]",
-)
-
-
-class _JobCommand(HelpfulCommand):
-    """Takes the parameters of the resource ``migration`` as options, those that mean something to the job."""
-
-    def __init__(self, spec: JobCommand) -> None:
-        arguments = [click.Argument(["patterns"], nargs=-1, metavar="[PATTERN]...")] if spec.tables_of else []
-        super().__init__(
-            spec.name,
-            help=f"{spec.help} The job '{spec.job}' of Dagster, run in this process.",
-            callback=self._execute,
-            examples=spec.examples,
-            params=[
-                *arguments,
-                *database_options(),
-                *pair_options(spec.for_all),
-                *([AT_ONCE] if spec.for_all else []),
-                click.Option(
-                    ["-c", "--config", "files"],
-                    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-                    multiple=True,
-                    help="Run configuration as YAML. Options override it, and later files earlier ones.",
-                ),
-                click.Option(["--json", "as_json"], is_flag=True, help="Print the report as JSON on standard output."),
-                click.Option(["--verbose", "verbose"], is_flag=True, help="Show Dagster's own events."),
-            ],
-        )
-        self._spec = spec
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        from pg_migration.cli.options import resource_options
-
-        return [*resource_options(self._spec.job), *super().get_params(ctx)]
-
-    def _execute(
-        self,
-        files: tuple[Path, ...],
-        as_json: bool,
-        verbose: bool,
-        patterns: tuple[str, ...] = (),
-        at_once: int | None = None,
-        **settings: Any,
-    ) -> None:
-        context = click.get_current_context()
-        # Dagster stays, once it is imported: it is not looked through for what can go, until a run begins.
-        gc.disable()
-        try:
-            from pg_migration.cli.jobs import run_for_all, run_for_one
-            from pg_migration.cli.options import merged, run_config
-
-            config = run_config(files, settings)
-            if patterns:
-                config = merged(config, {"ops": {self._spec.tables_of: {"config": {"tables": list(patterns)}}}})
-            if is_about_all(context):
-                status = run_for_all(every_pair(context), self._spec.job, config, as_json, verbose, at_once)
-            else:
-                status = run_for_one(chosen_pair(context), self._spec.job, config, as_json, verbose)
-        finally:
-            gc.enable()
-        context.exit(status)
-
-
 class _Program(click.Group):
     """Ends with the status that its commands choose, whatever can be printed."""
 
@@ -195,8 +105,9 @@ def main(context: click.Context) -> None:
     context.with_resource(local_environment())
 
 
-for _spec in JOBS:
-    main.add_command(_JobCommand(_spec))
+for _spec in (*JOBS, *LIVE_MOVES):
+    main.add_command(RunsJob(_spec))
+main.add_command(lag)
 compare.params = [*database_options(), *pair_options(), *compare.params]
 main.add_command(compare)
 roles.params = [*database_options(), *pair_options(), *roles.params]

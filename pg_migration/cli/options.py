@@ -18,8 +18,8 @@ from pg_migration.postgres.planning.options import UseCase, group_of, use_cases_
 
 _TYPES: Mapping[object, "click.ParamType[Any]"] = {int: click.INT, float: click.FLOAT, str: click.STRING}
 
-# What run configuration names: the resource, and the one step that has any.
-OURS = (MIGRATION, "repair_tables")
+# What run configuration names: the resource, and the steps that have any.
+OURS = (MIGRATION, "repair_tables", "take_over", "stop_following", "take_back", "allow_migrations")
 
 _SHORT = {"overwrite_existing_rows": ["overwrite"]}
 

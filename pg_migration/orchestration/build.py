@@ -9,6 +9,7 @@ from pg_migration.orchestration.assets.large_objects import build_large_objects
 from pg_migration.orchestration.assets.live import build_live
 from pg_migration.orchestration.assets.ownership import attended
 from pg_migration.orchestration.assets.post_data import build_post_data
+from pg_migration.orchestration.assets.replication import build_replication
 from pg_migration.orchestration.assets.source_schema import build_source_schema
 from pg_migration.orchestration.assets.summary import build_summary
 from pg_migration.orchestration.assets.tables import build_tables
@@ -17,13 +18,16 @@ from pg_migration.orchestration.assets.validation import build_validation
 from pg_migration.orchestration.automation.failed_runs import failed_runs
 from pg_migration.orchestration.automation.missed_retries import build_missed_retries
 from pg_migration.orchestration.automation.planned_ranges import build_planned_ranges
+from pg_migration.orchestration.automation.replication_watch import build_replication_watch
 from pg_migration.orchestration.automation.schedules import build_schedules
 from pg_migration.orchestration.automation.source_rows import build_source_rows_changed
 from pg_migration.orchestration.automation.source_structure import build_source_structure_changed
 from pg_migration.orchestration.checks.database import build_database_checks, build_known_tables
 from pg_migration.orchestration.checks.large_objects import build_large_object_checks
+from pg_migration.orchestration.checks.replication import build_replication_checks
 from pg_migration.orchestration.checks.tables import build_table_checks
 from pg_migration.orchestration.dagster_internals.commands import count_without_failing
+from pg_migration.orchestration.jobs.live_move import build_live_moves
 from pg_migration.orchestration.jobs.migrate import build_migrate
 from pg_migration.orchestration.jobs.plan import build_plan
 from pg_migration.orchestration.jobs.preflight import build_preflight
@@ -102,7 +106,8 @@ def build(location: Location, with_shared: bool = True) -> dg.Definitions:
     made_late = foreign_keys.keys if foreign_keys is not None else {relations.key(TARGET_DDL)}
     live = build_live(relations, last)
     assets += [live, build_validation(pair, check_keys, made_late), build_summary(relations, [*last, live.key])]
-    remember(location, (key for made in assets for key in made.keys))
+    replication = build_replication(relations)
+    remember(location, {replication.key, *(key for made in assets for key in made.keys)})
     base = dg.Definitions(
         assets=[attended(made, pair) for made in assets],
         asset_checks=checks,
@@ -116,10 +121,22 @@ def build(location: Location, with_shared: bool = True) -> dg.Definitions:
     migrate, validate = build_migrate(base, relations), build_validate(relations, check_keys)
     repair = build_repair(relations, check_keys)
     automation = dg.Definitions(
-        jobs=[migrate, validate, repair, build_preflight(pair), build_plan(pair), build_swap_back(relations)],
+        # What is added here is in no run that copies or compares: such a run would plan what it can't make.
+        assets=[replication],
+        asset_checks=[build_replication_checks(relations)],
+        jobs=[
+            migrate,
+            validate,
+            repair,
+            build_preflight(pair),
+            build_plan(pair),
+            build_swap_back(relations),
+            *build_live_moves(relations),
+        ],
         schedules=build_schedules(pair),
         sensors=[
             build_planned_ranges(relations),
+            build_replication_watch(relations),
             build_source_structure_changed(relations),
             build_source_rows_changed(relations, migrate),
             build_missed_retries(pair, [migrate, validate]),

@@ -225,7 +225,6 @@ class Pair:
                 transform_file=self.transform,
                 replication_url=self._other_way("replication", self.replication),
                 way_back_url=self._other_way("way_back", self.way_back),
-                on_cutover=self.on_cutover,
                 variables=os.environ,
             )
         raise ConfigurationError("\n".join(str(end) for end in ends if isinstance(end, ConfigurationError)))

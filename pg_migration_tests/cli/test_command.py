@@ -15,6 +15,7 @@ from dagster._core.secrets.env_file import get_env_var_dict
 from pg_migration.cli.commands import JOBS, main
 from pg_migration.cli.databases import database_options
 from pg_migration.cli.dotenv import local_environment
+from pg_migration.cli.live_moves import LIVE_MOVES
 from pg_migration.cli.options import resource_options, run_config
 from pg_migration.definitions import defs
 from pg_migration.orchestration import environment
@@ -353,6 +354,9 @@ OBJECTS = {"exclude_tables", "owners", "privileges"}
                 "try_all_rows",
                 "create_roles",
                 "drop_existing_tables",
+                "follow",
+                "max_retained_wal",
+                "no_identity",
                 "overwrite_existing_rows",
                 "partition_threshold",
                 "refresh",
@@ -462,5 +466,6 @@ def test_options_override_files(tmp_path: Path) -> None:
 
 def test_every_job_about_the_databases_has_a_command() -> None:
     jobs = {job.name for job in defs.get_repository_def().get_all_jobs() if not job.name.startswith("__")}
-    assert {command.job for command in JOBS} == jobs - {PRUNE}
-    assert {command.name for command in JOBS} <= set(main.commands)
+    commands = (*JOBS, *LIVE_MOVES)
+    assert {command.job for command in commands} == jobs - {PRUNE}
+    assert {command.name for command in commands} <= set(main.commands)

@@ -3,6 +3,8 @@
 A run that an accident happened to may fail, and has to say so by its exit status; when it says that all is well, all
 rows are there. In either case it ends, no session is left behind, and the next run ends well, with the same rows and
 the same structure on both sides; what was there of unchanged tables, it keeps.
+
+With the first argument ``live`` they happen to live moves, see `live`.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+from pg_migration.devtools.chaos import live
 from pg_migration.devtools.chaos.accidents import Accident, accidents
 from pg_migration.devtools.chaos.world import Impossible, TooLate, World
 from pg_migration.devtools.servers import Server, demolish, embedded, server_account, temporary_folder, usable
@@ -176,4 +179,4 @@ def _is_left_alone(world: World) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(live.main(sys.argv[2:]) if sys.argv[1:2] == ["live"] else main())

@@ -1,17 +1,22 @@
-"""The asset ``live``: what was copied is where people look for it."""
+"""The asset ``live``: what was copied is where people look for it, and stays as the source is where it follows."""
 
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from pg_migration.orchestration.location.names import AFTER_ROWS, LIVE
+from pg_migration.orchestration.assets.replication import figures as replication_figures
+from pg_migration.orchestration.checks.replication import of_watched
+from pg_migration.orchestration.location.names import AFTER_ROWS, LIVE, REPLICATION
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import Figure
 from pg_migration.orchestration.runs.begin import begin
-from pg_migration.orchestration.runs.failures import as_step_failure
+from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
 from pg_migration.orchestration.runs.resource import migration_of
 from pg_migration.postgres.figures import listed
+from pg_migration.postgres.migration.live.follow import start_replication
+from pg_migration.postgres.migration.live.watch import Watched, watch
 from pg_migration.postgres.migration.outcomes import Swap
+from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps.swap import swap
 
 
@@ -30,9 +35,10 @@ def build_live(relations: Relations, after: Sequence[dg.AssetKey]) -> dg.AssetsD
         deps=after,
         output_required=False,
         description="With `refresh: swap` everything was loaded and compared beside the live schemas; here it takes "
-        "their place at once. With `refresh: in_place` it was there all the time. What uses the copy comes after this.",
+        "their place at once. With `refresh: in_place` it was there all the time. With `follow: true` the target "
+        "begins to follow the source here. What uses the copy comes after this.",
     )
-    def live(context: dg.AssetExecutionContext) -> Iterator[dg.AssetMaterialization]:
+    def live(context: dg.AssetExecutionContext) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
         migration = migration_of(context, relations.pair)
         done = None
         if migration.options.refresh == "swap":
@@ -43,8 +49,23 @@ def build_live(relations: Relations, after: Sequence[dg.AssetKey]) -> dg.AssetsD
         yield dg.AssetMaterialization(
             context.asset_key, metadata={"refresh": migration.options.refresh, **figures(done)}
         )
+        if migration.options.follow:
+            with as_step_failure(migration, context):
+                begin(context, migration, relations)
+                watched = _follow(migration)
+            asset = relations.key(REPLICATION)
+            yield dg.AssetMaterialization(asset, metadata=replication_figures(watched))
+            for judgement in of_watched(watched, migration.options.max_lag_seconds):
+                yield judgement.evaluation(asset)
+            migration.outcomes.failures += watched.problems
+            fail_if(watched.problems, "the target does not follow the source")
 
     return live
+
+
+def _follow(migration: MigrationRun) -> Watched:
+    start_replication(migration)
+    return migration.call(lambda: watch(migration.migration, drops=False))
 
 
 def figures(swap: Swap | None) -> dict[str, Figure]:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta, timezone
 
 import dagster as dg
 
+from pg_migration.orchestration.automation.following import why_not_migrate
 from pg_migration.orchestration.dagster_internals.running import (
     AUTO_RETRY_RUN_ID_TAG,
     FAILED_TO_RETRY,
@@ -42,15 +43,20 @@ def build_missed_retries(
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts runs again that died, where the daemon could not or has overlooked them.",
     )
-    def missed_retries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest]:
+    def missed_retries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         now = datetime.now(timezone.utc)
         failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=now - WITHIN)
         names = {job.name for job in jobs}
+        missed: list[dg.DagsterRun] = []
         for record in context.instance.get_run_records(failed):
             run = record.dagster_run
             failed_at = datetime.fromtimestamp(record.end_time or now.timestamp(), timezone.utc)
             if run.job_name in names and _is_ours(context, run) and _was_missed(context.instance, run, now - failed_at):
-                yield _retry(run)
+                missed.append(run)
+        if missed and (reason := why_not_migrate(pair)) is not None:
+            yield dg.SkipReason(reason)
+            return
+        yield from map(_retry, missed)
 
     return missed_retries
 

@@ -1,9 +1,10 @@
 """What runs at set times, once it is switched on: a migration, a comparison."""
 
-from typing import Any
+from collections.abc import Callable
 
 import dagster as dg
 
+from pg_migration.orchestration.automation.following import why_not_migrate, why_not_validate
 from pg_migration.orchestration.location.names import MIGRATE, VALIDATE
 from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.settings import current
@@ -13,16 +14,20 @@ def build_schedules(pair: Pair) -> list[dg.ScheduleDefinition]:
     """Off until somebody switches them on, but for those that the pair names."""
     settings = current()
 
-    def run_config(_context: dg.ScheduleEvaluationContext) -> dict[str, Any]:
-        return pair.started_config()
-
-    def schedule(name: str, job: str, default: str, description: str) -> dg.ScheduleDefinition:
+    def schedule(
+        name: str, job: str, default: str, description: str, why_not: Callable[[Pair], str | None]
+    ) -> dg.ScheduleDefinition:
         on = job in pair.schedule
+
+        def tick(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+            reason = why_not(pair)
+            return dg.SkipReason(reason) if reason is not None else dg.RunRequest(run_config=pair.started_config())
+
         return dg.ScheduleDefinition(
             name=pair.named(name),
             job_name=pair.named(job),
             cron_schedule=pair.schedule.get(job, default),
-            run_config_fn=run_config,
+            execution_fn=tick,
             execution_timezone=pair.timezone,
             default_status=dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED,
             description=description,
@@ -34,6 +39,13 @@ def build_schedules(pair: Pair) -> list[dg.ScheduleDefinition]:
             MIGRATE,
             settings.migrate_cron,
             "Copies everything again. Its page in the UI can also start the job once: Preview tick result.",
+            why_not_migrate,
         ),
-        schedule("hourly_validate", VALIDATE, settings.validate_cron, "Compares source and target as they are."),
+        schedule(
+            "hourly_validate",
+            VALIDATE,
+            settings.validate_cron,
+            "Compares source and target as they are.",
+            why_not_validate,
+        ),
     ]

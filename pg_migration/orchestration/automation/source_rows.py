@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import psycopg2
 
+from pg_migration.orchestration.automation.following import why_not_migrate
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.run_tags import FINISHED, UNFINISHED
 from pg_migration.postgres.catalog import TableName
@@ -61,6 +62,8 @@ def build_source_rows_changed(relations: Relations, job: dg.JobDefinition) -> dg
         failures = _failures(context.instance, job.name)
         if failures and (left := failures.seconds_left()) > 0:
             return dg.SensorResult(skip_reason=f"{failures}: the next one is started in {left:,.0f} s", cursor=cursor)
+        if (reason := why_not_migrate(relations.pair)) is not None:
+            return dg.SensorResult(skip_reason=reason, cursor=cursor)
         # All of them, without a selection, is the whole migration: objects without rows come along as well.
         selection = [relations.keys[name] for name in written] if len(written) < len(marks) else None
         request = dg.RunRequest(

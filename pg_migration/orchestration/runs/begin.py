@@ -29,6 +29,10 @@ def begin(context: dg.AssetExecutionContext, migration: MigrationRun, relations:
             "refresh 'swap' loads everything: start the job migrate, or set refresh to 'in_place' for this run, which "
             "then empties and fills the live tables that it is about. Nothing was changed."
         )
+    if migration.options.follow and migration.snapshot is None and not migration.follows:
+        raise ConfigurationError(
+            "follow copies everything: start the job migrate, or set follow to false for this run. Nothing was changed."
+        )
     if migration.options.spread_over:
         check_queue(context)
     migration.begin(is_whole_run(context), _scope(context, relations))

@@ -23,7 +23,6 @@ class Migration:
             The option ``transform`` goes before it.
         replication_url: how the target reaches the source, where that is another way than this program's; for follow.
         way_back_url: likewise how the source reaches the target, for a way back.
-        on_cutover: a command that a cutover runs when the target has taken over; empty for none.
         variables: where a key is that a transform takes from the environment, by name.
     """
 
@@ -35,7 +34,6 @@ class Migration:
     transform_file: str = ""
     replication_url: str = field(default="", repr=False)
     way_back_url: str = field(default="", repr=False)
-    on_cutover: str = ""
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def transform(self) -> Document | None:

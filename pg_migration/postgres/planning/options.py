@@ -17,7 +17,20 @@ CopyFormat = Literal["auto", "text"]
 
 MAX_DEFAULT_WORKERS = 8
 
-UseCase = Literal["preflight", "plan", "migrate", "validate", "repair", "compare", "swap_back"]
+UseCase = Literal[
+    "preflight",
+    "plan",
+    "migrate",
+    "validate",
+    "repair",
+    "compare",
+    "swap_back",
+    "cutover",
+    "abandon_replication",
+    "go_back",
+    "end_way_back",
+    "release",
+]
 """The use cases of `migration.use_cases`, which the jobs are called after."""
 
 

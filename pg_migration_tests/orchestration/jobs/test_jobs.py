@@ -14,7 +14,10 @@ from pg_migration.orchestration.location.code_location import Location
 from pg_migration.postgres.catalog import ListedColumn, TableListing
 from pg_migration_tests.orchestration.harness import Platform, Run
 
-JOBS = {"migrate", "swap_back", "repair", "plan", "validate", "preflight", "prune_old_runs"}
+JOBS = {
+    *("migrate", "swap_back", "repair", "plan", "validate", "preflight", "prune_old_runs"),
+    *("cutover", "abandon_replication", "go_back", "end_way_back", "release"),
+}
 STEPS = [
     "source_schema",
     "source_schema_known_tables",

@@ -157,9 +157,9 @@ def test_what_no_pair_can_be(given: dict[str, Any], attribute: str, said: str) -
 def test_servers_reach_each_other_by_the_urls_of_the_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of the pair from the environment need not be set; a variable that somebody has named has to be."""
     told = environment.pair().migration(Options())
-    assert (told.replication_url, told.way_back_url, told.on_cutover) == ("", "", "")
+    assert (told.replication_url, told.way_back_url) == ("", "")
     ends = {"source": "PG_MIGRATION_SOURCE_URL", "target": "PG_MIGRATION_TARGET_URL"}
-    shop = Pair(name="shop", replication="SHOP_OLD", way_back="SHOP_NEW", on_cutover="turn shop", **ends)
+    shop = Pair(name="shop", replication="SHOP_OLD", way_back="SHOP_NEW", **ends)
     with pytest.raises(ConfigurationError, match="SHOP_OLD is not set, which pair shop has as replication"):
         shop.migration(Options())
     monkeypatch.setenv("SHOP_OLD", "postgresql://rep:sesame@old.internal/shop")
@@ -167,12 +167,11 @@ def test_servers_reach_each_other_by_the_urls_of_the_pair(monkeypatch: pytest.Mo
     told = shop.migration(Options())
     assert told.replication_url == "postgresql://rep:sesame@old.internal/shop"
     assert told.way_back_url == "postgresql://rep:sesame@new.internal/shop"
-    assert told.on_cutover == "turn shop"
     assert "sesame" not in repr(told)
     monkeypatch.setenv("PG_MIGRATION_REPLICATION_URL", "postgresql://rep@old.internal/shop")
     monkeypatch.setenv("PG_MIGRATION_ON_CUTOVER", "turn everything")
-    told = environment.pair().migration(Options())
-    assert (told.replication_url, told.on_cutover) == ("postgresql://rep@old.internal/shop", "turn everything")
+    assert environment.pair().migration(Options()).replication_url == "postgresql://rep@old.internal/shop"
+    assert environment.pair().on_cutover == "turn everything"
 
 
 def test_a_pair_whose_variables_are_missing_loads_and_says_so() -> None:

@@ -1,0 +1,308 @@
+"""The commands of a live move: what they refuse before there is a run, what they ask, and what `lag` prints."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    SensorInstigatorData,
+    SensorType,
+)
+
+from pg_migration.cli import before_live_moves, lag
+from pg_migration.cli.commands import main
+from pg_migration.orchestration import environment
+from pg_migration.orchestration.automation.following import watched_at
+from pg_migration.postgres.errors import ConnectionFailed
+from pg_migration.postgres.ledger import schema
+from pg_migration.postgres.ledger.source_identity import Identity
+from pg_migration.postgres.migration.live.watch import Watched
+from pg_migration.postgres.replication.lag import Lag
+from pg_migration.postgres.replication.record import record
+from pg_migration.postgres.replication.state import Phase, Replication
+from pg_migration_tests.postgres.ddl.round_trip import session
+
+END = Identity(None, 18, 1, "shop", ())
+REPLICATION = Replication(
+    *("pg_migration_0123456789ab", Phase.FOLLOWING, "run", END, END, (), (), 1 << 30),
+    changed_at=datetime(2026, 1, 2, tzinfo=timezone.utc),
+)
+NEAR = Lag(3_000_000, 1.5, 5_000_000, 4096.0, 0, {"confl_update_missing": 2}, 3, 3, True, "reserved", None)
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source_db: str, target_db: str) -> CliRunner:
+    """The command in this process, over two empty databases, with Dagster's records in a new folder."""
+    for name in [name for name in os.environ if name.startswith("PG_MIGRATION_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("PG_MIGRATION_REPORTS", "off")
+    monkeypatch.setenv("PG_MIGRATION_SOURCE_URL", source_db)
+    monkeypatch.setenv("PG_MIGRATION_TARGET_URL", target_db)
+    monkeypatch.chdir(tmp_path)
+    return CliRunner()
+
+
+def misused(typed: CliRunner, *arguments: str) -> str:
+    ended = typed.invoke(main, arguments)
+    assert ended.exit_code == 2, ended.output
+    return str(ended.output)
+
+
+@pytest.mark.parametrize("command", ["cutover", "go-back", "end-way-back", "release", "lag"])
+def test_what_was_never_begun_is_not_ended(typed: CliRunner, command: str) -> None:
+    assert "nothing is replicated into postgresql://" in misused(typed, command)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--refresh", "swap"], "refresh 'swap' gives them others"),
+        (["--max-retained-wal", "50"], "max_retained_wal is '50', but must be a number above zero with a unit"),
+        (["--max-lag-seconds", "0"], "max_lag_seconds is 0"),
+        (["--schema", "a", "--target-schema", "b"], "same names of schemas"),
+        ([], "its max_slot_wal_keep_size is -1"),
+    ],
+)
+def test_what_can_not_be_followed(typed: CliRunner, options: list[str], said: str) -> None:
+    assert said in misused(typed, "follow", *options)
+
+
+@pytest.mark.parametrize(
+    ("phase", "said"), [(Phase.FOLLOWING, "the target follows"), (Phase.MOVED, "pg_migration release")]
+)
+def test_a_target_is_not_made_to_follow_twice(typed: CliRunner, target_db: str, phase: Phase, said: str) -> None:
+    remember(target_db, phase)
+    assert said in misused(typed, "follow")
+
+
+def remember(target: str, phase: Phase) -> None:
+    with session(target) as connection:
+        schema.create(connection)
+        record(connection, replace(REPLICATION, phase=phase))
+
+
+def test_somebody_has_to_look_after_the_source(typed: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it sets no limit itself: a daemon that has run the sensor of this pair within the last minute."""
+    ran: list[str] = []
+    monkeypatch.setattr("pg_migration.cli.jobs.run_for_one", lambda _pair, job, *_: ran.append(job) or 0)
+    with dg.DagsterInstance.get() as instance:
+        pair = environment.pair()
+        assert watched_at(instance, pair) == 0
+        for name, seconds, status in (("other", 1, 2), ("replication_watch", 90, 2), ("replication_watch", 30, 0)):
+            instance.add_instigator_state(ticked(name, time.time() - seconds))
+            ended = typed.invoke(main, ["follow"])
+            assert ended.exit_code == status, ended.output
+    assert ran == ["migrate"]
+    told = misused_without_daemon(typed, monkeypatch)
+    assert "has run the sensor replication_watch in the last minute" in told
+    assert "ALTER SYSTEM SET max_slot_wal_keep_size" in told
+
+
+def misused_without_daemon(typed: CliRunner, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(before_live_moves, "watched_at", lambda *_: 0.0)
+    return misused(typed, "follow")
+
+
+def ticked(name: str, at: float) -> InstigatorState:
+    location = RegisteredCodeLocationOrigin(f"location {at}")
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "repository"), name)
+    data = SensorInstigatorData(last_tick_timestamp=at, sensor_type=SensorType.STANDARD)
+    return InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.DECLARED_IN_CODE, data)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The run configurations of what commands would run."""
+    found: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        "pg_migration.cli.jobs.run_for_one", lambda _p, job, config, *_: found.append({job: config}) or 0
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("cutover", {"cutover": {}}),
+        (
+            "cutover --dry-run --max-pause 30 --check content --way-back",
+            {
+                "cutover": {
+                    "ops": {
+                        "take_over": {
+                            "config": {"dry_run": True, "max_pause_seconds": 30, "check": "content", "way_back": True}
+                        }
+                    }
+                }
+            },
+        ),
+        (
+            "go-back --max-pause 5",
+            {"go_back": {"ops": {"take_back": {"config": {"max_pause_seconds": 5}}}}},
+        ),
+        ("abandon", {"abandon_replication": {}}),
+        (
+            "abandon --slot pg_migration_1",
+            {"abandon_replication": {"ops": {"stop_following": {"config": {"slot": "pg_migration_1"}}}}},
+        ),
+        ("end-way-back", {"end_way_back": {}}),
+        (
+            "release --database shop",
+            {"release": {"ops": {"allow_migrations": {"config": {"database": "shop"}}}}},
+        ),
+    ],
+)
+def test_options_are_the_configuration_of_the_step(
+    typed: CliRunner, target_db: str, runs: list[dict[str, Any]], command: str, expected: dict[str, Any]
+) -> None:
+    remember(target_db, Phase.FOLLOWING)
+    ended = typed.invoke(main, command.split())
+    assert (ended.exit_code, runs) == (0, [expected]), ended.output
+    (job,) = expected
+    # It is what the job takes.
+    dg.validate_run_config(definitions().resolve_job_def(job), expected[job])
+
+
+def definitions() -> dg.Definitions:
+    from pg_migration.orchestration.build import build
+    from pg_migration.orchestration.location.code_location import Location
+
+    return build(Location(environment.pair(), {}, ()))
+
+
+def test_the_name_of_what_is_released_is_typed(
+    typed: CliRunner, target_db: str, runs: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(target_db, Phase.MOVED)
+    name = target_db.rpartition("/")[2]
+    assert f"give --database {name}" in misused(typed, "release")
+    monkeypatch.setattr(before_live_moves, "sys", Terminal)
+    ended = typed.invoke(main, ["release"], input="somewhere\n")
+    assert "Type the name of that database" in ended.output
+    assert runs == [{"release": {"ops": {"allow_migrations": {"config": {"database": "somewhere"}}}}}]
+
+
+class Stream:
+    """Of a terminal."""
+
+    @staticmethod
+    def isatty() -> bool:
+        return True
+
+
+class Terminal:
+    """In the place of the module sys."""
+
+    stdin = stdout = Stream
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Watched | Exception], None]]:
+    """Makes up what a look finds."""
+
+    def found(what: Watched | Exception) -> None:
+        def watch(_migration: object) -> Watched:
+            if isinstance(what, Exception):
+                raise what
+            return what
+
+        monkeypatch.setattr(lag, "watch", watch)
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "said"),
+    [
+        (
+            Watched(REPLICATION, NEAR, (), (), ()),
+            0,
+            [
+                "the target follows the source",
+                "behind the source: 1.50 s, 2.9 MiB of WAL",
+                "the source keeps 4.8 MiB of WAL for it, of 1.0 GiB at most",
+                "received: 4.0 KiB of WAL a second",
+                "3 of 3 tables are replicated, 0 errors, 2 confl_update_missing",
+            ],
+        ),
+        (
+            Watched(REPLICATION, NEAR, (), ("it keeps\nhalf",), ("slot x",)),
+            0,
+            ["warning: it keeps\\nhalf", "done: slot x"],
+        ),
+        (
+            Watched(REPLICATION, replace(NEAR, lag_seconds=None), ("it is lost",), (), ()),
+            1,
+            ["an unknown", "PROBLEM: it is lost"],
+        ),
+        (
+            Watched(replace(REPLICATION, phase=Phase.ABANDONED, reason="too much"), None, (), (), ()),
+            1,
+            ["any more", "too much"],
+        ),
+        (ConnectionFailed("can't connect to the target", transient=True), 1, ["can't connect to the target"]),
+        (Watched(None, None, (), (), ()), 2, ["nothing is replicated into"]),
+    ],
+)
+def test_how_far_it_is_behind(
+    typed: CliRunner, looks: Callable[[object], None], found: object, status: int, said: list[str]
+) -> None:
+    looks(found)
+    ended = typed.invoke(main, ["lag"])
+    assert ended.exit_code == status, ended.output
+    for part in said:
+        assert part in ended.output
+    told = typed.invoke(main, ["lag", "--json"])
+    assert told.exit_code == status
+    if status != 2:
+        data = json.loads(told.stdout)
+        assert data["phase"] == (found.replication.phase.value if isinstance(found, Watched) else None)
+
+
+def test_it_is_watched_until_it_ends(
+    typed: CliRunner, monkeypatch: pytest.MonkeyPatch, looks: Callable[[object], None]
+) -> None:
+    looks(Watched(REPLICATION, NEAR, (), (), ()))
+
+    def later(_seconds: float) -> None:
+        looks(Watched(replace(REPLICATION, phase=Phase.MOVED), None, (), (), ()))
+
+    monkeypatch.setattr(lag.time, "sleep", later)
+    ended = typed.invoke(main, ["lag", "--watch", "--json"])
+    assert [json.loads(line)["phase"] for line in ended.stdout.splitlines()] == ["following", "moved"]
+    assert ended.exit_code == 0
+
+
+def test_the_lag_of_all_pairs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {
+        "shop": Watched(REPLICATION, NEAR, (), (), ()),
+        "crm": Watched(None, None, (), (), ()),
+        "log": ConnectionFailed("no answer", transient=True),
+    }
+    told = {
+        name: lag.Told(what) if isinstance(what, Watched) else lag.Told(None, str(what)) for name, what in found.items()
+    }
+    monkeypatch.setattr(lag, "_look", lambda pair: told[pair])
+    assert lag.lag_of_all({name: name for name in found}, as_json=False, again=False) == 1  # type: ignore[misc]
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in shown[2:]] == [["shop", "following"], ["crm", "follows"], ["log", "unknown"]]
+    del found["log"]
+    assert lag.lag_of_all({name: name for name in found}, as_json=True, again=False) == 0  # type: ignore[misc]
+    assert [one["phase"] for one in json.loads(capsys.readouterr().out)] == ["following", None]
