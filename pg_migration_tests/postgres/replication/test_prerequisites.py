@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -180,7 +181,7 @@ def test_a_source_role_that_is_no_superuser_needs_replication_and_its_tables(pai
     database = pair.urls[0].rpartition("/")[2]
     with role(pair.source, pair.urls[0], "", SOURCE_RIGHTS.format(database=database)) as url:
         mine = replace(pair, urls=(url, pair.urls[1]))
-        options = {"no_identity": "full", "owners": False, "privileges": False}
+        options: dict[str, Any] = {"no_identity": "full", "owners": False, "privileges": False}
         refused(pair, migration(mine, **options), 'ALTER ROLE "ro.le%" REPLICATION')
         pair.in_source('ALTER ROLE "ro.le%" REPLICATION; ALTER TABLE t OWNER TO postgres; GRANT ALL ON t TO "ro.le%"')
         refused(pair, migration(mine, **options), "is not the owner of public.t")
@@ -309,7 +310,7 @@ def test_what_will_be_kept_is_measured_for_a_long_copy(shared: Two, monkeypatch:
     def sleep(_: float) -> None:
         shared.in_source("SELECT pg_logical_emit_message(false, '', 'x')")
 
-    monkeypatch.setattr(prerequisites.time, "sleep", sleep)
+    monkeypatch.setattr("pg_migration.postgres.replication.prerequisites.time.sleep", sleep)
     shared.in_source("INSERT INTO wal.t SELECT generate_series(1, 10000)")
     assert "Raise max_retained_wal" in found(wanted, Severity.WARNING)
 

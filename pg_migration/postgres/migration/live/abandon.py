@@ -8,6 +8,7 @@ from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger.lock import TargetLock
 from pg_migration.postgres.ledger.runs import session_name
 from pg_migration.postgres.ledger.source_identity import Identity, place_in
+from pg_migration.postgres.migration.live.takeover.recovery import undo_fence
 from pg_migration.postgres.migration.live.undo import OVER, clear_dead, end, undo_in_source
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.replication.identities import undo_identities
@@ -69,10 +70,9 @@ def _all(run: MigrationRun) -> list[str]:
                 "ends the way back, pg_migration go-back takes it"
             )
         done = []
-        if last is not None and last.phase is Phase.FENCED:
-            raise ConfigurationError(
-                "a cutover has begun, and keeps writers waiting: pg_migration cutover finishes or undoes it"
-            )
+        if last is not None and last.phase is Phase.FENCED:  # of a cutover that is dead, as it had the lock
+            last = undo_fence(source, target, last)
+            done.append("what a cutover had begun")
         if last is not None and last.phase in UNDER_WAY:
             if elsewhere := last.source.differs_from(ends[0]):
                 raise ConfigurationError(

@@ -43,6 +43,8 @@ def _start(run: MigrationRun) -> Lag:
     if replication.phase is Phase.FOLLOWING:
         return lag(source, target, replication)
     run.check_held()
+    # The target asks the source for the published tables, which waits for whoever waits for the locks of this run.
+    run.let_tables_go()
     slot = slot_state(source, replication.name)
     if slot.wal_status in (None, LOST):
         raise MigrationError(f"replication slot {replication.name} of the source is gone or lost: start again")

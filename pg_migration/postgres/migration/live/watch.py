@@ -21,6 +21,7 @@ from pg_migration.postgres.ledger.lock import TargetLock
 from pg_migration.postgres.ledger.source_identity import Identity, place_in
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.live.begin import half_of_limit, over_limit
+from pg_migration.postgres.migration.live.takeover.recovery import undo_fence
 from pg_migration.postgres.migration.live.undo import BEFORE_FOLLOWING, DIED, OVER, clear_dead, end, remains
 from pg_migration.postgres.migration.schemas import map_schemas
 from pg_migration.postgres.replication.lag import Lag, lag, slot_state
@@ -129,6 +130,8 @@ class _Watch:
         last = last_replication(self._target)
         if last is not None and last.target.differs_from(self._ends[1]) is not None:
             last = None  # the bookkeeping was copied here with the database
+        if last is not None and last.phase in (Phase.FENCED, Phase.RETURNING):
+            last = self._let_writers_go_on(last)
         if last is not None and last.phase in FOLLOWS:
             if elsewhere := last.source.differs_from(self._ends[0]):
                 self._look.problems.append(
@@ -158,6 +161,23 @@ class _Watch:
             self._look.done += step()
         except MigrationError as refusal:
             self._look.problems.append(str(refusal))
+
+    def _let_writers_go_on(self, last: Replication) -> Replication:
+        """New sessions are read only since a cutover, or a way back, has begun that may be dead by now."""
+        if not self._drops or last.source.differs_from(self._ends[0]):
+            return last
+        with self._lock() as free:
+            if not free:
+                return last
+
+            def undo() -> list[str]:
+                now = last_replication(self._target)
+                if now is None or now == undo_fence(self._source, self._target, now):
+                    return []
+                return ["what a cutover had begun that is dead: sessions may write again"]
+
+            self._tried(undo)
+        return last_replication(self._target) or last
 
     def _clear(self, last: Replication | None) -> None:
         """Take away what is left in the source, with nobody at work."""

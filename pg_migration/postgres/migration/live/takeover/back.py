@@ -63,7 +63,7 @@ def return_to_source(run: MigrationRun, chosen: CutoverOptions) -> Moved | None:
     run.migration.check()
     run.moves = True
     with both_ends(run) as ends:
-        replication = run.call(lambda: undo_fence(ends, followed(run, ends)))
+        replication = run.call(lambda: undo_fence(ends.source, ends.target, followed(run, ends)))
         if replication.phase is Phase.BACK:
             run.call(lambda: finish(ends, replication, run.target, run.migration.way_back_url))
             run.outcomes.notes.append("the source had taken over again already")
@@ -232,7 +232,7 @@ class _Return:
             now = last_replication(self._ends.target)
             if now is not None and now.phase is Phase.BACK:  # it was written, and the answer was lost
                 return "It had taken place by then: start again, to have the rest done"
-            undo_fence(self._ends, self._replication)
+            undo_fence(self._ends.source, self._ends.target, self._replication)
         except (MigrationError, psycopg2.Error) as problem:
             return (
                 f"What the way back had begun could not be taken back ({problem}): the next command does that. Until "

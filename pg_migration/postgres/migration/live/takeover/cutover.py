@@ -99,7 +99,7 @@ def _prepared(run: MigrationRun, ends: Ends, chosen: CutoverOptions) -> tuple[Re
     chosen.demand_sense()
     run.migration.check()
     run.moves = True
-    replication = run.call(lambda: undo_fence(ends, followed(run, ends)))
+    replication = run.call(lambda: undo_fence(ends.source, ends.target, followed(run, ends)))
     if replication.phase is not Phase.FOLLOWING:
         raise ConfigurationError(
             f"nothing follows into the target {run.target.description} now: the last replication is "
@@ -259,7 +259,7 @@ class _Cutover:
             now = last_replication(self._ends.target)
             if now is not None and now.phase in TAKEN_OVER:  # it was written, and the answer was lost
                 return "It had taken place by then: start again, to have the rest done"
-            undo_fence(self._ends, self._replication)
+            undo_fence(self._ends.source, self._ends.target, self._replication)
         except (MigrationError, psycopg2.Error) as problem:
             return (
                 f"What the cutover had begun could not be taken back ({problem}): the next command does that. Until "

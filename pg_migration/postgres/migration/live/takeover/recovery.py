@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import psycopg2
+from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.endpoint import Endpoint
 from pg_migration.postgres.errors import MigrationError, server_message
@@ -21,7 +22,7 @@ from pg_migration.postgres.replication.subscription import connection_string, su
 WAY_BACK_URL = "PG_MIGRATION_WAY_BACK_URL"
 
 
-def undo_fence(ends: Ends, replication: Replication) -> Replication:
+def undo_fence(source: Connection, target: Connection, replication: Replication) -> Replication:
     """Let the writers go on that a cutover (or a way back) was to keep waiting, where it has not taken place.
 
     Returns:
@@ -30,18 +31,18 @@ def undo_fence(ends: Ends, replication: Replication) -> Replication:
     Raises:
         MigrationError, psycopg2.Error: a side can't be reached, or refused; to be tried again.
     """
+    write_anyway(target)
     if replication.phase is Phase.FENCED:
-        undo_read_only(ends.source, replication.read_only_before)
+        undo_read_only(source, replication.read_only_before)
         if replication.way_back is not None:
-            _drop_way_back(ends, replication.way_back)
+            _drop_way_back(source, target, replication.way_back)
         undone = replace(replication, phase=Phase.FOLLOWING, way_back=None, read_only_before=None)
     elif replication.phase is Phase.RETURNING:
-        write_anyway(ends.target)
-        undo_read_only(ends.target, replication.target_read_only_before)
+        undo_read_only(target, replication.target_read_only_before)
         undone = replace(replication, phase=Phase.MOVED, target_read_only_before=None)
     else:
         return replication
-    record(ends.target, undone)
+    record(target, undone)
     return undone
 
 
@@ -65,7 +66,7 @@ def _steps(ends: Ends, replication: Replication, target: Endpoint, way_back_url:
         yield lambda: follow_back(ends, replication, target, way_back_url)
         return
     if back is not None:
-        yield lambda: _drop_way_back(ends, back)
+        yield lambda: _drop_way_back(source, there, back)
     if replication.phase is Phase.BACK:
         yield lambda: undo_read_only(source, replication.read_only_before)
     yield lambda: undo_identities(there, replication.identities, by_name=True)
@@ -90,6 +91,6 @@ def follow_back(ends: Ends, replication: Replication, target: Endpoint, way_back
     subscribe(ends.source, back, url, ends.target.server_version)
 
 
-def _drop_way_back(ends: Ends, name: str) -> None:
-    unsubscribe(ends.source, name)
-    undo_in_source(ends.target, name, ())
+def _drop_way_back(source: Connection, target: Connection, name: str) -> None:
+    unsubscribe(source, name)
+    undo_in_source(target, name, ())

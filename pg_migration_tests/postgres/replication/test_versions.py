@@ -1,0 +1,103 @@
+"""Following from and to other versions of PostgreSQL, each with what only some of them have."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pg_migration.devtools import servers
+from pg_migration.postgres.migration import Migration, Options, abandon, migrate, preflight
+from pg_migration.postgres.migration.live.watch import watch
+from pg_migration.postgres.preflight import Severity
+from pg_migration_tests.conftest import POSTGRES_19, SETTINGS, SETTINGS_18, PostgresServer, is_there
+from pg_migration_tests.postgres.replication.harness import Two, two
+from pg_migration_tests.postgres.replication.writers import EVERYTHING, SHOP, asked, missing_or_doubled, writing
+
+pytestmark = pytest.mark.longer
+
+VERSIONS = [(12, 18), (13, 16), (13, 18), (14, 18), (15, 16), (15, 18), (16, 16), (17, 18), (18, 18), (19, 19)]
+
+
+def migration(pair: Two, **options: object) -> Migration:
+    chosen = Options.model_validate({"workers": 2, "follow": True, **options})
+    return Migration.between(*pair.urls, schemas='"Sh.op"', options=chosen)
+
+
+@pytest.fixture(params=VERSIONS, ids=lambda pair: f"{pair[0]} to {pair[1]}")
+def pair(request: pytest.FixtureRequest) -> Iterator[Two]:
+    source, target = (request.getfixturevalue(f"postgres{version}") for version in request.param)
+    with two(source, target, SHOP) as made:
+        yield made
+
+
+def same_in_the_end(pair: Two) -> None:
+    deadline = time.monotonic() + 60
+    source = asked(pair.urls[0], EVERYTHING)
+    while (target := asked(pair.urls[1], EVERYTHING)) != source:
+        assert time.monotonic() < deadline, (source, target)
+        time.sleep(0.05)
+
+
+def test_what_an_application_writes_meanwhile_is_there_once(pair: Two) -> None:
+    with writing(pair.urls[0]) as writers:
+        assert migrate(migration(pair)).failures == ()
+        pair.in_source('TRUNCATE "Sh.op".derived; INSERT INTO "Sh.op".derived VALUES (1000, \'new\')')
+        time.sleep(0.5)
+    assert [writer.errors for writer in writers] == [[], []]
+    same_in_the_end(pair)
+    assert missing_or_doubled(pair.urls[1], writers) == []
+    found = watch(migration(pair))
+    assert found.problems == ()
+    assert found.lag is not None
+    assert found.lag.tables_ready == found.lag.tables == 7
+    name = pair.in_target(
+        "SELECT subname FROM pg_subscription JOIN pg_database d ON d.oid = subdbid WHERE datname = current_database()"
+    )
+    said = pair.in_target(f"SELECT to_jsonb(s) - 'subconninfo' FROM pg_subscription s WHERE subname = '{name}'")
+    if pair.source.version >= 14:
+        assert '"substream": "t"' in said or '"substream": true' in said
+    assert '"subdisableonerr": true' in said
+    roots = pair.in_source("SELECT prrelid::regclass FROM pg_publication_rel")
+    assert ('"Sh.op".visits_1' in roots) is (pair.source.version < 13)
+    assert abandon(migration(pair)).failures == ()
+    assert pair.left_in_source() == '"Sh.op".journal f'
+
+
+def test_a_slot_goes_on_at_a_standby_from_17_on(postgres18: PostgresServer) -> None:
+    postgres18.psql(postgres18.url(), "SELECT pg_create_physical_replication_slot('of_a_standby')")
+    try:
+        with two(postgres18, postgres18, SHOP) as pair:
+            assert migrate(migration(pair)).failures == ()
+            own = "WHERE database = current_database()"
+            assert pair.in_source(f"SELECT failover FROM pg_replication_slots {own}") == "t"
+            assert pair.in_target("SELECT subfailover FROM pg_subscription ORDER BY oid DESC LIMIT 1") == "t"
+            pair.in_source('UPDATE "Sh.op".base SET t = 1')
+            same_in_the_end(pair)
+            assert abandon(migration(pair)).failures == ()
+    finally:
+        postgres18.psql(postgres18.url(), "SELECT pg_drop_replication_slot('of_a_standby')")
+
+
+@pytest.mark.skipif(not is_there(POSTGRES_19), reason="no PostgreSQL 19")
+@pytest.mark.parametrize("level", ["replica", "minimal"])
+def test_a_19_decodes_without_being_told_at_its_start(servers_folder: Path, level: str) -> None:
+    account = servers.server_account()
+    settings = {**SETTINGS, **SETTINGS_18, "wal_level": level, "max_wal_senders": "0" if level == "minimal" else "4"}
+    made = servers.Server(
+        servers.usable(POSTGRES_19, account, servers_folder), servers_folder / "own19", account, settings
+    )
+    made.start()
+    try:
+        server = PostgresServer(made)
+        with two(server, server, SHOP) as pair:
+            refused = [str(found) for found in preflight(migration(pair)) if found.severity is Severity.ERROR]
+            assert bool(refused) is (level == "minimal"), refused
+            if level == "replica":
+                assert migrate(migration(pair)).failures == ()
+                pair.in_source('UPDATE "Sh.op".base SET t = 1')
+                same_in_the_end(pair)
+                assert abandon(migration(pair)).failures == ()
+    finally:
+        made.stop("immediate")
+        servers.demolish(made.folder)
