@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pg_migration.postgres.migration import Migration, Options, migrate
+from pg_migration.postgres.migration import Migration, Options, abandon, migrate, swap_back
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.replication.harness import Two, two
 from pg_migration_tests.postgres.replication.writers import EVERYTHING, SHOP, asked, missing_or_doubled, writing
@@ -72,3 +72,105 @@ def test_who_empties_a_table_waits_for_the_copy_and_not_for_ever(pair: Two) -> N
     emptier.join()
     same_in_the_end(pair)
     assert pair.in_target('SELECT id FROM ONLY "Sh.op".base') == "7"
+
+
+KEYLESS = """
+    CREATE SCHEMA "Sh.op"; SET search_path = "Sh.op";
+    CREATE TABLE "no %s""key" (a integer NOT NULL, b text, g integer GENERATED ALWAYS AS (a) STORED);
+    CREATE UNIQUE INDEX "by ""%s" ON "no %s""key" (a);
+    CREATE TABLE parted (a integer NOT NULL, b text) PARTITION BY LIST (a);
+    CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
+    CREATE TABLE parted_2 PARTITION OF parted DEFAULT;
+    CREATE UNIQUE INDEX ON parted (a);
+    INSERT INTO "no %s""key" SELECT n, 'x' FROM generate_series(1, 100) AS n;
+    INSERT INTO parted SELECT n, 'x' FROM generate_series(1, 100) AS n;
+"""
+KEYLESS_ROWS = """
+    SELECT 1, sum(hashtextextended(concat(o), 0)) FROM "Sh.op"."no %s""key" AS o
+    UNION ALL SELECT 2, sum(hashtextextended(concat(o), 0)) FROM "Sh.op".parted AS o ORDER BY 1
+"""
+KEYLESS_WRITES = """
+    SET search_path = "Sh.op";
+    UPDATE "no %s""key" SET b = 'y' WHERE a < 10; DELETE FROM "no %s""key" WHERE a = 50;
+    UPDATE parted SET b = 'y' WHERE a < 10; DELETE FROM parted WHERE a = 50;
+"""
+IDENTITIES = """
+    SELECT relname, relreplident::text FROM pg_class WHERE relnamespace = '"Sh.op"'::regnamespace AND relkind = 'r'
+     ORDER BY relname COLLATE "C"
+"""
+
+
+@pytest.mark.parametrize(
+    ("no_identity", "identities"), [("index", ["i", "i", "i"]), ("full", ["f", "f", "f"]), ("reload", ["d", "d", "d"])]
+)
+def test_tables_without_keys_in_every_way(
+    postgres16: PostgresServer, postgres18: PostgresServer, no_identity: str, identities: list[str]
+) -> None:
+    with two(postgres16, postgres18, KEYLESS) as pair:
+        wanted = migration(pair, follow=True, no_identity=no_identity)
+        assert migrate(wanted).failures == ()
+        assert [found for _, found in asked(pair.urls[0], IDENTITIES)] == identities
+        pair.in_source(KEYLESS_WRITES)
+        if no_identity == "reload":
+            assert pair.in_source("SELECT count(*) FROM pg_publication_tables") == "0"
+            reloaded = asked(pair.urls[1], "SELECT reloaded FROM _pg_migration.replication")
+            assert sorted(name for ((names,),) in [reloaded] for _, name in names) == [
+                'no %s"key',
+                "parted_1",
+                "parted_2",
+            ]
+        else:
+            same_in_the_end(pair, KEYLESS_ROWS)
+        assert abandon(wanted).failures == ()
+        for url in pair.urls:
+            assert [found for _, found in asked(url, IDENTITIES)] == ["d", "d", "d"]
+        pair.in_source(KEYLESS_WRITES)
+
+
+def test_a_partition_that_is_left_out_is_not_replicated_and_the_others_are(
+    postgres16: PostgresServer, postgres18: PostgresServer
+) -> None:
+    """The partitioned table can't be published as a whole then: the target has no place for all of its rows."""
+    ddl = """
+        CREATE SCHEMA "Sh.op"; SET search_path = "Sh.op";
+        CREATE TABLE parted (a integer PRIMARY KEY) PARTITION BY RANGE (a);
+        CREATE TABLE kept PARTITION OF parted FOR VALUES FROM (0) TO (10);
+        CREATE UNLOGGED TABLE unlogged PARTITION OF parted FOR VALUES FROM (10) TO (20);
+        CREATE TABLE "left out" PARTITION OF parted FOR VALUES FROM (20) TO (30);
+        CREATE TABLE whole (a integer PRIMARY KEY) PARTITION BY HASH (a);
+        CREATE TABLE whole_1 PARTITION OF whole FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+    """
+    with two(postgres16, postgres18, ddl) as pair:
+        wanted = migration(pair, follow=True, exclude_tables=["Sh.op.left out"])
+        assert migrate(wanted).failures == ()
+        assert asked(pair.urls[0], "SELECT prrelid::regclass::text FROM pg_publication_rel ORDER BY 1") == [
+            ('"Sh.op".kept',),
+            ('"Sh.op".whole',),
+        ]
+        pair.in_source('INSERT INTO "Sh.op".parted VALUES (1), (11), (21); INSERT INTO "Sh.op".whole VALUES (1)')
+        same_in_the_end(pair, 'SELECT a FROM "Sh.op".kept UNION ALL SELECT a FROM "Sh.op".whole')
+        assert asked(pair.urls[1], 'SELECT count(*) FROM "Sh.op".parted') == [(1,)]
+        assert abandon(wanted).failures == ()
+
+
+@pytest.mark.longer
+def test_a_large_transaction_arrives_whole_and_only_when_it_is_committed(pair: Two) -> None:
+    assert migrate(migration(pair, follow=True)).failures == ()
+    with pair.session(autocommit=False) as session, session.cursor() as cursor:
+        cursor.execute('INSERT INTO "Sh.op".journal (writer, n) SELECT 99, n FROM generate_series(1, 50000) AS n')
+        with pair.session() as other, other.cursor() as writing_:
+            writing_.execute('INSERT INTO "Sh.op".journal (writer, n) VALUES (98, 1)')
+        deadline = time.monotonic() + 60
+        while asked(pair.urls[1], 'SELECT writer FROM "Sh.op".journal WHERE writer > 90') != [(98,)]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        session.commit()
+    same_in_the_end(pair)
+
+
+@pytest.mark.longer
+def test_nothing_is_exchanged_while_the_target_follows(pair: Two) -> None:
+    assert migrate(migration(pair, refresh="swap")).failures == ()
+    assert migrate(migration(pair, refresh="swap")).failures == ()
+    assert migrate(migration(pair, follow=True)).failures == ()
+    assert "pg_migration abandon" in swap_back(migration(pair)).failures[0]

@@ -32,6 +32,8 @@ WAL = (
     "SELECT pg_logical_emit_message(true, 'x', repeat('x', 1000000)) FROM generate_series(1, 4)"
 )
 
+LONGER = pytest.mark.longer
+
 
 @pytest.fixture
 def pair(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[Two]:
@@ -95,7 +97,7 @@ def test_a_look_tells_how_it_stands(pair: Two) -> None:
     clean(pair)
 
 
-@pytest.mark.parametrize("target_is_down", [False, True], ids=["target up", "target down"])
+@pytest.mark.parametrize("target_is_down", [pytest.param(False, marks=LONGER), True], ids=["target up", "target down"])
 def test_a_slot_that_keeps_too_much_goes(pair: Two, target_is_down: bool) -> None:
     name = following(pair, max_retained_wal="3MB")
     pair.in_target(f"ALTER SUBSCRIPTION {name} DISABLE")
@@ -118,6 +120,7 @@ def test_a_slot_that_keeps_too_much_goes(pair: Two, target_is_down: bool) -> Non
     following(pair)
 
 
+@pytest.mark.longer
 def test_half_of_the_limit_is_a_warning(pair: Two) -> None:
     name = following(pair, max_retained_wal="6MB")
     pair.in_target(f"ALTER SUBSCRIPTION {name} DISABLE")
@@ -168,6 +171,7 @@ def test_a_failure_before_the_target_follows_leaves_nothing(pair: Two, monkeypat
     following(pair)
 
 
+@pytest.mark.longer
 def test_others_are_refused_and_told_how_to_go_on(pair: Two) -> None:
     following(pair)
     for refused in (migrate(migration(pair, follow=False)), migrate(migration(pair)), repair(migration(pair))):
@@ -216,9 +220,6 @@ def by_follow(pair: Two) -> None:
 
 def by_abandon(pair: Two) -> None:
     assert abandon(migration(pair)).failures == ()
-
-
-LONGER = pytest.mark.longer
 
 
 @pytest.mark.parametrize(
@@ -285,6 +286,7 @@ def test_a_replication_whose_ledger_is_lost_is_given_up_by_name_or_all(pair: Two
     clean(pair)
 
 
+@pytest.mark.longer
 def test_what_other_targets_follow_is_left_alone(pair: Two) -> None:
     name = following(pair)
     other = pair.target.create_database()
@@ -320,7 +322,11 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, pair: Two, statement: str) -> Non
 
 @pytest.mark.parametrize(
     "statement",
-    ['TRUNCATE "or""ders"', 'VACUUM FULL "or""ders"', 'UPDATE "or""ders" SET n = 0'],
+    [
+        'TRUNCATE "or""ders"',
+        pytest.param('VACUUM FULL "or""ders"', marks=LONGER),
+        pytest.param('UPDATE "or""ders" SET n = 0', marks=LONGER),
+    ],
     ids=["emptied", "rewritten", "written"],
 )
 def test_what_is_emptied_before_it_is_locked_is_emptied_in_the_copy(
@@ -338,10 +344,10 @@ def test_what_is_emptied_before_it_is_locked_is_emptied_in_the_copy(
     ("statement", "told"),
     [
         ('ALTER TABLE "or""ders" ALTER n TYPE integer USING n + 1', 'altered meanwhile: public.or"ders'),
-        ('ALTER TABLE "or""ders" ADD c integer', 'altered meanwhile: public.or"ders'),
-        ('ALTER TABLE "or""ders" RENAME TO other', "renamed meanwhile"),
+        pytest.param('ALTER TABLE "or""ders" ADD c integer', 'altered meanwhile: public.or"ders', marks=LONGER),
+        pytest.param('ALTER TABLE "or""ders" RENAME TO other', "renamed meanwhile", marks=LONGER),
         ("CREATE TABLE new (a integer)", "made, dropped or renamed meanwhile: public.new"),
-        ('DROP TABLE "or""ders"', "dropped or renamed meanwhile"),
+        pytest.param('DROP TABLE "or""ders"', "dropped or renamed meanwhile", marks=LONGER),
     ],
 )
 def test_what_is_altered_before_it_is_locked_stops_the_run(

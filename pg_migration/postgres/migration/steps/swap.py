@@ -105,6 +105,7 @@ def _go_back(run: MigrationRun) -> Swap:
     connection, live = run.target_connection, list(run.live_schemas.values())
     lock = TargetLock(run.connections, run.target, run.run_id)
     lock.acquire()
+    run.demand_no_replication()
     incoming = Incoming(run.source.place, list(run.live_schemas), everything=True)
     if not has(connection, "shadow"):
         return Swap(swap_back(connection, live, incoming, run.options.swap_wait_seconds), NOBODY)
