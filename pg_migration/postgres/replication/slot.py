@@ -20,7 +20,7 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint
 from pg_migration.postgres.connection.lock_waits import shown_statement
-from pg_migration.postgres.connection.session_settings import PINNED_SINCE
+from pg_migration.postgres.connection.session_settings import PINNED_SINCE, SEARCH_PATH
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import ConnectionFailed, MigrationError, NotPermitted, server_message
 from pg_migration.postgres.figures import listed
@@ -83,6 +83,7 @@ def make_slot(
     timeouts += [name for name, since in PINNED_SINCE.items() if walsender.server_version >= since]
     execute(walsender, sql.SQL("; ").join(sql.SQL("SET {} = 0").format(sql.Identifier(name)) for name in timeouts))
     execute(walsender, "SET lock_timeout = %s", (f"{round(lock_seconds * 1000)}ms",))
+    execute(walsender, f"SET search_path = {SEARCH_PATH}")
     try:
         command, deadline = _command(walsender, name), time.monotonic() + patience
         while (made := _begun(walsender, name, command)) is None:

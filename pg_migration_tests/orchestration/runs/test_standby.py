@@ -1,7 +1,5 @@
 """Hot standbys: as a source, what works as elsewhere, what is said otherwise, and what is refused; as a target."""
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,34 +10,18 @@ import dagster as dg
 import psycopg2
 import pytest
 
-from pg_migration.devtools import servers
 from pg_migration.postgres.migration import Result, validate
-from pg_migration_tests.conftest import SETTINGS, SHOP, PostgresServer
+from pg_migration_tests.conftest import SHOP, PostgresServer
 from pg_migration_tests.orchestration.conftest import serve
 from pg_migration_tests.orchestration.harness import Database, Platform, Role
+from pg_migration_tests.standbys import standby_of
 
 
 @pytest.fixture(scope="module")
 def standby(postgres16: PostgresServer, servers_folder: Path) -> Iterator[PostgresServer]:
     """A server that repeats what `postgres16` does."""
-    primary = postgres16.server
-    made = servers.Server(primary.installation, servers_folder / "standby", primary.account, SETTINGS)
-    made.folder.mkdir()
-    shutil.copy(primary.folder / "password", made.folder)
-    for path in (made.folder, made.folder / "password"):
-        os.chown(path, made.account.uid, made.account.gid)
-    copied = made.account.run(
-        [
-            *(postgres16.bindir / "pg_basebackup", "-d", primary.url(), "-D", made.data),
-            *("--write-recovery-conf", "--checkpoint", "fast", "--no-sync"),
-        ]
-    )
-    assert copied.returncode == 0, copied.stderr
-    made.start()
-    try:
-        yield PostgresServer(made)
-    finally:
-        made.stop("immediate")
+    with standby_of(postgres16, servers_folder) as made:
+        yield made
 
 
 @dataclass(frozen=True)

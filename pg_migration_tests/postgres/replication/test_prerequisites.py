@@ -17,6 +17,7 @@ from pg_migration.postgres.replication import prerequisites
 from pg_migration_tests.conftest import SETTINGS, PostgresServer
 from pg_migration_tests.postgres.replication.harness import Two, two
 from pg_migration_tests.postgres.replication.writers import asked
+from pg_migration_tests.standbys import standby_of
 
 
 def migration(pair: Two, schemas: str = "public", replication_url: str = "", **options: object) -> Migration:
@@ -297,6 +298,16 @@ def test_a_slot_that_a_server_drops_when_nobody_reads_it_is_told_before(
     settings = {"io_method": "sync", "idle_replication_slot_timeout": "1h"}
     with server(servers_folder, 18, **settings) as source, two(source, postgres18, KEYED) as pair:
         refused(pair, migration(pair), "idle_replication_slot_timeout of the source is 3600 s")
+
+
+@pytest.mark.longer
+def test_a_standby_cannot_be_followed(
+    servers_folder: Path, postgres16: PostgresServer, postgres18: PostgresServer
+) -> None:
+    with two(postgres16, postgres18, KEYED) as pair, standby_of(postgres16, servers_folder) as standby:
+        url = standby.url(pair.urls[0].rpartition("/")[2])
+        mine = replace(pair, source=standby, urls=(url, pair.urls[1]))
+        refused(mine, migration(mine), "the source is a standby")
 
 
 def test_what_will_be_kept_is_measured_for_a_long_copy(shared: Two, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -356,3 +356,14 @@ def test_what_is_altered_before_it_is_locked_stops_the_run(
     meanwhile(monkeypatch, pair, statement)
     assert told in migrate(migration(pair)).failures[0]
     assert pair.left_in_source() == ""
+
+
+def test_what_was_replicated_is_copied_anew_after_it_was_given_up(pair: Two) -> None:
+    """The copy that the ledger tells of is not what the target has any more, even where the source is as it was."""
+    following(pair)
+    pair.in_source('INSERT INTO "or""ders" VALUES (5000, 1)')
+    until(pair, lambda _: asked(pair.urls[1], ROWS) == asked(pair.urls[0], ROWS))
+    assert abandon(migration(pair)).failures == ()
+    pair.in_source('DELETE FROM "or""ders" WHERE id = 5000')
+    assert migrate(migration(pair, follow=False)).failures == ()
+    assert asked(pair.urls[1], ROWS) == asked(pair.urls[0], ROWS)
