@@ -25,15 +25,20 @@ from pg_migration.postgres.figures import listed
 from pg_migration.postgres.replication.structure import FoundTable
 from pg_migration.postgres.sql_files import sql_file
 
-# While LOCK waits for one table, who writes to the others waits for it.
-LOCK_SECONDS = 5.0
-ATTEMPTS = 3
-PAUSE_SECONDS = 1.0
+# While LOCK waits for one table, who writes to the others waits for it; a transaction that has written to the former,
+# and comes to one of the latter, is in a deadlock with it. So the locks are first taken only if nobody has to wait for
+# them, then for less time than after which a server looks for deadlocks, and only then for longer.
+AT_ONCE, AT_ONCE_PAUSE_SECONDS = 20, 0.01
+SHORT, SHORT_PAUSE_SECONDS = 6, 0.3
+LONG, LONG_PAUSE_SECONDS, LONG_SECONDS = 3, 1.0, 5.0
+SHARE_OF_DEADLOCK_TIMEOUT = 0.7
 # How long sessions that were told to end may take.
 ENDING_SECONDS = 5.0
 POLL_SECONDS = 0.005
 # The server gives the locks up so much later than this program would.
 GRACE_SECONDS = 1.0
+
+_DEADLOCK_TIMEOUT = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'"
 
 _AT_ANOTHER_TIME = (
     psycopg2.errors.LockNotAvailable,
@@ -90,30 +95,27 @@ class Fence:
         Raises:
             MigrationError: they were not to be had, naming who has them; nobody waits any more.
         """
-        names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*t.table.name)) for t in self._tables)
-        lock = sql.SQL("; LOCK TABLE {} IN EXCLUSIVE MODE").format(names) if self._tables else sql.SQL("")
-        wait = min(LOCK_SECONDS, self._seconds)
-        begin = sql.SQL(
-            "BEGIN READ WRITE; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; "
-            "SET LOCAL idle_in_transaction_session_timeout = {}{}"
-        ).format(*map(sql.Literal, (_ms(wait), _ms(wait), _ms(self._seconds + GRACE_SECONDS))), lock)
-        for attempt in range(1, ATTEMPTS + 1):
-            ready()
+        ready()
+        attempts = self._attempts()
+        while True:
+            wait, pause = attempts.pop(0)
             self._began = time.monotonic()
             try:
-                execute(self._holder, begin)
+                execute(self._holder, self._begin(wait))
             except _AT_ANOTHER_TIME as refusal:
-                holders = self._in_the_way()
+                self._began, in_the_way = None, self._in_the_way()
                 execute(self._holder, "ROLLBACK")
-                self._began = None
-                step_back()
-                if attempt == ATTEMPTS:
+                if wait:
+                    step_back()
+                if not attempts:
                     raise MigrationError(
-                        f"the tables of the {self._end.side.value} could not be locked in {ATTEMPTS} attempts of "
-                        f"{wait:g} s each ({server_message(refusal)}); they are in use by {holders}. Wait until "
-                        f"that has ended, or end it, and start again."
+                        f"the tables of the {self._end.side.value} could not be locked, in {LONG} attempts of "
+                        f"{wait:g} s each at last ({server_message(refusal)}); they are in use by {in_the_way}. Wait "
+                        f"until that has ended, or end it, and start again"
                     ) from None
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(pause)
+                if wait:
+                    ready()
             else:
                 break
         took = self.waited
@@ -121,6 +123,24 @@ class Fence:
         self._timer.daemon = True
         self._timer.start()
         return took
+
+    def _attempts(self) -> list[tuple[float, float]]:
+        """How long each attempt waits, and the pause after it."""
+        ((deadlock_timeout,),) = fetch(self._observer, _DEADLOCK_TIMEOUT)
+        short = min(LONG_SECONDS, float(deadlock_timeout) / 1000 * SHARE_OF_DEADLOCK_TIMEOUT)
+        waits = [*[(0.0, AT_ONCE_PAUSE_SECONDS)] * AT_ONCE, *[(short, SHORT_PAUSE_SECONDS)] * SHORT]
+        return [*waits, *[(min(LONG_SECONDS, self._seconds), LONG_PAUSE_SECONDS)] * LONG]
+
+    def _begin(self, wait: float) -> sql.Composable:
+        names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*t.table.name)) for t in self._tables)
+        lock = sql.SQL("; LOCK TABLE {} IN EXCLUSIVE MODE{}").format(names, sql.SQL("" if wait else " NOWAIT"))
+        return sql.SQL(
+            "BEGIN READ WRITE; SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}{}"
+        ).format(
+            sql.Literal(_ms(wait)),
+            sql.Literal(_ms(self._seconds + GRACE_SECONDS)),
+            lock if self._tables else sql.SQL(""),
+        )
 
     def check(self) -> None:
         """Make sure that nobody can have written since `lock`.

@@ -1,13 +1,28 @@
 """The target takes over while applications write, or nothing has happened."""
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg2
 import pytest
 
-from pg_migration.postgres.migration import end_way_back, migrate, old_source_silent, release
+from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.migration import (
+    CutoverOptions,
+    end_way_back,
+    migrate,
+    old_source_silent,
+    rehearse,
+    release,
+)
+from pg_migration.postgres.migration.live.takeover import cutover as cutover_module
+from pg_migration.postgres.migration.live.takeover import prepared
+from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.replication import fence
 from pg_migration.postgres.replication.state import Phase
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.replication.live import SHOP, WITHOUT_RELOADS, Shop, Writer, shop
@@ -107,8 +122,9 @@ def test_the_old_server_has_every_write_of_the_new_one(with_way_back: Shop) -> N
     assert result.failures == ()
     assert (made.state().phase, made.left(), made.source_is_read_only()) == (Phase.BACK, "", False)
     assert set(made.written_by(1, target=False)) >= set(writer.acknowledged)
-    source, target = made.contents()
-    assert source == target
+    for table in ('"or%ders"', "audit", "visits", "log"):  # the application writes to the source again by now
+        query = f'SELECT t::text FROM "Sh.op".{table} AS t'
+        assert set(made.two.in_target(query).splitlines()) <= set(made.two.in_source(query).splitlines())
     made.two.in_source('INSERT INTO "Sh.op"."or%ders" (writer, n) VALUES (9, 9)')  # with a number that nobody has
     assert "pg_migration release" in migrate(made.migration()).failures[0]
     assert release(made.migration(), psycopg2.extensions.parse_dsn(made.two.urls[1])["dbname"]).failures == ()
@@ -121,3 +137,126 @@ def test_a_way_back_can_be_given_up(with_way_back: Shop) -> None:
     assert end_way_back(made.migration()).failures == ()
     assert (made.state().phase, made.left(), made.source_is_read_only()) == (Phase.ENDED, "", True)
     assert "no way back" in made.go_back().failures[0]
+
+
+@pytest.mark.longer
+def test_who_keeps_the_tables_is_named_and_nobody_waits_for_long(made: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SHORT": 1, "LONG": 1, "LONG_SECONDS": 0.5, "LONG_PAUSE_SECONDS": 0.1}.items():
+        monkeypatch.setattr(fence, name, value)
+    writer = Writer(made.two.urls, 1)
+    with made.two.session(autocommit=False) as session, session.cursor() as cursor:
+        cursor.execute("SET application_name = 'billing'; INSERT INTO \"Sh.op\".log VALUES ('a secret')")
+        result = made.cutover()
+        session.commit()
+    writer.stop()
+    assert "billing" in result.failures[-1]
+    assert "Sh.op" in result.failures[-1]
+    assert "a secret" not in result.failures[-1]
+    assert (made.state().phase, made.source_is_read_only(), writer.errors) == (Phase.FOLLOWING, False, [])
+
+
+@pytest.mark.longer
+def test_writers_go_on_when_the_time_is_over(made: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the cutover waits for by then."""
+    real, writer = cutover_module.set_sequences, Writer(made.two.urls, 1)
+
+    def slow(run: MigrationRun, tables: Sequence[Table], every: bool) -> None:
+        real(run, tables, every)
+        fetch(run.target_connection, "SELECT pg_sleep(60)")
+
+    monkeypatch.setattr(cutover_module, "set_sequences", slow)
+    result = made.cutover(max_pause_seconds=3)
+    writer.stop()
+    assert "writers waited for 3.0 s and go on" in result.failures[-1]
+    assert writer.longest < 10
+    assert (made.state().phase, made.source_is_read_only(), writer.errors) == (Phase.FOLLOWING, False, [])
+
+
+@pytest.mark.longer
+def test_the_server_lets_writers_go_on_where_a_cutover_stands_still(
+    made: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading.Timer, "start", lambda _: None)
+    real, writer = cutover_module.set_sequences, Writer(made.two.urls, 1)
+    waiting: list[int] = []
+
+    def standing_still(run: MigrationRun, tables: Sequence[Table], every: bool) -> None:
+        real(run, tables, every)
+        before = len(writer.acknowledged)
+        while len(writer.acknowledged) < before + 20:
+            time.sleep(0.01)
+        waiting.append(before)
+
+    monkeypatch.setattr(cutover_module, "set_sequences", standing_still)
+    result = made.cutover(max_pause_seconds=2)
+    writer.stop()
+    assert len(waiting) == 1
+    assert "ended the session that kept writers waiting" in result.failures[-1]
+    assert (made.state().phase, made.source_is_read_only(), writer.errors) == (Phase.FOLLOWING, False, [])
+
+
+REFUSALS = {
+    "a role writes whatever the database says": (
+        "ALTER ROLE {role} SET default_transaction_read_only = off",
+        "{role} write also where",
+        {},
+    ),
+    "a new partition": (
+        'CREATE TABLE "Sh.op".visits_2 PARTITION OF "Sh.op".visits DEFAULT',
+        "partition Sh.op.visits_2 of Sh.op.visits is new",
+        {},
+    ),
+    "a new column": ('ALTER TABLE "Sh.op".audit ADD at date', "columns of Sh.op.audit were changed: at is new", {}),
+    "a new table": ('CREATE TABLE "Sh.op".more (id integer)', "table Sh.op.more is new", {}),
+    "a renamed table": ('ALTER TABLE "Sh.op".audit RENAME TO old', "table Sh.op.audit is called Sh.op.old now", {}),
+    "a dropped table": ('DROP TABLE "Sh.op".visits_1', "table Sh.op.visits_1 was dropped", {}),
+    "a lost key": ('ALTER TABLE "Sh.op".audit DROP CONSTRAINT audit_pkey', "has lost its replica identity", {}),
+    "a new index": ('CREATE INDEX added ON "Sh.op".audit (of)', "added", {}),
+    "a way back without a key": (
+        "SELECT",
+        "with tables that are not replicated: Sh.op.log, Sh.op.scratch",
+        {"way_back": True},
+    ),
+}
+
+
+@pytest.mark.longer
+def test_each_refusal(made: Shop) -> None:
+    role = f"stubborn_{time.time_ns()}"
+    made.two.in_source(f"CREATE ROLE {role}")
+    undo = {
+        "a role writes whatever the database says": f"DROP ROLE {role}",
+        "a new partition": 'DROP TABLE "Sh.op".visits_2',
+        "a new table": 'DROP TABLE "Sh.op".more',
+        "a renamed table": 'ALTER TABLE "Sh.op".old RENAME TO audit',
+        "a lost key": 'ALTER TABLE "Sh.op".audit ADD PRIMARY KEY (id)',
+        "a new index": 'DROP INDEX "Sh.op".added',
+        "a way back without a key": "SELECT",
+    }
+    for case in [*undo, *(case for case in REFUSALS if case not in undo)]:
+        statement, told, chosen = REFUSALS[case]
+        made.two.in_source(statement.format(role=role))
+        result = made.cutover(**chosen)
+        assert told.format(role=role) in "\n".join(result.failures), case
+        assert result.failures[-1] == "no cutover was begun, and nobody had to wait"
+        made.two.in_source(undo.get(case, "SELECT"))
+    assert (made.state().phase, made.source_is_read_only()) == (Phase.FOLLOWING, False)
+
+
+def test_what_a_rehearsal_tells(made: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = rehearse(made.migration(), CutoverOptions())
+    assert found.problems == []
+    assert {"count", "materialized views", "tables that are copied anew"} <= found.parts.keys()
+    assert 0 < found.seconds < 30
+    with made.two.sessions() as (_, target, _):
+        execute(target, "UPDATE _pg_migration.replication SET validated_at = validated_at - interval '25 hours'")
+    (problem,) = rehearse(made.migration(), CutoverOptions()).problems
+    assert "pg_migration validate" in problem
+    assert rehearse(made.migration(), CutoverOptions(check="content")).problems == []
+    monkeypatch.setattr(prepared, "USUAL_SECONDS", 100)
+    (problem,) = rehearse(made.migration(), CutoverOptions(check="content")).problems
+    assert "longer than max_pause (60 s)" in problem
+    with made.two.sessions() as (_, target, _):
+        execute(target, "UPDATE _pg_migration.replication SET phase = 'abandoned', reason = 'so'")
+    with pytest.raises(MigrationError, match="abandoned \\(so\\)"):
+        rehearse(made.migration(), CutoverOptions())
