@@ -6,6 +6,7 @@ from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.migration.use_cases import (
     Result,
     abandon,
+    adopt_new_tables,
     compare,
     cutover,
     end_way_back,
@@ -27,6 +28,7 @@ __all__ = [
     "Options",
     "Result",
     "abandon",
+    "adopt_new_tables",
     "compare",
     "cutover",
     "end_way_back",

@@ -23,6 +23,7 @@ from pg_migration.postgres.migration.comparison.verdict import CONTENT, ROW_COUN
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.forecast import look_ahead
 from pg_migration.postgres.migration.live.abandon import give_up
+from pg_migration.postgres.migration.live.adopt import adopt_new
 from pg_migration.postgres.migration.live.follow import start_replication
 from pg_migration.postgres.migration.live.moved import CutoverOptions, Rehearsal
 from pg_migration.postgres.migration.live.release import allow_runs, still_written
@@ -123,6 +124,11 @@ def abandon(migration: Migration, slot: str | None = None, log: Log | None = Non
         slot: take away what has this name in the source, whatever the ledger says, and nothing else.
     """
     return _done(migration, log, lambda run: give_up(run, slot))
+
+
+def adopt_new_tables(migration: Migration, log: Log | None = None) -> Result:
+    """Have the target follow the tables and partitions that were made in the source since it began to follow."""
+    return _done(migration, log, adopt_new)
 
 
 def go_back(migration: Migration, chosen: CutoverOptions, log: Log | None = None) -> Result:

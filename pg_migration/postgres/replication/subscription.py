@@ -160,6 +160,30 @@ def subscribe(
         raise MigrationError(f"subscription {replication.name} can't be made in the target: {said}") from None
 
 
+def take_in_new_tables(target: Connection, name: str, url: str) -> None:
+    """Have the target copy, and then follow, the tables that are in the publication and not in its subscription.
+
+    One that was disabled goes on: what it passes over of these tables until then is in the copy.
+
+    Args:
+        url: how it reaches the source, whose password is kept out of messages.
+
+    Raises:
+        MigrationError: the target refused.
+    """
+    subscription = sql.Identifier(name)
+    try:
+        with writing(target, LOCK_SECONDS):
+            execute(target, sql.SQL("ALTER SUBSCRIPTION {} ENABLE").format(subscription))
+            refresh = "ALTER SUBSCRIPTION {} REFRESH PUBLICATION WITH (copy_data = true)"
+            execute(target, sql.SQL(refresh).format(subscription))
+    except psycopg2.Error as refusal:
+        if target.closed:
+            raise
+        said = Endpoint(Side.SOURCE, url).scrub(server_message(refusal))
+        raise MigrationError(f"subscription {name} of the target can't take new tables in: {said}") from None
+
+
 def unsubscribe(target: Connection, name: str) -> bool:
     """Take a subscription away, without asking the source, whose slot stays.
 
