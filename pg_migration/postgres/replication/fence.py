@@ -9,6 +9,7 @@ PostgreSQL docs: "Explicit Locking"; idle_in_transaction_session_timeout.
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -32,6 +33,8 @@ AT_ONCE, AT_ONCE_PAUSE_SECONDS = 20, 0.01
 SHORT, SHORT_PAUSE_SECONDS = 6, 0.3
 LONG, LONG_PAUSE_SECONDS, LONG_SECONDS = 3, 1.0, 5.0
 SHARE_OF_DEADLOCK_TIMEOUT = 0.7
+# How often to look what is waited for.
+AWAITED_SECONDS = 0.02
 # How long sessions that were told to end may take.
 ENDING_SECONDS = 5.0
 POLL_SECONDS = 0.005
@@ -62,6 +65,7 @@ class Fence:
         """
         self._end, self._tables, self._seconds = end, tables, seconds
         self._holder, self._observer = connections.open(end), connections.open(end)
+        self._pid = self._holder.info.backend_pid
         self._began: float | None = None
         self._ended: float | None = None
         self._timer: threading.Timer | None = None
@@ -98,23 +102,21 @@ class Fence:
         ready()
         attempts = self._attempts()
         while True:
-            wait, pause = attempts.pop(0)
+            seconds, pause = attempts.pop(0)
             self._began = time.monotonic()
-            try:
-                execute(self._holder, self._begin(wait))
-            except _AT_ANOTHER_TIME as refusal:
+            if (refusal := self._try(seconds)) is not None:
                 self._began, in_the_way = None, self._in_the_way()
                 execute(self._holder, "ROLLBACK")
-                if wait:
+                if seconds:
                     step_back()
                 if not attempts:
                     raise MigrationError(
                         f"the tables of the {self._end.side.value} could not be locked, in {LONG} attempts of "
-                        f"{wait:g} s each at last ({server_message(refusal)}); they are in use by {in_the_way}. Wait "
-                        f"until that has ended, or end it, and start again"
+                        f"{seconds:g} s each at last ({server_message(refusal)}); they are in use by {in_the_way}. "
+                        f"Wait until that has ended, or end it, and start again"
                     ) from None
                 time.sleep(pause)
-                if wait:
+                if seconds:
                     ready()
             else:
                 break
@@ -131,13 +133,32 @@ class Fence:
         waits = [*[(0.0, AT_ONCE_PAUSE_SECONDS)] * AT_ONCE, *[(short, SHORT_PAUSE_SECONDS)] * SHORT]
         return [*waits, *[(min(LONG_SECONDS, self._seconds), LONG_PAUSE_SECONDS)] * LONG]
 
-    def _begin(self, wait: float) -> sql.Composable:
+    def _try(self, seconds: float) -> psycopg2.Error | None:
+        """Lock all tables within so long; why not, where they were not to be had.
+
+        The table that was waited for comes first the next time: applications that write to it first, and to the others
+        later, do not then meet locks that this has taken already.
+        """
+        awaited: int | None = None
+        with ThreadPoolExecutor(1) as pool:
+            locking = pool.submit(execute, self._holder, self._begin(seconds))
+            while not wait([locking], AWAITED_SECONDS).done:
+                rows = fetch(self._observer, sql_file("replication/queries/awaited_lock.sql"), {"pid": self._pid})
+                awaited = rows[0][0] if rows else awaited
+        try:
+            locking.result()
+        except _AT_ANOTHER_TIME as refusal:
+            self._tables = sorted(self._tables, key=lambda found: found.table.oid != awaited)
+            return refusal
+        return None
+
+    def _begin(self, seconds: float) -> sql.Composable:
         names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*t.table.name)) for t in self._tables)
-        lock = sql.SQL("; LOCK TABLE {} IN EXCLUSIVE MODE{}").format(names, sql.SQL("" if wait else " NOWAIT"))
+        lock = sql.SQL("; LOCK TABLE {} IN EXCLUSIVE MODE{}").format(names, sql.SQL("" if seconds else " NOWAIT"))
         return sql.SQL(
             "BEGIN READ WRITE; SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}{}"
         ).format(
-            sql.Literal(_ms(wait)),
+            sql.Literal(_ms(seconds)),
             sql.Literal(_ms(self._seconds + GRACE_SECONDS)),
             lock if self._tables else sql.SQL(""),
         )
