@@ -159,6 +159,8 @@ def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
 
 
 def _message(error: SerializableErrorInfo) -> str:
+    while error.cause is not None:  # Dagster's own error says no more than that there was one
+        error = error.cause
     return INTERRUPTED if error.cls_name == dg.DagsterExecutionInterruptedError.__name__ else error.message.strip()
 
 

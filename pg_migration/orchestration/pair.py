@@ -50,7 +50,8 @@ class Pair:
         replication: the environment variable with the URL by which the target's server reaches the source, where that
             is another one than ``source`` has. Only for runs that follow.
         way_back: likewise the URL by which the source's server reaches the target, for a cutover with a way back.
-        on_cutover: a command that a cutover runs when the target has taken over, to turn applications to it.
+        on_cutover: a command that a cutover and a way back run when the other server has taken over, to turn
+            applications to it.
         source_schemas: names, or "*" for every schema of the source that is not PostgreSQL's own. A text holds several
             names with commas between them.
         target_schemas: as many names, in the same order; None keeps the source's.

@@ -35,6 +35,7 @@ COMMAND_SECONDS = 300
 PATIENCE_SECONDS = 120
 ATTEMPTS = 4
 DOWN_SECONDS = 60
+LAST_CHARACTERS = 4000
 
 DATA = """
 CREATE TABLE account (id int PRIMARY KEY, balance bigint NOT NULL);
@@ -135,6 +136,10 @@ class Move:
     folder: Path
     scale: float
 
+    def __post_init__(self) -> None:
+        # A server that is down has no address.
+        self._urls = {server.folder: server.url(DATABASE) for server in (self.source, self.target)}
+
     @property
     def moved(self) -> Path:
         """A file that the cutover's command makes: writers go to the target from then on."""
@@ -142,7 +147,7 @@ class Move:
 
     def url(self) -> str:
         """Of the database to write to."""
-        return (self.target if self.moved.exists() else self.source).url(DATABASE)
+        return self._urls[(self.target if self.moved.exists() else self.source).folder]
 
     def connect(self, server: Server, database: str = DATABASE) -> Connection:
         """A session of somebody else."""
@@ -193,8 +198,8 @@ class Move:
                 env={
                     **os.environ,
                     "DAGSTER_HOME": str(self.folder),
-                    "PG_MIGRATION_SOURCE_URL": self.source.url(DATABASE),
-                    "PG_MIGRATION_TARGET_URL": self.target.url(DATABASE),
+                    "PG_MIGRATION_SOURCE_URL": self._urls[self.source.folder],
+                    "PG_MIGRATION_TARGET_URL": self._urls[self.target.folder],
                     "PG_MIGRATION_ON_CUTOVER": f"touch '{self.moved}'",
                     "PG_MIGRATION_REPORTS": "off",
                 },
@@ -214,7 +219,7 @@ class Move:
 
     def said(self) -> str:
         """The end of what the last command printed, in one line."""
-        return " ".join(self.log.read_text(errors="replace")[-1200:].split())
+        return " ".join(self.log.read_text(errors="replace")[-LAST_CHARACTERS:].split())
 
     def phase(self) -> str:
         """How the replication stands, as the ledger has it."""
@@ -463,10 +468,10 @@ def main(arguments: Sequence[str]) -> int:
         Server(usable(embedded(version), account, folder), folder / side, account, SETTINGS)
         for side, version in (("source", 16), ("target", 18))
     )
-    move = Move(source, target, folder, options.scale)
     try:
         for server in (source, target):
             server.start()
+        move = Move(source, target, folder, options.scale)
         move.keep(KEEP_SIZE)
         seconds = _seconds(move) if options.kills else (0.0, 0.0)
         every = [*ACCIDENTS, *_kills(options.kills, *seconds)]

@@ -152,7 +152,7 @@ def _go_back(relations: Relations) -> dg.JobDefinition:
         required_resource_keys={relations.pair.resource},
     )
     def take_back(context: dg.OpExecutionContext, config: Pause) -> Told:
-        chosen = CutoverOptions(config.max_pause_seconds, config.check)
+        chosen = CutoverOptions(config.max_pause_seconds, config.check, command=relations.pair.on_cutover)
         yield from _done(context, relations, lambda run: return_to_source(run, chosen))
 
     return _job(

@@ -143,6 +143,8 @@ class _Cutover:
         finally:
             self._fence.release()
         pause = self._fence.waited
+        # What comes needs locks that those who have read and compared the tables would not let it have.
+        self._run.call(self._run.let_tables_go)
         for problem in self._at_leisure():
             self._left(problem)
         return Moved(
