@@ -570,11 +570,11 @@ def _judge(move: Move, writers: Sequence[Writer]) -> Iterator[str]:
         )
         if tickets < written:
             yield f"the sequence gives values again: {tickets} of {written}"
-    there, new = move.left(move.source), move.left(move.target)
-    if back := {name.partition(" ")[2] for name in there if name.startswith("subscription ")}:  # a way back
-        there, new = ({name for name in left if name.partition(" ")[2] not in back} for left in (there, new))
+    old, new = move.left(move.source), move.left(move.target)
+    if back := {name.partition(" ")[2] for name in old if name.startswith("subscription ")}:  # a way back
+        old, new = ({name for name in left if name.partition(" ")[2] not in back} for left in (old, new))
         new.discard("identity of ledger")  # which the old server needs, as the new one did
-    if there:
-        yield f"{sorted(there)} are left in the source"
+    if old:
+        yield f"{sorted(old)} are left in the source"
     if new:
         yield f"{sorted(new)} are left in the target"
