@@ -83,6 +83,11 @@ CASES = {
         "CREATE TABLE t (a integer) PARTITION BY RANGE (a); CREATE TABLE t1 PARTITION OF t DEFAULT",
         ".t1: it has neither",
     ),
+    "hashed otherwise on another server": Case(
+        "CREATE TYPE e AS ENUM ('a'); CREATE TABLE t (a e PRIMARY KEY) PARTITION BY HASH (a); "
+        "CREATE TABLE t1 PARTITION OF t FOR VALUES WITH (MODULUS 1, REMAINDER 0)",
+        "its rows belong to other partitions on another server",
+    ),
     "forced row security": Case(
         "CREATE TABLE t (a integer PRIMARY KEY); ALTER TABLE t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; "
         "ALTER TABLE t OWNER TO pg_monitor",
@@ -324,6 +329,12 @@ def test_what_will_be_kept_is_measured_for_a_long_copy(shared: Two, monkeypatch:
     monkeypatch.setattr("pg_migration.postgres.replication.prerequisites.time.sleep", sleep)
     shared.in_source("INSERT INTO wal.t SELECT generate_series(1, 10000)")
     assert "Raise max_retained_wal" in found(wanted, Severity.WARNING)
+
+
+def test_no_more_is_kept_than_half_of_what_is_free(shared: Two) -> None:
+    shared.in_source(f"CREATE SCHEMA IF NOT EXISTS disk; SET search_path = disk; DROP TABLE IF EXISTS t; {KEYED}")
+    assert "(half of what is free in " in found(migration(shared, "disk", max_retained_wal="90000TB"), Severity.PASSED)
+    assert "keep 1.0 GiB of WAL" in found(migration(shared, "disk", max_retained_wal="1GB"), Severity.PASSED)
 
 
 def test_a_target_that_follows_is_told_before(pair: Two) -> None:

@@ -4,13 +4,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import psycopg2
 import pytest
 
 from pg_migration.postgres.errors import ConnectionFailed, MigrationError
-from pg_migration.postgres.migration import Migration, Options, abandon, migrate, repair
-from pg_migration.postgres.migration.live import begin
+from pg_migration.postgres.migration import Migration, Options, abandon, migrate, repair, validate
+from pg_migration.postgres.migration.live import begin, undo
 from pg_migration.postgres.migration.live.watch import Watched, watch
 from pg_migration.postgres.replication.slot import SlotSnapshot
 from pg_migration.postgres.replication.state import Phase, new_name
@@ -367,3 +368,29 @@ def test_what_was_replicated_is_copied_anew_after_it_was_given_up(pair: Two) -> 
     pair.in_source('DELETE FROM "or""ders" WHERE id = 5000')
     assert migrate(migration(pair, follow=False)).failures == ()
     assert asked(pair.urls[1], ROWS) == asked(pair.urls[0], ROWS)
+
+
+def test_an_identity_goes_back_only_when_the_table_is_not_published(pair: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else updates were refused for as long as the publication stays."""
+
+    def fail(*_: object) -> None:
+        raise MigrationError("no")
+
+    following(pair)
+    monkeypatch.setattr(undo, "drop_publication", fail)
+    assert abandon(migration(pair)).failures == ("no",)
+    pair.in_source(UPDATE)
+    monkeypatch.undo()
+    assert watch(migration(pair)).done
+    clean(pair)
+
+
+def test_what_a_replication_has_is_not_copied_with_a_whole_database(pair: Two) -> None:
+    wanted = replace(migration(pair), source_schemas="*")
+    assert migrate(wanted).failures == ()
+    assert pair.in_target("SELECT pubname FROM pg_publication") == ""
+    pair.in_source('INSERT INTO "or""ders" VALUES (5000, 1)')
+    until(pair, lambda _: asked(pair.urls[1], ROWS) == asked(pair.urls[0], ROWS))
+    assert validate(replace(wanted, options=Options())).failures == ()
+    assert abandon(wanted).failures == ()
+    clean(pair)
