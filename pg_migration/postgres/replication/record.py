@@ -72,6 +72,18 @@ def record_validation(connection: Connection, name: str) -> None:
     )
 
 
+def record_resumption(connection: Connection, name: str, position: str) -> bool:
+    """Write down that a replication is to go on after an error; False where it was for the last one at that position.
+
+    Args:
+        position: up to which the target has confirmed to have everything.
+    """
+    statement = (
+        "UPDATE _pg_migration.replication SET resumed_at = %s WHERE name = %s AND resumed_at IS DISTINCT FROM %s"
+    )
+    return execute(connection, statement, (position, name, position)) == 1
+
+
 def _recorded(
     name: str,
     phase: str,

@@ -184,6 +184,21 @@ def take_in_new_tables(target: Connection, name: str, url: str) -> None:
         raise MigrationError(f"subscription {name} of the target can't take new tables in: {said}") from None
 
 
+def resume(subscriber: Connection, name: str) -> None:
+    """Have a subscription that is disabled go on.
+
+    Raises:
+        MigrationError: the server refused.
+    """
+    try:
+        with writing(subscriber, LOCK_SECONDS):
+            execute(subscriber, sql.SQL("ALTER SUBSCRIPTION {} ENABLE").format(sql.Identifier(name)))
+    except psycopg2.Error as refusal:
+        if subscriber.closed:
+            raise
+        raise MigrationError(f"subscription {name} can't be enabled: {server_message(refusal)}") from None
+
+
 def unsubscribe(target: Connection, name: str) -> bool:
     """Take a subscription away, without asking the source, whose slot stays.
 

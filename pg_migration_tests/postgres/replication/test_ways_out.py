@@ -81,6 +81,16 @@ def until(pair: Two, ready: Callable[[Watched], bool]) -> Watched:
     return found
 
 
+def asked_until(pair: Two, query: str) -> bool:
+    """Whether a query of the target says yes before long."""
+    deadline = time.monotonic() + 60
+    while pair.in_target(query) != "t":
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def test_a_look_tells_how_it_stands(pair: Two) -> None:
     name = following(pair)
     found = until(pair, lambda watched: watched.lag is not None and watched.lag.lag_seconds == 0)
@@ -96,6 +106,20 @@ def test_a_look_tells_how_it_stands(pair: Two) -> None:
     until(pair, lambda _: asked(pair.urls[1], ROWS) == asked(pair.urls[0], ROWS))
     assert abandon(migration(pair)).failures == ()
     clean(pair)
+
+
+def test_a_lost_connection_does_not_end_it(pair: Two) -> None:
+    name = following(pair)
+    until(pair, lambda watched: watched.lag is not None and watched.lag.slot_active)
+    ended = f"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{name}'"
+    assert pair.in_source(ended) == "t"
+    disabled = asked_until(pair, f"SELECT NOT subenabled FROM pg_subscription WHERE subname = '{name}'")
+    pair.in_source('INSERT INTO "No.key" VALUES (101)')
+    found = watch(migration(pair))
+    assert disabled
+    assert found.problems == ()
+    assert "was enabled again" in found.warnings[0]
+    until(pair, lambda _: asked(pair.urls[1], ROWS) == asked(pair.urls[0], ROWS))
 
 
 @pytest.mark.parametrize("target_is_down", [pytest.param(False, marks=LONGER), True], ids=["target up", "target down"])

@@ -17,6 +17,7 @@ CREATE TABLE _pg_migration.replication (
     fence            text,                      -- the position behind the last change that the source took
     fence_transaction bigint,                   -- the next transaction of the source then, in 64 bits
     validated_at     timestamptz,               -- when all rows were last shown to be the same on both sides
+    resumed_at       text,                      -- the position at which replication went on last after an error
     read_only_before text,                      -- default_transaction_read_only of the source before the cutover, if it was set
     target_read_only_before text,               -- likewise of the target, before a way back
     way_back         text,                      -- the name of what replicates from the target to the source

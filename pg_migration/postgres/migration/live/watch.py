@@ -25,11 +25,17 @@ from pg_migration.postgres.migration.live.takeover.recovery import undo_fence
 from pg_migration.postgres.migration.live.undo import BEFORE_FOLLOWING, DIED, OVER, clear_dead, end, remains
 from pg_migration.postgres.migration.schemas import map_schemas
 from pg_migration.postgres.replication.lag import Lag, lag, slot_state
-from pg_migration.postgres.replication.record import last_replication
+from pg_migration.postgres.replication.record import last_replication, record_resumption
 from pg_migration.postgres.replication.source_objects import Found, drop_slot, end_note, ours
 from pg_migration.postgres.replication.state import TAKEN_OVER, Phase, Replication
 from pg_migration.postgres.replication.structure import structure_changes
-from pg_migration.postgres.replication.subscription import connection_string, subscribe, subscription_state
+from pg_migration.postgres.replication.subscription import (
+    SubscriptionState,
+    connection_string,
+    resume,
+    subscribe,
+    subscription_state,
+)
 
 SESSIONS = "pg_migration replication"
 FOLLOWS = frozenset({Phase.FOLLOWING, Phase.FENCED})
@@ -38,6 +44,9 @@ FOLLOWS = frozenset({Phase.FOLLOWING, Phase.FENCED})
 _NEVER_READ = """
 SELECT confirmed_flush_lsn = %s::pg_catalog.pg_lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = %s
 """
+
+
+_CONFIRMED = "SELECT confirmed_flush_lsn::text FROM pg_catalog.pg_replication_slots WHERE slot_name = %s"
 
 
 @dataclass(frozen=True)
@@ -156,9 +165,9 @@ class _Watch:
         with Connections(SESSIONS) as connections:
             yield TargetLock(connections, self._migration.target, str(uuid.uuid4())).is_free()
 
-    def _tried(self, step: Callable[[], Sequence[str]]) -> None:
+    def _tried(self, step: Callable[[], Sequence[str] | None]) -> None:
         try:
-            self._look.done += step()
+            self._look.done += step() or ()
         except MigrationError as refusal:
             self._look.problems.append(str(refusal))
 
@@ -220,8 +229,36 @@ class _Watch:
             self._look.warnings.append(half_of_limit(kept, limit))
         if found.subscription is None and last.phase is Phase.FOLLOWING:
             found = self._subscribed_again(last, found)
+        if self._resumed(last, last.name, self._source, self._target, found.subscription):
+            return self._watched(last, lag(self._source, self._target, last))
         self._judge(last, found)
         return self._watched(last, found)
+
+    def _resumed(
+        self,
+        last: Replication,
+        name: str,
+        publisher: Connection,
+        subscriber: Connection,
+        state: SubscriptionState | None,
+    ) -> bool:
+        """Have a subscription go on that an error has disabled; whether it was.
+
+        That the connection to the publisher was lost, as when its server was restarted, is an error like any other
+        (PostgreSQL docs: CREATE SUBSCRIPTION, disable_on_error). What can't be applied fails again at once, and at the
+        same position nothing is tried twice.
+        """
+        if not self._drops or state is None or state.enabled or not state.errors:
+            return False
+        ((confirmed,),) = fetch(publisher, _CONFIRMED, (name,)) or ((None,),)
+        if confirmed is None or not record_resumption(self._target, last.name, confirmed):
+            return False
+        self._tried(lambda: resume(subscriber, name))
+        self._look.warnings.append(
+            f"subscription {name} had been disabled by an error, such as a lost connection, and was enabled again. If "
+            f"the error comes again, the log of its server says which"
+        )
+        return True
 
     def _why_lost(self, last: Replication, found: Lag) -> tuple[Phase, str]:
         note = next((one for one in ours(self._source) if one.name == last.name), None)
@@ -297,6 +334,7 @@ class _Watch:
     def _look_at_way_back(self, last: Replication, name: str) -> None:
         """The target keeps WAL for the old server, which may be gone: the way back ends before a disk is full."""
         slot = slot_state(self._target, name)
+        self._resumed(last, name, self._target, self._source, subscription_state(self._source, name))
         kept, limit = slot.retained or 0, last.max_retained_wal
         if kept >= limit and self._drops:
             self._tried(lambda: [f"slot {name} of the target"] if drop_slot(self._target, name) else [])
