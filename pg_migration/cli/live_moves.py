@@ -59,6 +59,13 @@ LIVE_MOVES = (
         before=_before_follow,
     ),
     JobCommand(
+        "adopt",
+        "adopt_new_tables",
+        "Have the target follow tables and partitions that were made in the source since it began to follow.",
+        ("pg_migration adopt", "pg_migration adopt --pair shop"),
+        before=_before_end,
+    ),
+    JobCommand(
         "cutover",
         "cutover",
         "Make the target the database that is written to: writers of the source wait while the last changes arrive and "

@@ -65,7 +65,7 @@ def misused(typed: CliRunner, *arguments: str) -> str:
     return str(ended.output)
 
 
-@pytest.mark.parametrize("command", ["cutover", "go-back", "end-way-back", "release", "lag"])
+@pytest.mark.parametrize("command", ["adopt", "cutover", "go-back", "end-way-back", "release", "lag"])
 def test_what_was_never_begun_is_not_ended(typed: CliRunner, command: str) -> None:
     assert "nothing is replicated into postgresql://" in misused(typed, command)
 
@@ -162,6 +162,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             "abandon --slot pg_migration_1",
             {"abandon_replication": {"ops": {"stop_following": {"config": {"slot": "pg_migration_1"}}}}},
         ),
+        ("adopt", {"adopt_new_tables": {}}),
         ("end-way-back", {"end_way_back": {}}),
         (
             "release --database shop",

@@ -1,4 +1,5 @@
-"""The jobs that end a replication: ``cutover``, ``abandon_replication``, ``go_back``, ``end_way_back``, ``release``.
+"""The jobs of a replication: ``adopt_new_tables``, and those that end it: ``cutover``, ``abandon_replication``,
+``go_back``, ``end_way_back``, ``release``.
 
 Each is one step that calls the use case of the library. None is started again of itself: what a person has
 begun at night a person looks at.
@@ -13,6 +14,7 @@ from pydantic import Field
 from pg_migration.orchestration.assets.replication import figures
 from pg_migration.orchestration.location.names import (
     ABANDON,
+    ADOPT,
     CUTOVER,
     END_WAY_BACK,
     GO_BACK,
@@ -27,6 +29,7 @@ from pg_migration.orchestration.runs.resource import migration_of
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.migration.live.abandon import give_up
+from pg_migration.postgres.migration.live.adopt import adopt_new
 from pg_migration.postgres.migration.live.moved import CutoverOptions
 from pg_migration.postgres.migration.live.release import allow_runs
 from pg_migration.postgres.migration.live.takeover.back import end_the_way_back, return_to_source
@@ -36,6 +39,7 @@ from pg_migration.postgres.migration.run import MigrationRun
 
 # The step of each job: graphs, steps and jobs share one name space.
 STEPS = {
+    ADOPT: "new_tables",
     CUTOVER: "take_over",
     ABANDON: "stop_following",
     GO_BACK: "take_back",
@@ -93,14 +97,33 @@ Told = Iterator[dg.AssetMaterialization | dg.AssetObservation | dg.Output[None]]
 
 
 def build_live_moves(relations: Relations) -> list[dg.JobDefinition]:
-    """The five jobs of a pair."""
+    """The jobs of a pair."""
     return [
+        _adopt(relations),
         _cutover(relations),
         _abandon(relations),
         _go_back(relations),
         _end_way_back(relations),
         _release(relations),
     ]
+
+
+def _adopt(relations: Relations) -> dg.JobDefinition:
+    @dg.op(
+        name=relations.pair.named(STEPS[ADOPT]),
+        description="Makes what is new in the source in the target, copies its rows, and replicates it from there on.",
+        required_resource_keys={relations.pair.resource},
+    )
+    def new_tables(context: dg.OpExecutionContext) -> Told:
+        yield from _done(context, relations, adopt_new)
+
+    return _job(
+        relations,
+        ADOPT,
+        new_tables,
+        "Has the target follow tables and partitions that were made in the source since it began to follow. Have "
+        "everything compared after it, with `validate`.",
+    )
 
 
 def _cutover(relations: Relations) -> dg.JobDefinition:

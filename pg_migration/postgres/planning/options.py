@@ -25,6 +25,7 @@ UseCase = Literal[
     "repair",
     "compare",
     "swap_back",
+    "adopt_new_tables",
     "cutover",
     "abandon_replication",
     "go_back",

@@ -16,7 +16,7 @@ from pg_migration_tests.orchestration.harness import Platform, Run
 
 JOBS = {
     *("migrate", "swap_back", "repair", "plan", "validate", "preflight", "prune_old_runs"),
-    *("cutover", "abandon_replication", "go_back", "end_way_back", "release"),
+    *("adopt_new_tables", "cutover", "abandon_replication", "go_back", "end_way_back", "release"),
 }
 STEPS = [
     "source_schema",
