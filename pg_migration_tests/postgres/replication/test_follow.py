@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from pg_migration.postgres.migration import Migration, Options, abandon, migrate, swap_back
+from pg_migration.postgres.migration.live.watch import watch
+from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.replication.state import Phase
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.replication.harness import Two, two
 from pg_migration_tests.postgres.replication.writers import EVERYTHING, SHOP, asked, missing_or_doubled, writing
@@ -174,3 +177,47 @@ def test_nothing_is_exchanged_while_the_target_follows(pair: Two) -> None:
     assert migrate(migration(pair, refresh="swap")).failures == ()
     assert migrate(migration(pair, follow=True)).failures == ()
     assert "pg_migration abandon" in swap_back(migration(pair)).failures[0]
+
+
+@pytest.mark.parametrize(
+    ("statement", "ends_with"),
+    [
+        (
+            """
+            CREATE TABLE "Sh.op"."visits %3" PARTITION OF "Sh.op".visits FOR VALUES FROM (10) TO (20);
+            INSERT INTO "Sh.op".visits VALUES (7, 7, 15)
+            """,
+            [(7, 7, 15)],
+        ),
+        pytest.param('DROP TABLE "Sh.op".items', [], marks=pytest.mark.longer),
+        pytest.param(
+            'ALTER TABLE "Sh.op".visits ADD more integer; INSERT INTO "Sh.op".visits VALUES (7, 7, 5, 1)',
+            [],
+            marks=pytest.mark.longer,
+        ),
+    ],
+    ids=["a partition is made", "a table is dropped", "a column is made"],
+)
+def test_what_waits_for_the_copy_does_not_make_it_worthless(
+    pair: Two, monkeypatch: pytest.MonkeyPatch, statement: str, ends_with: list[tuple[int, ...]]
+) -> None:
+    """It goes on when the tables are let go, and before the target asks for them. It is told, and can be mended."""
+    let_go = MigrationRun.let_tables_go
+
+    def let_tables_go(self: MigrationRun) -> None:
+        let_go(self)
+        pair.in_source(statement)
+
+    monkeypatch.setattr(MigrationRun, "let_tables_go", let_tables_go)
+    assert migrate(migration(pair, follow=True)).failures == ()
+    pair.in_source('INSERT INTO "Sh.op".base VALUES (7000, NULL)')
+    deadline = time.monotonic() + 60
+    if ends_with:
+        while asked(pair.urls[1], 'SELECT writer, n, day FROM "Sh.op".visits WHERE writer = 7') != ends_with:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    while not (found := watch(migration(pair))).problems:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert found.replication is not None
+    assert found.replication.phase is Phase.FOLLOWING

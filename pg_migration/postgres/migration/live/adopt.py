@@ -113,7 +113,7 @@ _REMEDIES = {
 def _adopted(run: MigrationRun, ends: Ends, replication: Replication, found: _Found) -> Sequence[str]:
     """Adopt it; the names of the tables."""
     every = [*found.new, *found.unlogged, *found.unpublished, *found.altered]
-    _make(run, {table.name for table in (*found.new, *found.unlogged)})
+    make_tables(run, {table.name for table in (*found.new, *found.unlogged)})
     gone = {table.oid for table in found.altered}
     known = (*(table for table in replication.tables if table.oid not in gone), *found.altered, *found.new)
     reloaded = (*replication.reloaded, *(table.name for table in found.unlogged))
@@ -128,7 +128,7 @@ def _adopted(run: MigrationRun, ends: Ends, replication: Replication, found: _Fo
     return [".".join(table.name) for table in every]
 
 
-def _make(run: MigrationRun, names: Collection[TableName]) -> None:
+def make_tables(run: MigrationRun, names: Collection[TableName]) -> None:
     """Make tables in the target, with all that they need there and all that belongs to them.
 
     Raises:

@@ -6,11 +6,13 @@ from datetime import datetime
 
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import MigrationError
-from pg_migration.postgres.figures import counted
+from pg_migration.postgres.figures import counted, listed
+from pg_migration.postgres.migration.live.adopt import make_tables
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.replication.lag import LOST, Lag, lag, slot_state
 from pg_migration.postgres.replication.record import record
 from pg_migration.postgres.replication.state import Phase, Replication
+from pg_migration.postgres.replication.structure import Change, changed_tables
 from pg_migration.postgres.replication.subscription import connection_string, subscribe, unsubscribe
 
 # How long the target may take to begin to read the slot.
@@ -48,6 +50,7 @@ def _start(run: MigrationRun) -> Lag:
     slot = slot_state(source, replication.name)
     if slot.wal_status in (None, LOST):
         raise MigrationError(f"replication slot {replication.name} of the source is gone or lost: start again")
+    _make_new_partitions(run, replication)
     following = replace(replication, phase=Phase.FOLLOWING, validated_at=_validated(run))
     record(target, following)
     try:
@@ -72,19 +75,40 @@ def _validated(run: MigrationRun) -> datetime | None:
     return now
 
 
+def _make_new_partitions(run: MigrationRun, replication: Replication) -> None:
+    """Make what the source's partitioned tables have got while they were copied: a subscription needs all of it.
+
+    What was written to a partition since it is one comes by replication.
+    """
+    roots = {table.root for table in replication.tables if table.root != table.name}
+    changes = changed_tables(run.source_connection, replication, run.options.exclude_tables)
+    new = [c for c in changes if c.change is Change.NEW and c.now is not None and c.now.table.root in roots]
+    if new:
+        run.read_anew()
+        make_tables(run, {change.name for change in new})
+        names = listed(".".join(change.name) for change in new)
+        run.outcomes.notes.append(
+            f"new in the source since the copy began, and made in the target: {names}. Take it into what is looked "
+            f"after (adopt_new_tables), and have everything compared then"
+        )
+
+
 def _begun(run: MigrationRun, replication: Replication) -> Lag:
-    """How the replication stands as soon as the target reads the slot, which shows that it has reached the source."""
+    """How the replication stands as soon as the target reads the slot, which shows that it has reached the source.
+
+    One that is disabled by then has met a change that it could not apply, and has reached it, too: that can be mended.
+    """
     deadline, stopped = time.monotonic() + START_SECONDS, run.connections.stopped()
     while True:
         found = lag(run.source_connection, run.target_connection, replication)
-        if found.slot_active and found.tables == len(replication.tables):
-            return found
         state = found.subscription
-        if time.monotonic() > deadline or state is None or not state.enabled or stopped.wait(POLL_SECONDS):
+        if found.slot_active or (state is not None and not state.enabled):
+            return found
+        if time.monotonic() > deadline or state is None or stopped.wait(POLL_SECONDS):
             raise MigrationError(
-                f"the target does not follow: subscription {replication.name} has {found.tables} of "
-                f"{counted(len(replication.tables), 'table')}, and its slot is {'' if found.slot_active else 'not '}"
-                f"read. Either it leads to another server (PG_MIGRATION_REPLICATION_URL), or the target's log says why"
+                f"the target does not follow: nobody reads slot {replication.name} of the source. Either subscription "
+                f"{replication.name} leads to another server (PG_MIGRATION_REPLICATION_URL), or the target's log says "
+                f"why"
             )
 
 
