@@ -80,6 +80,7 @@ POST_DATA = "post_data"
 LIVE = "live"
 SUMMARY = "summary"
 VALIDATION = "validation"
+OWN_ASSETS = (SOURCE_SCHEMA, TARGET_DDL, LARGE_OBJECTS, POST_DATA, LIVE, SUMMARY, VALIDATION)
 
 # Jobs.
 MIGRATE = "migrate"
