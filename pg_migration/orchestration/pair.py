@@ -265,10 +265,23 @@ class Pair:
         Raises:
             ConfigurationError: as `started_config`.
         """
-        found: Any = self.started_config()
-        for name in ("resources", self.resource, "config", "exclude_tables"):
-            found = found.get(name) if isinstance(found, dict) else None
+        found = self._started_with("exclude_tables")
         return [str(pattern) for pattern in found] if isinstance(found, list) else self.options.exclude_tables
+
+    def swaps(self) -> bool:
+        """Whether runs of schedules and sensors put whole copies in the place of the live ones.
+
+        Raises:
+            ConfigurationError: as `started_config`.
+        """
+        return bool((self._started_with("refresh") or self.options.refresh) == "swap")
+
+    def _started_with(self, option: str) -> Any:
+        """What the run configuration of schedules and sensors says of an option; None where it says nothing."""
+        found: Any = self.started_config()
+        for name in ("resources", self.resource, "config", option):
+            found = found.get(name) if isinstance(found, dict) else None
+        return found
 
     @property
     def fresh_within(self) -> timedelta | None:

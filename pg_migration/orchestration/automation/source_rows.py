@@ -32,7 +32,7 @@ def build_source_rows_changed(relations: Relations, job: dg.JobDefinition) -> dg
     """The sensor that copies tables again which were written to since they were copied.
 
     Tables that were not written to are the same in the snapshot of the next run as in that of their copy, so the target
-    is of one point in time after a run over the others alone.
+    is of one point in time after a run over the others alone. With ``refresh: swap`` a run is always over all.
     """
 
     @dg.sensor(
@@ -61,8 +61,10 @@ def build_source_rows_changed(relations: Relations, job: dg.JobDefinition) -> dg
         failures = _failures(context.instance, job.name)
         if failures and (left := failures.seconds_left()) > 0:
             return dg.SensorResult(skip_reason=f"{failures}: the next one is started in {left:,.0f} s", cursor=cursor)
-        # All of them, without a selection, is the whole migration: objects without rows come along as well.
-        selection = [relations.keys[name] for name in written] if len(written) < len(marks) else None
+        # All of them, without a selection, is the whole migration: objects without rows come along as well. So it is
+        # where the copy is swapped as a whole; what was not written to may come from the live one (reuse_unchanged).
+        some = len(written) < len(marks) and not relations.pair.swaps()
+        selection = [relations.keys[name] for name in written] if some else None
         request = dg.RunRequest(
             # A key is used once: after a failure the same tables need another one.
             run_key=_digest([*((*name, marks[name]) for name in written), *([failures.newest] if failures else [])]),

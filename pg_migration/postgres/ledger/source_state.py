@@ -1,6 +1,6 @@
 """What the statistics of the source said of each table when it was copied."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -83,3 +83,36 @@ def state_at_copy(target: Connection, name: TableName) -> SourceState | None:
         name,
     )
     return SourceState(*rows[0]) if rows else None
+
+
+def counted_writes(
+    target: Connection, run_id: str, pairs: Collection[tuple[TableName, str, TableName]]
+) -> set[TableName]:
+    """The tables of the source that its statistics have counted writes to since earlier runs have read them.
+
+    They may count some that these runs have read, as a count is published a moment after the commit; and one that comes
+    later yet may be missing.
+
+    Args:
+        run_id: a run that has written down what they look like now.
+        pairs: by which name that run has a table, which earlier run has read it, and by which name.
+
+    Returns:
+        The names that the run has for them.
+    """
+    rows = fetch(
+        target,
+        "SELECT w.schema_name, w.table_name FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) "
+        "AS w (schema_name, table_name, run_id, earlier_schema, earlier_table) "
+        "JOIN _pg_migration.source_state now ON (now.run_id, now.schema_name, now.table_name) "
+        "= (%s, w.schema_name, w.table_name) "
+        "JOIN _pg_migration.source_state was ON (was.run_id, was.schema_name, was.table_name) "
+        "= (w.run_id, w.earlier_schema, w.earlier_table) "
+        "WHERE (now.relation, now.file, now.inserted, now.updated, now.deleted) "
+        "IS DISTINCT FROM (was.relation, was.file, was.inserted, was.updated, was.deleted)",
+        (
+            *([name[0] for name, *_ in pairs], [name[1] for name, *_ in pairs], [run for _, run, _ in pairs]),
+            *([earlier[0] for *_, earlier in pairs], [earlier[1] for *_, earlier in pairs], run_id),
+        ),
+    )
+    return set(rows)

@@ -21,6 +21,8 @@ from pg_migration.postgres.transform.rules import Facts, Masks
 
 SAMPLED_ROWS = 10_000
 _WORD = re.compile(r"\"((?:[^\"]|\"\")+)\"\s*\(|([^\W\d][\w$]*)\s*\(")
+# PostgreSQL docs: CREATE OPERATOR. What looks like one inside of a text is taken for one as well.
+_OPERATOR = re.compile(r"[-+*/<>=~!@#%^&|`?]+")
 TRUE = sql.SQL("true")
 
 
@@ -78,15 +80,28 @@ def is_of_the_row(source: Source, table: Table, condition: str) -> bool:
         return False
     if any(node["within"] in ("SubPlan", "InitPlan") for node in nodes):
         return False
-    called = [(quoted.replace('""', '"') or word.lower()) for quoted, word in _WORD.findall(condition)]
-    if not called:
-        return True
+    return not calls_users(source, condition)
+
+
+def calls_users(source: Source, expression: str) -> bool:
+    """Whether an expression may call what users have made: functions by their names, or operators by theirs.
+
+    Extensions have operators called as PostgreSQL's own, and do not change them while they are in use.
+    """
+    called = [(quoted.replace('""', '"') or word.lower()) for quoted, word in _WORD.findall(expression)]
+    operators = _OPERATOR.findall(expression)
+    if not called and not operators:
+        return False
     statement = (
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proname = ANY (%s) "
-        "AND p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace)"
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proname = ANY (%s::text[]) "
+        "AND p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace) "
+        "OR EXISTS (SELECT FROM pg_catalog.pg_operator o WHERE o.oprname = ANY (%s::text[]) "
+        "AND o.oprnamespace <> 'pg_catalog'::pg_catalog.regnamespace "
+        "AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = o.oid AND d.deptype = 'e' "
+        "AND d.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass))"
     )
-    ((users,),) = fetch(source.connection, statement, (called,))
-    return not users
+    ((found,),) = fetch(source.connection, statement, (called, operators))
+    return bool(found)
 
 
 def _refused(error: psycopg2.Error) -> str:

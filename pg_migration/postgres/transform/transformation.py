@@ -21,6 +21,7 @@ from pg_migration.postgres.transform.names import Names, label
 from pg_migration.postgres.transform.probing import (
     DryRun,
     Source,
+    calls_users,
     is_of_the_row,
     orphans,
     problem_of_condition,
@@ -259,6 +260,8 @@ class _Transforming:
             columns = {c.name: of_table[c.name] for c in table.columns if c.name in of_table}
             rows: int | None = None
             alone = condition in ("", "false") or is_of_the_row(self._source, table, condition)
+            own = [str(chosen.mask.value) for chosen in columns.values() if chosen.mask.kind == "sql"]
+            alone = alone and not any(calls_users(self._source, text) for text in own)
             shown = condition if condition != "false" else "no rows"
             if closure is not None and not all(t.key in closure.whole for t in self._holding[table.key]):
                 condition, rows = self._in_subset(table, closure)

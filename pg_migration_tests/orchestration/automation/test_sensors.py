@@ -1,5 +1,6 @@
 """What the daemon watches: changes of the source's structure, and of its rows."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,27 @@ def test_tables_that_the_configuration_leaves_out(shop: Platform, rows: Watcher,
     assert shop.migrate_directly(exclude_tables=["orders"]).succeeded
     assert rows.tick()[1] == []
     shop.source.psql("INSERT INTO orders VALUES (0, 1); DELETE FROM orders WHERE id > 3000")
+    assert rows.tick()[1] == []
+
+
+def test_a_copy_that_is_swapped_is_made_as_a_whole(shop: Platform, rows: Watcher, tmp_path: Path) -> None:
+    """A run of chosen tables would be refused; the others come from the live copy."""
+    options = {"refresh": "swap", "reuse_unchanged": True}
+    config = tmp_path / "run.yaml"
+    config.write_text(json.dumps({"resources": {"migration": {"config": options}}}))
+    shop.set(RUN_CONFIG=str(config))
+    rows.tick()
+    assert shop.migrate(**options).success
+    assert rows.tick()[1] == []
+    shop.source.psql("UPDATE orders SET placed = '2020-02-02' WHERE id = 5; SELECT pg_stat_force_next_flush()")
+    _, requests = rows.tick()
+    assert selected(requests) is None
+    assert requests[0].run_config["resources"]["migration"]["config"] == options
+    done = shop.migrate(**options)
+    assert done.success
+    summary = str(done.metadata("summary"))
+    assert "carried from the live copy: 1 chunks, since run " in summary
+    assert "copied, as the source's statistics have counted writes" in summary
     assert rows.tick()[1] == []
 
 

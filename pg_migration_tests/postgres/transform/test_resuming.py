@@ -103,7 +103,7 @@ def test_ranges_hold_no_key_of_a_row_that_was_left_out_or_masked(shop: Shop) -> 
         (
             "id IN (SELECT id FROM allowed)",
             "id IN (SELECT id FROM allowed)",
-            "other tables decide which of its rows are chosen",
+            "more than its own rows decides what is read of it",
         ),
     ],
 )
