@@ -652,7 +652,7 @@ class MigrationRun:
         source = Source(self.source_connection, application_path(found.settings, {}))
         self.transformation = made = transform(document, found, source, self.moment, self.options.try_all_rows)
         done = made.applied(found)
-        self._look(look_at_transform(made, done, document))
+        self._look(look_at_transform(made, done, document, self.target_connection.server_version))
         return done
 
     def _make_sure_of_transform(self) -> None:

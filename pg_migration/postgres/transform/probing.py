@@ -299,5 +299,5 @@ def orphans(
             yield (
                 f"{'.'.join(key.table)}: {counted(number, 'row')} would point to rows of "
                 f"{'.'.join(key.referenced)} that are not chosen (foreign key {key.name}). Choose rows of both alike, "
-                f"or say subset, which has the rows come that others point to"
+                f"or say subset, which has the rows come that others point to, or foreign_keys: not_valid"
             )

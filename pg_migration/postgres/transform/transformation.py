@@ -8,10 +8,10 @@ from datetime import datetime
 
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
-from pg_migration.postgres.catalog import Catalog, ForeignKey, RowTransform, Table, TableName
+from pg_migration.postgres.catalog import Address, Catalog, ForeignKey, RowTransform, Table, TableName
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import ConfigurationError
-from pg_migration.postgres.figures import listed
+from pg_migration.postgres.figures import counted, listed
 from pg_migration.postgres.sql_files import sql_file
 from pg_migration.postgres.transform.closure import Closure, Edge, Plan, close
 from pg_migration.postgres.transform.document import Document
@@ -44,7 +44,8 @@ class Transformation:
     """What is read of each table of a source that is not read as it is, by name.
 
     ``problems`` stand in the way, ``cautions`` are to be known. ``derived`` are columns that are masked since foreign
-    keys connect them to others, ``empty`` the tables that a subset does not reach.
+    keys connect them to others, ``empty`` the tables that a subset does not reach. ``not_valid`` are foreign keys that
+    rows may break, as those that they point to may not be chosen.
     """
 
     tables: Mapping[TableName, RowTransform]
@@ -52,11 +53,19 @@ class Transformation:
     cautions: tuple[str, ...] = ()
     derived: tuple[str, ...] = ()
     empty: tuple[TableName, ...] = ()
+    not_valid: frozenset[Address] = frozenset()
 
     def applied(self, catalog: Catalog) -> Catalog:
-        """The catalog, with what is read of each table."""
+        """The catalog, with what is read of each table, and with the foreign keys as they can be made."""
         tables = (replace(table, transform=self.tables.get(table.key)) for table in catalog.tables)
-        return replace(catalog, tables=tuple(tables))
+        keys = (replace(key, valid=key.valid and key.address not in self.not_valid) for key in catalog.foreign_keys)
+        objects = (
+            replace(item, statements=tuple(map(_not_valid, item.statements)))
+            if item.address in self.not_valid
+            else item
+            for item in catalog.objects
+        )
+        return replace(catalog, tables=tuple(tables), foreign_keys=tuple(keys), objects=tuple(objects))
 
 
 def transform(
@@ -114,7 +123,10 @@ class _Transforming:
             return Transformation({}, tuple(found), derived=derived)
         closure = close(self._source, plan, self._holding) if plan is not None else None
         tables = self._transforms(masks, facts, conditions, closure)
-        if closure is None:
+        not_valid = frozenset[Address]()
+        if self._document.foreign_keys_not_valid:
+            not_valid = frozenset(key.address for key in self._catalog.foreign_keys if _may_break(key, tables))
+        elif closure is None:
             operators = self._operators()
             found += orphans(
                 self._source, self._catalog.foreign_keys, self._names.tables, tables, lambda key: operators[key][0]
@@ -124,7 +136,12 @@ class _Transforming:
             [(table, done) for table, done in looked_at if not (table.is_partition and table.root in tables)]
         )
         return Transformation(
-            tables, tuple(found), self._cautions(closure), derived, self._not_reached(closure) if closure else ()
+            tables,
+            tuple(found),
+            self._cautions(closure),
+            derived,
+            self._not_reached(closure) if closure else (),
+            not_valid,
         )
 
     def _conditions(self) -> dict[TableName, str]:
@@ -326,6 +343,18 @@ class _Transforming:
 
 
 _NOT_DECLARED = "reference"
+_NOT_VALID = " NOT VALID"
+
+
+def _may_break(key: ForeignKey, tables: Mapping[TableName, RowTransform]) -> bool:
+    """Whether rows may point to others that are not chosen, by the conditions alone: it is the same in every run."""
+    own, to = tables.get(key.table), tables.get(key.referenced)
+    return key.valid and to is not None and bool(to.condition) and not (own is not None and own.condition == "false")
+
+
+def _not_valid(statement: str) -> str:
+    """The statement that adds a foreign key without a look at the rows that are there."""
+    return statement if statement.endswith(_NOT_VALID) else statement + _NOT_VALID
 
 
 def told(transformation: Transformation) -> list[str]:
@@ -337,6 +366,11 @@ def told(transformation: Transformation) -> list[str]:
     ]
     if transformation.derived:
         lines.append(f"masked as the other end of a foreign key: {listed(transformation.derived)}")
+    if transformation.not_valid:
+        keys = counted(len(transformation.not_valid), "foreign key")
+        lines.append(
+            f"{keys} to tables with conditions: NOT VALID in the target, as rows may point to what is left out"
+        )
     if transformation.empty:
         lines.append(f"the subset does not reach {listed('.'.join(name) for name in transformation.empty)}: no rows")
     return lines

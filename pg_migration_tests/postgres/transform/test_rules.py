@@ -159,7 +159,7 @@ def test_other_ends_of_foreign_keys_are_masked_as_well(database: tuple[Catalog, 
 
 
 OTHER_PROBLEMS: list[tuple[Mapping[str, Any], str]] = [
-    ({"mask": {}}, "there is no mask here, only key, subset, tables, personal, large_objects"),
+    ({"mask": {}}, "there is no mask here, only key, subset, tables, foreign_keys, personal, large_objects"),
     ({"tables": {"public.p": {"colour": 1}}}, "tables.public.p: there is no colour here, only where, rows, mask"),
     ({"tables": {"public.p": {"rows": "some"}}}, "there is only 'none'"),
     ({"tables": {"public.p": {"rows": "none", "where": "true"}}}, "there is either"),
@@ -176,6 +176,11 @@ OTHER_PROBLEMS: list[tuple[Mapping[str, Any], str]] = [
     (
         {"tables": {"public.p": {"rows": "none"}}},
         "public.c: 50 rows would point to rows of public.p that are not chosen",
+    ),
+    ({"foreign_keys": "valid"}, "foreign_keys: there is only 'not_valid'"),
+    (
+        {"foreign_keys": "not_valid", "subset": {"roots": {"public.p": "true"}}},
+        "foreign_keys: all foreign keys hold in a subset",
     ),
     ({"key": "MASK"}, "key: expected env:NAME"),
     ({"key": "env:LACKING"}, "the environment variable LACKING is not set; a key has at least 32 bytes"),
