@@ -828,6 +828,11 @@ class MigrationRun:
         return self.options.large_objects and asked_for
 
     @property
+    def takes_large_objects_back(self) -> bool:
+        """Whether those that earlier runs have brought are to go, as no mask has reached them."""
+        return self._document is not None and not self._document.large_objects
+
+    @property
     def masked_sequences(self) -> frozenset[TableName]:
         """The source's sequences whose columns have other numbers in the target."""
         masked = {(*t.key, name) for t in self.catalog.tables if t.transform is not None for name in t.transform.masked}

@@ -45,7 +45,8 @@ class Document:
     """A transform as it was written.
 
     ``ignored`` are columns that look personal and need no mask; ``strict`` makes an error of others that do.
-    ``large_objects`` come along only where that is said: no mask reaches into them. ``foreign_keys_not_valid``: rows
+    ``large_objects`` and ``extension_rows``, those that users keep in tables of extensions (of all, or of the named),
+    come along only where that is said: no mask reaches into them. ``foreign_keys_not_valid``: rows
     may point to others that are not chosen, and no foreign key says that they don't. ``digest`` is another one for
     another content or another key.
     """
@@ -55,6 +56,7 @@ class Document:
     ignored: tuple[str, ...] = ()
     strict: bool = False
     large_objects: bool = False
+    extension_rows: tuple[str, ...] | bool = False
     foreign_keys_not_valid: bool = False
     key: bytes | None = field(default=None, repr=False)
     digest: str = ""
@@ -105,7 +107,9 @@ class _Parser:
         self._place, self._variables = place, variables
 
     def document(self, given: object) -> Document:
-        top = self._mapping(given, "", ("key", "subset", "tables", "foreign_keys", "personal", "large_objects"))
+        top = self._mapping(
+            given, "", ("key", "subset", "tables", "foreign_keys", "personal", "large_objects", "extension_rows")
+        )
         tables = {
             name: self._rules(rules, f"tables.{name}")
             for name, rules in self._mapping(top.get("tables") or {}, "tables").items()
@@ -114,9 +118,14 @@ class _Parser:
         personal = self._mapping(top.get("personal") or {}, "personal", ("ignore", "strict"))
         strict = self._switch(personal, "strict", "personal.strict")
         large_objects = self._switch(top, "large_objects", "large_objects")
+        extension_rows = top.get("extension_rows", False)
+        if not isinstance(extension_rows, bool):
+            extension_rows = self._names(extension_rows, "extension_rows")
         not_valid = self._not_valid(top.get("foreign_keys"), subset)
         ignored, key = self._names(personal.get("ignore"), "personal.ignore"), self._key(top.get("key"))
-        return Document(tables, subset, ignored, strict, large_objects, not_valid, key, _digest(top, key))
+        return Document(
+            tables, subset, ignored, strict, large_objects, extension_rows, not_valid, key, _digest(top, key)
+        )
 
     def _not_valid(self, given: object, subset: Subset | None) -> bool:
         if given not in (None, NOT_VALID):

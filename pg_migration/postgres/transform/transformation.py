@@ -8,7 +8,15 @@ from datetime import datetime
 
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
-from pg_migration.postgres.catalog import Address, Catalog, ForeignKey, RowTransform, Table, TableName
+from pg_migration.postgres.catalog import (
+    Address,
+    Catalog,
+    ConfigurationTable,
+    ForeignKey,
+    RowTransform,
+    Table,
+    TableName,
+)
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.figures import counted, listed
@@ -45,7 +53,8 @@ class Transformation:
 
     ``problems`` stand in the way, ``cautions`` are to be known. ``derived`` are columns that are masked since foreign
     keys connect them to others, ``empty`` the tables that a subset does not reach. ``not_valid`` are foreign keys that
-    rows may break, as those that they point to may not be chosen.
+    rows may break, as those that they point to may not be chosen. ``left_behind`` are tables of extensions whose rows,
+    which users keep there, are not copied.
     """
 
     tables: Mapping[TableName, RowTransform]
@@ -54,6 +63,7 @@ class Transformation:
     derived: tuple[str, ...] = ()
     empty: tuple[TableName, ...] = ()
     not_valid: frozenset[Address] = frozenset()
+    left_behind: tuple[ConfigurationTable, ...] = ()
 
     def applied(self, catalog: Catalog) -> Catalog:
         """The catalog, with what is read of each table, and with the foreign keys as they can be made."""
@@ -65,7 +75,15 @@ class Transformation:
             else item
             for item in catalog.objects
         )
-        return replace(catalog, tables=tuple(tables), foreign_keys=tuple(keys), objects=tuple(objects))
+        left = {table.key for table in self.left_behind}
+        rows = (table for table in catalog.configurations if table.key not in left)
+        return replace(
+            catalog,
+            tables=tuple(tables),
+            foreign_keys=tuple(keys),
+            objects=tuple(objects),
+            configurations=tuple(rows),
+        )
 
 
 def transform(
@@ -114,7 +132,9 @@ class _Transforming:
         plan = self._plan(conditions)
         concerned = self._concerned(masks)
         facts = with_bits(masks, read_facts(self._source.connection, concerned)) if concerned else {}
+        left_behind = self._left_behind()
         found = [
+            *self._to_what_is_left(left_behind),
             *problems(masks, facts, self._catalog, self._names, self._document.key is not None),
             *self._of_expressions(masks, conditions, plan),
         ]
@@ -142,7 +162,33 @@ class _Transforming:
             derived,
             self._not_reached(closure) if closure else (),
             not_valid,
+            left_behind,
         )
+
+    def _left_behind(self) -> tuple[ConfigurationTable, ...]:
+        """The tables of extensions whose rows are not copied.
+
+        Raises:
+            ConfigurationError: one is named that is none.
+        """
+        named, tables = self._document.extension_rows, self._catalog.configurations
+        if isinstance(named, bool):
+            return () if named else tables
+        if unknown := sorted(set(named) - {".".join(table.key) for table in tables}):
+            raise ConfigurationError(
+                f"extension_rows: {listed(unknown)}: no migrated extension keeps rows of its users there"
+            )
+        return tuple(table for table in tables if ".".join(table.key) not in named)
+
+    def _to_what_is_left(self, left_behind: Sequence[ConfigurationTable]) -> Iterator[str]:
+        names = {table.key for table in left_behind}
+        for key in self._catalog.foreign_keys:
+            if key.referenced in names:
+                name = ".".join(key.referenced)
+                yield (
+                    f"foreign key {key.name} of {'.'.join(key.table)} points to {name}, where an extension keeps rows "
+                    f"of its users, which stay behind; name {name} in extension_rows to have them as they are"
+                )
 
     def _conditions(self) -> dict[TableName, str]:
         """The conditions of tables, also of what belongs to them and has none of its own; ``false`` for no rows."""
@@ -371,6 +417,9 @@ def told(transformation: Transformation) -> list[str]:
         lines.append(
             f"{keys} to tables with conditions: NOT VALID in the target, as rows may point to what is left out"
         )
+    if transformation.left_behind:
+        names = listed(sorted(".".join(table.key) for table in transformation.left_behind))
+        lines.append(f"rows that users keep in tables of extensions stay behind (extension_rows): {names}")
     if transformation.empty:
         lines.append(f"the subset does not reach {listed('.'.join(name) for name in transformation.empty)}: no rows")
     return lines

@@ -159,7 +159,10 @@ def test_other_ends_of_foreign_keys_are_masked_as_well(database: tuple[Catalog, 
 
 
 OTHER_PROBLEMS: list[tuple[Mapping[str, Any], str]] = [
-    ({"mask": {}}, "there is no mask here, only key, subset, tables, foreign_keys, personal, large_objects"),
+    (
+        {"mask": {}},
+        "there is no mask here, only key, subset, tables, foreign_keys, personal, large_objects, extension_rows",
+    ),
     ({"tables": {"public.p": {"colour": 1}}}, "tables.public.p: there is no colour here, only where, rows, mask"),
     ({"tables": {"public.p": {"rows": "some"}}}, "there is only 'none'"),
     ({"tables": {"public.p": {"rows": "none", "where": "true"}}}, "there is either"),
@@ -177,6 +180,8 @@ OTHER_PROBLEMS: list[tuple[Mapping[str, Any], str]] = [
         {"tables": {"public.p": {"rows": "none"}}},
         "public.c: 50 rows would point to rows of public.p that are not chosen",
     ),
+    ({"extension_rows": "some"}, "extension_rows: expected a list of names"),
+    ({"extension_rows": ["public.p"]}, "public.p: no migrated extension keeps rows of its users there"),
     ({"foreign_keys": "valid"}, "foreign_keys: there is only 'not_valid'"),
     (
         {"foreign_keys": "not_valid", "subset": {"roots": {"public.p": "true"}}},

@@ -70,6 +70,17 @@ def drop_lost_large_objects(run: MigrationRun) -> int:
     return len(lost)
 
 
+def take_back_large_objects(run: MigrationRun) -> None:
+    """Drop what migrations from this source brought before a transform was applied, which no mask has reached."""
+    target = run.target_connection
+    found = run.call(lambda: owned.brought(target, owned.our_runs(target, run.databases)))
+    if found:
+        run.call(lambda: owned.drop(target, found, _objects_at_once(target, 1)))
+        run.outcomes.notes.append(
+            f"dropped, since the transform leaves large objects out: {counted(len(found), 'large object')}"
+        )
+
+
 def compare_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
     """Compare the large objects of both sides, in the run's snapshot if it has one; None where there are none.
 

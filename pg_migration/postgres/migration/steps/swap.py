@@ -13,6 +13,7 @@ from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.migration.comparison.compare_state import compare_structure, grave_differences
 from pg_migration.postgres.migration.outcomes import MAX_NAMED, Swap
 from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.migration.steps.large_objects import take_back_large_objects
 from pg_migration.postgres.migration.steps.structure import make
 from pg_migration.postgres.swap import shadows
 from pg_migration.postgres.swap.exchange import Incoming, swap_back, swap_in
@@ -34,6 +35,8 @@ def swap(run: MigrationRun) -> Swap:
     done = run.call(lambda: _swap(run))
     run.outcomes.swap = done
     run.outcomes.notes.append(str(done))
+    if run.takes_large_objects_back:  # the copy before may refer to some
+        take_back_large_objects(run)
     return done
 
 
