@@ -9,14 +9,17 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import psycopg2
 from psycopg2 import sql
 
-from pg_migration.postgres.catalog import Table, TableName
-from pg_migration.postgres.errors import ConfigurationError
+from pg_migration.postgres.catalog import RowTransform, Table, TableName
+from pg_migration.postgres.errors import ConfigurationError, server_message
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.transform.probing import Source, relation
 
 PLACES_PER_QUERY = 50_000
+# Whatever fails may show values of rows that are not to leave the source.
+_CHOSEN = RowTransform()
 _OFFSET_BITS = 16
 EDGES_TOLD = 3
 
@@ -129,7 +132,8 @@ class _Closing:
             statement = sql.SQL("SELECT tableoid::pg_catalog.int8, ctid FROM {} WHERE ({}) AND ({})").format(
                 relation(table), sql.SQL(condition), sql.SQL(self._plan.conditions.get(table.key, "true"))
             )
-            if not self._arrive(self._source.ask(table, statement), f"the root {'.'.join(table.key)}", wanted=True):
+            told = f"the root {'.'.join(table.key)}"
+            if not self._arrive(self._ask(table, statement, told), told, wanted=True):
                 empty.append(table.key)
         for name in self._whole:
             table = next(t for tables in self._holding.values() for t in tables if t.key == name)
@@ -167,7 +171,18 @@ class _Closing:
                 sql.SQL(places),
                 matching,
             )
-            self._arrive(self._source.ask(there, statement), str(edge), wanted=not step.up)
+            self._arrive(self._ask(there, statement, str(edge)), str(edge), wanted=not step.up)
+
+    def _ask(self, table: Table, statement: sql.Composable, told: str) -> Sequence[tuple[int, str]]:
+        """The rows of a table that a query finds.
+
+        Raises:
+            ConfigurationError: a condition fails for some row.
+        """
+        try:
+            return self._source.ask(table, statement, _CHOSEN)
+        except psycopg2.DataError as error:
+            raise ConfigurationError(f"subset: what came by {told} can't be chosen: {server_message(error)}") from None
 
     def _batches(self, step: _Step) -> Iterable[str]:
         if step.places is None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
@@ -199,23 +199,19 @@ class DryRun:
         yield from self._too_long(table, transform)
 
     def _culprit(self, table: Table, transform: RowTransform) -> str:
-        """Which column it was, where each can be asked alone."""
-        for name, expression in transform.masks:
-            alone = replace(transform, masks=((name, expression),), computed=())
-            statement = sql.SQL(
-                "SELECT pg_catalog.count({}) FROM (SELECT {} AS {} FROM {} WHERE {} {}) AS alone"
-            ).format(
-                sql.Identifier(name),
+        """What it was, where each can be asked alone: the condition, or the mask of a column."""
+        tried = [("the condition", "true"), *((f"the mask of {name}", made) for name, made in transform.masks)]
+        for told, expression in tried:
+            statement = sql.SQL("SELECT pg_catalog.count(v) FROM (SELECT {} AS v FROM {} WHERE {} {}) AS alone").format(
                 sql.SQL(expression),
-                sql.Identifier(name),
                 relation(table),
-                chosen(alone, TRUE),
+                chosen(transform, TRUE),
                 sql.SQL("OFFSET 0" if self._limit is None else f"LIMIT {self._limit}"),
             )
             try:
                 self._source.ask(table, statement, transform)
             except psycopg2.Error:
-                return f". It is the mask of {name}"
+                return f". It is {told}"
         return ""
 
     def _too_long(self, table: Table, transform: RowTransform) -> Iterator[str]:
@@ -294,7 +290,11 @@ def orphans(
             chosen(to, TRUE),
             matching,
         )
-        ((number,),) = source.ask(child, statement, to)
+        try:
+            ((number,),) = source.ask(child, statement, to)
+        except psycopg2.DataError as error:
+            yield f"{'.'.join(key.table)} and {'.'.join(key.referenced)}, where: {server_message(error)}"
+            continue
         if number:
             yield (
                 f"{'.'.join(key.table)}: {counted(number, 'row')} would point to rows of "

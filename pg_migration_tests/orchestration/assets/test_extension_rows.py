@@ -136,6 +136,7 @@ def test_no_mask_reaches_them_so_they_stay_behind(tool: Platform) -> None:
     done = tool.migrate_directly(transform=masked)
     assert done.failures == ()
     notes = "\n".join(done.notes)
+    assert "rows of tool.settings are in the target" not in notes  # as is said of what is read
     assert "deleted, since the transform leaves them out: 1 row of tool.settings" in notes
     assert "4 rows of tool.log stay, which the transform leaves out: others have put rows there" in notes
     left = "SELECT (SELECT count(*) FROM tool.job), (SELECT count(*) FROM tool.settings)"

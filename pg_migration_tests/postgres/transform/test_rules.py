@@ -30,6 +30,7 @@ TABLES = """
     CREATE UNIQUE INDEX ON p ((left(label, 1)));
     CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p, code varchar(1) REFERENCES p (code));
     CREATE TABLE big (id bigint PRIMARY KEY, p int);
+    CREATE TABLE heir (more text) INHERITS (big);
     CREATE TABLE parts (at date, who text, CHECK (who <> 'x')) PARTITION BY RANGE ((at + 1));
     CREATE TABLE parts_1 PARTITION OF parts DEFAULT;
     CREATE TABLE "a.b" (x int); CREATE SCHEMA a; CREATE TABLE "a"."b.x" (x int);
@@ -40,6 +41,9 @@ TABLES = """
     INSERT INTO parts SELECT date '2025-01-01', 'w' FROM generate_series(1, 20);
     ANALYZE;
 """
+
+
+CAST = "(SELECT label::int FROM p WHERE p.id = c.p) > 1"
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +152,36 @@ def test_what_is_read_is_told_in_one_order(database: tuple[Catalog, Source]) -> 
     )
     assert [name for name, _ in one.masks] == ["name", "mail", "s", "amount", "day"]
     assert one.masks == other.masks
+
+
+def test_what_only_an_heir_has_can_be_masked(database: tuple[Catalog, Source]) -> None:
+    found = made(database, {"tables": {"public.heir": {"mask": {"more": "hash"}}}})
+    assert found.problems == ()
+    assert found.tables["public", "heir"].masked == {"more"}
+
+
+# Conditions that fail for some rows, whose values are in the server's words.
+FAILING: list[tuple[Mapping[str, Any], str]] = [
+    ({"subset": {"roots": {"public.p": "label::int > 1"}}}, "subset: what came by the root public.p can't be chosen"),
+    (
+        {"subset": {"roots": {"public.p": "true"}, "children": ["public.c"]}, "tables": {"public.c": {"where": CAST}}},
+        "subset: what came by public.c (code) to public.p",
+    ),
+    ({"tables": {"public.p": {"where": "label::int > 1", "mask": {"name": "hash"}}}}, "public.c and public.p, where: "),
+    ({"tables": {"public.c": {"where": CAST, "mask": {"code": "hash"}}}}, "It is the condition"),
+    ({"tables": {"public.p": {"mask": {"name": "hash", "mail": "sql: label::int::text"}}}}, "It is the mask of mail"),
+]
+
+
+@pytest.mark.parametrize(("document", "said"), FAILING)
+def test_what_fails_is_named_without_values(
+    database: tuple[Catalog, Source], document: Mapping[str, Any], said: str
+) -> None:
+    found = told(database, document)
+    assert said in found
+    assert "SQLSTATE 22P02" in found
+    assert "Label" not in found
+    assert '"A"' not in found
 
 
 def test_other_ends_of_foreign_keys_are_masked_as_well(database: tuple[Catalog, Source]) -> None:
