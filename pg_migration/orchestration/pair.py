@@ -276,6 +276,15 @@ class Pair:
         """
         return bool((self._started_with("refresh") or self.options.refresh) == "swap")
 
+    def copies_large_objects(self) -> bool:
+        """Whether runs of schedules and sensors copy large objects.
+
+        Raises:
+            ConfigurationError: as `started_config`.
+        """
+        told = self._started_with("large_objects")
+        return self.options.large_objects if told is None else bool(told)
+
     def _started_with(self, option: str) -> Any:
         """What the run configuration of schedules and sensors says of an option; None where it says nothing."""
         found: Any = self.started_config()

@@ -7,6 +7,7 @@ from datetime import datetime
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table, TableName
+from pg_migration.postgres.connection.endpoint import Endpoint
 from pg_migration.postgres.connection.statements import Question, asked_together, execute, execute_rows, fetch, gathered
 from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.sql_files import sql_file
@@ -19,6 +20,9 @@ FROM (SELECT txid_current_snapshot() AS seen, pg_is_in_recovery() AS standby) AS
 """
 
 UNCOUNTED = -1
+
+# All of them together count as one table.
+LARGE_OBJECTS: TableName = ("pg_catalog", "pg_largeobject")
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,37 @@ def record(source: Connection, target: Connection, run_id: str, tables: Mapping[
         execute(
             target,
             "DELETE FROM _pg_migration.source_state s WHERE run_id = %s "
-            "OR NOT EXISTS (SELECT FROM _pg_migration.chunk c WHERE "
+            "OR (s.schema_name, s.table_name) <> (%s, %s) AND NOT EXISTS (SELECT FROM _pg_migration.chunk c WHERE "
             "(c.run_id, c.schema_name, c.table_name) = (s.run_id, s.schema_name, s.table_name))",
-            (run_id,),
+            (run_id, *LARGE_OBJECTS),
         )
         execute_rows(target, "INSERT INTO _pg_migration.source_state VALUES %s", rows)
+
+
+def record_large_objects(target: Connection, run_id: str) -> None:
+    """Write down that a run has copied all large objects, in the place of earlier runs from the same source."""
+    execute(
+        target,
+        "WITH gone AS (DELETE FROM _pg_migration.source_state s USING _pg_migration.run earlier, _pg_migration.run r "
+        "WHERE r.run_id = %s AND earlier.source = r.source AND s.run_id = earlier.run_id "
+        "AND (s.schema_name, s.table_name) = (%s, %s) AND s.run_id <> r.run_id) "
+        "INSERT INTO _pg_migration.source_state (run_id, schema_name, table_name, relation, transactions, inserted, "
+        "updated, deleted) VALUES (%s, %s, %s, 'pg_largeobject'::regclass, '', %s, %s, %s) ON CONFLICT DO NOTHING",
+        (run_id, *LARGE_OBJECTS, run_id, *LARGE_OBJECTS, *[UNCOUNTED] * 3),
+    )
+
+
+def large_objects_copied_at(target: Connection, source: Endpoint) -> datetime | None:
+    """The snapshot of the last run that has copied all large objects of a source, and has succeeded."""
+    if not has(target, "source_state"):
+        return None
+    ((at,),) = fetch(
+        target,
+        "SELECT max(r.snapshot_at) FROM _pg_migration.source_state s JOIN _pg_migration.run r USING (run_id) "
+        "WHERE (s.schema_name, s.table_name) = (%s, %s) AND r.source = %s AND r.succeeded",
+        (*LARGE_OBJECTS, source.description),
+    )
+    return at if isinstance(at, datetime) else None
 
 
 def state_at_copy(target: Connection, name: TableName) -> SourceState | None:

@@ -211,8 +211,17 @@ def test_objects_of_others_with_the_same_oids_are_in_the_way(pair: Pair) -> None
     assert "roles that the target does not have: lo_only" in told["roles in the target"]
 
 
-def test_with_chosen_schemas_those_come_that_the_tables_refer_to(pair: Pair) -> None:
+def test_with_chosen_schemas_those_come_that_the_tables_refer_to(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     pair.in_source("CREATE SCHEMA other; CREATE TABLE other.t (o oid); INSERT INTO other.t VALUES (100010), (100001)")
+    ahead = use_cases.plan(pair.migration("public"))
+    size = 2 * 32 + state.PART_BYTES + len("last")
+    assert (ahead.large_objects, ahead.large_object_bytes) == (4, size)
+    assert ahead.seconds > size / ahead.bytes_per_second / ahead.workers
+    assert use_cases.plan(pair.migration("public", large_objects=False)).large_objects == 0
+    # Of very many, those of the first page stand for the others.
+    monkeypatch.setattr(state, "PAGE_OBJECTS", 2)
+    assert use_cases.plan(pair.migration("public")).large_object_bytes == 4 * 32
+    monkeypatch.undo()
     done = pair.migrate("public")
     assert done.failures == ()
     assert pair.in_target("SELECT string_agg(oid::text, ' ' ORDER BY oid) FROM pg_largeobject_metadata") == (

@@ -18,6 +18,7 @@ from pg_migration.postgres.large_objects.copying import BatchCompared, BatchFail
 from pg_migration.postgres.large_objects.properties import Properties
 from pg_migration.postgres.large_objects.result import LargeObjectsFound
 from pg_migration.postgres.large_objects.state import MAX_BATCH_OBJECTS, Batch, pages, read_batches
+from pg_migration.postgres.ledger.source_state import record_large_objects
 from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.snapshot.readers import Readers, room_for_locks
@@ -56,6 +57,8 @@ def copy_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
     run.log.info(str(done))
     for problem in done.problems:
         run.fail(problem)
+    if not done.problems:
+        run.call(lambda: record_large_objects(run.target_connection, run.run_id))
     return done
 
 
