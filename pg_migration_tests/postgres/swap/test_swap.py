@@ -329,6 +329,26 @@ def test_what_a_swap_would_lose_is_refused(shop: Shop) -> None:
     assert (shop.live(), "__next" in shop.schemas_there()) == (before, False)
 
 
+@pytest.mark.longer
+def test_tables_of_a_subscription_and_large_objects_are_refused(shop: Shop) -> None:
+    before = shop.live()
+    shop.in_target("""
+        CREATE SUBSCRIPTION arriving CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE);
+        INSERT INTO pg_subscription_rel SELECT oid, 'crm.notes'::regclass, 'i', NULL FROM pg_subscription
+         WHERE subname = 'arriving';
+    """)
+    assert "a subscription has table crm.notes is in the way of a swap" in shop.refusals()
+    assert "a subscription has table crm.notes" in "".join(shop.run().failures)
+    shop.in_target("DROP SUBSCRIPTION arriving")
+    shop.in_source("CREATE TABLE crm.files (o oid); INSERT INTO crm.files VALUES (lo_from_bytea(0, 'x'))")
+    assert "the source has large objects, which have no schema" in shop.refusals()
+    assert "the source has large objects" in "".join(shop.run().failures)
+    assert (shop.live(), "__next" in shop.schemas_there()) == (before, False)
+    assert shop.refusals(large_objects=False) == ""
+    shop.in_source("SELECT lo_unlink(o) FROM crm.files \\g /dev/null\nDROP TABLE crm.files")
+    assert shop.refusals() == ""
+
+
 def test_what_comes_during_the_load_is_refused_then(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     before, copy = shop.live(), copy_tables
 
@@ -377,6 +397,39 @@ def test_schemas_that_can_not_be_swapped() -> None:
     swapping = Options.model_validate({"refresh": "swap"})
     with pytest.raises(ConfigurationError, match="by name"):
         Migration.between("postgresql://a/a", "postgresql://b/b", schemas="*", options=swapping)
+
+
+@pytest.mark.longer
+def test_publications_are_those_of_the_source(shop: Shop) -> None:
+    """What the source takes out goes, what it publishes otherwise is so here, and what the target has added stays."""
+    published = "SELECT pubname, schemaname, tablename, attnames, rowfilter FROM pg_publication_tables ORDER BY 1, 2, 3"
+    shop.in_source("""
+        CREATE PUBLICATION own FOR TABLE ONLY "Sh.op".customers, ONLY "Sh.op"."or%ders", ONLY crm.notes;
+        CREATE PUBLICATION whole FOR TABLE ONLY crm.notes;
+        COMMENT ON PUBLICATION whole IS 'its own';
+    """)
+    shop.refreshed()
+    said = "SELECT obj_description(oid), pubowner::regrole FROM pg_publication WHERE pubname = 'whole'"
+    assert shop.in_target(said) == "its own|postgres"
+    assert shop.in_target(published) == shop.in_source(published)
+    for change in (
+        'ALTER PUBLICATION own DROP TABLE "Sh.op"."or%ders"',
+        "ALTER PUBLICATION own SET (publish = 'insert'); ALTER PUBLICATION own DROP TABLE crm.notes",
+        'ALTER PUBLICATION own ADD TABLE "Sh.op"."or%ders", crm.notes',
+        "DROP PUBLICATION whole",
+    ):
+        shop.in_source(change)
+        shop.refreshed()
+        assert shop.in_target(published) == shop.in_source(published)
+        assert shop.in_target("SELECT pubname, pubupdate FROM pg_publication") == shop.in_source(
+            "SELECT pubname, pubupdate FROM pg_publication"
+        )
+    shop.in_target("CREATE PUBLICATION theirs FOR TABLE crm.notes")
+    shop.in_source("DROP PUBLICATION own")
+    for _ in range(2):
+        shop.refreshed()
+        assert shop.in_target("SELECT pubname, tablename FROM pg_publication_tables") == "theirs|notes"
+    shop.in_target("DROP PUBLICATION theirs")
 
 
 @pytest.mark.longer
