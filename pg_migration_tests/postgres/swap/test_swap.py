@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from types import ModuleType
 
-import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
@@ -97,84 +96,6 @@ def test_what_the_target_has_around_a_copy_follows_it(shop: Shop) -> None:
     assert dumped(shop.target, shop.urls[1], "bi.", analyst, "PUBLICATION") == around
     assert shop.back().failures == ()
     shop.in_target("DROP SCHEMA bi CASCADE; DROP PUBLICATION part; DROP PUBLICATION every")
-
-
-def read_again_and_again(shop: Shop, statement: str, prepared: bool, told: list[str], ended: threading.Event) -> None:
-    """Read until the end; what is neither of one batch nor all of it is told, and so is an error."""
-    with shop.session() as session:
-        if prepared:
-            with session.cursor() as cursor:
-                cursor.execute(f"PREPARE p AS {statement}")
-            statement = "EXECUTE p"
-        reads = 0
-        while not ended.is_set():
-            try:
-                found = asked(session, statement)
-            except psycopg2.Error as error:
-                told.append(f"{error.pgcode} {error}")
-                continue
-            rows, least, most = found.split()
-            if rows != str(ROWS) or least != most:
-                told.append(f"{statement}: {found}")
-            reads += 1
-        told.append(f"reads {reads}")
-
-
-READS = {
-    "simple": ('SELECT count(*), min(batch), max(batch) FROM "Sh.op".customers', False),
-    "prepared": ('SELECT count(*), min(batch), max(batch) FROM "Sh.op".customers', True),
-    "join": (
-        'SELECT count(*), min(c.batch), max(n.batch) FROM "Sh.op".customers c JOIN crm.notes n ON n.customer = c.id',
-        False,
-    ),
-    "view": ("SELECT count(*), min(batch), max(batch) FROM around", True),
-}
-
-
-def read_with_a_cursor(shop: Shop, told: list[str], ended: threading.Event) -> None:
-    """Read in portions: one transaction has one copy, though another becomes live meanwhile."""
-    reads = 0
-    with shop.session(autocommit=False) as session:
-        while not ended.is_set():
-            with session.cursor() as cursor:
-                cursor.execute('DECLARE c CURSOR FOR SELECT batch FROM "Sh.op"."or%ders"')
-                batches: list[int] = []
-                while not ended.is_set():
-                    cursor.execute("FETCH 50 FROM c")
-                    if not (portion := cursor.fetchall()):
-                        break
-                    batches += [batch for (batch,) in portion]
-                    time.sleep(0.01)
-                if not ended.is_set() and (len(batches) != ROWS or len(set(batches)) != 1):
-                    told.append(f"cursor: {len(batches)} rows of {set(batches)}")
-                reads += 1
-            session.rollback()
-    told.append(f"reads {reads}")
-
-
-def test_readers_see_a_whole_copy_all_the_time(shop: Shop) -> None:
-    shop.in_target('CREATE VIEW public.around AS SELECT id, batch FROM "Sh.op".customers')
-    ended, told = threading.Event(), {name: list[str]() for name in (*READS, "cursor")}
-    readers = [
-        *(
-            threading.Thread(target=read_again_and_again, args=(shop, statement, prepared, told[name], ended))
-            for name, (statement, prepared) in READS.items()
-        ),
-        threading.Thread(target=read_with_a_cursor, args=(shop, told["cursor"], ended)),
-    ]
-    for reader in readers:
-        reader.start()
-    try:
-        for _ in range(2):
-            shop.refreshed()
-    finally:
-        ended.set()
-        for reader in readers:
-            reader.join()
-    for name, lines in told.items():
-        (line,) = lines
-        assert int(line.removeprefix("reads ")) > 5, name
-    shop.in_target("DROP VIEW public.around")
 
 
 def test_a_copy_that_differs_is_not_swapped_in(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
