@@ -8,7 +8,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import PrivilegesOfLargeObjects
 from pg_migration.postgres.catalog.objects.large_objects import privileges_query, privileges_row
-from pg_migration.postgres.catalog.objects.privileges import privilege_statements, within_reach
+from pg_migration.postgres.catalog.objects.privileges import as_owned_by, privilege_statements, within_reach
 from pg_migration.postgres.catalog.schema_renaming import quote
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.large_objects.state import State
@@ -56,11 +56,10 @@ class Properties:
         if one is None or not self._privileges:  # what was changed while it was read is read again when it is compared
             return []
         row = privileges_row(one, objects)
+        if self.owner_of(state) is None and state.owner != self._creator:
+            row = as_owned_by(self._creator, row)
         if self._reach is not None:
             row = within_reach("privileges", row, self._reach)
-        if self.owner_of(state) is None and state.owner != self._creator:
-            # It will own the objects, and so hold what others have granted it.
-            row = {**row, "held": [grant for grant in row["held"] if grant[1] != self._creator]}
         return privilege_statements(row)
 
     def statements(self, states: Iterable[State]) -> Iterator[sql.Composable]:

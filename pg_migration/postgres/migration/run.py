@@ -626,6 +626,7 @@ class MigrationRun:
                 target_extensions=around.extensions,
                 surroundings=around,
                 keep_versions=self.options.extension_versions == "source",
+                maker=self.reach.role,
                 **self._discovered,
             )
         whole, names, unsaid = found, schemas.values(), self._standing
