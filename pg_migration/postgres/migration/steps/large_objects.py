@@ -11,6 +11,7 @@ from pg_migration.postgres.catalog import LargeObjects
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.free_connections import affordable_workers, free_connections
 from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.ddl.changes.security_labels import loaded_providers
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import counted, size
 from pg_migration.postgres.large_objects import copying, owned
@@ -144,17 +145,33 @@ def _both(
     options = run.options
     owners, role = bool(options.owners), run.reach.role
     reach = run.reach if options.owners == "best_effort" else None
+    unlabelled = run.call(lambda: _missing_providers(run)) if readers is not None else frozenset[str]()
     return Both(
         run.connections,
         run.target,
         readers,
         lock,
         run.owner or run.run_id,
-        Properties(found.privileges, role, owners, options.privileges, reach),
+        Properties(found.privileges, role, owners, options.privileges, reach, unlabelled),
         Properties((), role, owners, options.privileges, None),
         hashed,
         may_exist,
     )
+
+
+def _missing_providers(run: MigrationRun) -> frozenset[str]:
+    """The providers of security labels that the source's large objects have, and that the target has not loaded."""
+    rows = fetch(
+        run.source_connection,
+        "SELECT DISTINCT l.provider FROM pg_seclabel l WHERE l.classoid = 'pg_largeobject'::regclass",
+    )
+    names = {name for (name,) in rows}
+    missing = names - loaded_providers(run.target_connection, names) if names else frozenset[str]()
+    run.outcomes.notes += [
+        f"security labels of large objects: the target has not loaded the provider {name}, which sets labels (see LOAD)"
+        for name in sorted(missing)
+    ]
+    return frozenset(missing)
 
 
 def _count(
