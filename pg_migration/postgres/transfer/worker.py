@@ -272,7 +272,7 @@ class Worker:
         """
         table, context = plan.table, self._context
         application = context.application({})
-        part = Part(table, table.key, chunk.predicate, (), application, context.same_encoding, table.transform)
+        part = Part(table, table.key, chunk.predicate, None, application, context.same_encoding, table.transform)
         answer = question(self.source(table), part)
         self.leave_source(bloated=is_wide(plan.row_bytes))
         return answer
@@ -299,7 +299,7 @@ class Worker:
         """
         table, context = plan.table, self._context
         application = context.application(context.schemas)
-        part = Part(table, context.target_name(table), predicate, (), application, context.same_encoding)
+        part = Part(table, context.target_name(table), predicate, None, application, context.same_encoding)
         return question(self.target, part)
 
     def tell_counts(self) -> None:
