@@ -65,7 +65,7 @@ class Part:
 
     def fetch(self, connection: Connection, statement: sql.Composable) -> list[tuple[Any, ...]]:
         """All rows of a query over the relation, in which every name is qualified."""
-        path = ValuesPath.of(self.table, self.name, self.application)
+        path = ValuesPath.of(self.table, self.name, self.application, transform=self.transform)
         with discreet(self.transform):
             return fetch_rows(connection, path, statement)
 

@@ -372,7 +372,7 @@ class Worker:
 
     def read(self, table: Table, query: sql.Composable) -> list[tuple[Any, ...]]:
         """All rows of a query over a table of the source, in which every name is qualified."""
-        path = ValuesPath.of(table, table.key, self._context.application({}))
+        path = ValuesPath.of(table, table.key, self._context.application({}), transform=table.transform)
         with discreet(table.transform):
             rows = fetch_rows(self.source(table), path, query)
         self.leave_source(bloated=False)
@@ -410,9 +410,9 @@ class Worker:
         copy_out = sql.SQL("COPY (SELECT {} FROM ONLY {} WHERE {}) TO STDOUT ({})")
         copy_in = sql.SQL("COPY {} ({}) FROM STDIN ({}{})")
         source = self.source(table)
-        path = ValuesPath.of(table, table.key, self._context.application({}))
+        path = ValuesPath.of(table, table.key, self._context.application({}), transform=table.transform)
         reading = copy_out.format(read, origin, condition, options)
-        if path.relation is None:  # then it is short, and may go ahead in the same message
+        if path.relation is None and not path.by_place:  # then it is short, and may go ahead in the same message
             reading = sql.SQL("{};\n{}").format(path.setting(), reading)
         else:
             execute(source, path.setting())
@@ -425,7 +425,7 @@ class Worker:
             is_wide(plan.row_bytes),
             discreet=table.transform is not None,
         )
-        leave(source)
+        leave(source, path)
         return copied
 
     def _rows_without_columns(self, table: Table, chunk: Chunk, destination: sql.Composable) -> Copied:

@@ -159,18 +159,10 @@ class _Closing:
         )
         query = sql.SQL(
             "SELECT p.t, p.i FROM (SELECT tableoid::pg_catalog.int8 AS t, ctid AS i, {} FROM {} WHERE {}) AS p "
-            "WHERE EXISTS (SELECT FROM (SELECT {} FROM ONLY {} WHERE {}) AS c WHERE {})"
+            "WHERE EXISTS (SELECT FROM {} AS c WHERE {})"
         )
-        for places in self._batches(step):
-            statement = query.format(
-                _named(columns, names),
-                relation(there),
-                sql.SQL(condition),
-                _named(own, names),
-                sql.Identifier(*step.table.key),
-                sql.SQL(places),
-                matching,
-            )
+        for rows in self._batches(step, _named(own, names)):
+            statement = query.format(_named(columns, names), relation(there), sql.SQL(condition), rows, matching)
             self._arrive(self._ask(there, statement, str(edge)), str(edge), wanted=not step.up)
 
     def _ask(self, table: Table, statement: sql.Composable, told: str) -> Sequence[tuple[int, str]]:
@@ -184,13 +176,23 @@ class _Closing:
         except psycopg2.DataError as error:
             raise ConfigurationError(f"subset: what came by {told} can't be chosen: {server_message(error)}") from None
 
-    def _batches(self, step: _Step) -> Iterable[str]:
+    def _batches(self, step: _Step, columns: sql.Composable) -> Iterable[sql.Composable]:
+        """The rows of a step, as items of FROM."""
+        name = sql.Identifier(*step.table.key)
         if step.places is None:
-            yield self._plan.conditions.get(step.table.key, "true")
+            condition = sql.SQL(self._plan.conditions.get(step.table.key, "true"))
+            yield sql.SQL("(SELECT {} FROM ONLY {} WHERE {})").format(columns, name, condition)
             return
+        # OFFSET 0 has the server look each place up. Else it may read the whole table: to the planner each is a page
+        # that lies anywhere.
+        by_place = sql.SQL(
+            "(SELECT found.* FROM pg_catalog.unnest({}::pg_catalog.tid[]) AS placed (place), "
+            "LATERAL (SELECT {} FROM ONLY {} AS held WHERE held.ctid OPERATOR(pg_catalog.=) placed.place OFFSET 0) "
+            "AS found)"
+        )
         for first in range(0, len(step.places), PLACES_PER_QUERY):
-            written = _written(step.places[first : first + PLACES_PER_QUERY])
-            yield f"ctid OPERATOR(pg_catalog.=) ANY ('{written}'::pg_catalog.tid[])"
+            places = sql.Literal(_written(step.places[first : first + PLACES_PER_QUERY]))
+            yield by_place.format(places, columns, name)
 
     def _arrive(self, found: Sequence[tuple[int, str]], told: str, wanted: bool) -> bool:
         """Take rows in that were found.

@@ -42,7 +42,7 @@ class Source:
         Raises:
             psycopg2.Error: it fails; the transaction goes on.
         """
-        path = ValuesPath.of(table, table.key, self.application)
+        path = ValuesPath.of(table, table.key, self.application, transform=told)
         with discreet(told), savepoint(self.connection):
             return fetch_rows(self.connection, path, statement)
 
