@@ -6,7 +6,7 @@ from pg_migration.postgres.catalog import Catalog
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.preflight.finding import Finding, error, passed, warning
 from pg_migration.postgres.transform.document import Document
-from pg_migration.postgres.transform.personal import named_personal
+from pg_migration.postgres.transform.personal import named_personal, written_personal
 from pg_migration.postgres.transform.transformation import Transformation, told
 
 TRANSFORM = "transform"
@@ -49,6 +49,12 @@ def look_at_transform(
         named = listed(f"{found.label} ({found.kind})" for found in left)
         verdict = f"looks personal by its name, and is not masked: {named}"
         yield error(PERSONAL, verdict, _ADVICE) if document.strict else warning(PERSONAL, verdict, _ADVICE)
+    if written := written_personal(catalog.objects):
+        yield warning(
+            PERSONAL,
+            f"the structure is copied as it is, and looks personal in {listed(written)}",
+            "Look at the comments, defaults and texts of these, and change them in the source",
+        )
     if not made.problems:
         lines = told(made)
         yield passed(TRANSFORM, "\n".join(lines) if lines else "all rows as they are")
