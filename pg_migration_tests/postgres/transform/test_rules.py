@@ -33,6 +33,7 @@ TABLES = """
     CREATE TABLE heir (more text) INHERITS (big);
     CREATE TABLE parts (at date, who text, CHECK (who <> 'x')) PARTITION BY RANGE ((at + 1));
     CREATE TABLE parts_1 PARTITION OF parts DEFAULT;
+    CREATE TABLE old (v text); INSERT INTO old VALUES ('x'); ALTER TABLE old ADD CHECK (v = 'y') NOT VALID;
     CREATE TABLE "a.b" (x int); CREATE SCHEMA a; CREATE TABLE "a"."b.x" (x int);
     INSERT INTO p (id, code, name, mail, f, s, amount, day, doc, label, during)
       SELECT n, chr(64 + n), 'n', 'm@x', 'f', 's' || n, n, '2025-01-01', '{"a": [1, {"b": 2}]}',
@@ -152,6 +153,10 @@ def test_what_is_read_is_told_in_one_order(database: tuple[Catalog, Source]) -> 
     )
     assert [name for name, _ in one.masks] == ["name", "mail", "s", "amount", "day"]
     assert one.masks == other.masks
+
+
+def test_a_check_that_rows_need_not_obey_is_none(database: tuple[Catalog, Source]) -> None:
+    assert made(database, {"tables": {"public.old": {"mask": {"v": "hash"}}}}).problems == ()
 
 
 def test_what_only_an_heir_has_can_be_masked(database: tuple[Catalog, Source]) -> None:
