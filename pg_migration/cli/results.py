@@ -10,6 +10,7 @@ from tabulate import tabulate
 from pg_migration.cli.exit_status import FAILED, MISUSED, SUCCEEDED
 from pg_migration.cli.stopped import STOPPED
 from pg_migration.reporting import formats
+from pg_migration.reporting.model import FILLED
 
 WORDS = {SUCCEEDED: "succeeded", FAILED: "FAILED", MISUSED: "can't be run", STOPPED: "stopped"}
 LONGEST_REASON = 100
@@ -42,7 +43,7 @@ class Outcome:
     def row(self) -> Mapping[str, object]:
         """The columns of the table."""
         report = self.report or {}
-        tables = [t for t in report.get("tables", ()) if t.get("state") in ("copied", "continued")]
+        tables = [t for t in report.get("tables", ()) if t.get("state") in FILLED]
         checks, findings = report.get("checks", ()), report.get("findings", ())
         warnings = sum(finding.get("severity") == "warning" for finding in findings)
         reason = self.reason

@@ -81,6 +81,9 @@ def build(location: Location, with_shared: bool = True) -> dg.Definitions:
 
     Args:
         with_shared: whether it brings what a code location has once.
+
+    Raises:
+        ConfigurationError: as `build_migration`.
     """
     store_batches_at_once()
     count_without_failing()
@@ -105,7 +108,7 @@ def build(location: Location, with_shared: bool = True) -> dg.Definitions:
     check_keys = [key for check in checks for key in check.check_keys]
     made_late = foreign_keys.keys if foreign_keys is not None else {relations.key(TARGET_DDL)}
     live = build_live(relations, last)
-    assets += [live, build_validation(pair, check_keys, made_late), build_summary(relations, [*last, live.key])]
+    assets += [live, build_validation(relations, check_keys, made_late), build_summary(relations, [*last, live.key])]
     replication = build_replication(relations)
     remember(location, {replication.key, *(key for made in assets for key in made.keys)})
     base = dg.Definitions(

@@ -7,6 +7,7 @@ without.
 import gc
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -19,9 +20,11 @@ from dagster.components.scaffold.scaffold import Scaffolder, ScaffoldRequest, sc
 from pydantic import BaseModel, Field, create_model
 
 from pg_migration.orchestration.build import build
-from pg_migration.orchestration.dagster_internals.components import using_dagster_dev
+from pg_migration.orchestration.dagster_internals.components import TranslatorResolvingInfo, using_dagster_dev
 from pg_migration.orchestration.location.code_location import Location, ask, load, remembered
+from pg_migration.orchestration.location.translation import FIXED, TRANSLATION
 from pg_migration.orchestration.pair import Pair, PairRefused
+from pg_migration.postgres.catalog import TableListing
 from pg_migration.postgres.errors import ConfigurationError, MigrationError, server_message
 from pg_migration.postgres.migration.definition import DEFAULT_SCHEMA
 from pg_migration.postgres.migration.options import Options
@@ -42,6 +45,21 @@ Defaults = create_model(
         {
             name: (known.annotation, Field(default=None, description=known.description))
             for name, known in Options.model_fields.items()
+        },
+    ),
+)
+
+
+# As Dagster's own components that make assets of tables have it, less what a migration depends on.
+Translation = create_model(
+    "Translation",
+    __base__=dg.Model,
+    **cast(
+        Any,
+        {
+            name: (known.annotation, known)
+            for name, known in dg.AssetAttributesModel.model_fields.items()
+            if name not in FIXED
         },
     ),
 )
@@ -77,6 +95,11 @@ class Attributes(dg.Model):
     timezone: str = Field(default="UTC", description="The time zone of these times.")
     run_config: str = Field(default="", description="A file with the run configuration of what schedules start.")
     transform: str = Field(default="", description="A file that says what is chosen and masked of the source's rows.")
+    translation: str | Translation | None = Field(  # type: ignore[valid-type]  # it is a class, made of the attributes
+        default=None,
+        description="What the assets of tables are to be, other than pg_migration makes them: templates over table "
+        "and spec.",
+    )
     owners: list[str] = Field(default_factory=list, description="Who is responsible for the assets.")
     fresh_within_hours: float | None = Field(
         default=None, description="After how many hours without a copy an asset counts as stale."
@@ -117,6 +140,7 @@ class MigrationComponent(dg.StateBackedComponent, dg.Resolvable):
 
     pair: Pair
     defs_state: DefsStateConfigArgs = field(default_factory=DefsStateConfigArgs.local_filesystem)
+    _place: str = field(default="", init=False, repr=False, compare=False)
     _every: "Sequence[MigrationComponent]" = field(default=(), init=False, repr=False, compare=False)
 
     @classmethod
@@ -132,9 +156,11 @@ class MigrationComponent(dg.StateBackedComponent, dg.Resolvable):
             ConfigurationError: with the file, the line and the column of an attribute that can't be used.
         """
         given: dict[str, Any] = dict(
-            context.resolve_value(model.model_dump(exclude_unset=True, exclude={"defs_state"}))
+            context.resolve_value(model.model_dump(exclude_unset=True, exclude={"defs_state", TRANSLATION}))
         )
-        state = cast(Attributes, model).defs_state
+        attributes = cast(Attributes, model)
+        if attributes.translation is not None:
+            given[TRANSLATION] = _Translation(context, attributes.translation, str(given["name"]))
         try:
             pair = Pair(**{name: value for name, value in given.items() if value is not None})
             if not pair.name:
@@ -142,7 +168,9 @@ class MigrationComponent(dg.StateBackedComponent, dg.Resolvable):
             pair.check()
         except PairRefused as error:
             raise ConfigurationError(f"{_place(context, error.attribute)}{error}") from None
-        return cls(pair) if state is None else cls(pair, state)
+        made = cls(pair) if attributes.defs_state is None else cls(pair, attributes.defs_state)
+        made._place = _place(context, TRANSLATION)
+        return made
 
     @property
     def defs_state_config(self) -> DefsStateConfig:
@@ -177,7 +205,8 @@ class MigrationComponent(dg.StateBackedComponent, dg.Resolvable):
         """The definitions for the tables that are known. No server is asked.
 
         Raises:
-            ConfigurationError: when two pairs have one name, or write into the same schema of one database.
+            ConfigurationError: when two pairs have one name, or write into the same schema of one database; with the
+                file, the line and the column where the translation can't be used.
         """
         every = context.component_tree.get_all_components(MigrationComponent)
         if sum(other.pair.name == self.pair.name for other in every) > 1:
@@ -188,9 +217,53 @@ class MigrationComponent(dg.StateBackedComponent, dg.Resolvable):
             known = remembered(self.pair, NEVER_ASKED) or Location(self.pair, {}, (), NEVER_ASKED)
         location = replace(known, kept=not using_dagster_dev())
         # Dagster copies what components define, so the same object of each would be as many.
-        made = build(location, with_shared=every[0] is self)
+        try:
+            made = build(location, with_shared=every[0] is self)
+        except PairRefused as error:
+            raise ConfigurationError(f"{self._place}{error}") from None
         gc.freeze()  # it stays, and Python would look through it for each of the pairs that follow
         return made
+
+
+@dataclass(frozen=True)
+class _Translation:
+    """The translation of a document. ``wanted`` is its attributes, or a template that gives all of them.
+
+    ``name`` is the pair's.
+    """
+
+    context: dg.ResolutionContext
+    wanted: str | dg.Model
+    name: str
+
+    def __call__(self, table: TableListing, spec: dg.AssetSpec) -> dg.AssetSpec:
+        try:
+            return self._applied(self.wanted, table, spec)
+        except Exception as error:  # of a template, which may call what a project defines
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            raise ConfigurationError(
+                f"{self._place_of_error(table, spec)}the translation of pair {self.name} can't be used for "
+                f"table {table.schema}.{table.name}: {said[-1]}"
+            ) from None
+
+    def _applied(self, wanted: str | dg.Model, table: TableListing, spec: dg.AssetSpec) -> dg.AssetSpec:
+        given = wanted if isinstance(wanted, str) else dg.AssetAttributesModel(**wanted.model_dump(exclude_unset=True))
+        info = TranslatorResolvingInfo(given, self.context, TRANSLATION)
+        return info.get_asset_spec(spec, {"table": table, "spec": spec})
+
+    def _place_of_error(self, table: TableListing, spec: dg.AssetSpec) -> str:
+        """That of the first attribute that can't be used alone, for Dagster tells of it in many lines."""
+        if not isinstance(self.wanted, str):
+            for name, value in self.wanted.model_dump(exclude_unset=True).items():
+                if not self._can_be_used(Translation(**{name: value}), table, spec):
+                    return _place(self.context.at_path(TRANSLATION), name)
+        return _place(self.context, TRANSLATION)
+
+    def _can_be_used(self, wanted: dg.Model, table: TableListing, spec: dg.AssetSpec) -> bool:
+        with suppress(Exception):
+            self._applied(wanted, table, spec)
+            return True
+        return False
 
 
 _loaded: dict[str, Location] = {}

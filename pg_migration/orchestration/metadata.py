@@ -201,6 +201,11 @@ def plan_metadata(found: Forecast) -> dict[str, Figure]:
         "planned_bytes": found.bytes,
         "planned_chunks": found.chunks,
         "planned_workers": found.workers,
+        **(
+            {"planned_large_objects": found.large_objects, "planned_large_object_bytes": found.large_object_bytes}
+            if found.large_objects
+            else {}
+        ),
         "estimated_seconds": round(found.seconds, 1),
     }
 

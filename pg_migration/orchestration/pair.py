@@ -4,13 +4,13 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -20,6 +20,14 @@ from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.migration.definition import DEFAULT_SCHEMA, Migration
 from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.migration.schemas import EVERY_SCHEMA, map_schemas
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from pg_migration.postgres.catalog import TableListing
+
+    # From a table, its schema called as in the target, and the asset that it would be, to the asset that it is.
+    Translate = Callable[[TableListing, dg.AssetSpec], dg.AssetSpec]
 
 # Dagster joins the parts of names with two underscores, and so does `Pair.named`: a name has none where it is joined.
 NAME = re.compile(r"(?!.*__)(?!.*_$)[a-z][a-z0-9_]{0,29}")
@@ -62,6 +70,8 @@ class Pair:
         timezone: of these times.
         run_config: a file with the run configuration of what schedules and sensors start.
         transform: a file that says what is chosen and masked of the source's rows; see docs/masking.md.
+        translation: what the assets of tables are to be, other than the pair makes them: a function of the table, its
+            schema called as in the target, and of the asset. What it depends on and its partitions stay.
         owners: who is responsible for the assets: e-mail addresses, or team:name.
         fresh_within_hours: after how many hours without a copy an asset counts as stale.
         pool: Dagster's concurrency pool of steps that read the source; by default one for each source database.
@@ -85,6 +95,7 @@ class Pair:
     timezone: str = "UTC"
     run_config: str = ""
     transform: str = ""
+    translation: "Translate | None" = field(default=None, repr=False)
     owners: Sequence[str] = ()
     fresh_within_hours: float | str | None = None
     pool: str | None = None
@@ -278,10 +289,32 @@ class Pair:
         Raises:
             ConfigurationError: as `started_config`.
         """
-        found: Any = self.started_config()
-        for name in ("resources", self.resource, "config", "exclude_tables"):
-            found = found.get(name) if isinstance(found, dict) else None
+        found = self._started_with("exclude_tables")
         return [str(pattern) for pattern in found] if isinstance(found, list) else self.options.exclude_tables
+
+    def swaps(self) -> bool:
+        """Whether runs of schedules and sensors put whole copies in the place of the live ones.
+
+        Raises:
+            ConfigurationError: as `started_config`.
+        """
+        return bool((self._started_with("refresh") or self.options.refresh) == "swap")
+
+    def copies_large_objects(self) -> bool:
+        """Whether runs of schedules and sensors copy large objects.
+
+        Raises:
+            ConfigurationError: as `started_config`.
+        """
+        told = self._started_with("large_objects")
+        return self.options.large_objects if told is None else bool(told)
+
+    def _started_with(self, option: str) -> Any:
+        """What the run configuration of schedules and sensors says of an option; None where it says nothing."""
+        found: Any = self.started_config()
+        for name in ("resources", self.resource, "config", option):
+            found = found.get(name) if isinstance(found, dict) else None
+        return found
 
     @property
     def fresh_within(self) -> timedelta | None:

@@ -94,7 +94,11 @@ def _state(run: MigrationRun, name: TableName, earlier: Sequence[LoadedRange] | 
 
 def _how_it_was_loaded(run: MigrationRun, name: TableName) -> str:
     if continued := run.outcomes.loaded[name].continued:
+        if continued.carried:
+            return f"carried from the live copy: {continued}"
         return f"continued: {continued}"
     if reason := run.outcomes.reloaded.get(name):
         return f"loaded anew after a run that failed: {reason}"
+    if reason := run.outcomes.not_carried.get(name):
+        return f"copied, as {reason}"
     return "copied"

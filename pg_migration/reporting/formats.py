@@ -25,8 +25,14 @@ __all__ = [
 def forecast(found: Forecast) -> str:
     """What a run would copy, and about how long that takes, in a sentence."""
     time = f"{'about ' if found.seconds >= 0.1 else ''}{foreseen(found.seconds)}"
+    objects = (
+        f", and at most {counted(found.large_objects, 'large object')}, {size(found.large_object_bytes)}"
+        if found.large_objects
+        else ""
+    )
     return (
-        f"In all about {count(found.rows)} rows, {size(found.bytes)}, in {found.chunks:,} chunks; with {found.workers} "
+        f"In all about {count(found.rows)} rows, {size(found.bytes)}, in {found.chunks:,} chunks{objects}; with "
+        f"{found.workers} "
         f"workers {time} for the copy, without indexes and checks, at "
         f"{size(found.bytes_per_second)}/s for each worker "
         f"({'as in earlier runs' if found.measured else 'assumed: no earlier run has left a figure in the target'})."

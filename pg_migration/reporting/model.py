@@ -37,13 +37,17 @@ class Database:
     schemas: tuple[str, ...]
 
 
+# The states of tables that a run has filled.
+FILLED = ("copied", "continued", "carried")
+
+
 @dataclass(frozen=True)
 class TableReport:
     """One table, by its schema and name in the target.
 
     Args:
-        state: ``copied``, ``continued`` (what an earlier run had begun), ``failed``, ``excluded``, ``not copied``, or
-            what else the summary says.
+        state: ``copied``, ``continued`` (what an earlier run had begun), ``carried`` (from the live copy), ``failed``,
+            ``excluded``, ``not copied``, or what else the summary says.
         remark: why it is in that state, where that is not plain.
         rows: rows in the target, as both servers counted them, and what of them this run moved.
         bytes: what they are on the wire, and what of that this run moved.
@@ -217,8 +221,8 @@ class Report:
 
     @property
     def copied(self) -> tuple[TableReport, ...]:
-        """The tables that this run copied, or went on with."""
-        return tuple(table for table in self.tables if table.state in ("copied", "continued"))
+        """The tables that this run copied, went on with, or carried from the live copy."""
+        return tuple(table for table in self.tables if table.state in FILLED)
 
     @property
     def checks_told(self) -> str:

@@ -25,6 +25,7 @@ _STYLES = {
     "not copied": "bold red",
     "copied": "green",
     "continued": "green",
+    "carried": "green",
     "warning": "yellow",
     "error": "bold red",
     "passed": "green",

@@ -412,6 +412,14 @@ COMPONENTS = {
         "read it with a library",
         lambda: takes(components.load_toml_as_dict, "path"),
     ),
+    "TranslatorResolvingInfo": Use(
+        "the translation of a document is read as in components of Dagster's own",
+        "see what TranslationFnResolver does with a model",
+        lambda: (
+            takes(components.TranslatorResolvingInfo, "asset_attributes", "resolution_context", "model_key")
+            and takes(components.TranslatorResolvingInfo.get_asset_spec, "base_spec", "context")
+        ),
+    ),
     "using_dagster_dev": Use(
         "a source that is down when `dagster dev` starts takes no other pair's assets away",
         "see when StateBackedComponent.build_defs refreshes its state",

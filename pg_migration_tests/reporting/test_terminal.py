@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from pg_migration.postgres.catalog import Notice
-from pg_migration.postgres.planning.forecast import Forecast, TableForecast
+from pg_migration.postgres.planning.forecast import Forecast, TableForecast, with_large_objects
 from pg_migration.postgres.preflight import error, passed, warning
 from pg_migration.postgres.preflight.objects import NOT_COPIED
 from pg_migration.postgres.verification.row_differences import RowDifference
@@ -138,6 +138,10 @@ def test_a_plan(width: int) -> None:
     assert "5.2 s" in told
     assert "< 0.1 s" in told
     assert "about < 0.1 s" not in " ".join(told.split())
+    assert "large object" not in told
+    told = shown(replace(REPORT, job="plan", plan=with_large_objects(forecast, 20_003, 2**30), tables=()), width)
+    words = " ".join(told.split())
+    assert "in 64 chunks, and at most 20,003 large objects, 1.0 GiB; with 2 workers about 17.1 s for the copy" in words
 
 
 @pytest.mark.parametrize(

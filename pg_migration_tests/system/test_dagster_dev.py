@@ -149,23 +149,28 @@ class Api:
         loaded = [entry["locationOrLoadError"] for entry in entries if entry["loadStatus"] == "LOADED"]
         return loaded[0] if loaded and loaded[0] else None
 
-    def launch(self, job: str, config: Mapping[str, object] | None = None) -> str:
-        """Launch a job with this configuration of the resource `migration`; the run's id."""
+    def launch(self, job: str, config: Mapping[str, object] | None = None, resource: str = "migration") -> str:
+        """Launch a job with this configuration of the resource `migration`, or that of a pair; the run's id."""
         location = self.wait("the code location", self.location)
         selector = {
             "repositoryLocationName": location["name"],
             "repositoryName": location["repositories"][0]["name"],
             "jobName": job,
         }
-        settings = {"resources": {"migration": {"config": config or {}}}}
+        settings = {"resources": {resource: {"config": config or {}}}}
         launched = self.ask(LAUNCH, params={"selector": selector, "runConfigData": settings})["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         run: str = launched["run"]["runId"]
         return run
 
+    def status(self, run: str) -> str:
+        """The status of a run."""
+        status: str = self.ask(STATUS, run=run)["runOrError"]["status"]
+        return status
+
     def ended(self, run: str) -> str | None:
         """The final status of a run, once it has one."""
-        status: str = self.ask(STATUS, run=run)["runOrError"]["status"]
+        status = self.status(run)
         return status if status in ("SUCCESS", "FAILURE", "CANCELED") else None
 
     def backfill(self) -> tuple[str, str] | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import dagster as dg
 
 from pg_migration.orchestration.live_table import LiveTable
-from pg_migration.orchestration.location.names import MIGRATE, TABLES, TARGET_DDL
+from pg_migration.orchestration.location.names import MIGRATE, TABLES
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import load_metadata, materializations, range_metadata
 from pg_migration.orchestration.runs.begin import begin, is_whole_run
@@ -49,7 +49,7 @@ def build_tables(relations: Relations) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=relations.pair.named(TABLES),
-        specs=relations.table_specs(relations.key(TARGET_DDL)),
+        specs=list(relations.table_specs.values()),
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=source_pool(relations.pair),

@@ -9,9 +9,9 @@ import dagster as dg
 
 from pg_migration.orchestration.dagster_internals.running import REPOSITORY_LABEL_TAG
 from pg_migration.orchestration.dagster_internals.storing import CheckRecord, CheckStatus
-from pg_migration.orchestration.location.names import AFTER_ROWS, LARGE_OBJECTS, MIGRATE, REPAIR, VALIDATION, own_key
+from pg_migration.orchestration.location.names import AFTER_ROWS, LARGE_OBJECTS, MIGRATE, REPAIR, VALIDATION
+from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.metadata import Figure, table
-from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.run_tags import own_label
 from pg_migration.orchestration.storage.reading import ever_failed, last_statuses
 from pg_migration.postgres.figures import counted
@@ -39,7 +39,7 @@ class Differing:
 
 
 def build_validation(
-    pair: Pair, checks: Collection[dg.AssetCheckKey], after: Collection[dg.AssetKey]
+    relations: Relations, checks: Collection[dg.AssetCheckKey], after: Collection[dg.AssetKey]
 ) -> dg.AssetsDefinition:
     """The asset of what these checks, all of the pair, have found last.
 
@@ -48,8 +48,8 @@ def build_validation(
     """
 
     @dg.asset(
-        key=own_key(pair, VALIDATION),
-        group_name=pair.named(AFTER_ROWS),
+        key=relations.key(VALIDATION),
+        group_name=relations.pair.named(AFTER_ROWS),
         deps=after,
         op_tags=AFTER_CHECKS,
         output_required=False,
@@ -58,14 +58,14 @@ def build_validation(
     )
     def validation(context: dg.AssetExecutionContext) -> Iterator[dg.AssetMaterialization]:
         # As the summary, it has no output.
-        yield dg.AssetMaterialization(context.asset_key, metadata=validation_metadata(context, pair, checks))
+        yield dg.AssetMaterialization(context.asset_key, metadata=validation_metadata(context, relations, checks))
 
     return validation
 
 
 def validation_metadata(
     context: dg.AssetExecutionContext | dg.OpExecutionContext,
-    pair: Pair,
+    relations: Relations,
     checks: Collection[dg.AssetCheckKey],
 ) -> dict[str, Figure]:
     """What the asset shows: the last verdicts of these checks."""
@@ -84,8 +84,8 @@ def validation_metadata(
         "differing_checks": len(differing),
     }
     if differing:
-        figures["what_to_do"] = dg.MetadataValue.md(_advice(pair, differing, location))
-        figures["what_differs"] = table([_row(found) for found in differing])
+        figures["what_to_do"] = dg.MetadataValue.md(_advice(relations, differing, location))
+        figures["what_differs"] = table([_row(relations, found) for found in differing])
     return figures
 
 
@@ -111,20 +111,22 @@ def _verdict(made: int, differing: int, left: int, never: int) -> str:
     return ", ".join([told, *unknown])
 
 
-def _row(found: Differing) -> dict[str, object]:
+def _row(relations: Relations, found: Differing) -> dict[str, object]:
+    key = found.check.asset_key
     return {
-        "what": ".".join(found.check.asset_key.path),
+        "what": ".".join(relations.tables_by_key.get(key, key.path)),
         "check": found.check.name,
         "verdict": found.verdict.partition("; ")[0],  # the page of the check has the rest
         "since": f"{'before ' if found.at_least else ''}{found.since:%Y-%m-%d %H:%M} UTC",
     }
 
 
-def _advice(pair: Pair, differing: Iterable[Differing], location: str) -> str:
+def _advice(relations: Relations, differing: Iterable[Differing], location: str) -> str:
     """Contents are repaired; all else is made by a migration. The links are relative to the page of an asset."""
-    depth = len(own_key(pair, VALIDATION).path)
-    large_objects, keys = own_key(pair, LARGE_OBJECTS), [found.check.asset_key for found in differing]
-    contents = any(len(key.path) > depth or key == large_objects for key in keys)
+    of_rows = {*relations.tables_by_key, relations.key(LARGE_OBJECTS)}
+    contents = any(found.check.asset_key in of_rows for found in differing)
     job, why = (REPAIR, "reloads what differs") if contents else (MIGRATE, "makes the target like the source")
-    launchpad = f"{'../' * depth}locations/{location}/jobs/{pair.named(job)}/playground"
+    launchpad = (
+        f"{'../' * len(relations.key(VALIDATION).path)}locations/{location}/jobs/{relations.pair.named(job)}/playground"
+    )
     return f"Open the [Launchpad of {job}]({launchpad}) and press *Launch Run*. It {why}."

@@ -13,6 +13,7 @@ import dagster as dg
 import psycopg2
 
 from pg_migration.orchestration.automation.following import why_not_migrate
+from pg_migration.orchestration.location import names
 from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.run_tags import FINISHED, UNFINISHED
 from pg_migration.postgres.catalog import TableName
@@ -20,6 +21,7 @@ from pg_migration.postgres.catalog.patterns import is_excluded
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import MigrationError, server_message
+from pg_migration.postgres.ledger.source_state import LARGE_OBJECTS
 from pg_migration.postgres.source_changes.written_tables import copied_at, read_marks
 
 WATCH_INTERVAL_SECONDS = 600
@@ -33,16 +35,16 @@ def build_source_rows_changed(relations: Relations, job: dg.JobDefinition) -> dg
     """The sensor that copies tables again which were written to since they were copied.
 
     Tables that were not written to are the same in the snapshot of the next run as in that of their copy, so the target
-    is of one point in time after a run over the others alone.
+    is of one point in time after a run over the others alone. With ``refresh: swap`` a run is always over all.
     """
 
     @dg.sensor(
         name=relations.pair.named("source_rows_changed"),
         minimum_interval_seconds=WATCH_INTERVAL_SECONDS,
         job=job,
-        description="Starts `migrate` for the tables of the source that were written to since they were copied, as the "
-        "source's statistics tell without reading them. When it fails, it is started again, each time after twice as "
-        "long.",
+        description="Starts `migrate` for the tables of the source that were written to since they were copied, and "
+        "for large objects likewise, as the source's statistics tell without reading them. When it fails, it is "
+        "started again, each time after twice as long.",
     )
     def source_rows_changed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         running = context.instance.get_runs(dg.RunsFilter(job_name=job.name, statuses=UNFINISHED), limit=1)
@@ -56,16 +58,18 @@ def build_source_rows_changed(relations: Relations, job: dg.JobDefinition) -> dg
         cursor = watch.text()
         written = sorted(name for name, mark in marks.items() if watch.copied.get(name) != mark)
         if not context.cursor:
-            return dg.SensorResult(skip_reason=f"{len(marks):,} tables; they are watched from now on", cursor=cursor)
+            return dg.SensorResult(skip_reason=f"{_counted(marks)}; they are watched from now on", cursor=cursor)
         if not written:
-            return dg.SensorResult(skip_reason="no table was written to since it was copied", cursor=cursor)
+            return dg.SensorResult(skip_reason="nothing was written to since it was copied", cursor=cursor)
         failures = _failures(context.instance, job.name)
         if failures and (left := failures.seconds_left()) > 0:
             return dg.SensorResult(skip_reason=f"{failures}: the next one is started in {left:,.0f} s", cursor=cursor)
         if (reason := why_not_migrate(relations.pair)) is not None:
             return dg.SensorResult(skip_reason=reason, cursor=cursor)
-        # All of them, without a selection, is the whole migration: objects without rows come along as well.
-        selection = [relations.keys[name] for name in written] if len(written) < len(marks) else None
+        # All of them, without a selection, is the whole migration: objects without rows come along as well. So it is
+        # where the copy is swapped as a whole; what was not written to may come from the live one (reuse_unchanged).
+        some = len(written) < len(marks) and not relations.pair.swaps()
+        selection = [_key(relations, name) for name in written] if some else None
         request = dg.RunRequest(
             # A key is used once: after a failure the same tables need another one.
             run_key=_digest([*((*name, marks[name]) for name in written), *([failures.newest] if failures else [])]),
@@ -162,15 +166,27 @@ class MarksNow(dict[TableName, str]):
 def _look_at_rows(relations: Relations) -> tuple[MarksNow, Mapping[TableName, datetime]]:
     with Connections("pg_migration source_rows_changed") as connections:
         # The ledger first: a run that ends in between is then taken for unfinished, and its tables for written to.
-        copied = copied_at(connections.open(relations.pair.endpoint(Side.TARGET)))
-        schemas = relations.location.schemas
-        found = read_marks(connections.open(relations.pair.endpoint(Side.SOURCE)), list(schemas))
-    named = {(schemas[schema], name): mark for (schema, name), mark in found.by_table.items()}
-    excluded = relations.pair.excluded_tables()
+        pair, schemas = relations.pair, relations.location.schemas
+        source = pair.endpoint(Side.SOURCE)
+        copied = copied_at(connections.open(pair.endpoint(Side.TARGET)), source)
+        large_objects = relations.location.has_large_objects and pair.copies_large_objects()
+        found = read_marks(connections.open(source), list(schemas), large_objects)
+    named = {(schemas.get(schema, schema), name): mark for (schema, name), mark in found.by_table.items()}
+    excluded = pair.excluded_tables()
     watched = {
         name for name, listing in relations.listings.items() if not is_excluded(listing.schema, listing.name, excluded)
     }
+    watched.add(LARGE_OBJECTS)
     return MarksNow(found.at, {name: mark for name, mark in named.items() if name in watched}), copied
+
+
+def _key(relations: Relations, name: TableName) -> dg.AssetKey:
+    return relations.key(names.LARGE_OBJECTS) if name == LARGE_OBJECTS else relations.keys[name]
+
+
+def _counted(marks: Mapping[TableName, str]) -> str:
+    tables = len(marks.keys() - {LARGE_OBJECTS})
+    return f"{tables:,} tables{' and the large objects' if LARGE_OBJECTS in marks else ''}"
 
 
 def message_of(error: Exception) -> str:

@@ -15,6 +15,7 @@ from pg_migration.postgres.catalog import discover
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.migration.schemas import EVERY_SCHEMA, map_schemas
 from pg_migration.postgres.source_changes.structure import changes, fingerprint
 
 
@@ -49,8 +50,12 @@ def build_source_structure_changed(relations: Relations) -> dg.SensorDefinition:
 
 
 def _fingerprint(relations: Relations) -> dict[str, str]:
+    pair = relations.pair
     with Connections("pg_migration source_structure_changed") as connections:
-        return fingerprint(discover(connections.open(relations.pair.endpoint(Side.SOURCE)), relations.location.schemas))
+        source = connections.open(pair.endpoint(Side.SOURCE))
+        schemas = map_schemas(*pair.schemas, source)  # of all schemas some may be new
+        whole = pair.schemas[0].strip() == EVERY_SCHEMA
+        return fingerprint(discover(source, schemas, with_large_objects=False, readable=False, whole=whole))
 
 
 def _pack(known: Mapping[str, str]) -> str:

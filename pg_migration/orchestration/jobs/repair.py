@@ -56,7 +56,9 @@ def build_repair(relations: Relations, checks: Collection[dg.AssetCheckKey]) -> 
             if (large_objects := migration.outcomes.large_objects) is not None:
                 yield from evaluations(relations, large_objects)
             yield from compare_again(migration, relations, [*migration.outcomes.loaded, *migration.outcomes.failed])
-        yield dg.AssetMaterialization(relations.key(VALIDATION), metadata=validation_metadata(context, pair, checks))
+        yield dg.AssetMaterialization(
+            relations.key(VALIDATION), metadata=validation_metadata(context, relations, checks)
+        )
         fail_if(migration.outcomes.failures, "the target is not repaired")
         yield dg.Output(None)
 

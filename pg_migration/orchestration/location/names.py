@@ -81,6 +81,7 @@ LIVE = "live"
 REPLICATION = "replication"
 SUMMARY = "summary"
 VALIDATION = "validation"
+OWN_ASSETS = (SOURCE_SCHEMA, TARGET_DDL, LARGE_OBJECTS, POST_DATA, LIVE, SUMMARY, VALIDATION)
 
 # Jobs.
 MIGRATE = "migrate"

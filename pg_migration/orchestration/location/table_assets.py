@@ -1,19 +1,21 @@
 """Which asset stands for which relation: names in the source, in the target, and in Dagster."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import dagster as dg
 
 from pg_migration.orchestration.location.code_location import Location
 from pg_migration.orchestration.location.names import (
+    TARGET_DDL,
     asset_keys,
     foreign_keys_key,
     own_key,
     partitions_definition,
     schema_group,
 )
+from pg_migration.orchestration.location.translation import translated
 from pg_migration.orchestration.pair import Pair
 from pg_migration.postgres.catalog import TableListing, TableName
 from pg_migration.postgres.connection.literals import readable
@@ -49,8 +51,8 @@ class Relations:
 
     @cached_property
     def keys(self) -> Mapping[TableName, dg.AssetKey]:
-        """The asset of each table."""
-        return asset_keys(self.pair, self.listings)
+        """The key of each table's asset."""
+        return {name: spec.key for name, spec in self.table_specs.items()}
 
     @cached_property
     def tables_by_key(self) -> Mapping[dg.AssetKey, TableName]:
@@ -73,9 +75,19 @@ class Relations:
         targets = {(self.location.schemas[s], t) for s, t in listing.references if s in self.location.schemas}
         return sorted(name for name in targets - {own} if name in self.listings)
 
-    def table_specs(self, upstream: dg.AssetKey) -> list[dg.AssetSpec]:
-        """One asset for each table, partitioned by its key ranges."""
-        return [self._table_spec(name, listing, upstream) for name, listing in self.listings.items()]
+    @cached_property
+    def table_specs(self) -> Mapping[TableName, dg.AssetSpec]:
+        """One asset for each table, partitioned by its key ranges.
+
+        Raises:
+            PairRefused: the translation can't be used.
+        """
+        keys = asset_keys(self.pair, self.listings)
+        specs = {name: self._table_spec(keys[name], name, listing) for name, listing in self.listings.items()}
+        if self.pair.translation is None:
+            return specs
+        tables = {name: replace(listing, schema=name[0]) for name, listing in self.listings.items()}
+        return translated(self.pair, tables, specs, self.pair.translation)
 
     def foreign_key_specs(self) -> list[dg.AssetSpec]:
         """One asset for each schema that has foreign keys, downstream of all tables that they connect."""
@@ -85,7 +97,7 @@ class Relations:
         """Dependencies on all ranges of all tables."""
         return [_all_ranges(key) for key in self.keys.values()]
 
-    def _table_spec(self, name: TableName, listing: TableListing, upstream: dg.AssetKey) -> dg.AssetSpec:
+    def _table_spec(self, key: dg.AssetKey, name: TableName, listing: TableListing) -> dg.AssetSpec:
         # The list of assets shows the beginning of this as it is, so there is no markdown in it.
         origin, destination = f"{listing.schema}.{listing.name}", ".".join(name)
         what = "partitioned table (its rows are in its partitions)" if listing.kind == "p" else "table"
@@ -93,8 +105,8 @@ class Relations:
         comment = (listing.comment or "").strip()
         description = f"{comment}{'' if comment[-1] in '.!?:' else '.'}\n\n" if comment else ""
         return dg.AssetSpec(
-            self.keys[name],
-            deps=[upstream],
+            key,
+            deps=[self.key(TARGET_DDL)],
             partitions_def=self.partitions(name),
             description=readable(f"{description}Rows of {what} {origin}{copied}."),
             kinds={"postgres", "table"},

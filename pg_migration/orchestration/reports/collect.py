@@ -29,7 +29,7 @@ from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.preflight import worst_first
-from pg_migration.postgres.transfer.events import WorkDone
+from pg_migration.postgres.transfer.events import TableLoaded, WorkDone
 from pg_migration.postgres.verification.row_differences import MAX_ROWS_SHOWN
 from pg_migration.reporting.model import (
     CheckReport,
@@ -176,13 +176,19 @@ def _failures_then_size(table: TableReport) -> tuple[bool, int, int, str]:
     return not table.failed, -(table.source_bytes or table.bytes or 0), -(table.rows or 0), table.title
 
 
+def _state_of(loaded: TableLoaded) -> str:
+    if loaded.continued is None:
+        return "copied"
+    return "carried" if loaded.continued.carried else "continued"
+
+
 def _table(result: TableResult, migration: MigrationRun, relations: Relations, work: Sequence[WorkDone]) -> TableReport:
     name, outcomes = result.name, migration.outcomes
     loaded, failed = outcomes.loaded.get(name), outcomes.failed.get(name)
     plan = loaded.plan if loaded else failed.plan if failed else None
     listing = relations.listings.get(name)
     source = plan.table.key if plan else (listing.schema, listing.name) if listing else name
-    state = ("continued" if loaded.continued else "copied") if loaded else result.state
+    state = _state_of(loaded) if loaded else result.state
     return TableReport(
         schema=name[0],
         name=name[1],

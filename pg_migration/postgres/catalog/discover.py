@@ -7,7 +7,7 @@ from typing import Any, cast
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog.builder import Finisher, configuration_table
-from pg_migration.postgres.catalog.draft import PG_CLASS, Draft
+from pg_migration.postgres.catalog.draft import FIRST_OF_USERS, PG_CLASS, Draft
 from pg_migration.postgres.catalog.model import Address, Catalog, ConfigurationTable, Notice, Phase
 from pg_migration.postgres.catalog.notices import (
     bodies_with_old_names,
@@ -18,7 +18,7 @@ from pg_migration.postgres.catalog.notices import (
 )
 from pg_migration.postgres.catalog.objects import kinds, large_objects
 from pg_migration.postgres.catalog.objects.lookups import read_lookups
-from pg_migration.postgres.catalog.objects.privileges import within_reach, without_grants_to
+from pg_migration.postgres.catalog.objects.privileges import as_owned_by, within_reach, without_grants_to
 from pg_migration.postgres.catalog.objects.table_rows import TableRows
 from pg_migration.postgres.catalog.objects.tables import table_drafts
 from pg_migration.postgres.catalog.ordering.dependencies import (
@@ -37,6 +37,7 @@ from pg_migration.postgres.catalog.reading.rows import (
     ExtensionConfigurationRow,
     ExtensionMemberRow,
     ExtensionRow,
+    PrivilegesRow,
     Rows,
     SaidOfDatabaseRow,
     ServerRow,
@@ -78,6 +79,7 @@ def discover(
     ownership: bool = True,
     privileges: bool = True,
     reach: Reach | None = None,
+    maker: str | None = None,
     own_grants: bool = True,
     with_large_objects: bool = True,
     brought_from: str | None = None,
@@ -100,6 +102,7 @@ def discover(
         ownership: whether owners are carried over; else everything belongs to the role that makes it.
         privileges: whether grants and default privileges are carried over.
         reach: leave out, and name in ``notices``, what the role that this describes can't give; by default nothing.
+        maker: the role that makes the objects of the target, and owns there what is not given to its owner.
         own_grants: whether what the role that connects was granted on the schemas counts: in a target that may be what
             lets it work there.
         with_large_objects: whether large objects are to be copied.
@@ -155,6 +158,8 @@ def discover(
         if not own_grants:
             role = rows["server"][0]["role"]
             rows["privileges"] = [without_grants_to(role, row) for row in rows["privileges"]]
+        if maker is not None:
+            rows["privileges"] = _on_what_is_left_to(maker, rows, ownership, reach)
         made = [*_drafts(rows, switched_off, reach)]
         if whole:
             there = surroundings.parameters if surroundings is not None else None
@@ -270,6 +275,18 @@ def _drafts(rows: Rows, switched_off: Collection[str], reach: Reach | None) -> I
             for row in cast(Mapping[str, Sequence[Row]], rows)[kind.query]:
                 made = kind.build(kind, row if reach is None else within_reach(kind.name, row, reach))
                 yield from (draft for draft in made if draft.kind not in switched_off)
+
+
+def _on_what_is_left_to(maker: str, rows: Rows, ownership: bool, reach: Reach | None) -> Sequence[PrivilegesRow]:
+    """Privileges, where some objects are not given to their owners. What every database has, nobody makes."""
+    left = {
+        (row["classid"], row["objid"])
+        for row in rows["owners"]
+        if not (ownership and (reach is None or reach.may_own(row["role"]))) and row["objid"] >= FIRST_OF_USERS
+    }
+    inside = [*rows["sequence_owners"], *rows["identities"]]  # these follow their tables
+    left |= {(row["classid"], row["objid"]) for row in inside if (PG_CLASS, row["relation"]) in left}
+    return [as_owned_by(maker, row) if (row["classid"], row["objid"]) in left else row for row in rows["privileges"]]
 
 
 def _of_whole_database(rows: Sequence[ExtensionRow], target: Surroundings | None) -> Sequence[ExtensionRow]:

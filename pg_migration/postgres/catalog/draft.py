@@ -16,6 +16,9 @@ PG_REWRITE = 2618
 PG_FOREIGN_SERVER = 1417
 PG_EXTENSION = 3079
 
+# What is made later than initdb has this OID or a higher one: src/include/access/transam.h, FirstNormalObjectId.
+FIRST_OF_USERS = 16384
+
 # By pg_constraint.contype.
 CONSTRAINT_KINDS = {
     "c": "check",

@@ -99,7 +99,8 @@ class RowTransform:
     ``condition`` chooses the rows; empty chooses all. ``masks`` are the columns that are read otherwise, each with an
     expression of its type, and ``computed`` the stored generated columns, to be told from the masked row. ``kinds``
     name the masks and ``shown`` the condition for people. ``subset`` tells that rows come for the sake of other rows;
-    ``rows`` is their number then. ``is_of_the_row``: nothing but the row decides whether it is chosen.
+    ``rows`` is their number then. ``is_of_the_row``: nothing but the row decides whether it is chosen, and what it is
+    masked as: no other row, and no function of users, who may change it.
     ``fingerprint`` is another one for whatever else is read.
     """
 

@@ -16,7 +16,7 @@ from psycopg2 import sql
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import Table, TableName
+from pg_migration.postgres.catalog import RowTransform, Table, TableName
 from pg_migration.postgres.catalog.schema_renaming import quote
 from pg_migration.postgres.connection.session_settings import SEARCH_PATH, select, set_configs
 from pg_migration.postgres.connection.statements import execute, fetch, send_ahead
@@ -55,20 +55,38 @@ class ValuesPath:
         application: as `application_path`.
         relation: the one relation, if its rows name objects.
         written: rows are written, not read.
+        by_place: the rows are found by their places (ctid), of which the planner thinks too little: it takes each for a
+            page to be read from anywhere, and so reads the whole table instead.
     """
 
     schemas: tuple[str, ...]
     application: tuple[str, ...] = DEFAULT_PATH
     relation: TableName | None = None
     written: bool = False
+    by_place: bool = False
 
     @classmethod
-    def of(cls, table: Table, name: TableName, application: Sequence[str], written: bool = False) -> "ValuesPath":
-        """The path for one table, or what holds its rows on one side, by its name there."""
-        return cls((name[0],), tuple(application), name if table.names_objects else None, written)
+    def of(
+        cls,
+        table: Table,
+        name: TableName,
+        application: Sequence[str],
+        written: bool = False,
+        transform: RowTransform | None = None,
+    ) -> "ValuesPath":
+        """The path for one table, or what holds its rows on one side, by its name there.
+
+        Args:
+            transform: what is read of it, on the side that it is read from.
+        """
+        by_place = transform is not None and transform.chosen_one_by_one
+        return cls((name[0],), tuple(application), name if table.names_objects else None, written, by_place)
 
     def setting(self) -> sql.Composable:
         """The statement that sets it for the rest of the transaction."""
+        return sql.SQL("{};\n{}").format(_BY_PLACE, self._path()) if self.by_place else self._path()
+
+    def _path(self) -> sql.Composable:
         own = ", ".join(map(quote, self.schemas))
         first = self.application.index(SYSTEM) if SYSTEM in self.application else 0
         path = ", ".join([*map(quote, (*self.application[:first], SYSTEM)), own, *map(quote, self.application[first:])])
@@ -77,6 +95,9 @@ class ValuesPath:
         relation = ".".join(map(quote, self.relation))
         return _filled({"relation": relation, "written": self.written, "own": own, "path": path})
 
+
+_BY_PLACE = sql.SQL("SET LOCAL enable_seqscan = off")
+_NOT_BY_PLACE = sql.SQL("RESET enable_seqscan")
 
 # As in values_path.sql where no relation is named: short, so that people who look at the server's activity see what
 # comes after it in a message.
@@ -97,7 +118,7 @@ def fetch_rows(connection: Connection, path: ValuesPath, statement: sql.Composab
     # Several statements in one message are one transaction.
     rows = fetch(connection, sql.SQL("{};\n{}").format(path.setting(), statement))
     if connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
-        leave(connection)
+        leave(connection, path)
     return rows
 
 
@@ -106,6 +127,7 @@ def run(connection: Connection, path: ValuesPath, statement: sql.Composable) -> 
     execute(connection, sql.SQL("{};\n{}").format(path.setting(), statement))
 
 
-def leave(connection: Connection) -> None:
+def leave(connection: Connection, path: ValuesPath) -> None:
     """Look for names where all other statements do, from the next one on for the rest of the transaction."""
-    send_ahead(connection, select(set_configs({"search_path": SEARCH_PATH}, local=True)))
+    usual: sql.Composable = select(set_configs({"search_path": SEARCH_PATH}, local=True))
+    send_ahead(connection, sql.SQL("{};\n{}").format(_NOT_BY_PLACE, usual) if path.by_place else usual)

@@ -1,6 +1,6 @@
 """The digests of the source's rows as they were copied: what proves the target when the source is gone."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -84,6 +84,29 @@ def record_digests(connection: Connection, hashed: Iterable[HashedChunks]) -> No
         rows,
         template="(%s, %s, %s, %s::int, %s, %s::bigint, %s::numeric, %s::numeric)",
     )
+
+
+def hashed_chunks(connection: Connection, tables: Collection[TableName]) -> Sequence[HashedChunks]:
+    """The digests of the chunks of some tables, of those whose every chunk in the ledger has one of the same form."""
+    rows = fetch(
+        connection,
+        "SELECT schema_name, table_name, min(digest_form), json_agg(json_build_array(range_key, chunk, row_count, "
+        "digest_hashed, concat(digest_total), concat(digest_mixed))) FROM _pg_migration.chunk "
+        "WHERE (schema_name, table_name) IN (SELECT * FROM unnest(%s::text[], %s::text[])) GROUP BY 1, 2 "
+        "HAVING count(*) = count(digest_form) AND min(digest_form) = max(digest_form)",
+        ([schema for schema, _ in tables], [name for _, name in tables]),
+    )
+    return [
+        HashedChunks(
+            (schema, name),
+            form,
+            {
+                (key, n): Digest(count, hashed, int(total), int(mixed), None)
+                for key, n, count, hashed, total, mixed in found
+            },
+        )
+        for schema, name, form, found in rows
+    ]
 
 
 def copied_rows(connection: Connection, schemas: Collection[str] | None = None) -> Mapping[TableName, CopiedRows]:

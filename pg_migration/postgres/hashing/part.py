@@ -8,7 +8,6 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import RowTransform, Table, TableName
-from pg_migration.postgres.catalog.schema_renaming import quote
 from pg_migration.postgres.catalog.source_rows import chosen, discreet, masked_rows
 from pg_migration.postgres.catalog.values_path import DEFAULT_PATH, ValuesPath, fetch_rows
 
@@ -20,15 +19,16 @@ class Part:
     """Some rows of a table on one side: what a question is about.
 
     ``name`` is the relation on that side (see `compared_relation`), ``predicate`` a condition on the rows as they are
-    stored, and ``among`` one on the values that are compared. ``left_out`` are partitions that are not migrated, and so
-    not compared. ``application`` is as `application_path`. ``same_encoding`` tells that both databases have one.
-    ``transform`` is what was read of the source; None on the target, which has it as it is.
+    stored, and ``among`` one on the values that are compared. ``leaves`` are the tables that are read for a partitioned
+    one, some of whose partitions are not compared; None where it is read itself. ``application`` is as
+    `application_path`. ``same_encoding`` tells that both databases have one. ``transform`` is what was read of the
+    source; None on the target, which has it as it is.
     """
 
     table: Table
     name: TableName
     predicate: sql.Composable
-    left_out: tuple[TableName, ...] = ()
+    leaves: tuple[TableName, ...] | None = None
     application: tuple[str, ...] = DEFAULT_PATH
     same_encoding: bool = False
     transform: RowTransform | None = None
@@ -37,9 +37,8 @@ class Part:
     @property
     def rows(self) -> sql.Composable:
         """``FROM`` and ``WHERE`` of a query over these rows."""
-        only = sql.SQL("" if compared_relation(self.table)[1] else "ONLY ")
-        relation = sql.SQL("{}{}").format(only, sql.Identifier(*self.name))
-        condition = chosen(self.transform, self._stored)
+        relation = self._relation
+        condition = chosen(self.transform, self.predicate)
         if self.transform is not None and self.transform.masks:
             rows = masked_rows(self.table, self.transform, relation, condition)
             among = self.among if self.among is not None else sql.SQL("true")
@@ -49,19 +48,15 @@ class Part:
         return sql.SQL("FROM {} WHERE {}").format(relation, condition)
 
     @property
-    def _stored(self) -> sql.Composable:
-        if not self.left_out:
-            return self.predicate
-        # One that is not there is no object, which every tableoid is unequal to.
-        others = [
-            sql.SQL("coalesce(pg_catalog.to_regclass({})::pg_catalog.oid, '0')").format(
-                sql.Literal(".".join(map(quote, name)))
-            )
-            for name in self.left_out
-        ]
-        return sql.SQL("({}) AND tableoid OPERATOR(pg_catalog.<>) ALL (ARRAY[{}])").format(
-            self.predicate, sql.SQL(", ").join(others)
-        )
+    def _relation(self) -> sql.Composable:
+        if self.leaves is None:
+            only = sql.SQL("" if compared_relation(self.table)[1] else "ONLY ")
+            return sql.SQL("{}{}").format(only, sql.Identifier(*self.name))
+        # By itself the partitioned table has no rows; it gives the columns where there is no leaf.
+        columns = sql.SQL(", ").join(map(sql.Identifier, ("xmin", *(column.name for column in self.table.columns))))
+        tables = (self.name, *self.leaves)
+        selects = (sql.SQL("SELECT {} FROM ONLY {}").format(columns, sql.Identifier(*name)) for name in tables)
+        return sql.SQL("({}) AS {}").format(sql.SQL(" UNION ALL ").join(selects), sql.Identifier(self.name[1]))
 
     def narrowed(self, among: sql.Composable) -> "Part":
         """Those of the rows whose compared values a further condition holds for."""
@@ -70,7 +65,7 @@ class Part:
 
     def fetch(self, connection: Connection, statement: sql.Composable) -> list[tuple[Any, ...]]:
         """All rows of a query over the relation, in which every name is qualified."""
-        path = ValuesPath.of(self.table, self.name, self.application)
+        path = ValuesPath.of(self.table, self.name, self.application, transform=self.transform)
         with discreet(self.transform):
             return fetch_rows(connection, path, statement)
 

@@ -85,6 +85,13 @@ def lost(source: Connection, target: Connection, runs: Sequence[str]) -> list[in
     return sorted(oid for some in _pages(target, _OWNED, runs) for (oid,) in fetch(source, _GONE, (some,)))
 
 
+def brought(target: Connection, runs: Sequence[str]) -> list[int]:
+    """The OIDs of the large objects that some runs have brought, as far as they are there."""
+    if not runs:
+        return []
+    return sorted(oid for some in _pages(target, _OWNED, runs) for (oid,) in fetch(target, _THERE, (some,)))
+
+
 def _pages(target: Connection, query: str, runs: Sequence[str]) -> Iterator[str]:
     """OIDs as arrays, each of so many that follow one another."""
     many, after = OIDS_PER_QUERY, 0

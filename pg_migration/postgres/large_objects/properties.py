@@ -1,6 +1,6 @@
 """Owners, privileges and comments of large objects: how they are given, and whether both sides have the same."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from psycopg2 import sql
@@ -8,7 +8,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import PrivilegesOfLargeObjects
 from pg_migration.postgres.catalog.objects.large_objects import privileges_query, privileges_row
-from pg_migration.postgres.catalog.objects.privileges import privilege_statements, within_reach
+from pg_migration.postgres.catalog.objects.privileges import as_owned_by, privilege_statements, within_reach
 from pg_migration.postgres.catalog.schema_renaming import quote
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.large_objects.state import State
@@ -24,6 +24,7 @@ class Properties:
         owners: whether owners are carried over.
         privileges: whether grants are.
         reach: of the target's role, where what it can't give is left out.
+        unlabelled: providers whose security labels are left out.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class Properties:
         owners: bool,
         privileges: bool,
         reach: Reach | None,
+        unlabelled: Collection[str] = (),
     ) -> None:
         self._found = {(one.owner, one.acl): one for one in found}
         self._creator, self._owners, self._privileges, self._reach = creator, owners, privileges, reach
+        self._unlabelled = unlabelled
 
     def learn(self, connection: Connection, states: Iterable[State]) -> None:
         """Read the privileges that some objects have, as far as they are not known."""
@@ -56,20 +59,26 @@ class Properties:
         if one is None or not self._privileges:  # what was changed while it was read is read again when it is compared
             return []
         row = privileges_row(one, objects)
+        if self.owner_of(state) is None and state.owner != self._creator:
+            row = as_owned_by(self._creator, row)
         if self._reach is not None:
             row = within_reach("privileges", row, self._reach)
-        if self.owner_of(state) is None and state.owner != self._creator:
-            # It will own the objects, and so hold what others have granted it.
-            row = {**row, "held": [grant for grant in row["held"] if grant[1] != self._creator]}
         return privilege_statements(row)
 
+    def labels_of(self, state: State) -> list[tuple[str, str]]:
+        """The security labels that an object gets, each with its provider."""
+        return [(provider, label) for provider, label in state.labels if provider not in self._unlabelled]
+
     def statements(self, states: Iterable[State]) -> Iterator[sql.Composable]:
-        """What gives objects that were just made to their owners, with their privileges and comments."""
+        """What gives objects that were just made to their owners, with their privileges, comments and labels."""
         every = sorted(states, key=lambda state: (state.owner, state.acl, state.oid))
         for state in every:
             if state.comment is not None:
                 named = sql.Literal(state.oid), sql.Literal(state.comment)
                 yield sql.SQL("COMMENT ON LARGE OBJECT {} IS {}").format(*named)
+            for provider, label in self.labels_of(state):
+                parts = sql.Identifier(provider), sql.Literal(state.oid), sql.Literal(label)
+                yield sql.SQL("SECURITY LABEL FOR {} ON LARGE OBJECT {} IS {}").format(*parts)
             owner = self.owner_of(state)
             if owner is not None and owner != self._creator:
                 yield sql.SQL(f"ALTER LARGE OBJECT {state.oid} OWNER TO {quote(owner)}")
@@ -96,6 +105,7 @@ def difference(source: State, ours: Properties, target: State | None, theirs: Pr
             ("owner", owner is None or owner == target.owner),
             ("privileges", ours.grants_on(source) == theirs.grants_on(target)),
             ("comment", source.comment == target.comment),
+            ("security labels", ours.labels_of(source) == theirs.labels_of(target)),
         )
         if not same
     ]

@@ -33,7 +33,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class State:
-    """What a large object is. ``digest`` is None where it was not hashed; ``acl`` is the text of its privileges."""
+    """What a large object is. ``digest`` is None where it was not hashed; ``acl`` is the text of its privileges.
+
+    ``labels`` are its security labels, each with its provider.
+    """
 
     oid: int
     size: int
@@ -41,6 +44,7 @@ class State:
     owner: str
     acl: str
     comment: str | None
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 def pages(read: Callable[[int], list[Batch]]) -> Iterator[list[Batch]]:
@@ -93,8 +97,8 @@ def read_states(connection: Connection, oids: str, hashed: bool) -> dict[int, St
     query = sql.SQL(sql_file("large_objects/states.sql")).format(**parameters)
     rows = fetch(connection, query)
     return {
-        oid: State(oid, size, None if digest is None else int(digest), owner, acl, comment)
-        for oid, size, digest, owner, acl, comment in rows
+        oid: State(oid, size, None if digest is None else int(digest), owner, acl, comment, tuple(map(tuple, labels)))
+        for oid, size, digest, owner, acl, comment, labels in rows
     }
 
 

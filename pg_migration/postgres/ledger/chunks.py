@@ -203,3 +203,21 @@ def adopt(connection: Connection, tables: Collection[TableName], run_id: str, sn
         "WHERE (schema_name, table_name) IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
         (run_id, snapshot.name, [t[0] for t in tables], [t[1] for t in tables]),
     )
+
+
+def carry(connection: Connection, origin: TableName, table: TableName, run_id: str, snapshot: Snapshot) -> None:
+    """Say of a table what the ledger says of another one whose rows it was given, in the transaction that did that.
+
+    It makes the rows those of a run, in whose snapshot they were shown to be the same. It may be under any search_path.
+    """
+    execute(
+        connection,
+        "INSERT INTO _pg_migration.chunk (schema_name, table_name, range_key, chunk, chunks, relation, run_id, "
+        "snapshot, predicate, row_count, byte_count, started_at, finished_at, target_xid, copied_by, digest_form, "
+        "digest_hashed, digest_total, digest_mixed) SELECT %s, %s, c.range_key, c.chunk, c.chunks, "
+        "pg_catalog.to_regclass(pg_catalog.format('%%I.%%I', %s, %s)), %s, %s, c.predicate, c.row_count, "
+        "c.byte_count, c.started_at, c.finished_at, pg_catalog.txid_current(), c.copied_by, c.digest_form, "
+        "c.digest_hashed, c.digest_total, c.digest_mixed FROM _pg_migration.chunk c "
+        "WHERE (c.schema_name, c.table_name) OPERATOR(pg_catalog.=) (%s::pg_catalog.text, %s::pg_catalog.text)",
+        (*table, *table, run_id, snapshot.name, *origin),
+    )

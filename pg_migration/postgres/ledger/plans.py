@@ -41,8 +41,8 @@ class CommittedChunk:
 
 
 @dataclass(frozen=True)
-class Interrupted:
-    """A table with chunks of a run that did not succeed, in the relation that the target has under this name now."""
+class EarlierLoad:
+    """A table with chunks of an earlier run, in the relation that the target has under this name now."""
 
     plan: StoredPlan
     run_id: str
@@ -83,25 +83,35 @@ def forget_plans(connection: Connection, tables: Collection[TableName]) -> None:
 
 def interrupted_question(run_id: str) -> Question:
     """What `interrupted` asks."""
-    return _INTERRUPTED, {"run": run_id}
+    return _EARLIER, {"run": run_id, "succeeded": False}
 
 
-def interrupted(connection: Connection, run_id: str) -> Mapping[TableName, Interrupted]:
+def interrupted(connection: Connection, run_id: str) -> Mapping[TableName, EarlierLoad]:
     """The tables whose every chunk is of the run that planned them, which is not this one and did not succeed."""
+    return _earlier(connection, interrupted_question(run_id))
+
+
+def succeeded(connection: Connection, run_id: str) -> Mapping[TableName, EarlierLoad]:
+    """The tables whose every chunk is of the run that planned them, which is not this one and has succeeded."""
+    return _earlier(connection, (_EARLIER, {"run": run_id, "succeeded": True}))
+
+
+def _earlier(connection: Connection, question: Question) -> Mapping[TableName, EarlierLoad]:
     found = {}
-    for schema, table, run, server, xmin, *plan, chunks in fetch(connection, *interrupted_question(run_id)):
+    for schema, table, run, server, xmin, *plan, chunks in fetch(connection, *question):
         stored = StoredPlan((schema, table), *plan)
         committed = tuple(CommittedChunk(*chunk) for chunk in chunks)
-        found[schema, table] = Interrupted(stored, run, server, xmin, committed)
+        found[schema, table] = EarlierLoad(stored, run, server, xmin, committed)
     return found
 
 
-_INTERRUPTED = """
+_EARLIER = """
 SELECT p.schema_name, p.table_name, r.run_id, r.source_server, r.snapshot_xmin, p.source_relation::bigint,
        p.source_file::bigint,
        p.source_structure, p.target_structure, p.settings, p.ranges, c.chunks
 FROM _pg_migration.plan p
-JOIN _pg_migration.run r ON r.run_id = p.run_id AND r.succeeded IS NOT TRUE AND r.snapshot_xmin IS NOT NULL
+JOIN _pg_migration.run r
+  ON r.run_id = p.run_id AND r.snapshot_xmin IS NOT NULL AND (r.succeeded IS TRUE) = %(succeeded)s
 JOIN LATERAL (
     SELECT json_agg(json_build_array(
                c.range_key, c.chunk, c.predicate, c.row_count, c.byte_count, c.target_xid,

@@ -1,12 +1,13 @@
 """What the statistics of the source said of each table when it was copied."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table, TableName
+from pg_migration.postgres.connection.endpoint import Endpoint
 from pg_migration.postgres.connection.statements import Question, asked_together, execute, execute_rows, fetch, gathered
 from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.sql_files import sql_file
@@ -19,6 +20,9 @@ FROM (SELECT txid_current_snapshot() AS seen, pg_is_in_recovery() AS standby) AS
 """
 
 UNCOUNTED = -1
+
+# All of them together count as one table.
+LARGE_OBJECTS: TableName = ("pg_catalog", "pg_largeobject")
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,37 @@ def record(source: Connection, target: Connection, run_id: str, tables: Mapping[
         execute(
             target,
             "DELETE FROM _pg_migration.source_state s WHERE run_id = %s "
-            "OR NOT EXISTS (SELECT FROM _pg_migration.chunk c WHERE "
+            "OR (s.schema_name, s.table_name) <> (%s, %s) AND NOT EXISTS (SELECT FROM _pg_migration.chunk c WHERE "
             "(c.run_id, c.schema_name, c.table_name) = (s.run_id, s.schema_name, s.table_name))",
-            (run_id,),
+            (run_id, *LARGE_OBJECTS),
         )
         execute_rows(target, "INSERT INTO _pg_migration.source_state VALUES %s", rows)
+
+
+def record_large_objects(target: Connection, run_id: str) -> None:
+    """Write down that a run has copied all large objects, in the place of earlier runs from the same source."""
+    execute(
+        target,
+        "WITH gone AS (DELETE FROM _pg_migration.source_state s USING _pg_migration.run earlier, _pg_migration.run r "
+        "WHERE r.run_id = %s AND earlier.source = r.source AND s.run_id = earlier.run_id "
+        "AND (s.schema_name, s.table_name) = (%s, %s) AND s.run_id <> r.run_id) "
+        "INSERT INTO _pg_migration.source_state (run_id, schema_name, table_name, relation, transactions, inserted, "
+        "updated, deleted) VALUES (%s, %s, %s, 'pg_largeobject'::regclass, '', %s, %s, %s) ON CONFLICT DO NOTHING",
+        (run_id, *LARGE_OBJECTS, run_id, *LARGE_OBJECTS, *[UNCOUNTED] * 3),
+    )
+
+
+def large_objects_copied_at(target: Connection, source: Endpoint) -> datetime | None:
+    """The snapshot of the last run that has copied all large objects of a source, and has succeeded."""
+    if not has(target, "source_state"):
+        return None
+    ((at,),) = fetch(
+        target,
+        "SELECT max(r.snapshot_at) FROM _pg_migration.source_state s JOIN _pg_migration.run r USING (run_id) "
+        "WHERE (s.schema_name, s.table_name) = (%s, %s) AND r.source = %s AND r.succeeded",
+        (*LARGE_OBJECTS, source.description),
+    )
+    return at if isinstance(at, datetime) else None
 
 
 def state_at_copy(target: Connection, name: TableName) -> SourceState | None:
@@ -83,3 +113,36 @@ def state_at_copy(target: Connection, name: TableName) -> SourceState | None:
         name,
     )
     return SourceState(*rows[0]) if rows else None
+
+
+def counted_writes(
+    target: Connection, run_id: str, pairs: Collection[tuple[TableName, str, TableName]]
+) -> set[TableName]:
+    """The tables of the source that its statistics have counted writes to since earlier runs have read them.
+
+    They may count some that these runs have read, as a count is published a moment after the commit; and one that comes
+    later yet may be missing.
+
+    Args:
+        run_id: a run that has written down what they look like now.
+        pairs: by which name that run has a table, which earlier run has read it, and by which name.
+
+    Returns:
+        The names that the run has for them.
+    """
+    rows = fetch(
+        target,
+        "SELECT w.schema_name, w.table_name FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) "
+        "AS w (schema_name, table_name, run_id, earlier_schema, earlier_table) "
+        "JOIN _pg_migration.source_state now ON (now.run_id, now.schema_name, now.table_name) "
+        "= (%s, w.schema_name, w.table_name) "
+        "JOIN _pg_migration.source_state was ON (was.run_id, was.schema_name, was.table_name) "
+        "= (w.run_id, w.earlier_schema, w.earlier_table) "
+        "WHERE (now.relation, now.file, now.inserted, now.updated, now.deleted) "
+        "IS DISTINCT FROM (was.relation, was.file, was.inserted, was.updated, was.deleted)",
+        (
+            *([name[0] for name, *_ in pairs], [name[1] for name, *_ in pairs], [run for _, run, _ in pairs]),
+            *([earlier[0] for *_, earlier in pairs], [earlier[1] for *_, earlier in pairs], run_id),
+        ),
+    )
+    return set(rows)

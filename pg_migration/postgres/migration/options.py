@@ -131,6 +131,13 @@ class Options(LoadSettings):
         Group.CONTENT,
         ("migrate",),
     )
+    reuse_unchanged: bool = option(
+        False,
+        "With refresh 'swap': tables that were not written to in the source since the live copy was made are taken "
+        "from that, each proved by the digest that the ledger has of it, instead of being read again.",
+        Group.SPEED,
+        ("migrate",),
+    )
     swap_wait_seconds: int = option(
         300,
         "With refresh 'swap': how long to wait for sessions whose transactions began before the load ended, and who "
@@ -226,5 +233,9 @@ class Options(LoadSettings):
             yield "follow needs the tables under their names, and refresh 'swap' gives them others: set one of them"
         if self.follow and self.transform:
             yield "follow is not possible with a transform: logical replication can't mask or choose rows"
+        if self.reuse_unchanged and self.refresh != "swap":
+            yield "reuse_unchanged takes tables from a live copy that another one replaces: it needs refresh 'swap'"
+        if self.reuse_unchanged and not self.check_content:
+            yield "reuse_unchanged needs check_content, as a table is taken over only where its rows were hashed"
         if self.spread_over < 0:
             yield f"spread_over is {self.spread_over}, but must be at least 0"

@@ -51,6 +51,8 @@ class Outcomes:
     loaded: dict[TableName, TableLoaded] = field(default_factory=dict)
     hashed: dict[TableName, RowsHashed] = field(default_factory=dict)
     reloaded: dict[TableName, str] = field(default_factory=dict)  # begun by an earlier run, and why not continued
+    carried: dict[TableName, RowsHashed] = field(default_factory=dict)  # from the live copy to the next one
+    not_carried: dict[TableName, str] = field(default_factory=dict)  # in the live copy, and why the source was read
     failed: dict[TableName, TableFailed] = field(default_factory=dict)
     checks: dict[TableName, dict[str, bool]] = field(default_factory=dict)
     differing: set[TableName] = field(default_factory=set)

@@ -775,6 +775,7 @@ class MigrationRun:
                 target_extensions=around.extensions,
                 surroundings=around,
                 keep_versions=self.options.extension_versions == "source",
+                maker=self.reach.role,
                 **self._discovered,
             )
         whole, names, unsaid = found, schemas.values(), self._standing
@@ -801,7 +802,7 @@ class MigrationRun:
         source = Source(self.source_connection, application_path(found.settings, {}))
         self.transformation = made = transform(document, found, source, self.moment, self.options.try_all_rows)
         done = made.applied(found)
-        self._look(look_at_transform(made, done, document))
+        self._look(look_at_transform(made, done, document, self.target_connection.server_version))
         return done
 
     def _make_sure_of_transform(self) -> None:
@@ -975,6 +976,11 @@ class MigrationRun:
         """Whether large objects are copied: no mask reaches into them, so a transform has to ask for them."""
         asked_for = self._document is None or self._document.large_objects
         return self.options.large_objects and asked_for
+
+    @property
+    def takes_large_objects_back(self) -> bool:
+        """Whether those that earlier runs have brought are to go, as no mask has reached them."""
+        return self._document is not None and not self._document.large_objects
 
     @property
     def masked_sequences(self) -> frozenset[TableName]:

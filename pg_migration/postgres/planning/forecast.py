@@ -1,7 +1,7 @@
 """How long a planned copy will take, about."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg2.extensions import connection as Connection
 
@@ -48,7 +48,8 @@ class TableForecast:
 class Forecast:
     """What a run would copy, in that order, and in all. ``seconds`` is wall time, without indexes, keys and checks.
 
-    ``bytes_per_second`` is the speed of one worker; ``measured`` tells whether earlier runs had it.
+    Large objects are counted apart; those that the target has already are among them. ``bytes_per_second`` is the speed
+    of one worker; ``measured`` tells whether earlier runs had it.
     """
 
     tables: tuple[TableForecast, ...]
@@ -59,6 +60,8 @@ class Forecast:
     seconds: float
     bytes_per_second: float
     measured: bool
+    large_objects: int = 0
+    large_object_bytes: int = 0
 
 
 def forecast(plans: Sequence[TablePlan], workers: int, bytes_per_second: float | None) -> Forecast:
@@ -80,6 +83,12 @@ def forecast(plans: Sequence[TablePlan], workers: int, bytes_per_second: float |
         bytes_per_second=speed,
         measured=bytes_per_second is not None,
     )
+
+
+def with_large_objects(found: Forecast, objects: int, size: int) -> Forecast:
+    """A forecast that counts large objects, too: they are copied by themselves."""
+    seconds = found.seconds + size / found.bytes_per_second / found.workers
+    return replace(found, large_objects=objects, large_object_bytes=size, seconds=seconds)
 
 
 def _table(plan: TablePlan, workers: int, speed: float) -> TableForecast:

@@ -17,11 +17,14 @@ MEANING = "meaning of values in the target"
 
 # Since then standard_conforming_strings can't be off, and Dutch has another stemmer. Release notes, "Migration".
 POSTGRES_19 = 190000
+# Since then a column is generated in a child only where it is in its parents. Release notes of 16, "Migration".
+POSTGRES_16 = 160000
 ALWAYS_ON = "standard_conforming_strings"
 
 _BODY = re.compile(r"\n(?:AS |BEGIN ATOMIC|RETURN )")
 _SETTING = re.compile(r'^ SET "([^"]+)" TO (.*)$', re.MULTILINE)
 _ENCODINGS = re.compile(r" FOR '([^']+)' TO '([^']+)' FROM ")
+_ICU = "PROVIDER = icu"
 _DUTCH = re.compile(
     r"""'"?pg_catalog"?\."?dutch(_stem)?"?'
     | '"?dutch(_stem)?"?'(::"?text"?\))?::"?(pg_catalog"?\."?)?reg(config|dictionary)
@@ -40,7 +43,8 @@ def questions_of_source(ends: Ends) -> list[Question]:
 def questions_of_target(catalog: Catalog) -> list[Question]:
     """What to ask of the target."""
     asked = {"missing_settings": _settings(catalog), "missing_encodings": _encodings(catalog)}
-    return [question(name, names=[*used]) for name, used in asked.items() if used]
+    icu = [question("icu")] if _of_icu(catalog) else []
+    return [*(question(name, names=[*used]) for name, used in asked.items() if used), *icu]
 
 
 def settings(ends: Ends, catalog: Catalog) -> Iterator[Finding]:
@@ -76,6 +80,40 @@ def xml(ends: Ends, catalog: Catalog) -> Iterator[Finding]:
             f"the target's server was built without libxml. Rows with a value in {listed(columns)} make the copy of "
             "their table fail",
             "Give a server that was built with libxml",
+        )
+
+
+def icu(ends: Ends, catalog: Catalog) -> Iterator[Finding]:
+    """That the target can sort by ICU, where there are collations of it."""
+    made = _of_icu(catalog)
+    if made and not ask(ends.target, "icu")[0][0]:
+        yield error(
+            FEATURES,
+            f"the target's server was built without ICU, by which these sort: {listed(made)}",
+            "Give a server that was built with ICU, or drop these collations in the source",
+        )
+
+
+def generated_columns(ends: Ends, catalog: Catalog) -> Iterator[Finding]:
+    """That the target takes the generated columns of inheritance children and partitions."""
+    if not ends.source.server_version < POSTGRES_16 <= ends.target.server_version:
+        return
+    plain = {(*table.key, column.name) for table in catalog.tables for column in table.columns if not column.generated}
+    uses = [
+        f"{table.schema}.{table.name}.{column.name}: not generated in {'.'.join(parent)}"
+        for table in catalog.tables
+        for column in table.columns
+        if column.generated
+        for parent in table.parents
+        if (*parent, column.name) in plain
+    ]
+    if uses:
+        yield _lacking(
+            ends,
+            "does not have generated columns below others",
+            uses,
+            "In the source run ALTER TABLE ... ALTER COLUMN ... DROP EXPRESSION for each, which keeps its values, or "
+            "have the parent compute it, too",
         )
 
 
@@ -163,6 +201,14 @@ def _encodings(catalog: Catalog) -> Mapping[str, list[str]]:
             for name in match.groups():
                 found.setdefault(name, []).append(item.identity)
     return found
+
+
+def _of_icu(catalog: Catalog) -> list[str]:
+    return [
+        item.identity
+        for item in catalog.objects
+        if item.kind == "collation" and any(_ICU in statement for statement in item.statements)
+    ]
 
 
 def _missing(ends: Ends, query: str, names: Mapping[str, object]) -> list[str]:

@@ -112,8 +112,12 @@ def drift_of(
     state = state_at_copy(target, name)
     if state is None:
         return None
-    part = sides.part(Side.SOURCE, table, WHOLE)
-    return sides.on([Side.SOURCE], lambda ends: drift_since(ends[0], part, state, rows, hashing))
+
+    def look(connections: Sequence[Connection]) -> Drift:
+        (source,) = connections
+        return drift_since(source, sides.part(Side.SOURCE, table, WHOLE, source), state, rows, hashing)
+
+    return sides.on([Side.SOURCE], look)
 
 
 def drift_since(

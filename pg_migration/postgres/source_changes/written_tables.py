@@ -12,22 +12,30 @@ from datetime import datetime
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import TableName
+from pg_migration.postgres.connection.endpoint import Endpoint
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.ledger.schema import has
+from pg_migration.postgres.ledger.source_state import LARGE_OBJECTS, large_objects_copied_at
 from pg_migration.postgres.sql_files import sql_file
 
 
 @dataclass(frozen=True)
 class Marks:
-    """What tables looked like at a time of the source's clock: their names in the source, and a mark of each."""
+    """What tables looked like at a time of the source's clock: their names in the source, and a mark of each.
+
+    That of all large objects together is under `LARGE_OBJECTS`, where it was asked for.
+    """
 
     at: datetime
     by_table: Mapping[TableName, str]
 
 
-def read_marks(source: Connection, schemas: Collection[str]) -> Marks:
+def read_marks(source: Connection, schemas: Collection[str], large_objects: bool = False) -> Marks:
     """The marks of all tables in some schemas, now. Partitioned tables have none: their partitions do.
+
+    Args:
+        large_objects: whether to read a mark of these, too.
 
     The connection must not be in a transaction, in which statistics stand still.
 
@@ -41,18 +49,22 @@ def read_marks(source: Connection, schemas: Collection[str]) -> Marks:
             "can't be told. Migrate by a schedule instead, or give the primary as the source"
         )
     statement = sql_file("source_changes/written_tables.sql")
-    rows = fetch(source, statement, {"schemas": list(schemas)})
-    return Marks(now, {(schema, name): mark for schema, name, mark in rows})
+    rows = fetch(source, statement, {"schemas": list(schemas), "large_objects": large_objects})
+    marks = {(schema, name): mark for schema, name, mark in rows if schema != LARGE_OBJECTS[0]}
+    of_large_objects = [mark for schema, _, mark in sorted(rows) if schema == LARGE_OBJECTS[0]]
+    return Marks(now, marks | ({LARGE_OBJECTS: "; ".join(of_large_objects)} if of_large_objects else {}))
 
 
-def copied_at(target: Connection) -> Mapping[TableName, datetime]:
+def copied_at(target: Connection, source: Endpoint) -> Mapping[TableName, datetime]:
     """Of each table in the target, the time of the oldest snapshot that its rows are of (the source's clock).
 
-    Tables that a run left unfinished, or that failed their checks, are not among them.
+    Tables that a run left unfinished, or that failed their checks, are not among them. Under `LARGE_OBJECTS` is when
+    all large objects of a source were copied last.
     """
     if not has(target, "chunk"):
         return {}
-    return {
+    of_large_objects = large_objects_copied_at(target, source)
+    return ({LARGE_OBJECTS: of_large_objects} if of_large_objects is not None else {}) | {
         (schema, name): at
         for schema, name, at in fetch(
             target,

@@ -8,7 +8,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import Catalog
+from pg_migration.postgres.catalog import Catalog, SchemaObject
 from pg_migration.postgres.catalog.identity import by_identity
 from pg_migration.postgres.catalog.identity import there as known
 from pg_migration.postgres.catalog.schema_renaming import search_path_clause
@@ -46,6 +46,8 @@ class Incoming:
         everything: whether all grants of the live objects are taken over, or only those to roles that the source does
             not have (``of_source`` are those that it has).
         owners: whether owners are taken over.
+        published: of the source what live schemas have of publications, too, and ``withdrawn`` the statements that take
+            out what earlier runs have brought and the source does not publish any more.
     """
 
     origin: str
@@ -54,6 +56,8 @@ class Incoming:
     everything: bool = False
     owners: bool = False
     of_source: Sequence[str] = ()
+    published: Sequence[SchemaObject] = ()
+    withdrawn: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,8 @@ def _exchanged(exchange: _Exchange, attempt: int) -> Swapped:
         _set_own_paths(connection, dict(zip(exchange.incoming, live, strict=True)))
         anew = make_follow(connection, views)
         publications = _republish(connection, published)
+        for statement in exchange.what.withdrawn:
+            execute(connection, statement)
         execute(connection, "SET LOCAL lock_timeout = 0")
     seconds = time.monotonic() - begun
     return Swapped(
@@ -298,7 +304,7 @@ def _rewrite_ledger(exchange: _Exchange, there: Sequence[str]) -> None:
         source, target = what.catalogs
         theirs = known(target)
         both = [item for key, item in by_identity(source).items() if key in theirs]
-        note_brought(connection, what.origin, source, both)
+        note_brought(connection, what.origin, source, [*both, *what.published])
         remember(connection, source, target, both)
 
 

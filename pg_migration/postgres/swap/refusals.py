@@ -39,7 +39,13 @@ _EXTENSIONS = "SELECT extname FROM pg_extension"
 
 def without_publications(source: Catalog) -> Catalog:
     """The source's structure less its publications, which are made when what they publish is live."""
-    return replace(source, objects=tuple(item for item in source.objects if item.kind not in PUBLICATIONS))
+    later = of_publications(source)
+    return replace(source, objects=tuple(item for item in source.objects if item.address[:2] not in later))
+
+
+def of_publications(source: Catalog) -> frozenset[tuple[int, int]]:
+    """Where the source's catalogs have its publications and what they publish: what is said of them is there, too."""
+    return frozenset(item.address[:2] for item in source.objects if item.kind in PUBLICATIONS)
 
 
 def look_at_swap(

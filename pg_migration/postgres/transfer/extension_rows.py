@@ -17,6 +17,8 @@ from pg_migration.postgres.catalog import ConfigurationTable, TableName, configu
 from pg_migration.postgres.catalog.ordering.graph import cycles, topological_order
 from pg_migration.postgres.connection.statements import execute, fetch, transaction
 from pg_migration.postgres.errors import CopyFailed, CopyMismatch, server_message
+from pg_migration.postgres.figures import counted
+from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.transfer.sequences import read_positions, set_positions
 from pg_migration.postgres.transfer.streams.copy_stream import stream
 
@@ -83,6 +85,52 @@ def copy_extension_rows(
             if source.closed or target.closed:
                 raise
             yield ExtensionFailed(extension, server_message(error))
+
+
+def take_back_extension_rows(
+    target: Connection, tables: Sequence[ConfigurationTable]
+) -> Iterator[str | ExtensionFailed]:
+    """Delete what earlier migrations have loaded into tables of extensions, whose rows are not copied any more.
+
+    Args:
+        tables: of the source's extensions.
+
+    Returns:
+        What people should know: rows stay where some were there before, as nothing tells whose they are.
+    """
+    if not tables:
+        return
+    noted = "SELECT schema_name, table_name FROM _pg_migration.extension_rows"
+    loaded = set(fetch(target, noted)) if has(target, "extension_rows") else set()
+    wanted = {(table.extension, table.name) for table in tables}
+    ours = [table for table in configurations(target) if table.kind == "r" and (table.extension, table.name) in wanted]
+    for table, _ in reversed(_referenced_first([(table, table) for table in ours])):
+        yield from _taken_back(target, table, table.key in loaded)
+
+
+def _taken_back(target: Connection, table: ConfigurationTable, is_ours: bool) -> Iterator[str | ExtensionFailed]:
+    name, told = sql.Identifier(*table.key), ".".join(table.key)
+    chosen = sql.SQL("FROM ONLY {} {}").format(name, sql.SQL(table.condition))
+    if not is_ours:
+        ((rows,),) = fetch(target, sql.SQL("SELECT count(*) FROM (SELECT {}) AS chosen").format(chosen))
+        if rows:
+            yield f"{counted(rows, 'row')} of {told} stay, which the transform leaves out: others have put rows there"
+        return
+    try:
+        with transaction(target):
+            delete = sql.SQL("DELETE FROM ONLY {} WHERE ctid = ANY (ARRAY(SELECT ctid {}))").format(name, chosen)
+            rows = execute(target, delete)
+            execute(target, _FORGET, table.key)
+    except psycopg2.Error as error:
+        if target.closed:
+            raise
+        yield ExtensionFailed(table.extension, f"those that are there can't be deleted: {server_message(error)}")
+        return
+    if rows:
+        yield f"deleted, since the transform leaves them out: {counted(rows, 'row')} of {told}"
+
+
+_FORGET = "DELETE FROM _pg_migration.extension_rows WHERE (schema_name, table_name) = (%s, %s)"
 
 
 def _pairs(

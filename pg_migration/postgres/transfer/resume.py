@@ -18,8 +18,8 @@ can't be shown is loaded anew. PostgreSQL docs: "System Columns", "Transactions 
 import hashlib
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import psycopg2
@@ -32,7 +32,7 @@ from pg_migration.postgres.connection.statements import Question, both_asked, fe
 from pg_migration.postgres.errors import server_message
 from pg_migration.postgres.ledger import chunks as chunks_
 from pg_migration.postgres.ledger import plans as plans_
-from pg_migration.postgres.ledger.plans import CommittedChunk, Interrupted, StoredPlan
+from pg_migration.postgres.ledger.plans import CommittedChunk, EarlierLoad, StoredPlan
 from pg_migration.postgres.planning.key_ranges import parse
 from pg_migration.postgres.planning.options import LoadSettings
 from pg_migration.postgres.planning.plan import Chunk, RangePlan, TablePlan
@@ -52,12 +52,14 @@ class Continued:
     """What is in the target already of a table that is continued.
 
     ``present`` has rows and bytes of each chunk, by range key and number; ``copied_by`` tells how many of them each run
-    has copied, the first one first.
+    has copied, the first one first. ``carried``: they were in the live copy, and were put into the one that takes its
+    place.
     """
 
     present: Mapping[tuple[str, int], tuple[int, int]]
     copied_by: Mapping[str, int]
     chunks: int
+    carried: bool = False
 
     @property
     def rows(self) -> int:
@@ -73,6 +75,8 @@ class Continued:
         first, *others = [f"since run {run[:8]}" for run in self.copied_by]
         if others:
             first = " and ".join(f"{count} since run {run[:8]}" for run, count in self.copied_by.items())
+        if self.carried:
+            return f"{len(self.present)} chunks, {first}, unchanged in the source"
         return f"{len(self.present)} of {self.chunks} chunks were there {first}, unchanged"
 
 
@@ -87,14 +91,59 @@ class Resumption:
     plans: tuple[TablePlan, ...]
     continued: Mapping[TableName, Continued]
     reloaded: Mapping[TableName, str]
-    _stored: tuple[StoredPlan, ...] = ()
+    _stored: Mapping[TableName, StoredPlan] = field(default_factory=dict)
 
     def write(self, connection: Connection, context: LoadContext) -> None:
         """Note it in the ledger, before the load begins."""
         adopted = [context.target_name(plan.table) for plan in self.plans if plan.name in self.continued]
         with gathered(connection):
             chunks_.adopt(connection, adopted, context.run_id, context.snapshot)
-            plans_.store_plans(connection, context.run_id, self._stored)
+            plans_.store_plans(connection, context.run_id, tuple(self._stored.values()))
+
+    def with_carried(self, loads: Mapping[TableName, EarlierLoad]) -> "Resumption":
+        """The same, with tables whose rows are there as earlier runs have loaded them elsewhere in the target."""
+        return replace(
+            self,
+            plans=tuple(as_it_was_cut(plan, loads[plan.name]) if plan.name in loads else plan for plan in self.plans),
+            continued={
+                **self.continued,
+                **{name: replace(_continued(load), carried=True) for name, load in loads.items()},
+            },
+            _stored={
+                **self._stored,
+                **{name: replace(self._stored[name], ranges=load.plan.ranges) for name, load in loads.items()},
+            },
+        )
+
+    def carriable(
+        self,
+        context: LoadContext,
+        source: Connection,
+        loads: Mapping[TableName, EarlierLoad],
+        refused: Mapping[TableName, str],
+    ) -> Mapping[TableName, str | None]:
+        """Whether the source has tables as earlier runs have loaded them elsewhere in the target: None, or why not.
+
+        Args:
+            source: as for `resume`.
+            loads: by source name.
+            refused: why the rows of some need not be looked at.
+
+        Raises:
+            ConnectionFailed, SnapshotLost: when the source can't be asked.
+        """
+        plans = {plan.name: plan for plan in self.plans if plan.name in loads and plan.name in self._stored}
+        ours = _structures(source, [plan.table.oid for plan in plans.values()])
+        found: dict[TableName, str | None] = {
+            name: next(
+                _reasons(context, plan, loads[name], self._stored[name], ours[plan.table.oid]), refused.get(name)
+            )
+            for name, plan in plans.items()
+        }
+        candidates = [
+            _Candidate(plan, loads[name].plan.table, loads[name]) for name, plan in plans.items() if found[name] is None
+        ]
+        return {**found, **_refute(context, candidates, _tasks_in_source)}
 
 
 @dataclass(frozen=True)
@@ -113,7 +162,7 @@ class _Structure:
 class _Candidate:
     plan: TablePlan
     destination: TableName
-    found: Interrupted
+    found: EarlierLoad
 
 
 def resume(
@@ -154,14 +203,14 @@ def resume(
             reloaded[plan.name] = reason
         else:
             candidates.append(_Candidate(plan, name, then))
-    reloaded.update(_refute(context, candidates))
+    reloaded.update(_refute(context, candidates, _tasks))
     kept = {c.plan.name: c for c in candidates if c.plan.name not in reloaded}
     stored.update({name: replace(stored[name], ranges=c.found.plan.ranges) for name, c in kept.items()})
     return Resumption(
-        tuple(_as_it_was_cut(kept[plan.name]) if plan.name in kept else plan for plan in plans),
+        tuple(as_it_was_cut(plan, kept[plan.name].found) if plan.name in kept else plan for plan in plans),
         {name: _continued(candidate.found) for name, candidate in kept.items()},
         reloaded,
-        tuple(stored.values()),
+        stored,
     )
 
 
@@ -221,15 +270,28 @@ def _describe(
 def _changed(
     context: LoadContext,
     plan: TablePlan,
-    then: Interrupted,
+    then: EarlierLoad,
     now: StoredPlan,
     ours: _Structure,
     theirs: _Structure,
 ) -> str | None:
     """Why a table can't be continued, as far as that shows without a look at its rows."""
+    unlogged = context.unlogged_for_load(plan.table) or theirs.unlogged != (plan.table.persistence == "u")
+    reasons = {
+        "the target's table was altered": then.plan.target_structure != now.target_structure,
+        "it is UNLOGGED for the time of its load": unlogged,
+        "it is stored by another access method than heap": not theirs.heap,
+    }
+    found = [*_reasons(context, plan, then, now, ours), *(text for text, holds in reasons.items() if holds)]
+    return found[0] if found else None
+
+
+def _reasons(
+    context: LoadContext, plan: TablePlan, then: EarlierLoad, now: StoredPlan, ours: _Structure
+) -> Iterator[str]:
+    """Why rows that were loaded earlier may not be those of the source now, wherever they are in the target."""
     was = then.plan
     planned = {(key, n): p for key, predicates in was.ranges for n, p in enumerate(predicates, 1)}
-    unlogged = context.unlogged_for_load(plan.table) or theirs.unlogged != (plan.table.persistence == "u")
     reasons = {
         "the source's server was restarted": then.source_server != context.snapshot.server,
         "too many transactions have passed": context.snapshot.xmax - then.snapshot_xmin >= MAX_TRANSACTIONS
@@ -237,25 +299,27 @@ def _changed(
         "the source's table was truncated, rewritten or made anew": (was.source_relation, was.source_file)
         != (now.source_relation, now.source_file),
         "the source's table was altered": was.source_structure != now.source_structure,
-        "the target's table was altered": was.target_structure != now.target_structure,
         "what is chosen and masked of it was changed": was.settings.get("transform") != now.settings.get("transform"),
-        "other tables decide which of its rows are chosen": plan.table.transform is not None
+        "more than its own rows decides what is read of it": plan.table.transform is not None
         and not plan.table.transform.is_of_the_row,
         "what tables are cut by was changed": was.settings != now.settings,
         "its rows are loaded through its partitioned table": plan.table.through_root,
-        "it is UNLOGGED for the time of its load": unlogged,
-        "it is stored by another access method than heap": not (ours.heap and theirs.heap),
+        "it is stored by another access method than heap": not ours.heap,
         f"it has columns of type {ours.unsure}, whose text changes with other objects": bool(ours.unsure),
         "its chunks in the ledger are not those that were planned": any(
             planned.get((chunk.range_key, chunk.chunk)) != chunk.predicate for chunk in then.chunks
         ),
     }
-    return next((reason for reason, holds in reasons.items() if holds), None)
+    yield from (reason for reason, holds in reasons.items() if holds)
 
 
-def _refute(context: LoadContext, candidates: Sequence[_Candidate]) -> Mapping[TableName, str]:
-    """Of tables, those whose chunks are not unchanged on both sides, and why; several are looked at at once."""
-    tasks = deque(task for candidate in candidates for task in _tasks(candidate))
+def _refute(
+    context: LoadContext,
+    candidates: Sequence[_Candidate],
+    questions: "Callable[[_Candidate], Sequence[tuple[TableName, _Task]]]",
+) -> Mapping[TableName, str]:
+    """Of tables, those whose chunks are not unchanged, and why; several are looked at at once."""
+    tasks = deque(task for candidate in candidates for task in questions(candidate))
     refuted: dict[TableName, str] = {}
     stopping = threading.Event()
 
@@ -288,10 +352,13 @@ def _take(tasks: deque[tuple[TableName, _Task]]) -> tuple[TableName, _Task] | No
 
 def _tasks(candidate: _Candidate) -> Sequence[tuple[TableName, _Task]]:
     """The questions that are asked of one table, each answered by a reason against it or none."""
+    return [(candidate.plan.name, partial(_changed_in_target, candidate)), *_tasks_in_source(candidate)]
+
+
+def _tasks_in_source(candidate: _Candidate) -> Sequence[tuple[TableName, _Task]]:
     name, chunks = candidate.plan.name, candidate.found.chunks
     batches = [chunks[n : n + CHUNKS_PER_QUERY] for n in range(0, len(chunks), CHUNKS_PER_QUERY)]
-    in_source = [partial(_changed_in_source, candidate, batch) for batch in batches]
-    return [(name, task) for task in (partial(_changed_in_target, candidate), *in_source)]
+    return [(name, partial(_changed_in_source, candidate, batch)) for batch in batches]
 
 
 def _answer(worker: Worker, task: _Task) -> str | None:
@@ -341,16 +408,17 @@ def _changed_in_target(candidate: _Candidate, worker: Worker) -> str | None:
     return None if there == expected else "its rows were changed in the target"
 
 
-def _as_it_was_cut(candidate: _Candidate) -> TablePlan:
-    plan, label = candidate.plan, ".".join(candidate.plan.name)
+def as_it_was_cut(plan: TablePlan, load: EarlierLoad) -> TablePlan:
+    """A table with the ranges and chunks that an earlier run has cut it into, by the same key."""
+    label = ".".join(plan.name)
     ranges = tuple(
         RangePlan(parse(key, plan.key, label), tuple(Chunk(n, sql.SQL(p)) for n, p in enumerate(predicates, 1)))
-        for key, predicates in candidate.found.plan.ranges
+        for key, predicates in load.plan.ranges
     )
     return replace(plan, ranges=ranges)
 
 
-def _continued(found: Interrupted) -> Continued:
+def _continued(found: EarlierLoad) -> Continued:
     return Continued(
         {(chunk.range_key, chunk.chunk): (chunk.rows, chunk.bytes) for chunk in found.chunks},
         Counter(chunk.copied_by for chunk in found.chunks),

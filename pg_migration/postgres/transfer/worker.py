@@ -9,7 +9,7 @@ import psycopg2
 from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import SchemaObject, Table
+from pg_migration.postgres.catalog import SchemaObject, Table, TableName
 from pg_migration.postgres.catalog.source_rows import chosen, discreet, values
 from pg_migration.postgres.catalog.values_path import ValuesPath, fetch_rows, leave, run
 from pg_migration.postgres.connection.session_settings import (
@@ -30,6 +30,7 @@ from pg_migration.postgres.ledger.chunks import ChunkEntry, Placed
 from pg_migration.postgres.planning.plan import Chunk, RangePlan, TablePlan
 from pg_migration.postgres.planning.row_width import is_wide
 from pg_migration.postgres.snapshot.readers import Reader
+from pg_migration.postgres.sql_files import sql_file
 from pg_migration.postgres.statistics.restoring import restore
 from pg_migration.postgres.statistics.source_statistics import SourceStatistics, TableStatistics
 from pg_migration.postgres.transfer.load_context import LoadContext
@@ -56,6 +57,9 @@ SELECT set_config('synchronous_commit', 'off', false),
 
 
 WHOLE_TABLE = sql.SQL("true")
+
+# Rows that somebody keeps from being read are read of the source instead.
+CARRY_LOCK_TIMEOUT = "5s"
 
 
 class Worker:
@@ -180,6 +184,50 @@ class Worker:
             placed = chunks.record(target, entry, copied.rows, copied.bytes, placed)
         return copied, placed
 
+    def carry(self, plan: TablePlan, origin: TableName, expected: Digest, question: Question[Digest]) -> int | None:
+        """Give an empty table the rows of another one of the target, with what the ledger says of them, in one
+        transaction, if they are the expected ones.
+
+        Args:
+            origin: the other one.
+
+        Returns:
+            The file that the rows are in; None where they are others, and nothing was done.
+
+        Raises:
+            MigrationError, psycopg2.Error: it can't be done, and was not.
+        """
+        table, target, name = plan.table, self.target, self._context.target_name(plan.table)
+        with undone_on_errors(target):
+            with gathered(target):
+                execute(target, "BEGIN")
+                execute(target, f"SET LOCAL lock_timeout = '{CARRY_LOCK_TIMEOUT}'")
+                execute(target, self._target_path(table).setting())
+                if self._written_with:
+                    execute(target, select(set_configs(self._written_with, local=True)))
+                placed, _ = chunks.place(target, name)
+            execute(target, self._carrying(table, origin))
+            if self.ask_target(plan, WHOLE_TABLE, question) != expected:
+                execute(target, "ROLLBACK")
+                return None
+            self._context.lock.check_held()
+            with gathered(target):
+                chunks.carry(target, origin, name, self._context.run_id, self._context.snapshot)
+                execute(target, "COMMIT")
+        return placed.file
+
+    def _carrying(self, table: Table, origin: TableName) -> sql.Composable:
+        """The statement that reads another table of the target, whose types may be others of the same names."""
+        name = self._context.target_name(table)
+        inserted, read = sql.SQL("INSERT INTO {}").format(sql.Identifier(*name)), sql.Identifier(*origin)
+        if not table.stored_columns:
+            return sql.SQL("{} SELECT FROM ONLY {}").format(inserted, read)
+        columns = {"columns": [column.name for column in table.stored_columns], "schema": name[0], "name": name[1]}
+        places = {"origin_schema": origin[0], "origin_name": origin[1]}
+        rows = fetch(self.target, sql_file("transfer/carried_columns.sql"), {**columns, **places})
+        into, there = (sql.SQL(", ").join(map(sql.SQL, texts)) for texts in zip(*rows, strict=True))
+        return sql.SQL("{} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM ONLY {}").format(inserted, into, there, read)
+
     def empty(self, table: Table) -> None:
         """Truncate a table and forget its chunks."""
         target = self.target
@@ -224,7 +272,7 @@ class Worker:
         """
         table, context = plan.table, self._context
         application = context.application({})
-        part = Part(table, table.key, chunk.predicate, (), application, context.same_encoding, table.transform)
+        part = Part(table, table.key, chunk.predicate, None, application, context.same_encoding, table.transform)
         answer = question(self.source(table), part)
         self.leave_source(bloated=is_wide(plan.row_bytes))
         return answer
@@ -251,7 +299,7 @@ class Worker:
         """
         table, context = plan.table, self._context
         application = context.application(context.schemas)
-        part = Part(table, context.target_name(table), predicate, (), application, context.same_encoding)
+        part = Part(table, context.target_name(table), predicate, None, application, context.same_encoding)
         return question(self.target, part)
 
     def tell_counts(self) -> None:
@@ -324,7 +372,7 @@ class Worker:
 
     def read(self, table: Table, query: sql.Composable) -> list[tuple[Any, ...]]:
         """All rows of a query over a table of the source, in which every name is qualified."""
-        path = ValuesPath.of(table, table.key, self._context.application({}))
+        path = ValuesPath.of(table, table.key, self._context.application({}), transform=table.transform)
         with discreet(table.transform):
             rows = fetch_rows(self.source(table), path, query)
         self.leave_source(bloated=False)
@@ -362,9 +410,9 @@ class Worker:
         copy_out = sql.SQL("COPY (SELECT {} FROM ONLY {} WHERE {}) TO STDOUT ({})")
         copy_in = sql.SQL("COPY {} ({}) FROM STDIN ({}{})")
         source = self.source(table)
-        path = ValuesPath.of(table, table.key, self._context.application({}))
+        path = ValuesPath.of(table, table.key, self._context.application({}), transform=table.transform)
         reading = copy_out.format(read, origin, condition, options)
-        if path.relation is None:  # then it is short, and may go ahead in the same message
+        if path.relation is None and not path.by_place:  # then it is short, and may go ahead in the same message
             reading = sql.SQL("{};\n{}").format(path.setting(), reading)
         else:
             execute(source, path.setting())
@@ -377,7 +425,7 @@ class Worker:
             is_wide(plan.row_bytes),
             discreet=table.transform is not None,
         )
-        leave(source)
+        leave(source, path)
         return copied
 
     def _rows_without_columns(self, table: Table, chunk: Chunk, destination: sql.Composable) -> Copied:

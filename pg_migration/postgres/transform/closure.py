@@ -9,14 +9,17 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import psycopg2
 from psycopg2 import sql
 
-from pg_migration.postgres.catalog import Table, TableName
-from pg_migration.postgres.errors import ConfigurationError
+from pg_migration.postgres.catalog import RowTransform, Table, TableName
+from pg_migration.postgres.errors import ConfigurationError, server_message
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.transform.probing import Source, relation
 
 PLACES_PER_QUERY = 50_000
+# Whatever fails may show values of rows that are not to leave the source.
+_CHOSEN = RowTransform()
 _OFFSET_BITS = 16
 EDGES_TOLD = 3
 
@@ -129,7 +132,8 @@ class _Closing:
             statement = sql.SQL("SELECT tableoid::pg_catalog.int8, ctid FROM {} WHERE ({}) AND ({})").format(
                 relation(table), sql.SQL(condition), sql.SQL(self._plan.conditions.get(table.key, "true"))
             )
-            if not self._arrive(self._source.ask(table, statement), f"the root {'.'.join(table.key)}", wanted=True):
+            told = f"the root {'.'.join(table.key)}"
+            if not self._arrive(self._ask(table, statement, told), told, wanted=True):
                 empty.append(table.key)
         for name in self._whole:
             table = next(t for tables in self._holding.values() for t in tables if t.key == name)
@@ -155,27 +159,40 @@ class _Closing:
         )
         query = sql.SQL(
             "SELECT p.t, p.i FROM (SELECT tableoid::pg_catalog.int8 AS t, ctid AS i, {} FROM {} WHERE {}) AS p "
-            "WHERE EXISTS (SELECT FROM (SELECT {} FROM ONLY {} WHERE {}) AS c WHERE {})"
+            "WHERE EXISTS (SELECT FROM {} AS c WHERE {})"
         )
-        for places in self._batches(step):
-            statement = query.format(
-                _named(columns, names),
-                relation(there),
-                sql.SQL(condition),
-                _named(own, names),
-                sql.Identifier(*step.table.key),
-                sql.SQL(places),
-                matching,
-            )
-            self._arrive(self._source.ask(there, statement), str(edge), wanted=not step.up)
+        for rows in self._batches(step, _named(own, names)):
+            statement = query.format(_named(columns, names), relation(there), sql.SQL(condition), rows, matching)
+            self._arrive(self._ask(there, statement, str(edge)), str(edge), wanted=not step.up)
 
-    def _batches(self, step: _Step) -> Iterable[str]:
+    def _ask(self, table: Table, statement: sql.Composable, told: str) -> Sequence[tuple[int, str]]:
+        """The rows of a table that a query finds.
+
+        Raises:
+            ConfigurationError: a condition fails for some row.
+        """
+        try:
+            return self._source.ask(table, statement, _CHOSEN)
+        except psycopg2.DataError as error:
+            raise ConfigurationError(f"subset: what came by {told} can't be chosen: {server_message(error)}") from None
+
+    def _batches(self, step: _Step, columns: sql.Composable) -> Iterable[sql.Composable]:
+        """The rows of a step, as items of FROM."""
+        name = sql.Identifier(*step.table.key)
         if step.places is None:
-            yield self._plan.conditions.get(step.table.key, "true")
+            condition = sql.SQL(self._plan.conditions.get(step.table.key, "true"))
+            yield sql.SQL("(SELECT {} FROM ONLY {} WHERE {})").format(columns, name, condition)
             return
+        # OFFSET 0 has the server look each place up. Else it may read the whole table: to the planner each is a page
+        # that lies anywhere.
+        by_place = sql.SQL(
+            "(SELECT found.* FROM pg_catalog.unnest({}::pg_catalog.tid[]) AS placed (place), "
+            "LATERAL (SELECT {} FROM ONLY {} AS held WHERE held.ctid OPERATOR(pg_catalog.=) placed.place OFFSET 0) "
+            "AS found)"
+        )
         for first in range(0, len(step.places), PLACES_PER_QUERY):
-            written = _written(step.places[first : first + PLACES_PER_QUERY])
-            yield f"ctid OPERATOR(pg_catalog.=) ANY ('{written}'::pg_catalog.tid[])"
+            places = sql.Literal(_written(step.places[first : first + PLACES_PER_QUERY]))
+            yield by_place.format(places, columns, name)
 
     def _arrive(self, found: Sequence[tuple[int, str]], told: str, wanted: bool) -> bool:
         """Take rows in that were found.

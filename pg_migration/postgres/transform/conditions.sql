@@ -1,4 +1,4 @@
--- The checks of some tables of the source, and their unique indexes, as what the masked rows have to satisfy: each with
+-- The valid checks of some tables of the source, and their unique indexes, as what the masked rows have to satisfy: each with
 -- the columns that it looks at. A check is told as the condition, an index as what must not come twice and which rows count.
 SELECT k.conrelid::bigint,
        'check' AS kind,
@@ -7,7 +7,7 @@ SELECT k.conrelid::bigint,
        NULL AS predicate,
        ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)) AS columns
   FROM pg_constraint k
- WHERE k.contype = 'c' AND k.conrelid = ANY (%(tables)s::oid[])
+ WHERE k.contype = 'c' AND k.convalidated AND k.conrelid = ANY (%(tables)s::oid[])
    AND coalesce(to_jsonb(k) ->> 'conenforced' = 'true', true)
  UNION ALL
 SELECT i.indrelid::bigint,

@@ -12,6 +12,7 @@ from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.transform.masks import MIN_KEY_BYTES, Mask, mask_of
 
 NO_ROWS = "none"
+NOT_VALID = "not_valid"
 MAX_ROWS = 5_000_000
 _FROM_ENVIRONMENT = "env:"
 
@@ -44,7 +45,9 @@ class Document:
     """A transform as it was written.
 
     ``ignored`` are columns that look personal and need no mask; ``strict`` makes an error of others that do.
-    ``large_objects`` come along only where that is said: no mask reaches into them. ``digest`` is another one for
+    ``large_objects`` and ``extension_rows``, those that users keep in tables of extensions (of all, or of the named),
+    come along only where that is said: no mask reaches into them. ``foreign_keys_not_valid``: rows
+    may point to others that are not chosen, and no foreign key says that they don't. ``digest`` is another one for
     another content or another key.
     """
 
@@ -53,6 +56,8 @@ class Document:
     ignored: tuple[str, ...] = ()
     strict: bool = False
     large_objects: bool = False
+    extension_rows: tuple[str, ...] | bool = False
+    foreign_keys_not_valid: bool = False
     key: bytes | None = field(default=None, repr=False)
     digest: str = ""
 
@@ -102,7 +107,9 @@ class _Parser:
         self._place, self._variables = place, variables
 
     def document(self, given: object) -> Document:
-        top = self._mapping(given, "", ("key", "subset", "tables", "personal", "large_objects"))
+        top = self._mapping(
+            given, "", ("key", "subset", "tables", "foreign_keys", "personal", "large_objects", "extension_rows")
+        )
         tables = {
             name: self._rules(rules, f"tables.{name}")
             for name, rules in self._mapping(top.get("tables") or {}, "tables").items()
@@ -111,8 +118,21 @@ class _Parser:
         personal = self._mapping(top.get("personal") or {}, "personal", ("ignore", "strict"))
         strict = self._switch(personal, "strict", "personal.strict")
         large_objects = self._switch(top, "large_objects", "large_objects")
+        extension_rows = top.get("extension_rows", False)
+        if not isinstance(extension_rows, bool):
+            extension_rows = self._names(extension_rows, "extension_rows")
+        not_valid = self._not_valid(top.get("foreign_keys"), subset)
         ignored, key = self._names(personal.get("ignore"), "personal.ignore"), self._key(top.get("key"))
-        return Document(tables, subset, ignored, strict, large_objects, key, _digest(top, key))
+        return Document(
+            tables, subset, ignored, strict, large_objects, extension_rows, not_valid, key, _digest(top, key)
+        )
+
+    def _not_valid(self, given: object, subset: Subset | None) -> bool:
+        if given not in (None, NOT_VALID):
+            raise self._wrong("foreign_keys", f"there is only '{NOT_VALID}'; else all of them hold")
+        if given and subset is not None:
+            raise self._wrong("foreign_keys", "all foreign keys hold in a subset; leave one of the two out")
+        return bool(given)
 
     def _switch(self, given: Mapping[str, Any], name: str, place: str) -> bool:
         value = given.get(name, False)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 
 from pg_migration.postgres.catalog import Catalog, Table, TableName
 from pg_migration.postgres.catalog.patterns import suggestion
@@ -24,7 +25,7 @@ class Names:
         self.tables: Mapping[TableName, Table] = catalog.tables_by_name
         self._called: dict[str, set[TableName]] = defaultdict(set)
         for name in self.tables:
-            for text in (".".join(name), ".".join(map(quote, name))):
+            for text in _spellings(name):
                 self._called[text].add(name)
         self._below: dict[TableName, list[Table]] = defaultdict(list)
         for table in catalog.tables:
@@ -59,7 +60,7 @@ class Names:
             (table.key, column.name)
             for table in self.tables.values()
             for column in table.columns
-            if text in (label((table.key, column.name)), ".".join(map(quote, (*table.key, column.name))))
+            if text in _spellings((*table.key, column.name))
         ]
         if len(found) != 1:
             told = "two columns are called so; write the names in quotes" if found else "no column is called so"
@@ -80,6 +81,11 @@ class Names:
     def holding(self, table: Table) -> Sequence[Table]:
         """The tables that hold the rows of a table: itself, or its partitions."""
         return [table] if table.kind == "r" else [t for t in self.below(table) if t.kind == "r"]
+
+
+def _spellings(parts: Sequence[str]) -> set[str]:
+    """How a name may be written: each of its parts as it is, or in quotes."""
+    return {".".join(written) for written in product(*((part, quote(part)) for part in parts))}
 
 
 def united(pairs: Iterable[tuple[ColumnName, ColumnName]]) -> Mapping[ColumnName, frozenset[ColumnName]]:

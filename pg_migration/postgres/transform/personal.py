@@ -11,7 +11,7 @@ from itertools import pairwise
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import Column, Table, TableName
+from pg_migration.postgres.catalog import Column, SchemaObject, Table, TableName
 from pg_migration.postgres.catalog.values_path import ValuesPath, fetch_rows
 from pg_migration.postgres.transform.masks import EMAIL_SUFFIX
 
@@ -100,6 +100,20 @@ def named_personal(tables: Iterable[Table]) -> list[Suspicion]:
         for column in _open(table)
         if (kind := by_name(column)) is not None
     ]
+
+
+def written_personal(objects: Iterable[SchemaObject]) -> list[str]:
+    """The objects whose comments, defaults or bodies hold what looks like an address or an account, for people.
+
+    No mask reaches into what a database is made of.
+    """
+    found = []
+    for item in objects:
+        text = "\n".join(item.shown)
+        kind = EMAIL if _has_address(text) else ACCOUNT if _has_iban(text) else None
+        if kind is not None:
+            found.append(f"{item.identity} ({kind})")
+    return found
 
 
 def _open(table: Table) -> list[Column]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
@@ -21,6 +21,8 @@ from pg_migration.postgres.transform.rules import Facts, Masks
 
 SAMPLED_ROWS = 10_000
 _WORD = re.compile(r"\"((?:[^\"]|\"\")+)\"\s*\(|([^\W\d][\w$]*)\s*\(")
+# PostgreSQL docs: CREATE OPERATOR. What looks like one inside of a text is taken for one as well.
+_OPERATOR = re.compile(r"[-+*/<>=~!@#%^&|`?]+")
 TRUE = sql.SQL("true")
 
 
@@ -40,7 +42,7 @@ class Source:
         Raises:
             psycopg2.Error: it fails; the transaction goes on.
         """
-        path = ValuesPath.of(table, table.key, self.application)
+        path = ValuesPath.of(table, table.key, self.application, transform=told)
         with discreet(told), savepoint(self.connection):
             return fetch_rows(self.connection, path, statement)
 
@@ -78,15 +80,28 @@ def is_of_the_row(source: Source, table: Table, condition: str) -> bool:
         return False
     if any(node["within"] in ("SubPlan", "InitPlan") for node in nodes):
         return False
-    called = [(quoted.replace('""', '"') or word.lower()) for quoted, word in _WORD.findall(condition)]
-    if not called:
-        return True
+    return not calls_users(source, condition)
+
+
+def calls_users(source: Source, expression: str) -> bool:
+    """Whether an expression may call what users have made: functions by their names, or operators by theirs.
+
+    Extensions have operators called as PostgreSQL's own, and do not change them while they are in use.
+    """
+    called = [(quoted.replace('""', '"') or word.lower()) for quoted, word in _WORD.findall(expression)]
+    operators = _OPERATOR.findall(expression)
+    if not called and not operators:
+        return False
     statement = (
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proname = ANY (%s) "
-        "AND p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace)"
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proname = ANY (%s::text[]) "
+        "AND p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace) "
+        "OR EXISTS (SELECT FROM pg_catalog.pg_operator o WHERE o.oprname = ANY (%s::text[]) "
+        "AND o.oprnamespace <> 'pg_catalog'::pg_catalog.regnamespace "
+        "AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = o.oid AND d.deptype = 'e' "
+        "AND d.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass))"
     )
-    ((users,),) = fetch(source.connection, statement, (called,))
-    return not users
+    ((found,),) = fetch(source.connection, statement, (called, operators))
+    return bool(found)
 
 
 def _refused(error: psycopg2.Error) -> str:
@@ -184,23 +199,19 @@ class DryRun:
         yield from self._too_long(table, transform)
 
     def _culprit(self, table: Table, transform: RowTransform) -> str:
-        """Which column it was, where each can be asked alone."""
-        for name, expression in transform.masks:
-            alone = replace(transform, masks=((name, expression),), computed=())
-            statement = sql.SQL(
-                "SELECT pg_catalog.count({}) FROM (SELECT {} AS {} FROM {} WHERE {} {}) AS alone"
-            ).format(
-                sql.Identifier(name),
+        """What it was, where each can be asked alone: the condition, or the mask of a column."""
+        tried = [("the condition", "true"), *((f"the mask of {name}", made) for name, made in transform.masks)]
+        for told, expression in tried:
+            statement = sql.SQL("SELECT pg_catalog.count(v) FROM (SELECT {} AS v FROM {} WHERE {} {}) AS alone").format(
                 sql.SQL(expression),
-                sql.Identifier(name),
                 relation(table),
-                chosen(alone, TRUE),
+                chosen(transform, TRUE),
                 sql.SQL("OFFSET 0" if self._limit is None else f"LIMIT {self._limit}"),
             )
             try:
                 self._source.ask(table, statement, transform)
             except psycopg2.Error:
-                return f". It is the mask of {name}"
+                return f". It is {told}"
         return ""
 
     def _too_long(self, table: Table, transform: RowTransform) -> Iterator[str]:
@@ -279,10 +290,14 @@ def orphans(
             chosen(to, TRUE),
             matching,
         )
-        ((number,),) = source.ask(child, statement, to)
+        try:
+            ((number,),) = source.ask(child, statement, to)
+        except psycopg2.DataError as error:
+            yield f"{'.'.join(key.table)} and {'.'.join(key.referenced)}, where: {server_message(error)}"
+            continue
         if number:
             yield (
                 f"{'.'.join(key.table)}: {counted(number, 'row')} would point to rows of "
                 f"{'.'.join(key.referenced)} that are not chosen (foreign key {key.name}). Choose rows of both alike, "
-                f"or say subset, which has the rows come that others point to"
+                f"or say subset, which has the rows come that others point to, or foreign_keys: not_valid"
             )

@@ -93,11 +93,11 @@ def chosen_masks(document: Document, catalog: Catalog, names: Names) -> Masks:
     ]
     everything = {**inherited, **asked}
     groups = united([*keys, *of_trees])
-    tops = {table.key for table in catalog.tables if not any(parent in names.tables for parent in table.parents)}
+    parents = {table.key: table.parents for table in catalog.tables}
     found: dict[TableName, dict[str, Chosen]] = {}
     for group in {groups.get(column, frozenset([column])) for column in everything}:
         masks = {column: everything[column] for column in group if column in everything}
-        for (name, column), chosen in _within(group, masks, keys, tops).items():
+        for (name, column), chosen in _within(group, masks, keys, parents).items():
             found.setdefault(name, {})[column] = chosen
     return found
 
@@ -106,10 +106,14 @@ def _within(
     group: frozenset[ColumnName],
     masks: Mapping[ColumnName, Mask],
     keys: Sequence[tuple[ColumnName, ColumnName]],
-    tops: Collection[TableName],
+    parents: Mapping[TableName, Collection[TableName]],
 ) -> Mapping[ColumnName, Chosen]:
-    """The masks of columns that are connected. Partitions come and go, and have no say in what their masks are."""
-    domain = min(label(column) for column in group if column[0] in tops)
+    """The masks of columns that are connected.
+
+    Their domain is called as one that its table has of its own: partitions come and go, and have no say in it.
+    """
+    tables = {table for table, _ in group}
+    domain = min(label(column) for column in group if tables.isdisjoint(parents[column[0]]))
     ends = {end for pair in keys for end in pair if end in group}
     if not ends:  # parents and what inherits from them: each as it was said
         return {column: Chosen(mask, domain, False) for column, mask in masks.items()}

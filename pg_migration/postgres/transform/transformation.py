@@ -8,10 +8,18 @@ from datetime import datetime
 
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
-from pg_migration.postgres.catalog import Catalog, ForeignKey, RowTransform, Table, TableName
+from pg_migration.postgres.catalog import (
+    Address,
+    Catalog,
+    ConfigurationTable,
+    ForeignKey,
+    RowTransform,
+    Table,
+    TableName,
+)
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import ConfigurationError
-from pg_migration.postgres.figures import listed
+from pg_migration.postgres.figures import counted, listed
 from pg_migration.postgres.sql_files import sql_file
 from pg_migration.postgres.transform.closure import Closure, Edge, Plan, close
 from pg_migration.postgres.transform.document import Document
@@ -21,6 +29,7 @@ from pg_migration.postgres.transform.names import Names, label
 from pg_migration.postgres.transform.probing import (
     DryRun,
     Source,
+    calls_users,
     is_of_the_row,
     orphans,
     problem_of_condition,
@@ -43,7 +52,9 @@ class Transformation:
     """What is read of each table of a source that is not read as it is, by name.
 
     ``problems`` stand in the way, ``cautions`` are to be known. ``derived`` are columns that are masked since foreign
-    keys connect them to others, ``empty`` the tables that a subset does not reach.
+    keys connect them to others, ``empty`` the tables that a subset does not reach. ``not_valid`` are foreign keys that
+    rows may break, as those that they point to may not be chosen. ``left_behind`` are tables of extensions whose rows,
+    which users keep there, are not copied.
     """
 
     tables: Mapping[TableName, RowTransform]
@@ -51,11 +62,28 @@ class Transformation:
     cautions: tuple[str, ...] = ()
     derived: tuple[str, ...] = ()
     empty: tuple[TableName, ...] = ()
+    not_valid: frozenset[Address] = frozenset()
+    left_behind: tuple[ConfigurationTable, ...] = ()
 
     def applied(self, catalog: Catalog) -> Catalog:
-        """The catalog, with what is read of each table."""
+        """The catalog, with what is read of each table, and with the foreign keys as they can be made."""
         tables = (replace(table, transform=self.tables.get(table.key)) for table in catalog.tables)
-        return replace(catalog, tables=tuple(tables))
+        keys = (replace(key, valid=key.valid and key.address not in self.not_valid) for key in catalog.foreign_keys)
+        objects = (
+            replace(item, statements=tuple(map(_not_valid, item.statements)))
+            if item.address in self.not_valid
+            else item
+            for item in catalog.objects
+        )
+        left = {table.key for table in self.left_behind}
+        rows = (table for table in catalog.configurations if table.key not in left)
+        return replace(
+            catalog,
+            tables=tuple(tables),
+            foreign_keys=tuple(keys),
+            objects=tuple(objects),
+            configurations=tuple(rows),
+        )
 
 
 def transform(
@@ -104,7 +132,9 @@ class _Transforming:
         plan = self._plan(conditions)
         concerned = self._concerned(masks)
         facts = with_bits(masks, read_facts(self._source.connection, concerned)) if concerned else {}
+        left_behind = self._left_behind()
         found = [
+            *self._to_what_is_left(left_behind),
             *problems(masks, facts, self._catalog, self._names, self._document.key is not None),
             *self._of_expressions(masks, conditions, plan),
         ]
@@ -113,7 +143,10 @@ class _Transforming:
             return Transformation({}, tuple(found), derived=derived)
         closure = close(self._source, plan, self._holding) if plan is not None else None
         tables = self._transforms(masks, facts, conditions, closure)
-        if closure is None:
+        not_valid = frozenset[Address]()
+        if self._document.foreign_keys_not_valid:
+            not_valid = frozenset(key.address for key in self._catalog.foreign_keys if _may_break(key, tables))
+        elif closure is None:
             operators = self._operators()
             found += orphans(
                 self._source, self._catalog.foreign_keys, self._names.tables, tables, lambda key: operators[key][0]
@@ -123,8 +156,39 @@ class _Transforming:
             [(table, done) for table, done in looked_at if not (table.is_partition and table.root in tables)]
         )
         return Transformation(
-            tables, tuple(found), self._cautions(closure), derived, self._not_reached(closure) if closure else ()
+            tables,
+            tuple(found),
+            self._cautions(closure),
+            derived,
+            self._not_reached(closure) if closure else (),
+            not_valid,
+            left_behind,
         )
+
+    def _left_behind(self) -> tuple[ConfigurationTable, ...]:
+        """The tables of extensions whose rows are not copied.
+
+        Raises:
+            ConfigurationError: one is named that is none.
+        """
+        named, tables = self._document.extension_rows, self._catalog.configurations
+        if isinstance(named, bool):
+            return () if named else tables
+        if unknown := sorted(set(named) - {".".join(table.key) for table in tables}):
+            raise ConfigurationError(
+                f"extension_rows: {listed(unknown)}: no migrated extension keeps rows of its users there"
+            )
+        return tuple(table for table in tables if ".".join(table.key) not in named)
+
+    def _to_what_is_left(self, left_behind: Sequence[ConfigurationTable]) -> Iterator[str]:
+        names = {table.key for table in left_behind}
+        for key in self._catalog.foreign_keys:
+            if key.referenced in names:
+                name = ".".join(key.referenced)
+                yield (
+                    f"foreign key {key.name} of {'.'.join(key.table)} points to {name}, where an extension keeps rows "
+                    f"of its users, which stay behind; name {name} in extension_rows to have them as they are"
+                )
 
     def _conditions(self) -> dict[TableName, str]:
         """The conditions of tables, also of what belongs to them and has none of its own; ``false`` for no rows."""
@@ -259,6 +323,8 @@ class _Transforming:
             columns = {c.name: of_table[c.name] for c in table.columns if c.name in of_table}
             rows: int | None = None
             alone = condition in ("", "false") or is_of_the_row(self._source, table, condition)
+            own = [str(chosen.mask.value) for chosen in columns.values() if chosen.mask.kind == "sql"]
+            alone = alone and not any(calls_users(self._source, text) for text in own)
             shown = condition if condition != "false" else "no rows"
             if closure is not None and not all(t.key in closure.whole for t in self._holding[table.key]):
                 condition, rows = self._in_subset(table, closure)
@@ -323,6 +389,18 @@ class _Transforming:
 
 
 _NOT_DECLARED = "reference"
+_NOT_VALID = " NOT VALID"
+
+
+def _may_break(key: ForeignKey, tables: Mapping[TableName, RowTransform]) -> bool:
+    """Whether rows may point to others that are not chosen, by the conditions alone: it is the same in every run."""
+    own, to = tables.get(key.table), tables.get(key.referenced)
+    return key.valid and to is not None and bool(to.condition) and not (own is not None and own.condition == "false")
+
+
+def _not_valid(statement: str) -> str:
+    """The statement that adds a foreign key without a look at the rows that are there."""
+    return statement if statement.endswith(_NOT_VALID) else statement + _NOT_VALID
 
 
 def told(transformation: Transformation) -> list[str]:
@@ -334,6 +412,14 @@ def told(transformation: Transformation) -> list[str]:
     ]
     if transformation.derived:
         lines.append(f"masked as the other end of a foreign key: {listed(transformation.derived)}")
+    if transformation.not_valid:
+        keys = counted(len(transformation.not_valid), "foreign key")
+        lines.append(
+            f"{keys} to tables with conditions: NOT VALID in the target, as rows may point to what is left out"
+        )
+    if transformation.left_behind:
+        names = listed(sorted(".".join(table.key) for table in transformation.left_behind))
+        lines.append(f"rows that users keep in tables of extensions stay behind (extension_rows): {names}")
     if transformation.empty:
         lines.append(f"the subset does not reach {listed('.'.join(name) for name in transformation.empty)}: no rows")
     return lines

@@ -17,10 +17,12 @@ from pg_migration.postgres.catalog.values_path import application_path
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.retry import Retry
+from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import ConnectionFailed, MigrationError, server_message
 from pg_migration.postgres.hashing.part import Answer, Part, Question, compared_relation
 from pg_migration.postgres.snapshot.readers import Reader
 from pg_migration.postgres.snapshot.snapshot import Snapshot
+from pg_migration.postgres.sql_files import sql_file
 from pg_migration.postgres.verification.comparison_progress import ComparisonProgress
 from pg_migration.postgres.verification.slices import Slicing
 
@@ -82,6 +84,7 @@ class BothSides:
     settings: Sequence[tuple[str, str]] = ()
     same_encoding: bool = False
     progress: ComparisonProgress = field(default_factory=ComparisonProgress)
+    _leaves: dict[Side, Mapping[TableName, frozenset[TableName]]] = field(default_factory=dict, init=False, repr=False)
 
     def take(self, side: Side, table: Table | None = None, present: Reader | None = None) -> Reader:
         """A connection to one side, inside its snapshot; for one table, or for every one.
@@ -125,13 +128,35 @@ class BothSides:
         schema, name = compared_relation(table)[0]
         return (schema, name) if side is Side.SOURCE else (self.schemas[schema], name)
 
-    def part(self, side: Side, table: Table, predicate: sql.Composable) -> Part:
-        """Some rows of a table on one side."""
+    def leaves(self, side: Side, connection: Connection) -> Mapping[TableName, frozenset[TableName]]:
+        """The tables that hold the rows of each partitioned one on a side, without foreign ones.
+
+        Raises:
+            psycopg2.Error: when the side can't be read.
+        """
+        if side not in self._leaves:
+            schemas = self.schemas.keys() if side is Side.SOURCE else self.schemas.values()
+            rows = fetch(connection, sql_file("verification/partition_leaves.sql"), {"schemas": list(schemas)})
+            self._leaves[side] = {(schema, name): frozenset(map(tuple, found or ())) for schema, name, found in rows}
+        return self._leaves[side]
+
+    def part(self, side: Side, table: Table, predicate: sql.Composable, connection: Connection) -> Part:
+        """Some rows of a table on one side.
+
+        Args:
+            connection: to that side.
+
+        Raises:
+            psycopg2.Error: when the side can't be read.
+        """
         names = self.schemas if side is Side.TARGET else {}
-        left_out = tuple((names.get(schema, schema), name) for schema, name in table.left_out)
+        name, leaves = self.name(side, table), None
+        if table.left_out:  # a query of the root would read these, too, and ask the servers of foreign ones
+            left_out = {(names.get(schema, schema), left) for schema, left in table.left_out}
+            leaves = tuple(sorted(self.leaves(side, connection).get(name, frozenset()) - left_out))
         application = application_path(self.settings, names)
         transform = table.transform if side is Side.SOURCE else None
-        return Part(table, self.name(side, table), predicate, left_out, application, self.same_encoding, transform)
+        return Part(table, name, predicate, leaves, application, self.same_encoding, transform)
 
     def ask(
         self,
@@ -299,11 +324,12 @@ class _Crew(Generic[Answer]):
     def _answer(self, connection: Connection, asked: _Asked[Answer], number: int) -> Answer | Unanswered:
         asked.begin()
         slicing = asked.slicing
-        part = self._sides.part(self._side, slicing.table, slicing.slices[self._side][number])
+        name = self._sides.name(self._side, slicing.table)
         try:
+            part = self._sides.part(self._side, slicing.table, slicing.slices[self._side][number], connection)
             return self._question(connection, part)
         except psycopg2.Error as error:
-            reason = f"{'.'.join(part.name)} can't be read on the {self._side.value}: {server_message(error)}"
+            reason = f"{'.'.join(name)} can't be read on the {self._side.value}: {server_message(error)}"
             if isinstance(error, psycopg2.errors.UndefinedFunction):
                 reason += ". Functions are chosen by the source's types of columns: are they others here?"
             return Unanswered(reason)

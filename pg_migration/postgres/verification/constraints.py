@@ -19,13 +19,18 @@ _WORDS: Mapping[State, str] = {
 
 
 def compare_constraints(
-    source: Connection, target: Connection, schemas: Mapping[str, str], tables: Collection[TableName]
+    source: Connection,
+    target: Connection,
+    schemas: Mapping[str, str],
+    tables: Collection[TableName],
+    not_valid: Collection[tuple[TableName, str]] = (),
 ) -> tuple[int, list[Observation]]:
     """How many constraints of the source's tables there are, and what is to be told of them.
 
     Args:
         schemas: name in the target of each source schema.
         tables: the migrated ones, by their names in the source. A foreign key to any other is not looked for.
+        not_valid: foreign keys, by table and name in the source, that the target is to have without a look at its rows.
 
     Raises:
         psycopg2.Error: when a side can't be read.
@@ -36,12 +41,15 @@ def compare_constraints(
         if connected <= set(tables)
     }
     theirs = {key: state for key, (state, _) in _states(target, list(schemas.values())).items()}
+    meant = {(schemas[schema], table, name) for (schema, table), name in not_valid}
     migrated = {(schemas[schema], table) for schema, table in tables}
     found: list[Observation] = []
     for key, state in ours.items():
         name, other = _name(key), theirs.get(key)
         if other is None:
             found.append(Observation(name, "missing in the target"))
+        elif key in meant and other == (False, state[1]):
+            found.append(Observation(name, "NOT VALID in the target, as the transform says", wrong=False))
         elif other != state:
             found.append(Observation(name, f"{_WORDS[other]} in the target, {_WORDS[state]} in the source"))
         elif state != (True, True):

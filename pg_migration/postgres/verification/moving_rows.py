@@ -101,8 +101,8 @@ def settle(
     """
     found = Settled()
     for predicate in unequal_slices(answers):
-        parts = [sides.part(side, answers.table, WHOLE) for side in Side]
-        table = [End(*each, hashing) for each in zip(ends, parts, strict=True)]
+        read = [*zip(Side, ends, strict=True)]
+        table = [End(end, sides.part(side, answers.table, WHOLE, end), hashing) for side, end in read]
         found += _Slice(table, predicate, catch_up).settled()
     return found
 

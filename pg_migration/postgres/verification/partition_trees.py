@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pg_migration.postgres.catalog import Table, TableName
 from pg_migration.postgres.connection.endpoint import Side
-from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.hashing.part import Answer, Question, compared_relation
-from pg_migration.postgres.sql_files import sql_file
 from pg_migration.postgres.verification.both_sides import Answers, BothSides, Known
 from pg_migration.postgres.verification.slices import Slicing
 
@@ -38,17 +36,13 @@ def find_origins(sides: BothSides, tables: Sequence[Table]) -> Origins:
         if read_for[table.key] != table.key or names is None or not names <= holding.keys():
             continue
         leaves = [holding[name] for name in sorted(names)]
-        if theirs.get(sides.name(Side.TARGET, table)) == {sides.name(Side.TARGET, leaf) for leaf in leaves}:
+        if theirs.get(sides.name(Side.TARGET, table)) == frozenset(sides.name(Side.TARGET, leaf) for leaf in leaves):
             found[table.key] = leaves
     return found
 
 
-def _leaves_on(sides: BothSides, side: Side) -> Mapping[TableName, set[TableName]]:
-    """The names, on one side, of the partitioned tables and their leaves."""
-    statement = sql_file("verification/partition_leaves.sql")
-    schemas = sides.schemas.keys() if side is Side.SOURCE else sides.schemas.values()
-    rows = sides.on([side], lambda ends: fetch(ends[0], statement, {"schemas": list(schemas)}))
-    return {(schema, name): {(s, n) for s, n in leaves or ()} for schema, name, leaves in rows}
+def _leaves_on(sides: BothSides, side: Side) -> Mapping[TableName, frozenset[TableName]]:
+    return sides.on([side], lambda ends: sides.leaves(side, ends[0]))
 
 
 def ask_once(

@@ -60,9 +60,10 @@ def differences(sides: BothSides, answers: Answers[Digest], hashing: Hashing) ->
     Raises:
         ConnectionFailed, SnapshotLost, psycopg2.Error: when a side can't be read.
     """
-    parts = [sides.part(side, answers.table, WHOLE) for side in Side]
 
     def look(connections: Sequence[Connection]) -> tuple[RowDifference, ...]:
+        sides_read = [*zip(Side, connections, strict=True)]
+        parts = [sides.part(side, answers.table, WHOLE, connection) for side, connection in sides_read]
         ends = [End(connection, part, hashing) for connection, part in zip(connections, parts, strict=True)]
         found: list[RowDifference] = []
         for predicate in unequal_slices(answers):

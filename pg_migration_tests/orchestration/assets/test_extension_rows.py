@@ -124,3 +124,26 @@ def test_an_extension_that_is_not_migrated_is_named(tool: Platform) -> None:
     assert done.succeeded
     told = "so the users' rows in tool.job, tool.job_id_seq, tool.log, tool.settings are not copied"
     assert told in "\n".join(done.notes)
+
+
+def test_no_mask_reaches_them_so_they_stay_behind(tool: Platform) -> None:
+    """Also those that a run without a transform has brought."""
+    masked = {"tables": {"public.t": {"mask": {"setting": None}}}}
+    assert "name tool.settings in extension_rows to have them" in str(tool.migrate_directly(transform=masked).failures)
+    tool.source.psql("ALTER TABLE t DROP CONSTRAINT t_setting_fkey")
+    tool.target.psql("INSERT INTO tool.log VALUES ('theirs')")
+    assert tool.migrate_directly().failures == ()
+    done = tool.migrate_directly(transform=masked)
+    assert done.failures == ()
+    notes = "\n".join(done.notes)
+    assert "rows of tool.settings are in the target" not in notes  # as is said of what is read
+    assert "deleted, since the transform leaves them out: 1 row of tool.settings" in notes
+    assert "4 rows of tool.log stay, which the transform leaves out: others have put rows there" in notes
+    left = "SELECT (SELECT count(*) FROM tool.job), (SELECT count(*) FROM tool.settings)"
+    assert tool.target.psql(left) == "0|2"
+    assert tool.migrate_directly(transform=masked).failures == ()
+    assert tool.migrate_directly(transform={**masked, "extension_rows": ["tool.settings"]}).failures == ()
+    assert tool.target.psql(left) == "0|3"
+    tool.target.psql("TRUNCATE tool.log")
+    assert tool.migrate_directly(transform={**masked, "extension_rows": True}).failures == ()
+    check_equal(tool)

@@ -13,6 +13,8 @@ def test_they_are_an_asset_that_is_copied_compared_and_repaired(shop: Platform) 
     done = shop.migrate()
     assert done.success, done.failures
     metadata = done.metadata("large_objects")
+    ahead = done.metadata("source_schema")
+    assert (ahead["planned_large_objects"], ahead["planned_large_object_bytes"]) == (20, 640)
     assert (metadata["objects"], metadata["copied"], metadata["bytes"]) == (20, 20, 640)
     assert done.metadata("summary")["large_objects"] == "20 large objects, 640 B: 20 copied, 0 were the same"
     every = {key: found.passed for key, found in done.every_check.items()}

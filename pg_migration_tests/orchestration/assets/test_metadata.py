@@ -1,5 +1,6 @@
 """What the UI shows of each stage after a run."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -136,7 +137,7 @@ def test_a_long_copy_tells_how_far_it_is(shop: Platform, monkeypatch: pytest.Mon
         done = shop.migrate(chunk_size=1_000, workers=1)
         compared = shop.validate(workers=1, chunk_size=1_000)  # so many slices that some are told of
     for run, phase in ((done, "copying"), (compared, "comparing")):
-        assert any(line.startswith((f"{phase}: 0 of 2 tables", f"{phase}: 1 of 2 tables")) for line in run.log)
+        assert any(re.match(rf"{phase}: [012] of 2 tables, \d+ %", line) for line in run.log)
         assert any(line.startswith(phase) and " tables, " in line for line in run.observed("progress"))
     header, _, *_ = done.observed("workers")[0].splitlines()
     assert _cells(header) == ["table", "does", "done", "rows", "MiB/s", "for"]
@@ -147,9 +148,9 @@ def test_a_long_copy_tells_how_far_it_is(shop: Platform, monkeypatch: pytest.Mon
     assert (last.finished, last.tables, last.rows, last.expected_rows) == (2, 2, 24100, 24100)
     assert {"copying", "hashing"} <= {worker.activity for event in copying for worker in event.workers}
     assert {event.total.tables for event in comparing} == {2}
-    for events in (copying, comparing):
+    for events in (copying, comparing):  # where the machine is busy, the first look may be the last one
         shares = [event.total.share or 0 for event in events]
-        assert 0 <= shares[0] < shares[-1] <= 1
+        assert 0 <= shares[0] <= shares[-1] <= 1
 
 
 def _cells(row: str) -> list[str]:

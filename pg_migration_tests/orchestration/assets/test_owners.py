@@ -157,6 +157,7 @@ SCHEMAS = dict(zip(RIGHT, ("public", *(f"s{number}" for number in range(1, len(R
 ONLY_SUPERUSERS = """
 CREATE FUNCTION absolute(int) RETURNS int LANGUAGE internal STRICT AS 'int4abs';
 CREATE FUNCTION trusted(int) RETURNS int LANGUAGE sql LEAKPROOF IMMUTABLE AS 'SELECT $1';
+CREATE TYPE "never (AS filled";
 """
 
 
@@ -185,7 +186,7 @@ def migrated(postgres16: PostgresServer, server: PostgresServer, tmp_path_factor
             cloud.make(SCHEMAS[case], USABLE + OF_APP + more, prepared)
         source.psql(ONLY_SUPERUSERS)
         refused = cloud.migrate(create_roles=True).failures
-        source.psql("DROP FUNCTION absolute(int), trusted(int)")
+        source.psql('DROP FUNCTION absolute(int), trusted(int); DROP TYPE "never (AS filled"')
 
         first = cloud.migrate(create_roles=True)
         told_apart = [str(found) for found in compare(cloud.platform.migration())]
@@ -219,8 +220,8 @@ def _statements(message: str) -> list[str]:
 def test_what_only_a_superuser_may_make_is_told_before_anything_is_touched(migrated: Migrated) -> None:
     (told,) = migrated.refused
     assert (
-        "may not make what only a superuser may, as it has to for function public.absolute(integer), "
-        "function public.trusted(integer)" in told
+        "may not make what only a superuser may, as it has to for type public.never (AS filled, "
+        "function public.absolute(integer), function public.trusted(integer)" in told
     )
 
 

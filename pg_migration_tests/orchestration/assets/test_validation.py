@@ -1,6 +1,7 @@
 """The asset `validation`: the last verdict of every check, since when something differs, and what to do about it."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -9,12 +10,23 @@ import pytest
 
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.assets.validation import build_validation
+from pg_migration.orchestration.location.code_location import Location
+from pg_migration.orchestration.location.table_assets import Relations
+from pg_migration.postgres.catalog import ListedColumn, TableListing
 from pg_migration_tests.orchestration.harness import shown as value_shown
 
 CONTENT = dg.AssetCheckKey(dg.AssetKey(["public", "orders"]), "content")
 STRUCTURE = dg.AssetCheckKey(dg.AssetKey("post_data"), "structure")
 
-PAIR = environment.pair()
+ID = ListedColumn("id", "bigint", True)
+TABLES = (TableListing("public", "orders", "r", None, (ID,), ()),)
+RELATIONS = Relations(Location(environment.pair(), {"public": "public"}, TABLES))
+TRANSLATED = Relations(
+    replace(
+        RELATIONS.location,
+        pair=replace(RELATIONS.pair, translation=lambda table, spec: spec.replace_attributes(key=f"{table.name}_raw")),
+    )
+)
 
 
 @pytest.fixture
@@ -32,10 +44,14 @@ def evaluate(instance: dg.DagsterInstance, check: dg.AssetCheckKey, *verdicts: b
         instance.report_runless_asset_event(found)
 
 
-def shown(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey] = (CONTENT, STRUCTURE)) -> dict[str, Any]:
+def shown(
+    instance: dg.DagsterInstance,
+    checks: Sequence[dg.AssetCheckKey] = (CONTENT, STRUCTURE),
+    relations: Relations = RELATIONS,
+) -> dict[str, Any]:
     """The metadata of the asset, made now."""
     done = dg.materialize(
-        [build_validation(PAIR, checks, [])], instance=instance, tags={".dagster/repository": "shop@here"}
+        [build_validation(relations, checks, [])], instance=instance, tags={".dagster/repository": "shop@here"}
     )
     (made,) = done.asset_materializations_for_node("validation")
     return {name: value_shown(entry) for name, entry in made.metadata.items()}
@@ -74,6 +90,14 @@ def test_a_difference_is_there_since_the_first_check_that_found_it(instance: dg.
 def test_it_leads_to_the_job_that_mends_it(instance: dg.DagsterInstance, check: dg.AssetCheckKey, job: str) -> None:
     evaluate(instance, check, False)
     assert f"(../locations/shop@here/jobs/{job}/playground)" in shown(instance)["what_to_do"]
+
+
+def test_a_translated_table_is_told_of_by_its_name_and_repaired(instance: dg.DagsterInstance) -> None:
+    check = dg.AssetCheckKey(dg.AssetKey("orders_raw"), "content")
+    evaluate(instance, check, False)
+    made = shown(instance, [check], TRANSLATED)
+    assert "| public.orders " in made["what_differs"]
+    assert "/jobs/repair/playground)" in made["what_to_do"]
 
 
 def test_a_check_that_a_run_planned_and_did_not_make_is_not_passed(instance: dg.DagsterInstance) -> None:

@@ -1,5 +1,6 @@
 """What the daemon watches: changes of the source's structure, and of its rows."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def test_tables_that_were_written_to_are_copied(shop: Platform, rows: Watcher) -
     _, requests = rows.tick()
     assert selected(requests) is None, "nothing was copied yet: all of it"
     assert rows.run(requests[0]).success
-    assert rows.tick() == ("no table was written to since it was copied", [])
+    assert rows.tick() == ("nothing was written to since it was copied", [])
 
     shop.source.psql("UPDATE orders SET placed = '2020-02-02' WHERE id = 5; SELECT pg_stat_force_next_flush()")
     _, requests = rows.tick()
@@ -151,6 +152,62 @@ def test_tables_that_the_configuration_leaves_out(shop: Platform, rows: Watcher,
     assert rows.tick()[1] == []
 
 
+def test_a_copy_that_is_swapped_is_made_as_a_whole(shop: Platform, rows: Watcher, tmp_path: Path) -> None:
+    """A run of chosen tables would be refused; the others come from the live copy."""
+    options = {"refresh": "swap", "reuse_unchanged": True}
+    config = tmp_path / "run.yaml"
+    config.write_text(json.dumps({"resources": {"migration": {"config": options}}}))
+    shop.set(RUN_CONFIG=str(config))
+    rows.tick()
+    assert shop.migrate(**options).success
+    assert rows.tick()[1] == []
+    shop.source.psql("UPDATE orders SET placed = '2020-02-02' WHERE id = 5; SELECT pg_stat_force_next_flush()")
+    _, requests = rows.tick()
+    assert selected(requests) is None
+    assert requests[0].run_config["resources"]["migration"]["config"] == options
+    done = shop.migrate(**options)
+    assert done.success
+    summary = str(done.metadata("summary"))
+    assert "carried from the live copy: 1 chunks, since run " in summary
+    assert "copied, as the source's statistics have counted writes" in summary
+    assert rows.tick()[1] == []
+
+
+CHANGES_OF_LARGE_OBJECTS = [
+    "SELECT lo_put(4711, 1, 'x')",
+    "SELECT lo_from_bytea(4712, 'two')",
+    "ALTER LARGE OBJECT 4711 OWNER TO pg_database_owner",
+    "GRANT SELECT ON LARGE OBJECT 4711 TO PUBLIC",
+    "SELECT lo_unlink(4711)",
+]
+
+
+def test_large_objects_that_were_written_to(shop: Platform, rows: Watcher, tmp_path: Path) -> None:
+    shop.source.psql("SELECT lo_from_bytea(4711, 'one')")
+    assert rows.tick() == ("2 tables and the large objects; they are watched from now on", [])
+    assert shop.migrate_directly().succeeded
+    assert rows.tick()[1] == []
+    shop.source.psql("UPDATE orders SET placed = '2020-02-02' WHERE id = 5; SELECT pg_stat_force_next_flush()")
+    assert selected(rows.tick()[1]) == ["public/orders"]
+    shop.source.psql(f"{CHANGES_OF_LARGE_OBJECTS[0]}; SELECT pg_stat_force_next_flush()")
+    _, requests = rows.tick()
+    assert selected(requests) == ["large_objects", "public/orders"]
+    assert rows.run(requests[0]).success
+    assert shop.target.psql("SELECT lo_get(4711)") == r"\x6f7865"
+    assert rows.tick()[1] == [], "a run over some assets has copied all large objects"
+    assert shop.migrate_directly(large_objects=False).succeeded
+    for statement in CHANGES_OF_LARGE_OBJECTS:
+        assert rows.tick()[1] == [], "a run that left them out takes nothing back"
+        shop.source.psql(f"{statement}; SELECT pg_stat_force_next_flush()")
+        assert selected(rows.tick()[1]) == ["large_objects"], statement
+        assert shop.migrate_directly().succeeded
+    config = tmp_path / "run.yaml"
+    config.write_text("resources: {migration: {config: {large_objects: false}}}")
+    shop.set(RUN_CONFIG=str(config))
+    shop.source.psql("SELECT lo_from_bytea(4713, 'three'), pg_stat_force_next_flush()")
+    assert rows.tick()[1] == []
+
+
 @pytest.mark.parametrize("name", ["source_rows_changed", "source_structure_changed"])
 def test_a_source_that_is_down(idle_shop: Platform, name: str) -> None:
     assert idle_shop.definitions
@@ -183,6 +240,49 @@ def test_changes_of_the_structure(shop: Platform, told: list[notify.Message]) ->
     assert "new: table public.lines" in told[0].text
     assert "reload the code location" in told[0].text
     assert watcher.tick() == ("nothing changed", [])
+
+
+# What belongs to the whole database: how it comes about, and how it is told.
+OF_THE_DATABASE = {
+    "CREATE SCHEMA later; CREATE TABLE later.t (a int)": ["schema later", "table later.t"],
+    "CREATE PUBLICATION p FOR TABLE orders": ["publication p", "publication table p on public.orders"],
+    "CREATE FUNCTION told() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; "
+    "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION told()": ["event trigger e"],
+    "CREATE CAST (point AS int) WITH INOUT": ['cast "point" AS integer'],
+    "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE USER MAPPING FOR PUBLIC SERVER s": [
+        "foreign-data wrapper w",
+        "server s",
+        "user mapping for PUBLIC on server s",
+    ],
+    "ALTER DATABASE {database} SET work_mem = 5000": ["database setting work_mem"],
+    "COMMENT ON DATABASE {database} IS 'ours'": ["database comment"],
+    "GRANT CREATE ON DATABASE {database} TO PUBLIC": ["privileges of database"],
+    "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC": ["default privileges of postgres on new tables"],
+    "CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler": ["access method heap2"],
+}
+
+
+def test_changes_of_what_belongs_to_the_whole_database(shop: Platform, told: list[notify.Message]) -> None:
+    shop.set(SOURCE_SCHEMA="*")
+    watcher = Watcher(shop, "source_structure_changed")
+    watcher.tick()
+    name = shop.source.psql("SELECT quote_ident(current_database())")
+    shop.source.psql(";\n".join(OF_THE_DATABASE).replace("{database}", name))
+    lines = (watcher.tick()[0] or "").splitlines()
+    for expected in OF_THE_DATABASE.values():
+        assert {f"new: {what}" for what in expected} <= set(lines)
+    shop.source.psql(
+        "DROP EVENT TRIGGER e; DROP SCHEMA later CASCADE; ALTER PUBLICATION p SET (publish = 'insert');"
+        "ALTER DEFAULT PRIVILEGES GRANT INSERT ON TABLES TO PUBLIC"
+    )
+    assert {line for line in (watcher.tick()[0] or "").splitlines() if "owner" not in line} == {
+        "gone: event trigger e",
+        "gone: schema later",
+        "gone: table later.t",
+        "changed: publication p",
+        "changed: default privileges of postgres on new tables",
+    }
+    assert len(told) == 2
 
 
 def test_a_table_that_only_its_own_definition_tells_of() -> None:

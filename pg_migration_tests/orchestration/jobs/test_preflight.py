@@ -299,20 +299,25 @@ def test_extensions_and_library_versions(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """From a server with contrib and ICU to one without."""
+    """From a server with contrib and ICU to a newer one without."""
     url = postgres15.create_database(options="ENCODING UTF8 LOCALE_PROVIDER icu ICU_LOCALE 'en' LOCALE 'C'")
     for platform in serve(Database(postgres15, url), Database(postgres18, target_db), monkeypatch, tmp_path):
         platform.source.psql("""
             CREATE EXTENSION hstore; CREATE TABLE t (h hstore, s text COLLATE "de-x-icu");
+            CREATE COLLATION mine (PROVIDER = icu, LOCALE = 'de'); CREATE TABLE p (a int, b int);
+            CREATE TABLE c (b int GENERATED ALWAYS AS (a * 2) STORED) INHERITS (p);
             UPDATE pg_collation SET collversion = '1.0' WHERE collname = 'de-x-icu';
             UPDATE pg_database SET datcollversion = '2.0' WHERE datname = current_database()
         """)
         found = findings()
-        platform.source.psql("DROP TABLE t")
+        platform.source.psql("DROP TABLE t, c, p; DROP COLLATION mine")
     postgres15.drop_database(url)
     errors = {f.check: f.verdict for f in found if f.severity is Severity.ERROR}
     assert errors["extensions in the target"] == "the target's server does not have extension hstore"
     assert "de-x-icu" in errors["collations of columns in the target"]
+    features = [f.verdict for f in found if f.check.startswith("features") and f.severity is Severity.ERROR]
+    assert "without ICU, by which these sort: collation public.mine" in features[0]
+    assert features[1].endswith("below others:\n  - public.c.b: not generated in public.p")
     outdated = [str(f) for f in found if f.check == "collation versions"]
     assert "of version 2.0 when indexes were built" in outdated[0]
     assert 'ALTER COLLATION pg_catalog."de-x-icu" REFRESH VERSION;' in outdated[1]

@@ -20,6 +20,8 @@ from dagster.components.utils.project_paths import get_defs_module_path_for_proj
 from pg_migration import MigrationComponent, Pair
 from pg_migration.orchestration import component
 from pg_migration.orchestration.location.code_location import Location
+from pg_migration.orchestration.location.table_assets import Relations
+from pg_migration.orchestration.project import Project
 from pg_migration.postgres.catalog import ListedColumn, TableListing
 from pg_migration.postgres.errors import MigrationError
 from pg_migration_tests.orchestration.location.described import SCHEMAS, TABLES
@@ -164,6 +166,66 @@ def test_a_project_gives_the_assets_groups_tags_and_conditions_of_its_own(projec
     definitions.get_repository_def().load_all_definitions()
 
 
+TRANSLATION = """
+  translation:
+    key: "{{ table.schema }}/{{ spec.key.path[-1] }}"
+    key_prefix: [lake, raw]
+    group_name: raw_{{ table.schema }}
+    tags: {domain: sales, columns: "{{ table.columns | length }}"}
+    metadata: {origin: "{{ spec.metadata.source_table }}"}
+    description: "{{ table.comment or 'a table' }}"
+    kinds: [parquet]
+    owners: ["team:{{ table.name.split(' ')[0] }}"]
+"""
+
+
+def test_assets_of_tables_are_what_a_project_calls_them(project: Path) -> None:
+    """All that is downstream of them, and their checks, are at their keys; what else a pair has stays."""
+    old, end, new = SHOP_AND_CRM.partition("---\n")
+    make_project(project, old.rstrip("\n") + TRANSLATION + end + new)
+    write_state(project, "shop", TABLES, SCHEMAS)
+    definitions = load_project(project)
+    graph = definitions.resolve_asset_graph()
+    orders, log = dg.AssetKey(["lake", "raw", "public", "orders"]), dg.AssetKey(["lake", "raw", "archive", "log"])
+    found = graph.get(orders)
+    assert (found.group_name, found.description, found.kinds) == ("raw_public", "What was bought", {"parquet"})
+    assert (found.tags["domain"], found.tags["columns"]) == ("sales", "1")
+    assert found.owners == ["team:orders"]
+    assert graph.get(dg.AssetKey(["shop", "summary"])).owners == ["dba@example.org"]
+    assert graph.get(log).metadata["origin"] == "sales.log"
+    assert graph.get(log).metadata["dagster/table_name"] == "archive.log"
+    assert found.partitions_def == graph.get(orders).partitions_def is not None
+    assert found.parent_keys == {dg.AssetKey(["shop", "target_ddl"])}
+    assert found.child_keys >= {dg.AssetKey(["shop", "public", "foreign_keys"])}
+    assert {key.name for key in found.check_keys} >= {"row_count", "content"}
+    assert not [key for key in graph.get_all_asset_keys() if key.path[:2] in (["shop", "public"], ["shop", "archive"])][
+        1:
+    ]
+    definitions.get_repository_def().load_all_definitions()
+    on_the_command_line = Project(project, "moves.definitions").pairs()["shop"]
+    assert Relations(Location(on_the_command_line, SCHEMAS, TABLES)).keys["archive", "log"] == log
+
+
+def test_a_template_may_give_all_of_the_translation(project: Path) -> None:
+    first, end, second = SHOP_AND_CRM.partition("---\n")
+    words = "  translation: \"{{ {'key': 'x/' ~ table.schema ~ '/' ~ spec.key.path[-1], 'group_name': 'x'} }}\"\n"
+    make_project(project, first + words + end + second)
+    write_state(project, "shop", TABLES, SCHEMAS)
+    found = load_project(project).resolve_asset_graph().get(dg.AssetKey(["x", "public", "orders"]))
+    assert found.group_name == "x"
+    forget_all()
+    for wanted, said in [
+        ("{'deps': ['x']}", "other deps"),
+        ("{'skippable': False}", "other skippable"),
+        ("7", "defs.yaml:11:3"),
+    ]:
+        (project / "moves" / "defs" / "pairs_0" / "defs.yaml").write_text(
+            first + f'  translation: "{{{{ {wanted} }}}}"\n'
+        )
+        assert said in refusal(project)
+
+
+OWNERS = "  owners: [dba@example.org]"
 WRONG: list[tuple[str, str, str]] = [
     # what is replaced in the documents, by what, and what is said
     ("defaults: {workers: 4", "defaults: {workerz: 4", r"attributes\.defaults\.workerz at .*defs\.yaml:8"),
@@ -182,6 +244,41 @@ WRONG: list[tuple[str, str, str]] = [
     ("[public, archive]", "[public]", r"defs\.yaml:6:3: pair shop: 2 schemas of the source .* have 1 names"),
     ("schedule: {migrate", "schedule: {migrat", r"attributes\.schedule.* at .*defs\.yaml:9"),
     ("name: crm", "name: shop", r"two pairs are called shop"),
+    *(
+        (OWNERS, f"{OWNERS}\n  translation: {wanted}", said)
+        for wanted, said in [
+            ("{keyy: x}", r"attributes\.translation.*keyy.* at .*defs\.yaml:11"),
+            ("{deps: [x]}", r"attributes\.translation.*deps.* at .*defs\.yaml:11"),
+            ("{partitions_def: {type: daily}}", r"attributes\.translation.*partitions_def.* at .*defs\.yaml:11"),
+        ]
+    ),
+    *(
+        (OWNERS, f"{OWNERS}\n  translation:\n    tags: {{domain: sales}}\n    {wanted}", said)
+        for wanted, said in [
+            (
+                "key: '{{ tabel.name }}'",
+                r"defs\.yaml:13:5: the translation .* public\.orders: .*'tabel' not found",
+            ),
+            (
+                "key: '{{ table.nam }}'",
+                r"defs\.yaml:13:5: the translation .* table public\.orders: .*no attribute 'nam'",
+            ),
+            ("key: '{{ 1 / 0 }}'", r"defs\.yaml:13:5: the translation .* public\.orders: ZeroDivisionError"),
+            ("key: '{{ table.name'", r"defs\.yaml:13:5: the translation .* table public\.orders: .*unexpected end"),
+            ("group_name: 'a b'", r"defs\.yaml:13:5: the translation .* table public\.orders: .*\"?a b"),
+            ("owners: [nobody]", r"defs\.yaml:13:5: the translation .* table public\.orders: .*nobody"),
+            (
+                "key: '{{ table.schema }}'",
+                r"defs\.yaml:11:3: .*table archive\.log and table archive\.odd name the same key archive",
+            ),
+            ("key: a/{{ table.name }}", r"defs\.yaml:11:3: .*table archive\.odd name the key 'a/odd name'"),
+            (
+                "key: shop/summary",
+                r"defs\.yaml:11:3: .*the asset summary and table public\.orders the same key shop/summary",
+            ),
+            ("key_prefix: a__b\n    key: '{{ table.schema }}_x'", r"defs\.yaml:11:3: .*the same key a__b/archive_x"),
+        ]
+    ),
 ]
 
 
@@ -189,6 +286,7 @@ WRONG: list[tuple[str, str, str]] = [
 def test_what_cannot_be_used_is_told_with_its_place(project: Path, old: str, new: str, said: str) -> None:
     assert old in SHOP_AND_CRM
     make_project(project, SHOP_AND_CRM.replace(old, new, 1))
+    write_state(project, "shop", TABLES, SCHEMAS)
     messages = refusal(project)
     assert re.search(said, messages), messages
     assert "sesame" not in messages
@@ -224,6 +322,12 @@ def test_the_schema_of_attributes_tells_what_there_is() -> None:
     assert set(schema["required"]) == {"name", "source", "target"}
     fields = {name for name in Pair.__dataclass_fields__ if not name.startswith("_")}
     assert set(schema["properties"]) == {*fields, "defs_state"}
+    translation = schema["$defs"]["Translation"]
+    assert translation["additionalProperties"] is False
+    assert {"key", "key_prefix", "group_name", "tags", "kinds", "metadata", "description"} <= set(
+        translation["properties"]
+    )
+    assert not {"deps", "partitions_def", "skippable"} & set(translation["properties"])
     assert schema["$defs"]["Defaults"]["additionalProperties"] is False
     assert "workers" in schema["$defs"]["Defaults"]["properties"]
     assert all(field["description"] for field in schema["properties"].values())

@@ -10,12 +10,12 @@ import dagster as dg
 import pytest
 
 from pg_migration import Pair, build_migration
+from pg_migration.postgres.catalog import TableListing
 from pg_migration_tests.conftest import PostgresServer, fresh_database
-from pg_migration_tests.orchestration.harness import Database, Run
+from pg_migration_tests.orchestration.harness import Database, Run, shown
 from pg_migration_tests.orchestration.location.projects import forget_all
 
 SHOP = Pair(name="shop", source="SHOP_OLD", target="NEW", defaults={"partition_threshold": 1000, "max_partitions": 2})
-CRM = Pair(name="crm", source="CRM_OLD", target="NEW", target_schemas="crm")
 
 
 @pytest.fixture
@@ -47,6 +47,14 @@ def ends(
 
 
 Runner = Callable[..., Run]
+
+
+def in_lake(table: TableListing, spec: dg.AssetSpec) -> dg.AssetSpec:
+    """Keys of a host's own, of one part: not where a pair has its tables."""
+    return spec.replace_attributes(key=f"lake_{table.schema}_{table.name}", group_name="lake")
+
+
+CRM = Pair(name="crm", source="CRM_OLD", target="NEW", target_schemas="crm", translation=in_lake)
 
 
 @pytest.fixture
@@ -96,7 +104,20 @@ def test_two_pairs_share_a_target(run: Runner, ends: Mapping[str, Database], tmp
             assert done.success, done.failures
     # What a source takes back goes with it, and nothing of the other's.
     ends["CRM_OLD"].psql("DELETE FROM orders WHERE id = 7; DROP INDEX orders_placed")
-    assert not run("crm__validate").success
+    done = run("crm__validate")
+    assert not done.success
+    lake = dg.AssetKey("lake_crm_orders")
+    failed = [found for found in done.result.get_asset_check_evaluations() if not found.passed]
+    assert {(found.asset_key, found.check_name) for found in failed} >= {(lake, "row_count"), (lake, "content")}
+    (told,) = done.result.asset_materializations_for_node("crm__validation")
+    assert "| crm.orders " in shown(told.metadata["what_differs"])
+    assert "jobs/crm__repair/" in str(told.metadata["what_to_do"].value)
+    done = run("crm__repair")
+    assert done.success, done.failures
+    assert done.instance.get_latest_materialization_event(lake).run_id == done.result.run_id
     assert run("crm__migrate").success
+    report = next((reports / "crm" / first["crm__migrate"]).glob("*.json")).read_text(encoding="utf-8")
+    assert '"crm.orders"' in report
+    assert "lake_crm_orders" not in report
     left = "SELECT schemaname FROM pg_indexes WHERE indexname = 'orders_placed'"
     assert target.psql(left) == "public"

@@ -211,8 +211,17 @@ def test_objects_of_others_with_the_same_oids_are_in_the_way(pair: Pair) -> None
     assert "roles that the target does not have: lo_only" in told["roles in the target"]
 
 
-def test_with_chosen_schemas_those_come_that_the_tables_refer_to(pair: Pair) -> None:
+def test_with_chosen_schemas_those_come_that_the_tables_refer_to(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     pair.in_source("CREATE SCHEMA other; CREATE TABLE other.t (o oid); INSERT INTO other.t VALUES (100010), (100001)")
+    ahead = use_cases.plan(pair.migration("public"))
+    size = 2 * 32 + state.PART_BYTES + len("last")
+    assert (ahead.large_objects, ahead.large_object_bytes) == (4, size)
+    assert ahead.seconds > size / ahead.bytes_per_second / ahead.workers
+    assert use_cases.plan(pair.migration("public", large_objects=False)).large_objects == 0
+    # Of very many, those of the first page stand for the others.
+    monkeypatch.setattr(state, "PAGE_OBJECTS", 2)
+    assert use_cases.plan(pair.migration("public")).large_object_bytes == 4 * 32
+    monkeypatch.undo()
     done = pair.migrate("public")
     assert done.failures == ()
     assert pair.in_target("SELECT string_agg(oid::text, ' ' ORDER BY oid) FROM pg_largeobject_metadata") == (
@@ -226,6 +235,18 @@ def test_with_chosen_schemas_those_come_that_the_tables_refer_to(pair: Pair) -> 
     pair.in_source("DROP SCHEMA other CASCADE")
     assert pair.migrate("public").failures == ()
     assert pair.are_equal()
+
+
+def test_a_transform_takes_back_what_was_brought_without(pair: Pair) -> None:
+    """No mask reaches into them."""
+    assert pair.migrate().failures == ()
+    pair.in_target("SELECT lo_from_bytea(900000, 'of somebody else') \\g /dev/null")
+    done = pair.migrate(transform={"tables": {}})
+    assert done.failures == ()
+    assert "dropped, since the transform leaves large objects out: 307 large objects" in done.notes
+    assert pair.in_target("SELECT string_agg(oid::text, ' ') FROM pg_largeobject_metadata") == "900000"
+    assert pair.migrate(transform={"tables": {}, "large_objects": True}).failures == ()
+    assert pair.in_target("SELECT count(*) FROM pg_largeobject_metadata") == "308"
 
 
 def test_between_schemas_of_one_database_they_are_there_already(pair: Pair) -> None:

@@ -159,6 +159,23 @@ def test_stems_where_no_configuration_is_named(monkeypatch: pytest.MonkeyPatch) 
     assert "default_text_search_config (pg_catalog.dutch)" in found.verdict
 
 
+@pytest.mark.parametrize(("source", "target", "told"), [(150000, 180000, 1), (150000, 150000, 0), (160000, 180000, 0)])
+def test_generated_columns_below_others(source: int, target: int, told: int) -> None:
+    def table(name: str, generated: str, *parents: tuple[str, str]) -> Any:
+        columns = [having(name="a", generated=""), having(name="b", generated=generated)]
+        return having(schema="s", name=name, key=("s", name), columns=columns, parents=parents)
+
+    p, q = table("p", ""), table("q", "s")
+    below = [table("c", "s", p.key), table("d", "s", q.key), table("e", "", p.key), table("f", "s", q.key, p.key)]
+    ends = having(source=having(server_version=source), target=having(server_version=target))
+    found = [*other_versions.generated_columns(ends, having(tables=[p, q, *below]))]
+    assert len(found) == told
+    for finding in found:
+        assert finding.severity is Severity.ERROR
+        lines = [line.removeprefix("  - ") for line in finding.verdict.splitlines()[1:]]
+        assert lines == ["s.c.b: not generated in s.p", "s.f.b: not generated in s.p"]
+
+
 def test_names_of_databases_in_rows() -> None:
     kinds = (("a", "regdatabase", '"regdatabase"'), ("b", "anyarray", '"regdatabase"[]'), ("c", "int4", "integer"))
     columns = [having(name=name, base_type=base, ddl_type=ddl) for name, base, ddl in kinds]

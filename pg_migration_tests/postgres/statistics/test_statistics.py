@@ -133,6 +133,18 @@ def test_of_a_renamed_schema_and_where_not_everything_can_be_given(pair: Pair) -
     assert theirs == ours
     extended = "SELECT statistics_name, n_distinct IS NOT NULL FROM pg_stats_ext"
     assert pair.target.psql(pair.urls[1], extended) == "both|t\n"
+    # What the source knows of partitions stays where the table above them is analyzed: here it is out of date.
+    pair.source.psql(
+        pair.urls[0],
+        'CREATE STATISTICS "a b".above ON part, note FROM "a b".tree; ANALYZE "a b".tree;'
+        "INSERT INTO \"a b\".tree SELECT n, 2, 'later' FROM generate_series(1001, 1020) AS n",
+    )
+    pair.migrate("a b c")
+    assert pair.target.psql(pair.urls[1], extended + " ORDER BY 1") == "above|t\nboth|t\n"
+    of_partitions = "SELECT tablename, attname, n_distinct, most_common_vals FROM pg_stats WHERE tablename ~ '^tree_.$'"
+    known = pair.source.psql(pair.urls[0], of_partitions + " ORDER BY 1, 2")
+    assert "later" not in known
+    assert pair.target.psql(pair.urls[1], of_partitions + " ORDER BY 1, 2") == known != ""
     pair.source.psql(pair.urls[0], 'DELETE FROM pg_statistic; ANALYZE "a b".empty')
     pair.migrate("a b c", statistics="analyze")
     assert pair.target.psql(pair.urls[1], KNOWN).count("plain|") >= 8

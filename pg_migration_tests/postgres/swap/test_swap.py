@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from types import ModuleType
 
-import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
@@ -97,84 +96,6 @@ def test_what_the_target_has_around_a_copy_follows_it(shop: Shop) -> None:
     assert dumped(shop.target, shop.urls[1], "bi.", analyst, "PUBLICATION") == around
     assert shop.back().failures == ()
     shop.in_target("DROP SCHEMA bi CASCADE; DROP PUBLICATION part; DROP PUBLICATION every")
-
-
-def read_again_and_again(shop: Shop, statement: str, prepared: bool, told: list[str], ended: threading.Event) -> None:
-    """Read until the end; what is neither of one batch nor all of it is told, and so is an error."""
-    with shop.session() as session:
-        if prepared:
-            with session.cursor() as cursor:
-                cursor.execute(f"PREPARE p AS {statement}")
-            statement = "EXECUTE p"
-        reads = 0
-        while not ended.is_set():
-            try:
-                found = asked(session, statement)
-            except psycopg2.Error as error:
-                told.append(f"{error.pgcode} {error}")
-                continue
-            rows, least, most = found.split()
-            if rows != str(ROWS) or least != most:
-                told.append(f"{statement}: {found}")
-            reads += 1
-        told.append(f"reads {reads}")
-
-
-READS = {
-    "simple": ('SELECT count(*), min(batch), max(batch) FROM "Sh.op".customers', False),
-    "prepared": ('SELECT count(*), min(batch), max(batch) FROM "Sh.op".customers', True),
-    "join": (
-        'SELECT count(*), min(c.batch), max(n.batch) FROM "Sh.op".customers c JOIN crm.notes n ON n.customer = c.id',
-        False,
-    ),
-    "view": ("SELECT count(*), min(batch), max(batch) FROM around", True),
-}
-
-
-def read_with_a_cursor(shop: Shop, told: list[str], ended: threading.Event) -> None:
-    """Read in portions: one transaction has one copy, though another becomes live meanwhile."""
-    reads = 0
-    with shop.session(autocommit=False) as session:
-        while not ended.is_set():
-            with session.cursor() as cursor:
-                cursor.execute('DECLARE c CURSOR FOR SELECT batch FROM "Sh.op"."or%ders"')
-                batches: list[int] = []
-                while not ended.is_set():
-                    cursor.execute("FETCH 50 FROM c")
-                    if not (portion := cursor.fetchall()):
-                        break
-                    batches += [batch for (batch,) in portion]
-                    time.sleep(0.01)
-                if not ended.is_set() and (len(batches) != ROWS or len(set(batches)) != 1):
-                    told.append(f"cursor: {len(batches)} rows of {set(batches)}")
-                reads += 1
-            session.rollback()
-    told.append(f"reads {reads}")
-
-
-def test_readers_see_a_whole_copy_all_the_time(shop: Shop) -> None:
-    shop.in_target('CREATE VIEW public.around AS SELECT id, batch FROM "Sh.op".customers')
-    ended, told = threading.Event(), {name: list[str]() for name in (*READS, "cursor")}
-    readers = [
-        *(
-            threading.Thread(target=read_again_and_again, args=(shop, statement, prepared, told[name], ended))
-            for name, (statement, prepared) in READS.items()
-        ),
-        threading.Thread(target=read_with_a_cursor, args=(shop, told["cursor"], ended)),
-    ]
-    for reader in readers:
-        reader.start()
-    try:
-        for _ in range(2):
-            shop.refreshed()
-    finally:
-        ended.set()
-        for reader in readers:
-            reader.join()
-    for name, lines in told.items():
-        (line,) = lines
-        assert int(line.removeprefix("reads ")) > 5, name
-    shop.in_target("DROP VIEW public.around")
 
 
 def test_a_copy_that_differs_is_not_swapped_in(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,6 +250,26 @@ def test_what_a_swap_would_lose_is_refused(shop: Shop) -> None:
     assert (shop.live(), "__next" in shop.schemas_there()) == (before, False)
 
 
+@pytest.mark.longer
+def test_tables_of_a_subscription_and_large_objects_are_refused(shop: Shop) -> None:
+    before = shop.live()
+    shop.in_target("""
+        CREATE SUBSCRIPTION arriving CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE);
+        INSERT INTO pg_subscription_rel SELECT oid, 'crm.notes'::regclass, 'i', NULL FROM pg_subscription
+         WHERE subname = 'arriving';
+    """)
+    assert "a subscription has table crm.notes is in the way of a swap" in shop.refusals()
+    assert "a subscription has table crm.notes" in "".join(shop.run().failures)
+    shop.in_target("DROP SUBSCRIPTION arriving")
+    shop.in_source("CREATE TABLE crm.files (o oid); INSERT INTO crm.files VALUES (lo_from_bytea(0, 'x'))")
+    assert "the source has large objects, which have no schema" in shop.refusals()
+    assert "the source has large objects" in "".join(shop.run().failures)
+    assert (shop.live(), "__next" in shop.schemas_there()) == (before, False)
+    assert shop.refusals(large_objects=False) == ""
+    shop.in_source("SELECT lo_unlink(o) FROM crm.files \\g /dev/null\nDROP TABLE crm.files")
+    assert shop.refusals() == ""
+
+
 def test_what_comes_during_the_load_is_refused_then(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     before, copy = shop.live(), copy_tables
 
@@ -377,6 +318,39 @@ def test_schemas_that_can_not_be_swapped() -> None:
     swapping = Options.model_validate({"refresh": "swap"})
     with pytest.raises(ConfigurationError, match="by name"):
         Migration.between("postgresql://a/a", "postgresql://b/b", schemas="*", options=swapping)
+
+
+@pytest.mark.longer
+def test_publications_are_those_of_the_source(shop: Shop) -> None:
+    """What the source takes out goes, what it publishes otherwise is so here, and what the target has added stays."""
+    published = "SELECT pubname, schemaname, tablename, attnames, rowfilter FROM pg_publication_tables ORDER BY 1, 2, 3"
+    shop.in_source("""
+        CREATE PUBLICATION own FOR TABLE ONLY "Sh.op".customers, ONLY "Sh.op"."or%ders", ONLY crm.notes;
+        CREATE PUBLICATION whole FOR TABLE ONLY crm.notes;
+        COMMENT ON PUBLICATION whole IS 'its own';
+    """)
+    shop.refreshed()
+    said = "SELECT obj_description(oid), pubowner::regrole FROM pg_publication WHERE pubname = 'whole'"
+    assert shop.in_target(said) == "its own|postgres"
+    assert shop.in_target(published) == shop.in_source(published)
+    for change in (
+        'ALTER PUBLICATION own DROP TABLE "Sh.op"."or%ders"',
+        "ALTER PUBLICATION own SET (publish = 'insert'); ALTER PUBLICATION own DROP TABLE crm.notes",
+        'ALTER PUBLICATION own ADD TABLE "Sh.op"."or%ders", crm.notes',
+        "DROP PUBLICATION whole",
+    ):
+        shop.in_source(change)
+        shop.refreshed()
+        assert shop.in_target(published) == shop.in_source(published)
+        assert shop.in_target("SELECT pubname, pubupdate FROM pg_publication") == shop.in_source(
+            "SELECT pubname, pubupdate FROM pg_publication"
+        )
+    shop.in_target("CREATE PUBLICATION theirs FOR TABLE crm.notes")
+    shop.in_source("DROP PUBLICATION own")
+    for _ in range(2):
+        shop.refreshed()
+        assert shop.in_target("SELECT pubname, tablename FROM pg_publication_tables") == "theirs|notes"
+    shop.in_target("DROP PUBLICATION theirs")
 
 
 @pytest.mark.longer

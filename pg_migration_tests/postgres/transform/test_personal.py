@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from pg_migration.postgres.catalog import Column
+from pg_migration.postgres.migration import preflight
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.suggestions import suggest_masks
 from pg_migration.postgres.transform.personal import by_name, shape_of
@@ -129,3 +130,25 @@ def test_masks_are_suggested_tried_and_looked_after(shop: Shop) -> None:
     assert shop.in_target("SELECT count(*) FROM pg_attribute WHERE attname = 'customer_email'") == "0"
     suggestion["personal"]["ignore"].append("public.customer.mail")
     assert any("personal.ignore names what is no column: public.customer.mail" in e for e in shop.refused(suggestion))
+
+
+def test_what_no_mask_reaches_is_named(
+    postgres16: PostgresServer, postgres18: PostgresServer, source_db: str, target_db: str
+) -> None:
+    """Comments, defaults and bodies; not the conditions that an address has to match."""
+    shop = Shop(postgres16, postgres18, (source_db, target_db))
+    shop.in_source(r"""
+        CREATE DOMAIN address AS text CHECK (value ~ '^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}$');
+        CREATE TABLE t (id int PRIMARY KEY, a address, "b%" text DEFAULT 'ask ann@mail.example');
+        COMMENT ON COLUMN t.a IS 'as DE89370400440532013000 has it';
+        CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT 'bob@mail.example' $$;
+        COMMENT ON TABLE t IS 'from x@example.invalid';
+    """)
+    found = preflight(shop.migration({"tables": {}}))
+    (told,) = (str(finding) for finding in found if finding.check == "personal data")
+    assert "the structure is copied as it is, and looks personal in" in told
+    assert 'column "public"."t"."a" (account)' in told
+    assert "function public.f() (e-mail address)" in told
+    assert "domain" not in told
+    assert told.count("(e-mail address)") == 2
+    assert "ann@" not in told

@@ -103,7 +103,7 @@ def test_ranges_hold_no_key_of_a_row_that_was_left_out_or_masked(shop: Shop) -> 
         (
             "id IN (SELECT id FROM allowed)",
             "id IN (SELECT id FROM allowed)",
-            "other tables decide which of its rows are chosen",
+            "more than its own rows decides what is read of it",
         ),
     ],
 )
@@ -125,3 +125,15 @@ def test_a_copy_that_is_swapped_in_is_chosen_and_masked_as_well(shop: Shop) -> N
         assert shop.migrate(masked, refresh="swap").failures == ()
         assert shop.in_target("SELECT count(*), bool_or(who LIKE 'person%') FROM visit") == "100|f"
         assert shop.validate(masked).failures == ()
+
+
+@pytest.mark.longer
+def test_what_the_server_can_not_estimate_is_cut_all_the_same(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes one row of 200 for chosen, and half of them are: of one chunk nothing would be left."""
+    cut_off(shop, "id % 2 = 0", monkeypatch)
+    result = shop.migrate(transform("id % 2 = 0"), **CUT)
+    assert result.failures == ()
+    loaded = result.outcomes.loaded["public", "visit"]
+    assert loaded.continued is not None
+    assert (len(loaded.ranges), loaded.continued.chunks > 10) == (4, True)
+    assert shop.in_target("SELECT count(*), sum(id) FROM visit") == "10000|100010000"

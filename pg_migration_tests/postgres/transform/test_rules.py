@@ -30,8 +30,10 @@ TABLES = """
     CREATE UNIQUE INDEX ON p ((left(label, 1)));
     CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p, code varchar(1) REFERENCES p (code));
     CREATE TABLE big (id bigint PRIMARY KEY, p int);
+    CREATE TABLE heir (more text) INHERITS (big);
     CREATE TABLE parts (at date, who text, CHECK (who <> 'x')) PARTITION BY RANGE ((at + 1));
     CREATE TABLE parts_1 PARTITION OF parts DEFAULT;
+    CREATE TABLE old (v text); INSERT INTO old VALUES ('x'); ALTER TABLE old ADD CHECK (v = 'y') NOT VALID;
     CREATE TABLE "a.b" (x int); CREATE SCHEMA a; CREATE TABLE "a"."b.x" (x int);
     INSERT INTO p (id, code, name, mail, f, s, amount, day, doc, label, during)
       SELECT n, chr(64 + n), 'n', 'm@x', 'f', 's' || n, n, '2025-01-01', '{"a": [1, {"b": 2}]}',
@@ -40,6 +42,9 @@ TABLES = """
     INSERT INTO parts SELECT date '2025-01-01', 'w' FROM generate_series(1, 20);
     ANALYZE;
 """
+
+
+CAST = "(SELECT label::int FROM p WHERE p.id = c.p) > 1"
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +155,40 @@ def test_what_is_read_is_told_in_one_order(database: tuple[Catalog, Source]) -> 
     assert one.masks == other.masks
 
 
+def test_a_check_that_rows_need_not_obey_is_none(database: tuple[Catalog, Source]) -> None:
+    assert made(database, {"tables": {"public.old": {"mask": {"v": "hash"}}}}).problems == ()
+
+
+def test_what_only_an_heir_has_can_be_masked(database: tuple[Catalog, Source]) -> None:
+    found = made(database, {"tables": {"public.heir": {"mask": {"more": "hash"}}}})
+    assert found.problems == ()
+    assert found.tables["public", "heir"].masked == {"more"}
+
+
+# Conditions that fail for some rows, whose values are in the server's words.
+FAILING: list[tuple[Mapping[str, Any], str]] = [
+    ({"subset": {"roots": {"public.p": "label::int > 1"}}}, "subset: what came by the root public.p can't be chosen"),
+    (
+        {"subset": {"roots": {"public.p": "true"}, "children": ["public.c"]}, "tables": {"public.c": {"where": CAST}}},
+        "subset: what came by public.c (code) to public.p",
+    ),
+    ({"tables": {"public.p": {"where": "label::int > 1", "mask": {"name": "hash"}}}}, "public.c and public.p, where: "),
+    ({"tables": {"public.c": {"where": CAST, "mask": {"code": "hash"}}}}, "It is the condition"),
+    ({"tables": {"public.p": {"mask": {"name": "hash", "mail": "sql: label::int::text"}}}}, "It is the mask of mail"),
+]
+
+
+@pytest.mark.parametrize(("document", "said"), FAILING)
+def test_what_fails_is_named_without_values(
+    database: tuple[Catalog, Source], document: Mapping[str, Any], said: str
+) -> None:
+    found = told(database, document)
+    assert said in found
+    assert "SQLSTATE 22P02" in found
+    assert "Label" not in found
+    assert '"A"' not in found
+
+
 def test_other_ends_of_foreign_keys_are_masked_as_well(database: tuple[Catalog, Source]) -> None:
     found = made(database, {"tables": {"public.c": {"mask": {"p": "permute"}}}})
     assert found.derived == ("public.p.id",)
@@ -159,7 +198,10 @@ def test_other_ends_of_foreign_keys_are_masked_as_well(database: tuple[Catalog, 
 
 
 OTHER_PROBLEMS: list[tuple[Mapping[str, Any], str]] = [
-    ({"mask": {}}, "there is no mask here, only key, subset, tables, personal, large_objects"),
+    (
+        {"mask": {}},
+        "there is no mask here, only key, subset, tables, foreign_keys, personal, large_objects, extension_rows",
+    ),
     ({"tables": {"public.p": {"colour": 1}}}, "tables.public.p: there is no colour here, only where, rows, mask"),
     ({"tables": {"public.p": {"rows": "some"}}}, "there is only 'none'"),
     ({"tables": {"public.p": {"rows": "none", "where": "true"}}}, "there is either"),
@@ -176,6 +218,13 @@ OTHER_PROBLEMS: list[tuple[Mapping[str, Any], str]] = [
     (
         {"tables": {"public.p": {"rows": "none"}}},
         "public.c: 50 rows would point to rows of public.p that are not chosen",
+    ),
+    ({"extension_rows": "some"}, "extension_rows: expected a list of names"),
+    ({"extension_rows": ["public.p"]}, "public.p: no migrated extension keeps rows of its users there"),
+    ({"foreign_keys": "valid"}, "foreign_keys: there is only 'not_valid'"),
+    (
+        {"foreign_keys": "not_valid", "subset": {"roots": {"public.p": "true"}}},
+        "foreign_keys: all foreign keys hold in a subset",
     ),
     ({"key": "MASK"}, "key: expected env:NAME"),
     ({"key": "env:LACKING"}, "the environment variable LACKING is not set; a key has at least 32 bytes"),

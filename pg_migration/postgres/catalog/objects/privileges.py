@@ -50,6 +50,22 @@ def without_grants_to(role: str, row: PrivilegesRow) -> PrivilegesRow:
     return {**row, "held": [item for item in row["held"] if item[1] != role]}
 
 
+def as_owned_by(maker: str, row: PrivilegesRow) -> PrivilegesRow:
+    """The privileges on what is left to the role that makes it, instead of being given to its owner.
+
+    An owner has every privilege, so nothing is said of what others have granted it. What it has granted in the source,
+    as one of many, is what the owner grants in the target.
+    """
+    owner = row["owner"]
+    ours, held = {owner, maker}, dict[tuple[str, str | None, str], bool]()
+    for grantor, grantee, privilege, grantable in _grants(row["held"]):
+        if grantee not in ours:
+            once = (owner if grantor in ours else grantor, grantee, privilege)
+            held[once] = held.get(once, False) or grantable
+    by_default = [grant for grant in _grants(row["by_default"]) if grant[1] not in ours]
+    return {**row, "held": _as_rows((*once, held[once]) for once in held), "by_default": _as_rows(by_default)}
+
+
 def within_reach(kind: str, row: Any, reach: Reach) -> Any:
     """A row of a kind less what the target's role can't give, which is named in its column ``forgone``."""
     reduce = {"owner": _owner, "default privileges": _default_privileges, "privileges": _privileges}.get(kind)

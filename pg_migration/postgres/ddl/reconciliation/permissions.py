@@ -26,7 +26,8 @@ _SUPERUSERS_KINDS = frozenset(
     }
 )
 _SUPERUSERS_DDL = {
-    "type": re.compile(r"\bINPUT = "),
+    # A base type, and a shell: nothing follows its name.
+    "type": re.compile(r'\bINPUT = |^CREATE TYPE (?:"(?:[^"]|"")*"|[^\s"])+$'),
     "cast": re.compile(r"\bWITHOUT FUNCTION\b"),
 }
 _LANGUAGE = re.compile(r'^ LANGUAGE "?(.+?)"?$', re.MULTILINE)

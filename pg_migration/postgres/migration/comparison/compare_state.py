@@ -74,7 +74,12 @@ def _sequences(run: MigrationRun, source: Connection, target: Connection) -> tup
 
 
 def _constraints(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Observation]]:
-    count, found = compare_constraints(source, target, run.schemas, {table.key for table in run.catalog.tables})
+    made = run.transformation
+    not_valid = [
+        (k.table, k.name) for k in run.catalog.foreign_keys if made is not None and k.address in made.not_valid
+    ]
+    tables = {table.key for table in run.catalog.tables}
+    count, found = compare_constraints(source, target, run.schemas, tables, not_valid)
     return counted(count, "constraint"), found
 
 

@@ -88,6 +88,7 @@ def structural_differences(migration: Migration) -> tuple[Catalog, list[Differen
         source, target = connections.open(migration.source), connections.open(migration.target)
         ledger_version(target)  # refuses one that this program can't read
         schemas = map_schemas(migration.source_schemas, migration.target_schemas, source)
+        reach = reach_of(target)
         around = read_surroundings(target, migration.is_whole)
         ours = discover(
             source,
@@ -98,6 +99,7 @@ def structural_differences(migration: Migration) -> tuple[Catalog, list[Differen
             surroundings=around,
             ownership=owners,
             privileges=privileges,
+            maker=reach.role,
             readable=False,
             whole=migration.is_whole,
         )
@@ -111,5 +113,5 @@ def structural_differences(migration: Migration) -> tuple[Catalog, list[Differen
             with_large_objects=False,
             whole=migration.is_whole,
         )
-        ours = attainable(ours, target, reach_of(target), schemas.values(), lambda: theirs)
+        ours = attainable(ours, target, reach, schemas.values(), lambda: theirs)
         return ours, differences(ours, theirs)

@@ -22,7 +22,7 @@ def known_digests(run: MigrationRun, tables: Sequence[Table]) -> Known[Digest]:
     Raises:
         psycopg2.Error: the target can't be asked.
     """
-    hashed, sampled = run.outcomes.hashed, run.options.content_sample_percent < 100
+    hashed, sampled = {**run.outcomes.hashed, **run.outcomes.carried}, run.options.content_sample_percent < 100
     names = {table.key: run.target_name(table) for table in tables if run.target_name(table) in hashed}
     ours, sessions = run.connections.processes(), (session_name(run.owner or run.run_id), WATCH)
     counted = names and not may_be_written(run.target_connection, ours, sessions)

@@ -230,7 +230,7 @@ class _Watch:
         if found.subscription is None and last.phase is Phase.FOLLOWING:
             found = self._subscribed_again(last, found)
         if self._resumed(last, last.name, self._source, self._target, found.subscription):
-            return self._watched(last, lag(self._source, self._target, last))
+            found = lag(self._source, self._target, last)
         self._judge(last, found)
         return self._watched(last, found)
 

@@ -12,6 +12,7 @@ from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps.sequences import set_sequences
 from pg_migration.postgres.migration.steps.structure import missing_objects
 from pg_migration.postgres.planning.plan import TablePlan
+from pg_migration.postgres.swap.carrying import ALTERED, carry_unchanged
 from pg_migration.postgres.transfer.events import (
     Event,
     LoadBegun,
@@ -51,11 +52,21 @@ def copy_tables(run: MigrationRun) -> Iterator[Event]:
 
 
 def continue_tables(run: MigrationRun, context: LoadContext, plans: tuple[TablePlan, ...]) -> Resumption:
-    """What to keep of tables that an earlier run has begun; why others are loaded anew goes to the outcomes."""
+    """What to keep of tables that an earlier run has begun, or that the live copy has as the source has them now.
+
+    Why others are loaded anew goes to the outcomes.
+    """
     found = resume(context, run.source_connection, run.target_connection, plans, run.options)
     names = {plan.name: run.target_name(plan.table) for plan in plans}
     run.outcomes.reloaded.update({names[name]: reason for name, reason in found.reloaded.items()})
-    return found
+    if not (run.swaps and run.options.reuse_unchanged):
+        return found
+    carried = carry_unchanged(context, run.source_connection, run.target_connection, found, run.live_schemas)
+    run.outcomes.carried.update({names[name]: hashed for name, hashed in carried.hashed.items()})
+    run.outcomes.not_carried.update({names[name]: reason for name, reason in carried.loaded.items()})
+    if altered := sorted(".".join(names[name]) for name, reason in carried.loaded.items() if reason == ALTERED):
+        run.outcomes.notes.append(f"read from the source although it did not change: {listed(altered)}; {ALTERED}")
+    return carried.resumption
 
 
 def make_room(run: MigrationRun, found: Resumption, mode: Mode) -> Sequence[SchemaObject]:

@@ -11,6 +11,7 @@ from pg_migration.postgres.catalog import LargeObjects
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.free_connections import affordable_workers, free_connections
 from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.ddl.changes.security_labels import loaded_providers
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import counted, size
 from pg_migration.postgres.large_objects import copying, owned
@@ -18,6 +19,7 @@ from pg_migration.postgres.large_objects.copying import BatchCompared, BatchFail
 from pg_migration.postgres.large_objects.properties import Properties
 from pg_migration.postgres.large_objects.result import LargeObjectsFound
 from pg_migration.postgres.large_objects.state import MAX_BATCH_OBJECTS, Batch, pages, read_batches
+from pg_migration.postgres.ledger.source_state import record_large_objects
 from pg_migration.postgres.migration.comparison.databases import both_sides
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.snapshot.readers import Readers, room_for_locks
@@ -56,6 +58,8 @@ def copy_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
     run.log.info(str(done))
     for problem in done.problems:
         run.fail(problem)
+    if not done.problems:
+        run.call(lambda: record_large_objects(run.target_connection, run.run_id))
     return done
 
 
@@ -68,6 +72,17 @@ def drop_lost_large_objects(run: MigrationRun) -> int:
         run.call(lambda: owned.drop(target, lost, _objects_at_once(target, 1)))
         run.outcomes.notes.append(f"dropped, since the source has them no more: {counted(len(lost), 'large object')}")
     return len(lost)
+
+
+def take_back_large_objects(run: MigrationRun) -> None:
+    """Drop what migrations from this source brought before a transform was applied, which no mask has reached."""
+    target = run.target_connection
+    found = run.call(lambda: owned.brought(target, owned.our_runs(target, run.databases)))
+    if found:
+        run.call(lambda: owned.drop(target, found, _objects_at_once(target, 1)))
+        run.outcomes.notes.append(
+            f"dropped, since the transform leaves large objects out: {counted(len(found), 'large object')}"
+        )
 
 
 def compare_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
@@ -133,17 +148,33 @@ def _both(
     options = run.options
     owners, role = bool(options.owners), run.reach.role
     reach = run.reach if options.owners == "best_effort" else None
+    unlabelled = run.call(lambda: _missing_providers(run)) if readers is not None else frozenset[str]()
     return Both(
         run.connections,
         run.target,
         readers,
         lock,
         run.owner or run.run_id,
-        Properties(found.privileges, role, owners, options.privileges, reach),
+        Properties(found.privileges, role, owners, options.privileges, reach, unlabelled),
         Properties((), role, owners, options.privileges, None),
         hashed,
         may_exist,
     )
+
+
+def _missing_providers(run: MigrationRun) -> frozenset[str]:
+    """The providers of security labels that the source's large objects have, and that the target has not loaded."""
+    rows = fetch(
+        run.source_connection,
+        "SELECT DISTINCT l.provider FROM pg_seclabel l WHERE l.classoid = 'pg_largeobject'::regclass",
+    )
+    names = {name for (name,) in rows}
+    missing = names - loaded_providers(run.target_connection, names) if names else frozenset[str]()
+    run.outcomes.notes += [
+        f"security labels of large objects: the target has not loaded the provider {name}, which sets labels (see LOAD)"
+        for name in sorted(missing)
+    ]
+    return frozenset(missing)
 
 
 def _count(

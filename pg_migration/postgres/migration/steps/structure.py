@@ -29,10 +29,15 @@ from pg_migration.postgres.errors import server_message
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger import chunks
 from pg_migration.postgres.migration.run import MigrationRun
-from pg_migration.postgres.migration.steps.large_objects import drop_lost_large_objects
+from pg_migration.postgres.migration.steps.large_objects import drop_lost_large_objects, take_back_large_objects
 from pg_migration.postgres.statistics.restoring import NOT_ALL_TAKEN, restore
 from pg_migration.postgres.statistics.source_statistics import TableStatistics, read_statistics
-from pg_migration.postgres.transfer.extension_rows import ExtensionFailed, ExtensionRows, copy_extension_rows
+from pg_migration.postgres.transfer.extension_rows import (
+    ExtensionFailed,
+    ExtensionRows,
+    copy_extension_rows,
+    take_back_extension_rows,
+)
 
 # What is read of a table of this size takes no longer than a round trip.
 SMALL_BYTES = 8 * 1024 * 1024
@@ -166,7 +171,9 @@ def make_target(run: MigrationRun) -> TargetMade:
     wanted = [item for item in plan.create if item.phase is Phase.PRE_DATA]
     statements = [*plan.drop, *run.call(lambda: make(run, wanted))]
     of_extensions = run.call(lambda: list(copy_rows_of_extensions(run)))
-    if target.has_brought_large_objects and run.catalog.large_objects is None and run.with_large_objects:
+    if target.has_brought_large_objects and run.takes_large_objects_back and not run.swaps:
+        take_back_large_objects(run)
+    elif target.has_brought_large_objects and run.catalog.large_objects is None and run.with_large_objects:
         drop_lost_large_objects(run)  # no step is about large objects where the source has none
     dropped_schemas = run.call(lambda: _dropped_schemas(run, target))
     not_coming_back = {item.address for item in plan.dropped} if run.options.drop_existing_tables else set()
@@ -326,7 +333,13 @@ def copy_rows_of_extensions(run: MigrationRun) -> Iterator[ExtensionRows | Exten
     failed = {o.object.name for o in run.outcomes.ddl if not o.made and o.object.kind == "extension"}
     wanted = [table for table in run.catalog.configurations if table.extension not in failed]
     overwrite = run.options.overwrite_existing_rows
-    return copy_extension_rows(run.source_connection, run.target_connection, wanted, overwrite)
+    yield from copy_extension_rows(run.source_connection, run.target_connection, wanted, overwrite)
+    left_behind = run.transformation.left_behind if run.transformation is not None else ()
+    for found in take_back_extension_rows(run.target_connection, left_behind):
+        if isinstance(found, ExtensionFailed):
+            yield found
+        else:
+            run.outcomes.notes.append(found)
 
 
 def _with_refreshes(catalog: Catalog, wanted: Sequence[SchemaObject]) -> list[SchemaObject]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from pg_migration.postgres.catalog import Catalog, Phase
+from pg_migration.postgres.catalog import Catalog, Phase, SchemaObject
+from pg_migration.postgres.catalog.identity import by_identity, identity_of, is_same, there
 from pg_migration.postgres.connection.statements import fetch
-from pg_migration.postgres.ddl import missing
+from pg_migration.postgres.ddl import Surplus, missing, note_brought
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger import runs
@@ -13,12 +14,13 @@ from pg_migration.postgres.ledger.schema import has
 from pg_migration.postgres.migration.comparison.compare_state import compare_structure, grave_differences
 from pg_migration.postgres.migration.outcomes import MAX_NAMED, Swap
 from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.migration.steps.large_objects import take_back_large_objects
 from pg_migration.postgres.migration.steps.structure import make
 from pg_migration.postgres.swap import shadows
 from pg_migration.postgres.swap.exchange import Incoming, swap_back, swap_in
 from pg_migration.postgres.swap.names import next_name
 from pg_migration.postgres.swap.old_snapshots import Waited, wait_for_old_snapshots
-from pg_migration.postgres.swap.refusals import PUBLICATIONS
+from pg_migration.postgres.swap.refusals import PUBLICATIONS, of_publications
 
 _ROLES = "SELECT rolname FROM pg_roles"
 
@@ -34,6 +36,8 @@ def swap(run: MigrationRun) -> Swap:
     done = run.call(lambda: _swap(run))
     run.outcomes.swap = done
     run.outcomes.notes.append(str(done))
+    if run.takes_large_objects_back:  # the copy before may refer to some
+        take_back_large_objects(run)
     return done
 
 
@@ -56,6 +60,7 @@ def _swap(run: MigrationRun) -> Swap:
     run.check_held()
     source = _as_live(run)
     target = run.target_catalog_of({next_name(name): name for name in live})
+    before = run.target_catalog_of({name: name for name in live}, origin=run.source.place)
     waited = wait_for_old_snapshots(
         connection, run.connections.processes(), options.swap_wait_seconds, options.swap_anyway, run.log.warning
     )
@@ -66,6 +71,8 @@ def _swap(run: MigrationRun) -> Swap:
         everything=not options.privileges,
         owners=options.owners is False,
         of_source=[role for (role,) in fetch(run.source_connection, _ROLES)],
+        published=_published(source, before),
+        withdrawn=_withdrawn(source, before),
     )
     run.check_held()
     done = swap_in(connection, live, incoming, options.swap_wait_seconds)
@@ -79,9 +86,36 @@ def _swap(run: MigrationRun) -> Swap:
 
 def _make_publications(run: MigrationRun) -> None:
     """Make those of the source that the target lacks: what is to be in them had another name until now."""
-    if any(item.kind in PUBLICATIONS for item in run.catalog.objects):
+    if wanted := of_publications(run.catalog):
         lacking = missing(run.catalog, run.target_catalogs.now(), Phase.POST_DATA)
-        make(run, [item for item in lacking if item.kind in PUBLICATIONS])
+        make(run, [item for item in lacking if item.address[:2] in wanted])
+        published = _published(run.catalog, run.target_catalogs.now())
+        note_brought(run.target_connection, run.source.place, run.catalog, published)
+
+
+def _published(source: Catalog, target: Catalog) -> list[SchemaObject]:
+    """Of the source's publications what the target has."""
+    theirs = there(target)
+    return [item for key, item in by_identity(source).items() if item.kind in PUBLICATIONS and key in theirs]
+
+
+def _withdrawn(source: Catalog, target: Catalog) -> list[str]:
+    """The statements that take out of the target's publications what the source publishes otherwise, or not any more.
+
+    What it publishes otherwise is put in anew after the swap.
+    """
+    gone, ours = Surplus(source, target).taken_back, by_identity(source)
+    tables = {source.target_name(name) for name in source.tables_by_name}
+
+    def goes(item: SchemaObject) -> bool:
+        if item.table is not None and item.table not in tables:
+            return False  # it went with its table
+        known = ours.get(identity_of(target, item))
+        if known is None:
+            return item.address in gone
+        return item.kind != "publication" and not is_same(source, target, known, item)
+
+    return [item.drop for item in reversed(target.objects) if item.kind in PUBLICATIONS and item.drop and goes(item)]
 
 
 def _as_live(run: MigrationRun) -> Catalog:
