@@ -75,7 +75,7 @@ def test_large_objects_come_at_the_cutover(postgres16: PostgresServer, postgres1
         )
         assert made.cutover().failures == ()
         query = "SELECT string_agg(id || convert_from(lo_get(file), 'UTF8'), ' ' ORDER BY id) FROM files"
-        assert made.two.in_target(query) == made.two.in_source(query) == "1Tne 2two"
+        assert made.two.in_target(query) == made.two.in_source(query) == "1One 2One"
 
 
 ROLE_SOURCE = """
