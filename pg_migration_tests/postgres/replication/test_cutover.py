@@ -113,6 +113,43 @@ def test_what_is_on_its_way_is_waited_for(made: Shop, monkeypatch: pytest.Monkey
     assert made.written_by(3) == [3]
 
 
+@pytest.mark.longer
+@pytest.mark.parametrize(
+    ("altered", "told", "read_again"),
+    [
+        ("SELECT", None, 0),
+        ("CREATE TEMP TABLE t (id integer)", None, 1),
+        ('ALTER TABLE "Sh.op".audit ADD late integer', "late is new", 1),
+        ('CREATE TABLE "Sh.op".late (id integer)', "Sh.op.late", 1),
+        ('CREATE INDEX late ON "Sh.op".audit (of)', "late", 1),
+    ],
+)
+def test_what_is_altered_at_the_last_moment_is_seen(
+    made: Shop, monkeypatch: pytest.MonkeyPatch, altered: str, told: str | None, read_again: int
+) -> None:
+    real, read_anew, calls = cutover_module.record, MigrationRun.read_anew, list[int]()
+
+    def recorded(target: Connection, replication: Replication) -> None:
+        real(target, replication)
+        if replication.phase is Phase.FENCED:
+            cursor.execute(altered)
+
+    def reading(run: MigrationRun) -> None:
+        calls.append(1)
+        read_anew(run)
+
+    monkeypatch.setattr(cutover_module, "record", recorded)
+    monkeypatch.setattr(MigrationRun, "read_anew", reading)
+    with made.two.session() as session, session.cursor() as cursor:
+        result = made.cutover()
+    assert len(calls) == read_again
+    if told is None:
+        assert result.failures == ()
+    else:
+        assert told in result.failures[-1]
+        assert (made.state().phase, made.source_is_read_only()) == (Phase.FOLLOWING, False)
+
+
 @pytest.fixture
 def with_way_back(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[Shop]:
     with shop(postgres16, postgres18, SHOP + WITHOUT_RELOADS) as found:
