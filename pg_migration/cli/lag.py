@@ -128,7 +128,7 @@ def lines(told: Told) -> Iterator[str]:
     replication, found = watched.replication, watched.lag
     if replication.changed_at is not None:
         yield stands(ReplicationStatus(replication.name, replication.phase, replication.changed_at, replication.reason))
-    if found is not None:
+    if found is not None and replication.phase in UNDER_WAY:
         behind = [formats.duration(found.lag_seconds), formats.size(found.lag_bytes)]
         yield f"behind the source: {_or_unknown(behind[0])}, {_or_unknown(behind[1])} of WAL"
         kept, limit = formats.size(found.retained_wal_bytes), formats.size(replication.max_retained_wal)

@@ -34,7 +34,7 @@ from pg_migration.orchestration.build import build
 from pg_migration.orchestration.dagster_internals.commands import without_mirrors
 from pg_migration.orchestration.dagster_internals.running import SerializableErrorInfo
 from pg_migration.orchestration.location import code_location
-from pg_migration.orchestration.location.names import MIGRATE, REPAIR, SWAP_BACK
+from pg_migration.orchestration.location.names import LIVE_MOVE, MIGRATE, REPAIR, SWAP_BACK
 from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.runs.failures import INTERRUPTED
 from pg_migration.postgres.connection.endpoint import Side
@@ -172,6 +172,11 @@ def _stopped(job: str, report: Report | None) -> str:
     if job == SWAP_BACK or (job == MIGRATE and swaps):
         loads = "" if job == SWAP_BACK else " The next `pg_migration run` loads everything anew."
         return f"stopped. What is live is one copy or the other, and whole.{loads}"
+    if job in LIVE_MOVE:
+        return (
+            "stopped. `pg_migration status` tells which side is written to: until one has taken over, nothing has "
+            "changed for writers. The same command again does what is left."
+        )
     if job == MIGRATE:
         copied = f"after {rows:,} rows were copied" if rows else "before a row was copied"
         return f"stopped {copied}. What is there stays; the next `pg_migration run` goes on from it."

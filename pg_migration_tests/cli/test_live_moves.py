@@ -29,6 +29,7 @@ from pg_migration.cli import before_live_moves, lag
 from pg_migration.cli.commands import main
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.automation.following import watched_at
+from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.errors import ConnectionFailed
 from pg_migration.postgres.ledger import schema
 from pg_migration.postgres.ledger.source_identity import Identity
@@ -85,7 +86,8 @@ def test_what_can_not_be_followed(typed: CliRunner, options: list[str], said: st
 
 
 @pytest.mark.parametrize(
-    ("phase", "said"), [(Phase.FOLLOWING, "the target follows"), (Phase.MOVED, "pg_migration release")]
+    ("phase", "said"),
+    [(Phase.FOLLOWING, "the target follows"), (Phase.MOVED, "pg_migration release"), (Phase.BACK, "taken over again")],
 )
 def test_a_target_is_not_made_to_follow_twice(typed: CliRunner, target_db: str, phase: Phase, said: str) -> None:
     remember(target_db, phase)
@@ -95,7 +97,8 @@ def test_a_target_is_not_made_to_follow_twice(typed: CliRunner, target_db: str, 
 def remember(target: str, phase: Phase) -> None:
     with session(target) as connection:
         schema.create(connection)
-        record(connection, replace(REPLICATION, phase=phase))
+        here = Identity.of(connection, Endpoint.parse(Side.TARGET, target, "URL"))
+        record(connection, replace(REPLICATION, phase=phase, target=here))
 
 
 def test_somebody_has_to_look_after_the_source(typed: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,51 +1,57 @@
-"""What nobody may start of itself while a target follows its source, or has taken over from it."""
+"""What nobody may start of itself while a target follows its source, or after one side has taken over."""
 
 import dagster as dg
 import psycopg2
 
-from pg_migration.orchestration.location.names import REPLICATION_WATCH
+from pg_migration.orchestration.location.names import REPLICATION_WATCH, VALIDATE
 from pg_migration.orchestration.pair import Pair
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.ledger.source_identity import Identity
+from pg_migration.postgres.migration.live.begin import demand_no_replication
 from pg_migration.postgres.replication.record import last_replication
-from pg_migration.postgres.replication.state import TAKEN_OVER, UNDER_WAY, Phase, Replication
-
-# A run that copies in one of these begins anew, as after any other death.
-_BEGINS_ANEW = frozenset({Phase.PREPARING, Phase.COPYING})
+from pg_migration.postgres.replication.state import TAKEN_OVER, Phase, Replication
 
 
 def why_not_migrate(pair: Pair) -> str | None:
-    """Why `migrate` would be refused; None where it would not, or nobody can tell: then the run says what is wrong."""
-    phase = _phase_of(pair)
-    if phase in UNDER_WAY - _BEGINS_ANEW:
-        return (
-            "the target follows the source, so there is nothing to copy: see the asset replication. `cutover` or "
-            "`abandon_replication` ends that"
-        )
-    return _taken_over(phase)
+    """Why `migrate` would be refused because of a replication.
 
-
-def why_not_validate(pair: Pair) -> str | None:
-    """Why a comparison says nothing: the two databases live apart."""
-    return _taken_over(_phase_of(pair))
-
-
-def _taken_over(phase: Phase | None) -> str | None:
-    if phase in TAKEN_OVER:
-        return (
-            "the target has taken over from the source: a migration would overwrite what applications write to now. "
-            "`pg_migration release` allows migrations again"
-        )
+    None where it would not, or where the target can't be asked: the run itself says what is wrong then.
+    """
+    try:
+        with Connections("pg_migration sensors") as connections:
+            end = pair.endpoint(Side.TARGET)
+            target = connections.open(end)
+            which = Identity.of(target, end)
+            try:
+                demand_no_replication(target, which)
+            except MigrationError as refusal:
+                return str(refusal)
+    except (MigrationError, psycopg2.Error):
+        return None
     return None
 
 
-def _phase_of(pair: Pair) -> Phase | None:
+def why_not_start(pair: Pair, job: str) -> str | None:
+    """Why a job would be refused because of a replication, or find nothing that is worth knowing.
+
+    Args:
+        job: ``migrate`` or ``validate``, by its name for the pair.
+    """
+    return why_not_validate(pair) if job == pair.named(VALIDATE) else why_not_migrate(pair)
+
+
+def why_not_validate(pair: Pair) -> str | None:
+    """Why a comparison says nothing: the two databases live apart. None where they don't, or nobody can tell."""
     try:
         last = last_of(pair)
     except (MigrationError, psycopg2.Error):
         return None
-    return last.phase if last is not None else None
+    if last is None or last.phase not in TAKEN_OVER | {Phase.BACK}:
+        return None
+    side = "source" if last.phase is Phase.BACK else "target"
+    return f"the {side} has taken over, and the other side stays as it was: they differ from then on"
 
 
 def last_of(pair: Pair) -> Replication | None:

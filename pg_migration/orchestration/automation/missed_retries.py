@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 
 import dagster as dg
 
-from pg_migration.orchestration.automation.following import why_not_migrate
+from pg_migration.orchestration.automation.following import why_not_start
 from pg_migration.orchestration.dagster_internals.running import (
     AUTO_RETRY_RUN_ID_TAG,
     FAILED_TO_RETRY,
@@ -53,10 +53,13 @@ def build_missed_retries(
             failed_at = datetime.fromtimestamp(record.end_time or now.timestamp(), timezone.utc)
             if run.job_name in names and _is_ours(context, run) and _was_missed(context.instance, run, now - failed_at):
                 missed.append(run)
-        if missed and (reason := why_not_migrate(pair)) is not None:
-            yield dg.SkipReason(reason)
-            return
-        yield from map(_retry, missed)
+        refused = {name: why_not_start(pair, name) for name in {run.job_name for run in missed}}
+        for reason in filter(None, refused.values()):
+            context.log.info(reason)
+        wanted = [run for run in missed if refused[run.job_name] is None]
+        if missed and not wanted:
+            yield dg.SkipReason("; ".join(filter(None, refused.values())))
+        yield from map(_retry, wanted)
 
     return missed_retries
 

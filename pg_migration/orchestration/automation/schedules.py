@@ -1,10 +1,8 @@
 """What runs at set times, once it is switched on: a migration, a comparison."""
 
-from collections.abc import Callable
-
 import dagster as dg
 
-from pg_migration.orchestration.automation.following import why_not_migrate, why_not_validate
+from pg_migration.orchestration.automation.following import why_not_start
 from pg_migration.orchestration.location.names import MIGRATE, VALIDATE
 from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.settings import current
@@ -14,13 +12,11 @@ def build_schedules(pair: Pair) -> list[dg.ScheduleDefinition]:
     """Off until somebody switches them on, but for those that the pair names."""
     settings = current()
 
-    def schedule(
-        name: str, job: str, default: str, description: str, why_not: Callable[[Pair], str | None]
-    ) -> dg.ScheduleDefinition:
+    def schedule(name: str, job: str, default: str, description: str) -> dg.ScheduleDefinition:
         on = job in pair.schedule
 
         def tick(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-            reason = why_not(pair)
+            reason = why_not_start(pair, pair.named(job))
             return dg.SkipReason(reason) if reason is not None else dg.RunRequest(run_config=pair.started_config())
 
         return dg.ScheduleDefinition(
@@ -39,13 +35,6 @@ def build_schedules(pair: Pair) -> list[dg.ScheduleDefinition]:
             MIGRATE,
             settings.migrate_cron,
             "Copies everything again. Its page in the UI can also start the job once: Preview tick result.",
-            why_not_migrate,
         ),
-        schedule(
-            "hourly_validate",
-            VALIDATE,
-            settings.validate_cron,
-            "Compares source and target as they are.",
-            why_not_validate,
-        ),
+        schedule("hourly_validate", VALIDATE, settings.validate_cron, "Compares source and target as they are."),
     ]

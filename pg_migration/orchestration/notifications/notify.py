@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-from pg_migration.orchestration.location.names import MIGRATE
+from pg_migration.orchestration.location.names import CUTOVER, LIVE_MOVE, MIGRATE
 from pg_migration.orchestration.notifications.channels import channels
 from pg_migration.orchestration.notifications.message import Channel, Message, NotSent
 from pg_migration.orchestration.notifications.run_report import report_of_run
@@ -23,8 +23,8 @@ from pg_migration.postgres.migration.run import MigrationRun
 ALWAYS, FAILURE = "always", "failure"
 
 
-# Its success is news. That of an hourly comparison is not.
-TELLS_SUCCESS = MIGRATE
+# Their success is news. That of an hourly comparison is not.
+TELL_SUCCESS = (MIGRATE, *LIVE_MOVE)
 
 
 Log = Callable[[str], object]
@@ -47,11 +47,18 @@ def notify_of(
     ways = list(channels())
     if SNAPSHOT_OF in record.tags:  # it is part of another one, which tells
         return
-    if not ways or not _is_wanted(record.job_name == pair.named(TELLS_SUCCESS), bool(failures), log):
+    if not ways or not _is_wanted(_is_news(run, pair, record), bool(failures), log):
         return
     send(report_of_run(run, pair, record, failures), ways, log)
     if failures:
         instance.add_run_tags(record.run_id, {NOTIFIED_TAG: failure_mark(record.run_id)})
+
+
+def _is_news(run: MigrationRun, pair: Pair, record: dg.DagsterRun) -> bool:
+    """Whether people want to know that a run succeeds. A cutover that was only tried has moved nothing."""
+    if record.job_name == pair.named(CUTOVER):
+        return run.outcomes.cutover is not None
+    return record.job_name in map(pair.named, TELL_SUCCESS)
 
 
 def tell(subject: str, lines: Sequence[str], log: Log) -> None:

@@ -21,10 +21,15 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
 
 from pg_migration.devtools.servers import HOST, free_port
+from pg_migration.orchestration.notifications import notify
 from pg_migration.orchestration.notifications.channels import channels
 from pg_migration.orchestration.notifications.mail import Mail
 from pg_migration.orchestration.notifications.message import Message, NotSent
+from pg_migration.orchestration.pair import Pair
 from pg_migration.postgres.errors import ConfigurationError
+from pg_migration.postgres.migration import Options
+from pg_migration.postgres.migration.live.moved import Moved
+from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration_tests.conftest import run
 from pg_migration_tests.orchestration.harness import Platform
 
@@ -299,3 +304,31 @@ def test_settings_that_can_not_be_used(smtp: pytest.MonkeyPatch, name: str, valu
 def test_nothing_is_configured(smtp: pytest.MonkeyPatch) -> None:
     smtp.setenv("PG_MIGRATION_SMTP_HOST", " ")
     assert not list(channels())
+
+
+@pytest.mark.parametrize(
+    ("job", "moved", "told"),
+    [
+        ("migrate", False, True),
+        ("validate", False, False),
+        ("cutover", True, True),
+        ("cutover", False, False),  # it was only tried
+        ("go_back", True, True),
+        ("abandon_replication", False, True),
+        ("release", False, True),
+    ],
+)
+def test_which_success_is_news(monkeypatch: pytest.MonkeyPatch, job: str, moved: bool, told: bool) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(notify, "channels", lambda: ["a channel"])
+    monkeypatch.setattr(notify, "send", lambda message, *_: sent.append(message.text))
+    pair = Pair(name="shop", source="NOWHERE", target="NOWHERE")
+    run = MigrationRun("run", Options(), lambda: pair.migration(Options()))
+    if moved:
+        run.outcomes.cutover = Moved(3, "count", 0.5, {}, 0, [])
+        run.outcomes.notes.append(str(run.outcomes.cutover))
+    record = dg.DagsterRun(job_name=pair.named(job))
+    with dg.DagsterInstance.ephemeral() as instance:
+        notify.notify_of(run, pair, record, instance, [], pytest.fail)
+    assert len(sent) == told
+    assert not moved or "writers waited for 0.50 s" in sent[0]

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Table
+from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.migration import (
@@ -23,7 +25,7 @@ from pg_migration.postgres.migration.live.takeover import cutover as cutover_mod
 from pg_migration.postgres.migration.live.takeover import prepared
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.replication import fence
-from pg_migration.postgres.replication.state import Phase
+from pg_migration.postgres.replication.state import Phase, Replication
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.replication.live import SHOP, WITHOUT_RELOADS, Shop, Writer, shop
 
@@ -92,6 +94,60 @@ def test_a_wrong_row_lets_writers_go_on_at_once(made: Shop) -> None:
     )
     assert made.cutover(check="content").failures == ()
     assert set(made.written_by(1)) == set(writer.acknowledged)
+
+
+@pytest.mark.longer
+def test_what_is_on_its_way_is_waited_for(made: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = cutover_module.record
+    with made.two.session(Side.TARGET, autocommit=False) as session, session.cursor() as cursor:
+
+        def recorded(target: Connection, replication: Replication) -> None:
+            real(target, replication)
+            if replication.phase is Phase.FENCED:
+                cursor.execute('LOCK TABLE "Sh.op"."or%ders" IN SHARE MODE')
+                made.two.in_source('INSERT INTO "Sh.op"."or%ders" (writer, n) VALUES (3, 3)')
+                threading.Timer(1.0, session.rollback).start()
+
+        monkeypatch.setattr(cutover_module, "record", recorded)
+        assert made.cutover().failures == ()
+    assert made.written_by(3) == [3]
+
+
+@pytest.mark.longer
+@pytest.mark.parametrize(
+    ("altered", "told", "read_again"),
+    [
+        ("SELECT", None, 0),
+        ("CREATE TEMP TABLE t (id integer)", None, 1),
+        ('ALTER TABLE "Sh.op".audit ADD late integer', "late is new", 1),
+        ('CREATE TABLE "Sh.op".late (id integer)', "Sh.op.late", 1),
+        ('CREATE INDEX late ON "Sh.op".audit (of)', "late", 1),
+    ],
+)
+def test_what_is_altered_at_the_last_moment_is_seen(
+    made: Shop, monkeypatch: pytest.MonkeyPatch, altered: str, told: str | None, read_again: int
+) -> None:
+    real, read_anew, calls = cutover_module.record, MigrationRun.read_anew, list[int]()
+
+    def recorded(target: Connection, replication: Replication) -> None:
+        real(target, replication)
+        if replication.phase is Phase.FENCED:
+            cursor.execute(altered)
+
+    def reading(run: MigrationRun) -> None:
+        calls.append(1)
+        read_anew(run)
+
+    monkeypatch.setattr(cutover_module, "record", recorded)
+    monkeypatch.setattr(MigrationRun, "read_anew", reading)
+    with made.two.session() as session, session.cursor() as cursor:
+        result = made.cutover()
+    assert len(calls) == read_again
+    if told is None:
+        assert result.failures == ()
+    else:
+        assert told in result.failures[-1]
+        assert (made.state().phase, made.source_is_read_only()) == (Phase.FOLLOWING, False)
 
 
 @pytest.fixture

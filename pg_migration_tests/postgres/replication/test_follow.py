@@ -104,7 +104,12 @@ IDENTITIES = """
 
 
 @pytest.mark.parametrize(
-    ("no_identity", "identities"), [("index", ["i", "i", "i"]), ("full", ["f", "f", "f"]), ("reload", ["d", "d", "d"])]
+    ("no_identity", "identities"),
+    [
+        ("index", ["i", "i", "i"]),
+        pytest.param("full", ["f", "f", "f"], marks=pytest.mark.longer),
+        pytest.param("reload", ["d", "d", "d"], marks=pytest.mark.longer),
+    ],
 )
 def test_tables_without_keys_in_every_way(
     postgres16: PostgresServer, postgres18: PostgresServer, no_identity: str, identities: list[str]
@@ -130,6 +135,7 @@ def test_tables_without_keys_in_every_way(
         pair.in_source(KEYLESS_WRITES)
 
 
+@pytest.mark.longer
 def test_a_partition_that_is_left_out_is_not_replicated_and_the_others_are(
     postgres16: PostgresServer, postgres18: PostgresServer
 ) -> None:

@@ -170,6 +170,7 @@ def test_a_run_that_would_fill_the_sources_disk_ends(pair: Two, monkeypatch: pyt
     assert "the slot was dropped" in phase(pair)[1]
 
 
+@pytest.mark.longer
 def test_a_slot_that_somebody_dropped_is_lost(pair: Two) -> None:
     name = following(pair)
     pair.in_target(f"ALTER SUBSCRIPTION {name} DISABLE")
@@ -279,6 +280,7 @@ def killed(pair: Two, step: str, when: str) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.longer
 def test_what_a_lost_ledger_told_is_told_by_the_source(pair: Two) -> None:
     killed(pair, "make_slot", "after")
     pair.in_target("DROP SCHEMA _pg_migration CASCADE")
@@ -286,6 +288,7 @@ def test_what_a_lost_ledger_told_is_told_by_the_source(pair: Two) -> None:
     clean(pair)
 
 
+@pytest.mark.longer
 def test_a_run_that_was_killed_when_everything_was_proved_is_gone_on_with(pair: Two) -> None:
     killed(pair, "subscribe", "before")
     pair.in_source(UPDATE)
@@ -293,6 +296,7 @@ def test_a_run_that_was_killed_when_everything_was_proved_is_gone_on_with(pair: 
     assert watch(migration(pair)).problems == ()
 
 
+@pytest.mark.longer
 def test_a_replication_whose_ledger_is_lost_is_given_up_by_name_or_all(pair: Two) -> None:
     """It goes on, so that a look leaves it alone; a person takes it away, and nothing of others."""
     name, other = following(pair), new_name()
@@ -371,7 +375,7 @@ def test_what_is_emptied_before_it_is_locked_is_emptied_in_the_copy(
         ('ALTER TABLE "or""ders" ALTER n TYPE integer USING n + 1', 'altered meanwhile: public.or"ders'),
         pytest.param('ALTER TABLE "or""ders" ADD c integer', 'altered meanwhile: public.or"ders', marks=LONGER),
         pytest.param('ALTER TABLE "or""ders" RENAME TO other', "renamed meanwhile", marks=LONGER),
-        ("CREATE TABLE new (a integer)", "made, dropped or renamed meanwhile: public.new"),
+        pytest.param("CREATE TABLE new (a integer)", "dropped or renamed meanwhile: public.new", marks=LONGER),
         pytest.param('DROP TABLE "or""ders"', "dropped or renamed meanwhile", marks=LONGER),
     ],
 )
@@ -383,6 +387,7 @@ def test_what_is_altered_before_it_is_locked_stops_the_run(
     assert pair.left_in_source() == ""
 
 
+@pytest.mark.longer
 def test_what_was_replicated_is_copied_anew_after_it_was_given_up(pair: Two) -> None:
     """The copy that the ledger tells of is not what the target has any more, even where the source is as it was."""
     following(pair)
@@ -409,6 +414,7 @@ def test_an_identity_goes_back_only_when_the_table_is_not_published(pair: Two, m
     clean(pair)
 
 
+@pytest.mark.longer
 def test_what_a_replication_has_is_not_copied_with_a_whole_database(pair: Two) -> None:
     wanted = replace(migration(pair), source_schemas="*")
     assert migrate(wanted).failures == ()

@@ -236,7 +236,7 @@ class Comparison:
     def _why(self, found: Answers[Any], rows: Sequence[RowDifference], hashing: Hashing | None = None) -> _Why:
         """Why rows differ, in a run that compares with the source as it is now."""
         run = self._run
-        if run.snapshot is not None or found.error is not None:
+        if run.snapshot is not None or run.moves or found.error is not None:
             return _Why()
         name = run.target_name(found.table)
         told = run.call(lambda: self._by_ledger(found, hashing)) if hashing is not None else None

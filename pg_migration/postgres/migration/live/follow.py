@@ -89,7 +89,7 @@ def _make_new_partitions(run: MigrationRun, replication: Replication) -> None:
         names = listed(".".join(change.name) for change in new)
         run.outcomes.notes.append(
             f"new in the source since the copy began, and made in the target: {names}. Take it into what is looked "
-            f"after (adopt_new_tables), and have everything compared then"
+            f"after (pg_migration adopt), and have everything compared then"
         )
 
 

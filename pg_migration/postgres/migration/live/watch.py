@@ -319,8 +319,6 @@ class _Watch:
             warnings.append(f"nobody reads slot {last.name} of the source")
         if state is not None and not state.ready:
             problems.append(f"{found.tables - found.tables_ready} of {found.tables} tables are not replicated yet")
-        if state is not None and state.enabled and state.errors:
-            warnings.append(f"the target could not apply a change at first, {state.errors} times until now")
         if found.conflicts:
             told = ", ".join(f"{count} {name}" for name, count in sorted(found.conflicts.items()))
             warnings.append(f"changes met other rows in the target than in the source: {told}")

@@ -161,9 +161,9 @@ class _Return:
         catalog = run.call(lambda: run.catalog)
         before = run.call(lambda: read_only_default(ends.target))
         self._now(Phase.RETURNING, target_read_only_before=before)
-        run.call(lambda: make_read_only(ends.target))
         with part("locks"):
             run.call(lambda: fence.lock(run.connections.cancel, _nothing, _nothing))
+            run.call(lambda: make_read_only(ends.target))
         with part("wait for the source"):
             run.call(lambda: caught_up(run, ends.target, ends.source, self._back, fence.left))
         with part("sequences"):

@@ -162,9 +162,10 @@ class _Cutover:
         before = run.call(lambda: read_only_default(ends.source))
         back = new_name() if chosen.way_back else None
         self._now(Phase.FENCED, read_only_before=before, way_back=back)
-        run.call(lambda: make_read_only(ends.source))
         with part("locks"):
             run.call(lambda: self._fence.lock(run.connections.cancel, self._lock_readers, self._unlock_readers))
+            # Not before: sessions that come meanwhile would be refused for as long as the locks take.
+            run.call(lambda: make_read_only(ends.source))
         with part("wait for the target"):
             at = run.call(lambda: catch_up(run, ends, self._replication, self._fence.left))
             ((transaction,),) = run.call(lambda: fetch(ends.source, _NEXT_TRANSACTION))

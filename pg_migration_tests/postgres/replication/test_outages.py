@@ -1,0 +1,162 @@
+"""Servers that crash, and WAL that is gone: each ends in a state that says what happened, and nothing is missing."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pg_migration.devtools import servers
+from pg_migration.postgres.errors import ConnectionFailed
+from pg_migration.postgres.migration import Migration, Options, abandon, migrate
+from pg_migration.postgres.migration.live.watch import Watched, watch
+from pg_migration.postgres.replication.slot import SlotSnapshot
+from pg_migration.postgres.replication.state import Phase
+from pg_migration_tests.conftest import SETTINGS, SETTINGS_18, PostgresServer
+from pg_migration_tests.postgres.replication.harness import Two, two
+from pg_migration_tests.postgres.replication.writers import asked
+
+pytestmark = pytest.mark.longer
+
+TABLE = "CREATE TABLE t (a integer PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 1000)"
+ROWS = "SELECT count(*), sum(a) FROM t"
+KEPT = "20MB"
+
+
+def own_server(folder: Path, version: int, **settings: str) -> PostgresServer:
+    account = servers.server_account()
+    place = servers.temporary_folder("own-", account, folder)
+    usable = servers.usable(servers.embedded(version), account, folder)
+    made = servers.Server(usable, place, account, {**SETTINGS, **(SETTINGS_18 if version == 18 else {}), **settings})
+    made.start()
+    return PostgresServer(made)
+
+
+@pytest.fixture(scope="module")
+def both(servers_folder: Path) -> Iterator[tuple[PostgresServer, PostgresServer]]:
+    """Servers that may be stopped."""
+    made = own_server(servers_folder, 16, max_slot_wal_keep_size=KEPT), own_server(servers_folder, 18)
+    yield made
+    for one in made:
+        one.server.stop("immediate")
+
+
+@pytest.fixture
+def pair(both: tuple[PostgresServer, PostgresServer]) -> Iterator[Two]:
+    with two(*both, TABLE) as made:
+        yield made
+
+
+def migration(pair: Two, **options: object) -> Migration:
+    return Migration.between(*pair.urls, options=Options.model_validate({"workers": 1, "follow": True, **options}))
+
+
+def until(ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 90
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def looked(pair: Two) -> Watched | None:
+    try:
+        return watch(migration(pair))
+    except ConnectionFailed:
+        return None
+
+
+def followed(pair: Two) -> bool:
+    return asked(pair.urls[0], ROWS) == asked(pair.urls[1], ROWS)
+
+
+@pytest.mark.parametrize("mode", ["immediate", "fast"])
+@pytest.mark.parametrize("which", ["source", "target"])
+def test_a_server_that_was_away_goes_on(pair: Two, which: str, mode: str) -> None:
+    assert migrate(migration(pair)).failures == ()
+    pair.in_source("INSERT INTO t SELECT generate_series(1001, 2000)")
+    crashing = pair.source if which == "source" else pair.target
+    crashing.server.stop(mode)
+    if which == "target":
+        pair.in_source("UPDATE t SET a = a + 10000; INSERT INTO t SELECT generate_series(1, 100)")
+        with pytest.raises(ConnectionFailed, match="the source keeps"):
+            watch(migration(pair))
+    else:
+        with pytest.raises(ConnectionFailed):
+            watch(migration(pair))
+    crashing.server.start()
+    until(lambda: (found := looked(pair)) is not None and found.problems == found.warnings == ())
+    pair.in_source("DELETE FROM t WHERE a % 2 = 0")
+    until(lambda: followed(pair))
+    assert abandon(migration(pair)).failures == ()
+    assert pair.left_in_source() == ""
+
+
+def test_a_source_that_crashes_while_it_is_copied_is_cleared_when_it_is_back(
+    pair: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adopted = SlotSnapshot.close
+
+    def close(self: SlotSnapshot) -> None:
+        adopted(self)
+        if pair.source.server.is_running():
+            pair.source.server.stop("immediate")
+
+    monkeypatch.setattr(SlotSnapshot, "close", close)
+    assert migrate(migration(pair)).failures != ()
+    pair.source.server.start()
+    assert pair.left_in_source() != ""
+    until(lambda: (found := looked(pair)) is not None and bool(found.done))
+    assert pair.left_in_source() == ""
+    monkeypatch.undo()
+    assert migrate(migration(pair)).failures == ()
+    until(lambda: followed(pair))
+    assert abandon(migration(pair)).failures == ()
+
+
+def test_wal_that_the_source_has_removed_is_told(pair: Two) -> None:
+    """Nobody had looked until then."""
+    assert migrate(migration(pair)).failures == ()
+    name = pair.in_source("SELECT slot_name FROM pg_replication_slots WHERE database = current_database()")
+    pair.in_target(f"ALTER SUBSCRIPTION {name} DISABLE")
+    for _ in range(5):
+        pair.in_source("SET synchronous_commit = on; SELECT pg_logical_emit_message(true, '', repeat('x', 10000000)); ")
+        pair.in_source("SELECT pg_switch_wal()")
+        pair.in_source("CHECKPOINT")
+    assert pair.in_source(f"SELECT wal_status FROM pg_replication_slots WHERE slot_name = '{name}'") == "lost"
+    found = watch(migration(pair))
+    assert found.replication is not None
+    assert found.replication.phase is Phase.LOST
+    assert "max_slot_wal_keep_size" in found.problems[0]
+    assert pair.left_in_source() == ""
+    assert migrate(migration(pair)).failures == ()
+    assert abandon(migration(pair)).failures == ()
+
+
+def test_hostile_names_of_functions_and_operators_mean_nothing(pair: Two) -> None:
+    """What a database has on its search_path before ours is not what our statements call."""
+    evil = """
+        CREATE SCHEMA evil;
+        CREATE FUNCTION evil.fail() RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''called''; END';
+        CREATE FUNCTION evil.current_setting(text) RETURNS text LANGUAGE sql AS 'SELECT evil.fail()';
+        CREATE FUNCTION evil.current_setting(text, boolean) RETURNS text LANGUAGE sql AS 'SELECT evil.fail()';
+        CREATE FUNCTION evil.current_database() RETURNS name LANGUAGE sql AS 'SELECT evil.fail()::name';
+        CREATE FUNCTION evil.pg_wal_lsn_diff(pg_lsn, pg_lsn) RETURNS numeric LANGUAGE sql AS
+            'SELECT evil.fail()::numeric';
+        CREATE FUNCTION evil.ne(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT evil.fail()::boolean';
+        CREATE OPERATOR evil.= (LEFTARG = name, RIGHTARG = name, FUNCTION = evil.ne);
+        CREATE FUNCTION evil.ne(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT evil.fail()::boolean';
+        CREATE OPERATOR evil.<> (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.ne);
+        CREATE TABLE evil.pg_publication (); CREATE TABLE evil.pg_replication_slots ();
+        CREATE TABLE evil.pg_stat_activity (); CREATE TYPE evil.text AS (a integer);
+        ALTER DATABASE {database} SET search_path = evil, pg_catalog, public;
+    """
+    names = [url.rpartition("/")[2] for url in pair.urls]
+    pair.in_source(evil.format(database=names[0]))
+    pair.in_target(evil.format(database=names[1]))
+    try:
+        assert migrate(migration(pair)).failures == ()
+        assert watch(migration(pair)).problems == ()
+        assert abandon(migration(pair)).failures == ()
+    finally:
+        pair.in_source(f"ALTER DATABASE {names[0]} RESET search_path")
+        pair.in_target(f"ALTER DATABASE {names[1]} RESET search_path")
