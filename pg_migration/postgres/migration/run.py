@@ -588,11 +588,15 @@ class MigrationRun:
         inner = {name: name for live in self._live for name in (live, next_name(live), previous_name(live))}
         return [different(replace(self.ends, schemas={**{name: name for name in self.schemas if name in inner}}))]
 
-    def swap_at_stake(self) -> Iterator[Finding]:
-        """What of the target would be lost by a swap, or stands in its way; nothing where the run does not swap."""
+    def swap_at_stake(self, live: Catalog | None = None) -> Iterator[Finding]:
+        """What of the target would be lost by a swap, or stands in its way; nothing where the run does not swap.
+
+        Args:
+            live: what is live, where the caller has just read it.
+        """
         if not self.swaps:
             return
-        source, target = self.live_catalog, self.target_catalog_of({n: n for n in self._live})
+        source, target = self.live_catalog, live or self.target_catalog_of({n: n for n in self._live})
         own, theirs = Surplus(source, target).staying(Verdict.OWN), there(target)
         left_out = [item for item in source.excluded if identity_of(source, item) in theirs]
         yield from look_at_swap(self.target_connection, self._live, source, own, left_out)

@@ -275,15 +275,19 @@ def test_what_comes_during_the_load_is_refused_then(shop: Shop, monkeypatch: pyt
 
     def copy_and_refer(run: MigrationRun) -> Iterator[Event]:
         yield from copy(run)
-        shop.in_target('CREATE TABLE public.late (c integer REFERENCES "Sh.op".customers)')
+        shop.in_target(
+            'CREATE TABLE public.late (c integer REFERENCES "Sh.op".customers); CREATE TABLE crm.theirs AS SELECT 1;'
+            "CREATE INDEX late_index ON crm.notes (batch)"
+        )
 
     shop.fill()
     with monkeypatch.context() as patched:
         patched.setattr(use_cases, "copy_tables", copy_and_refer)
         (failure,) = shop.run().failures
-    assert "late_c_fkey" in failure
+    for said in ("late_c_fkey", "table crm.theirs", "late_index"):
+        assert said in failure
     assert shop.live() == before  # of both schemas
-    shop.in_target("DROP TABLE public.late")
+    shop.in_target("DROP TABLE public.late; DROP TABLE crm.theirs; DROP INDEX crm.late_index")
     with shop.session(autocommit=False) as other:  # which holds a lock that the swap needs
         shop.in_target("CREATE VIEW public.held AS SELECT batch FROM crm.notes")
         asked(other, "SELECT count(*) FROM public.held")

@@ -6,7 +6,7 @@ from pg_migration.postgres.catalog import Catalog, Phase, SchemaObject
 from pg_migration.postgres.catalog.identity import by_identity, identity_of, is_same, there
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.ddl import Surplus, missing, note_brought
-from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.errors import MigrationError, StructureConflict
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger import runs
 from pg_migration.postgres.ledger.lock import TargetLock
@@ -16,6 +16,7 @@ from pg_migration.postgres.migration.outcomes import MAX_NAMED, Swap
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps.large_objects import take_back_large_objects
 from pg_migration.postgres.migration.steps.structure import make
+from pg_migration.postgres.preflight import Severity
 from pg_migration.postgres.swap import shadows
 from pg_migration.postgres.swap.exchange import Incoming, swap_back, swap_in
 from pg_migration.postgres.swap.names import next_name
@@ -60,10 +61,11 @@ def _swap(run: MigrationRun) -> Swap:
     run.check_held()
     source = _as_live(run)
     target = run.target_catalog_of({next_name(name): name for name in live})
-    before = run.target_catalog_of({name: name for name in live}, origin=run.source.place)
     waited = wait_for_old_snapshots(
         connection, run.connections.processes(), options.swap_wait_seconds, options.swap_anyway, run.log.warning
     )
+    before = run.target_catalog_of({name: name for name in live}, origin=run.source.place)
+    _refuse_what_came(run, before)
     incoming = Incoming(
         origin=run.source.place,
         source_schemas=list(run.live_schemas),
@@ -82,6 +84,13 @@ def _swap(run: MigrationRun) -> Swap:
     if not options.keep_previous:
         shadows.drop(connection, list(done.previous))
     return Swap(done, waited)
+
+
+def _refuse_what_came(run: MigrationRun, live: Catalog) -> None:
+    """Look again for what a swap would lose, as others may have made something in what is live while the run loaded."""
+    found = [str(finding) for finding in run.swap_at_stake(live) if finding.severity is Severity.ERROR]
+    if found:
+        raise StructureConflict(f"not swapped, and nothing has changed for readers: {'; '.join(found)}")
 
 
 def _make_publications(run: MigrationRun) -> None:
