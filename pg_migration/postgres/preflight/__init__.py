@@ -82,6 +82,7 @@ def look_at_contents(ends: Ends, catalog: Catalog, intent: Intent) -> Iterator[F
         yield from other_versions.encodings(ends, catalog)
         yield from other_versions.xml(ends, catalog)
         yield from other_versions.icu(ends, catalog)
+        yield from other_versions.postfix_operators(ends, catalog)
         yield from other_versions.generated_columns(ends, catalog)
         yield from other_versions.meaning(ends, catalog)
         yield from objects.foreign_partitions(catalog)

@@ -7,6 +7,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog
+from pg_migration.postgres.catalog.schema_renaming import quote
 from pg_migration.postgres.connection.statements import Question, fetch
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.preflight.ends import Ends, ask, question
@@ -19,11 +20,15 @@ MEANING = "meaning of values in the target"
 POSTGRES_19 = 190000
 # Since then a column is generated in a child only where it is in its parents. Release notes of 16, "Migration".
 POSTGRES_16 = 160000
+# Until then a generated column could choose the partition; until 14 an operator could follow its only operand.
+POSTGRES_13 = 130000
+POSTGRES_14 = 140000
 ALWAYS_ON = "standard_conforming_strings"
 
 _BODY = re.compile(r"\n(?:AS |BEGIN ATOMIC|RETURN )")
 _SETTING = re.compile(r'^ SET "([^"]+)" TO (.*)$', re.MULTILINE)
 _ENCODINGS = re.compile(r" FOR '([^']+)' TO '([^']+)' FROM ")
+_RIGHT = re.compile(r"\bRIGHTARG = ")
 _ICU = "PROVIDER = icu"
 _DUTCH = re.compile(
     r"""'"?pg_catalog"?\."?dutch(_stem)?"?'
@@ -94,9 +99,31 @@ def icu(ends: Ends, catalog: Catalog) -> Iterator[Finding]:
         )
 
 
+def postfix_operators(ends: Ends, catalog: Catalog) -> Iterator[Finding]:
+    """That the target takes operators without a right operand."""
+    if _is_crossed(ends, POSTGRES_14):
+        uses = [
+            item.identity
+            for item in catalog.objects
+            if item.kind == "operator" and not _RIGHT.search(item.statements[0])
+        ]
+        if uses:
+            advice = "Drop them in the source, or make functions of them: none can be called in the target"
+            yield _lacking(ends, "does not have operators without a right operand", uses, advice)
+
+
 def generated_columns(ends: Ends, catalog: Catalog) -> Iterator[Finding]:
-    """That the target takes the generated columns of inheritance children and partitions."""
-    if not ends.source.server_version < POSTGRES_16 <= ends.target.server_version:
+    """That the target takes the generated columns of partitioned tables, inheritance children and partitions."""
+    choosing = [
+        f"{table.schema}.{table.name}.{column.name}"
+        for table in catalog.tables
+        for column in table.columns
+        if column.generated and quote(column.name) in (table.partition_key or "")
+    ]
+    if choosing and _is_crossed(ends, POSTGRES_13):
+        advice = "Partition these tables by another key in the source"
+        yield _lacking(ends, "does not take generated columns that choose the partition", choosing, advice)
+    if not _is_crossed(ends, POSTGRES_16):
         return
     plain = {(*table.key, column.name) for table in catalog.tables for column in table.columns if not column.generated}
     uses = [
@@ -112,8 +139,8 @@ def generated_columns(ends: Ends, catalog: Catalog) -> Iterator[Finding]:
             ends,
             "does not have generated columns below others",
             uses,
-            "In the source run ALTER TABLE ... ALTER COLUMN ... DROP EXPRESSION for each, which keeps its values, or "
-            "have the parent compute it, too",
+            "In the source make them ordinary columns (from 13 on by ALTER TABLE ... ALTER COLUMN ... DROP EXPRESSION, "
+            "which keeps the values), or have the parent compute them, too",
         )
 
 
@@ -209,6 +236,11 @@ def _of_icu(catalog: Catalog) -> list[str]:
         for item in catalog.objects
         if item.kind == "collation" and any(_ICU in statement for statement in item.statements)
     ]
+
+
+def _is_crossed(ends: Ends, version: int) -> bool:
+    """Whether the source is older than a version, and the target is not."""
+    return bool(ends.source.server_version < version <= ends.target.server_version)
 
 
 def _missing(ends: Ends, query: str, names: Mapping[str, object]) -> list[str]:

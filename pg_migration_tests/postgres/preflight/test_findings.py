@@ -163,7 +163,7 @@ def test_stems_where_no_configuration_is_named(monkeypatch: pytest.MonkeyPatch) 
 def test_generated_columns_below_others(source: int, target: int, told: int) -> None:
     def table(name: str, generated: str, *parents: tuple[str, str]) -> Any:
         columns = [having(name="a", generated=""), having(name="b", generated=generated)]
-        return having(schema="s", name=name, key=("s", name), columns=columns, parents=parents)
+        return having(schema="s", name=name, key=("s", name), columns=columns, parents=parents, partition_key=None)
 
     p, q = table("p", ""), table("q", "s")
     below = [table("c", "s", p.key), table("d", "s", q.key), table("e", "", p.key), table("f", "s", q.key, p.key)]
@@ -174,6 +174,30 @@ def test_generated_columns_below_others(source: int, target: int, told: int) -> 
         assert finding.severity is Severity.ERROR
         lines = [line.removeprefix("  - ") for line in finding.verdict.splitlines()[1:]]
         assert lines == ["s.c.b: not generated in s.p", "s.f.b: not generated in s.p"]
+
+
+@pytest.mark.parametrize(("source", "target", "told"), [(120000, 180000, 1), (130000, 180000, 0), (120000, 120000, 0)])
+def test_generated_columns_that_choose_the_partition(source: int, target: int, told: int) -> None:
+    columns = [having(name="a", generated=""), having(name='"B', generated="s")]
+    tables = [
+        having(schema="s", name=name, key=("s", name), columns=columns, parents=(), partition_key=key)
+        for name, key in (("t", 'RANGE ("""B")'), ("u", 'RANGE ("a")'), ("v", None))
+    ]
+    ends = having(source=having(server_version=source), target=having(server_version=target))
+    found = [*other_versions.generated_columns(ends, having(tables=tables))]
+    assert [finding.verdict.splitlines()[1:] for finding in found] == [['  - s.t."B']] * told
+
+
+@pytest.mark.parametrize(("source", "target", "told"), [(120000, 140000, 1), (140000, 180000, 0), (130000, 130000, 0)])
+def test_operators_without_a_right_operand(source: int, target: int, told: int) -> None:
+    made = [
+        item("operator", "!(bigint, )", 'CREATE OPERATOR "s".! (PROCEDURE = "f", LEFTARG = bigint)'),
+        item("operator", "!!( , bigint)", 'CREATE OPERATOR "s".!! (PROCEDURE = "f", RIGHTARG = bigint)'),
+        item("operator", "+(int, int)", 'CREATE OPERATOR "s".+ (PROCEDURE = "f", LEFTARG = int, RIGHTARG = int)'),
+    ]
+    ends = having(source=having(server_version=source), target=having(server_version=target))
+    found = [*other_versions.postfix_operators(ends, having(objects=made))]
+    assert [finding.verdict.splitlines()[1:] for finding in found] == [["  - operator !(bigint, )"]] * told
 
 
 def test_names_of_databases_in_rows() -> None:

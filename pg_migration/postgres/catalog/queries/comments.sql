@@ -35,4 +35,7 @@ SELECT d.classoid AS classid,
             WHERE a.comment IS NOT NULL)
         -- initdb gives this one to public.
         OR d.classoid = 'pg_namespace'::regclass AND d.description <> 'standard public schema')
+   -- DROP SUBSCRIPTION leaves the comment, and before 14 pg_identify_object fails for what is no more. Everybody may read
+   -- the view, but not the catalog.
+   AND (d.classoid <> 'pg_subscription'::regclass OR d.objoid = ANY (ARRAY(SELECT subid FROM pg_stat_subscription)))
    AND (mapped.target IS NOT NULL OR i.type <> 'schema')
