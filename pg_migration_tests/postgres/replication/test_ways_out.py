@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import psycopg2
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from pg_migration.postgres.errors import ConnectionFailed, MigrationError
 from pg_migration.postgres.migration import Migration, Options, abandon, migrate, repair, validate
 from pg_migration.postgres.migration.live import begin, undo
+from pg_migration.postgres.migration.live import watch as watching
 from pg_migration.postgres.migration.live.watch import Watched, watch
 from pg_migration.postgres.replication.slot import SlotSnapshot
 from pg_migration.postgres.replication.state import Phase, new_name
@@ -424,3 +426,24 @@ def test_what_a_replication_has_is_not_copied_with_a_whole_database(pair: Two) -
     assert validate(replace(wanted, options=Options())).failures == ()
     assert abandon(wanted).failures == ()
     clean(pair)
+
+
+@pytest.mark.longer
+def test_a_look_undoes_nothing_that_came_to_an_end_meanwhile(pair: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cutover may take place between the look at the ledger and the look at the slot."""
+    name, lag = following(pair), watching.lag
+
+    def moved(*arguments: Any) -> Any:
+        pair.in_target("UPDATE _pg_migration.replication SET phase = 'moved'")
+        pair.in_target(f"ALTER SUBSCRIPTION {name} DISABLE")
+        pair.in_source(
+            f"SELECT pg_terminate_backend(active_pid, 10000) FROM pg_replication_slots WHERE active_pid > 0; "
+            f"SELECT pg_drop_replication_slot('{name}')"
+        )
+        return lag(*arguments)
+
+    monkeypatch.setattr(watching, "lag", moved)
+    found = watch(migration(pair))
+    assert found.replication is not None
+    assert (found.replication.phase, found.problems) == (Phase.MOVED, ())
+    assert phase(pair)[0] == "moved"

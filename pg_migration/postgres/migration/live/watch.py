@@ -220,7 +220,8 @@ class _Watch:
         kept, limit = found.retained_wal_bytes or 0, last.max_retained_wal
         if found.slot_is_lost:
             return self._ended(last, found, *self._why_lost(last, found))
-        if kept >= limit:
+        # While writers are kept waiting no WAL is written, and the cutover needs the slot yet.
+        if kept >= limit and last.phase is Phase.FOLLOWING:
             reason = over_limit(kept, limit)
             if self._drops:
                 self._tried(lambda: [f"slot {last.name}"] if drop_slot(self._source, last.name) else [])
@@ -228,7 +229,10 @@ class _Watch:
         if kept >= limit / 2:
             self._look.warnings.append(half_of_limit(kept, limit))
         if found.subscription is None and last.phase is Phase.FOLLOWING:
-            found = self._subscribed_again(last, found)
+            again = self._subscribed_again(last, found)
+            if again is None:
+                return self._watched(last_replication(self._target), found)
+            found = again
         if self._resumed(last, last.name, self._source, self._target, found.subscription):
             found = lag(self._source, self._target, last)
         self._judge(last, found)
@@ -273,10 +277,13 @@ class _Watch:
 
     def _ended(self, last: Replication, found: Lag, phase: Phase, reason: str) -> Watched:
         """End it, where nobody is at work with it."""
-        self._look.problems.append(reason)
         if not self._drops:
+            self._look.problems.append(reason)
             return self._watched(last, found)
         with self._lock() as free:
+            if free and not self._is_still(last):  # nothing is wrong: it was brought to an end since it was looked at
+                return self._watched(last_replication(self._target), None)
+            self._look.problems.append(reason)
             if not free:
                 return self._watched(last, found)
 
@@ -286,12 +293,22 @@ class _Watch:
             self._tried(ending)
         return self._watched(last_replication(self._target), None)
 
-    def _subscribed_again(self, last: Replication, found: Lag) -> Lag:
-        """Make the subscription of a run that died just before it did."""
+    def _is_still(self, last: Replication) -> bool:
+        """Whether nobody has changed what the ledger says since this look began, as a cutover may have.
+
+        Call it with the lock in hand.
+        """
+        now = last_replication(self._target)
+        return now is not None and (now.name, now.phase) == (last.name, last.phase)
+
+    def _subscribed_again(self, last: Replication, found: Lag) -> Lag | None:
+        """Make the subscription of a run that died just before it did; None where somebody is at work."""
         if not self._drops or fetch(self._source, _NEVER_READ, (last.consistent_point, last.name)) != [(True,)]:
             return found
         with self._lock() as free:
-            if free and subscription_state(self._target, last.name) is None:
+            if not free or not self._is_still(last):
+                return None
+            if subscription_state(self._target, last.name) is None:
                 slot = slot_state(self._source, last.name)
                 migration, source = self._migration, self._source
                 url = connection_string(migration.source, source, migration.replication_url)
