@@ -149,6 +149,13 @@ class Log(Protocol):
 
 
 @dataclass(frozen=True)
+class _Later:
+    """Where threads that may not use the log put what is to be logged."""
+
+    warning: Callable[[str], object]
+
+
+@dataclass(frozen=True)
 class Scope:
     """What of the target a run may empty or replace: these tables by their names there (None: all).
 
@@ -218,6 +225,7 @@ class MigrationRun:
         self._waits: queue.SimpleQueue[str] = queue.SimpleQueue()
         ours = [f"{runs_.session_name(run)}%" for run in dict.fromkeys((owner or run_id, run_id))]
         self._watch = Watch(lambda: tuple(self._watched), ours, self._waits.put)
+        self._later = _Later(self._waits.put)
         self._watched: list[Endpoint] = []
         self.connections.meanwhile = self._log_waits
 
@@ -372,7 +380,7 @@ class MigrationRun:
             ends = self._identities[Side.SOURCE], self._identities[Side.TARGET]
             done = clear_dead(self.source_connection, self.target_connection, ends, DIED, whole=self.follows)
             if done:
-                self.log.warning(f"taken away of what an earlier run has left in the source: {listed(done)}")
+                self._later.warning(f"taken away of what an earlier run has left in the source: {listed(done)}")
 
     def demand_no_replication(self) -> Replication | None:
         """Refuse to write where replication or applications do; the last replication, where it does not stand so.
@@ -421,11 +429,11 @@ class MigrationRun:
         following, source, target = self.following, self.source_connection, self.target_connection
         beginning = Beginning(
             *(self.connections, self.source, source, target, self.run_id, self.databases, following.coverage),
-            *(wal_limit(source, following.max_retained_wal, data_folder(source)).bytes, self.log),
+            *(wal_limit(source, following.max_retained_wal, data_folder(source)).bytes, self._later),
         )
         self._made_replication = True
         self.replication, self._snapshot = begin_replication(beginning, self._to_protect, readers)
-        self._retained = RetainedWal(self.connections, self.source, self.replication, self.log)
+        self._retained = RetainedWal(self.connections, self.source, self.replication, self._later)
         # What was read until now was not read in the snapshot.
         self.read_anew()
         for known in ("live_catalog", "databases"):

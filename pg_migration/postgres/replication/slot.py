@@ -62,14 +62,7 @@ class SlotSnapshot:
             self.walsender.close()
 
 
-def make_slot(
-    connections: Connections,
-    source: Endpoint,
-    name: str,
-    log: Log,
-    lock_seconds: float = LOCK_SECONDS,
-    patience: float = PATIENCE_SECONDS,
-) -> SlotSnapshot:
+def make_slot(connections: Connections, source: Endpoint, name: str, log: Log) -> SlotSnapshot:
     """Make a slot; `Connections.cancel` ends the wait for it.
 
     Raises:
@@ -82,16 +75,16 @@ def make_slot(
     timeouts = ["statement_timeout", "idle_in_transaction_session_timeout"]
     timeouts += [name for name, since in PINNED_SINCE.items() if walsender.server_version >= since]
     execute(walsender, sql.SQL("; ").join(sql.SQL("SET {} = 0").format(sql.Identifier(name)) for name in timeouts))
-    execute(walsender, "SET lock_timeout = %s", (f"{round(lock_seconds * 1000)}ms",))
+    execute(walsender, "SET lock_timeout = %s", (f"{round(LOCK_SECONDS * 1000)}ms",))
     execute(walsender, f"SET search_path = {SEARCH_PATH}")
     try:
-        command, deadline = _command(walsender, name), time.monotonic() + patience
+        command, deadline = _command(walsender, name), time.monotonic() + PATIENCE_SECONDS
         while (made := _begun(walsender, name, command)) is None:
             waited_for = who_writes(walsender)
             if stopped.is_set() or time.monotonic() > deadline:
                 raise MigrationError(
                     f"the source can't begin a replication slot while transactions that write are open, and these did "
-                    f"not end within {patience / 60:.0f} minutes: {waited_for}. End them, and start again."
+                    f"not end within {PATIENCE_SECONDS / 60:.0f} minutes: {waited_for}. End them, and start again."
                 )
             log.warning(f"the replication slot begins when transactions that write have ended: {waited_for}")
     except psycopg2.Error as refusal:

@@ -11,6 +11,7 @@ import pytest
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.replication import identities as identities_
+from pg_migration.postgres.replication import slot
 from pg_migration.postgres.replication.identities import identities, set_identity, undo_identities
 from pg_migration.postgres.replication.lag import lag, position, wait_until_applied
 from pg_migration.postgres.replication.slot import make_slot
@@ -59,14 +60,14 @@ def test_a_table_follows_from_the_slots_snapshot_on(pair: Two) -> None:
         name = replication.name
         make_publication(source, name, [], note_of(replication))
         publish(source, name, [ORDERS, VISITS])
-        slot = make_slot(connections, pair.end(Side.SOURCE), name, Log())
+        made = make_slot(connections, pair.end(Side.SOURCE), name, Log())
         pair.in_source('INSERT INTO "Sh.op"."or""%ders" VALUES (11, 11); INSERT INTO "Sh.op".visits VALUES (1)')
         with pair.session(autocommit=False) as holder, holder.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            cursor.execute("SET TRANSACTION SNAPSHOT %s", (slot.name,))
+            cursor.execute("SET TRANSACTION SNAPSHOT %s", (made.name,))
             cursor.execute('SELECT count(*) FROM "Sh.op"."or""%ders"')
             assert cursor.fetchall() == [(10,)]
-            slot.close()
+            made.close()
             cursor.execute("SELECT pg_export_snapshot()")
             assert cursor.fetchall()[0][0]
         pair.in_target('INSERT INTO "Sh.op"."or""%ders" SELECT n, n FROM generate_series(1, 10) AS n')
@@ -102,7 +103,9 @@ def test_a_table_follows_from_the_slots_snapshot_on(pair: Two) -> None:
         assert lag(source, target, replication).slot_is_lost
 
 
-def test_a_slot_waits_for_writers_for_a_while_and_names_them(pair: Two) -> None:
+def test_a_slot_waits_for_writers_for_a_while_and_names_them(pair: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slot, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(slot, "PATIENCE_SECONDS", 0.5)
     log, name = Log(), new_name()
     pair.in_source("BEGIN; CREATE TABLE prepared (); PREPARE TRANSACTION 'it''s %s'")
     with pair.session(autocommit=False) as writer, pair.sessions() as (_, _, connections):
@@ -110,7 +113,7 @@ def test_a_slot_waits_for_writers_for_a_while_and_names_them(pair: Two) -> None:
             cursor.execute("INSERT INTO \"Sh.op\".child VALUES (1, 1); SELECT 'secret', pg_backend_pid()")
             ((_, pid),) = cursor.fetchall()
         with pytest.raises(MigrationError, match=f"pid {pid} ") as refusal:
-            make_slot(connections, pair.end(Side.SOURCE), name, log, lock_seconds=0.2, patience=0.5)
+            make_slot(connections, pair.end(Side.SOURCE), name, log)
         writer.rollback()
     assert "prepared transaction 'it''s %s'" in str(refusal.value)
     assert "secret" not in str(refusal.value)

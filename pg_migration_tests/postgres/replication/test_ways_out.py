@@ -15,10 +15,11 @@ from pg_migration.postgres.migration import Migration, Options, abandon, migrate
 from pg_migration.postgres.migration.live import begin, undo
 from pg_migration.postgres.migration.live import watch as watching
 from pg_migration.postgres.migration.live.watch import Watched, watch
+from pg_migration.postgres.replication import slot
 from pg_migration.postgres.replication.slot import SlotSnapshot
 from pg_migration.postgres.replication.state import Phase, new_name
 from pg_migration_tests.conftest import PostgresServer
-from pg_migration_tests.postgres.replication.harness import Two, two
+from pg_migration_tests.postgres.replication.harness import Log, Two, two
 from pg_migration_tests.postgres.replication.writers import asked
 
 SHOP = """
@@ -447,3 +448,17 @@ def test_a_look_undoes_nothing_that_came_to_an_end_meanwhile(pair: Two, monkeypa
     assert found.replication is not None
     assert (found.replication.phase, found.problems) == (Phase.MOVED, ())
     assert phase(pair)[0] == "moved"
+
+
+def test_a_run_says_whom_its_slot_waits_for_and_gives_up_in_the_end(pair: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slot, "LOCK_SECONDS", 0.3)
+    monkeypatch.setattr(slot, "PATIENCE_SECONDS", 2.0)
+    log = Log()
+    with pair.session(autocommit=False) as writer, writer.cursor() as cursor:
+        cursor.execute('INSERT INTO "or""ders" VALUES (5000, 1)')
+        waited_for = f"pid {writer.info.backend_pid} "
+        assert waited_for in migrate(migration(pair), log).failures[0]
+        assert any(waited_for in line for line in log.lines)
+        assert pair.left_in_source() == ""
+        assert waited_for in phase(pair)[1]
+    following(pair)
