@@ -67,10 +67,10 @@ def database_notices(
         unknown = whole and is_unknown(row, target.parameters)
         if row["statement"] in target.statements or (whole and row["stays_because"] is None and not unknown):
             continue
-        if not whole:
+        if row["stays_because"] is not None:
+            reason = f"it is not copied: {row['stays_because']}"
+        elif not whole:
             reason = f"what is said of the database itself is not copied; the target gets it by {row['statement']}"
-        elif unknown:
-            reason = "the target's PostgreSQL does not take it"
         else:
-            reason = f"it is not copied: {row['stays_because']}; the target gets it by {row['statement']}"
+            reason = "the target's PostgreSQL does not take it"
         yield Notice("database", f"{database}, {row['what']}", reason)
