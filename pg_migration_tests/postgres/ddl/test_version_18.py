@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from pg_migration.postgres.ddl import unsupported
+from pg_migration.postgres.migration import Migration
+from pg_migration.postgres.migration import migrate as migrate_all
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.ddl.round_trip import Pair, assert_same_dump, describe, migrate
 from pg_migration_tests.postgres.ddl.together import verdicts
@@ -121,3 +123,32 @@ def test_without_new_features_a_downgrade_goes_through(downgrade: Pair) -> None:
     assert unsupported(describe(downgrade.source_url), 160000) == ()
     assert migrate(downgrade).failures == []
     assert_same_dump(downgrade)
+
+
+# In 17 a domain may have several NOT NULL constraints. Nothing makes such a one in 18 but a look-alike in its catalog.
+SEVERAL = """
+    CREATE DOMAIN named AS int CONSTRAINT b NOT NULL; CREATE DOMAIN unnamed AS int NOT NULL CHECK (VALUE > 0);
+    INSERT INTO pg_constraint
+    SELECT (jsonb_populate_record(k, jsonb_build_object('oid', k.oid::int + 900000, 'conname', 'a'))).*
+      FROM pg_constraint k JOIN pg_type t ON t.oid = k.contypid
+     WHERE k.contype = 'n' AND t.typname IN ('named', 'unnamed');
+    COMMENT ON CONSTRAINT a ON DOMAIN named IS 'gone'; COMMENT ON CONSTRAINT b ON DOMAIN named IS 'stays';
+"""
+
+
+def test_a_domain_has_one_not_null_where_an_older_server_had_several(postgres18: PostgresServer) -> None:
+    source, target = postgres18.create_database(), postgres18.create_database()
+    try:
+        postgres18.psql(source, SEVERAL)
+        for _ in range(2):
+            assert migrate_all(Migration.between(source, target)).failures == ()
+        dump = postgres18.dump_schema(target).splitlines()
+        lines = [line for line in dump if line.startswith(("CREATE DOMAIN", "COMMENT ON CONSTRAINT"))]
+        assert lines == [
+            "CREATE DOMAIN public.named AS integer CONSTRAINT b NOT NULL;",
+            "COMMENT ON CONSTRAINT b ON DOMAIN public.named IS 'stays';",
+            "CREATE DOMAIN public.unnamed AS integer NOT NULL",
+        ]
+    finally:
+        for url in (source, target):
+            postgres18.drop_database(url)

@@ -8,7 +8,9 @@ SELECT 'pg_type'::regclass::oid AS classid,
        ARRAY[format('CREATE DOMAIN %s %s', t.oid::regtype, array_to_string(clauses.said, ' '))] AS statements,
        format('DOMAIN %s', t.oid::regtype) AS head,
        clauses.said AS elements,
-       ARRAY(SELECT k.oid::bigint FROM pg_constraint k WHERE k.contypid = t.oid) AS constraints
+       ARRAY(SELECT k.oid::bigint FROM pg_constraint k
+              WHERE k.contypid = t.oid AND (k.contype <> 'n' OR k.conname = coalesce(only_one.name, k.conname)))
+           AS constraints
   FROM pg_type t
   JOIN pg_namespace n ON n.oid = t.typnamespace
   JOIN pg_type b ON b.oid = t.typbasetype
@@ -27,6 +29,12 @@ SELECT 'pg_type'::regclass::oid AS classid,
                                            AND k.conname = left(t.typname, 54 - length(concat(number))) || '_not_null' || concat(number))
                       ORDER BY number
                       LIMIT 1) AS chosen ON true
+  -- In 17 a domain may have several, of which 18 and later take one: the one that pg_dump writes.
+  LEFT JOIN LATERAL (SELECT max(k.conname::text) AS name
+                       FROM pg_constraint k
+                      WHERE k.contypid = t.oid
+                        AND k.contype = 'n'
+                        AND to_number(current_setting('pg_migration.target_version'), '999999') >= 180000) AS only_one ON true
  CROSS JOIN LATERAL (SELECT array_remove(
            ARRAY['AS ' || format_type(t.typbasetype, t.typtypmod)
                  || CASE WHEN t.typcollation <> b.typcollation
@@ -35,6 +43,7 @@ SELECT 'pg_type'::regclass::oid AS classid,
                  CASE WHEN t.typnotnull AND chosen.name IS NULL
                            AND NOT EXISTS (SELECT FROM pg_constraint k
                                             WHERE k.contypid = t.oid AND k.contype = 'n'
+                                              AND k.conname = coalesce(only_one.name, k.conname)
                                               AND k.conname <> left(t.typname, 54) || '_not_null')
                       THEN 'NOT NULL' END]
            || ARRAY(SELECT format('CONSTRAINT %I %s', said.name, said.definition)
@@ -44,6 +53,7 @@ SELECT 'pg_type'::regclass::oid AS classid,
                               FROM pg_constraint k
                              WHERE k.contypid = t.oid
                                AND k.convalidated
+                               AND (k.contype <> 'n' OR k.conname = coalesce(only_one.name, k.conname))
                                AND NOT (k.contype = 'n' AND k.conname = left(t.typname, 54) || '_not_null')
                                AND NOT EXISTS (SELECT FROM pg_depend d
                                                 WHERE d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
