@@ -131,4 +131,4 @@ def _alter(connection: Connection, oid: int, name: TableName, identity: str, ind
     form = sql.SQL(_FORMS[identity]).format(index=sql.Identifier(index or ""))
     statement = sql.SQL("ALTER TABLE ONLY {} REPLICA IDENTITY {}").format(sql.Identifier(*name), form)
     what = f"the replica identity of table {'.'.join(name)} can't be changed"
-    insist(connection, what, [oid], lambda: execute(connection, statement))
+    insist(connection, what, [oid], lambda: execute(connection, statement), exclusive=True)

@@ -16,10 +16,11 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import TableName
-from pg_migration.postgres.connection.lock_waits import who_is_ahead
+from pg_migration.postgres.connection.lock_waits import shown_statement
 from pg_migration.postgres.connection.session_settings import select, set_configs
 from pg_migration.postgres.connection.statements import execute, fetch, transaction
 from pg_migration.postgres.errors import MigrationError, server_message
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger.source_identity import Identity
 from pg_migration.postgres.replication.record import changed_identities
 from pg_migration.postgres.replication.state import PATTERN, ChangedIdentity, Replication
@@ -150,9 +151,9 @@ def make_publication(source: Connection, name: str, tables: Sequence[TableName],
         options = ["publish = 'insert, update, delete, truncate'"]
         if source.server_version >= ROOTS_SINCE:
             options.append("publish_via_partition_root = false")
-        listed = sql.SQL(" FOR TABLE {}").format(_tables(tables)) if tables else sql.SQL("")
+        members = sql.SQL(" FOR TABLE {}").format(_tables(tables)) if tables else sql.SQL("")
         statement = sql.SQL("CREATE PUBLICATION {}{} WITH ({})")
-        execute(source, statement.format(sql.Identifier(name), listed, sql.SQL(", ".join(options))))
+        execute(source, statement.format(sql.Identifier(name), members, sql.SQL(", ".join(options))))
         comment = sql.SQL("COMMENT ON PUBLICATION {} IS {}")
         execute(source, comment.format(sql.Identifier(name), sql.Literal(json.dumps(note))))
 
@@ -263,12 +264,15 @@ def writing(connection: Connection, lock_seconds: float = LOCK_SECONDS) -> Itera
             execute(connection, select(set_configs(reset)))
 
 
-def insist(connection: Connection, what: str, tables: Sequence[int], work: Callable[[], object]) -> None:
+def insist(
+    connection: Connection, what: str, tables: Sequence[int], work: Callable[[], object], exclusive: bool = False
+) -> None:
     """Do some work in a transaction, again and again while somebody has a lock that it needs, for about a minute.
 
     Args:
         what: the failure, for people.
         tables: OIDs of those that it locks.
+        exclusive: whether it keeps everybody from them, else only who changes them otherwise than by rows.
 
     Raises:
         MigrationError: the locks were not to be had, or the server refused.
@@ -279,11 +283,18 @@ def insist(connection: Connection, what: str, tables: Sequence[int], work: Calla
             if isinstance(refusal, MigrationError):
                 raise MigrationError(f"{what}: {refusal}")
             if time.monotonic() > deadline:
-                ahead = who_is_ahead(connection, tables)
+                ahead = _in_the_way(connection, tables, exclusive)
                 raise MigrationError(
                     f"{what}: {server_message(refusal)} for {PATIENCE_SECONDS:.0f} s; ahead is {ahead}"
                 )
             time.sleep(PAUSE_SECONDS)
+
+
+def _in_the_way(connection: Connection, tables: Sequence[int], exclusive: bool) -> str:
+    wanted = {"tables": list(tables), "exclusive": exclusive}
+    found = fetch(connection, sql_file("replication/queries/in_the_way.sql"), wanted)
+    told = [f"{who}, on {listed(names)}: {shown_statement(query)}" for who, query, names in found]
+    return "; ".join(told) or "a session that is gone by now"
 
 
 def _tried(connection: Connection, work: Callable[[], object]) -> Exception | None:

@@ -242,11 +242,19 @@ def test_a_way_that_does_not_lead_to_the_source_is_found_before(pair: Two, chang
 
 
 def test_a_table_that_stays_locked_is_told(pair: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by who vacuums it, or only reads it where it is to be locked altogether."""
     monkeypatch.setattr("pg_migration.postgres.replication.source_objects.PATIENCE_SECONDS", 0.2)
     with pair.session(autocommit=False) as other, pair.sessions() as (source, target, _):
+        told = f"pid {other.info.backend_pid} .*visits"
         with other.cursor() as cursor:
-            cursor.execute('LOCK TABLE "Sh.op".visits')
-        replication = pair.replication(source, target)
-        with pytest.raises(MigrationError, match=f"session {other.info.backend_pid} "):
+            cursor.execute('SELECT FROM "Sh.op".visits_1')
+            (partition,) = identities(source, [int(pair.in_source("SELECT '\"Sh.op\".visits_1'::regclass::oid"))])
+            with pytest.raises(MigrationError, match=told):
+                set_identity(source, partition.becoming(identities_.FULL))
+            replication = pair.replication(source, target)
+            make_publication(source, replication.name, [ORDERS, VISITS], note_of(replication))
+            drop_publication(source, replication.name)
+            cursor.execute('LOCK TABLE "Sh.op".visits IN SHARE UPDATE EXCLUSIVE MODE')
+        with pytest.raises(MigrationError, match=told):
             make_publication(source, replication.name, [ORDERS, VISITS], note_of(replication))
         assert ours(source) == []
