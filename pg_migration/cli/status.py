@@ -109,7 +109,7 @@ def lines(found: Status, target: Endpoint, width: int, ascii_only: bool = False)
 _PHASES = {
     Phase.PREPARING: "a replication from the source is being prepared",
     Phase.COPYING: "what the source writes meanwhile is kept there, to be replicated after the copy",
-    Phase.FOLLOWING: "the target follows the source; `pg_migration lag` tells how far behind it is",
+    Phase.FOLLOWING: "the target follows the source",
     Phase.FENCED: "a cutover keeps the writers of the source waiting",
     Phase.MOVED: "the target has taken over; migrations into it are refused until `pg_migration release`",
     Phase.ENDED: "the target has taken over, and there is no way back; migrations into it are refused until "
