@@ -302,12 +302,18 @@ def test_a_run_that_was_killed_when_everything_was_proved_is_gone_on_with(pair: 
 @pytest.mark.longer
 def test_a_replication_whose_ledger_is_lost_is_given_up_by_name_or_all(pair: Two) -> None:
     """It goes on, so that a look leaves it alone; a person takes it away, and nothing of others."""
-    name, other = following(pair), new_name()
+    name, other = following(pair, max_retained_wal="3MB"), new_name()
     pair.in_source(f"CREATE PUBLICATION {other}")
     pair.in_target("DROP SCHEMA _pg_migration CASCADE")
     found = watch(migration(pair))
     assert (found.done, found.replication) == ((), None)
+    assert "the source keeps" in found.problems[0]
     assert name in pair.left_in_source()
+    pair.in_target(f"ALTER SUBSCRIPTION {name} DISABLE")
+    pair.in_source(WAL)
+    (problem,) = watch(migration(pair)).problems
+    assert "the slot was dropped" in problem
+    assert pair.in_source("SELECT slot_name FROM pg_replication_slots WHERE database = current_database()") == ""
     result = abandon(migration(pair))
     assert result.failures == ()
     assert any(f"abandon --slot {other}" in note for note in result.notes)

@@ -22,7 +22,7 @@ from pg_migration.postgres.ledger.source_identity import Identity, place_in
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.live.begin import half_of_limit, over_limit
 from pg_migration.postgres.migration.live.takeover.recovery import undo_fence
-from pg_migration.postgres.migration.live.undo import BEFORE_FOLLOWING, DIED, OVER, clear_dead, end, remains
+from pg_migration.postgres.migration.live.undo import BEFORE_FOLLOWING, DIED, OVER, clear_dead, end, made_for, remains
 from pg_migration.postgres.migration.schemas import map_schemas
 from pg_migration.postgres.replication.lag import Lag, lag, slot_state
 from pg_migration.postgres.replication.record import last_replication, record_resumption
@@ -153,6 +153,7 @@ class _Watch:
         if last is not None and last.phase in TAKEN_OVER and last.way_back is not None:
             self._look_at_way_back(last, last.way_back)
         self._clear(last)
+        self._look_at_unknown(last)
         return self._watched(last_replication(self._target) if last is not None else None, None)
 
     def _watched(self, replication: Replication | None, found: Lag | None) -> Watched:
@@ -197,6 +198,19 @@ class _Watch:
                 self._tried(lambda: clear_dead(self._source, self._target, self._ends, DIED))
             elif last is not None and last.phase in OVER:
                 self._look.warnings.append(f"left in the source until now: {listed(one.name for one in left)}")
+
+    def _look_at_unknown(self, last: Replication | None) -> None:
+        """What follows into the target although the ledger does not know of it, as that was lost."""
+        known = () if last is None else (last.name, last.way_back)
+        for found in ours(self._source):
+            if found.name in known or not made_for(found, self._ends[1]):
+                continue
+            if subscription_state(self._target, found.name) is not None:
+                told = _guarded(self._source, found, self._drops) if found.slot else "its slot is gone"
+                self._look.problems.append(
+                    f"the target has a subscription {found.name} that its ledger does not know, as that was lost: "
+                    f"{told}. Give it up (pg_migration abandon), and follow anew"
+                )
 
     def _copying(self, last: Replication) -> Watched:
         with self._lock() as free:
