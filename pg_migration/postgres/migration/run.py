@@ -86,7 +86,7 @@ from pg_migration.postgres.migration.live.begin import (
     begin_replication,
     demand_no_replication,
 )
-from pg_migration.postgres.migration.live.undo import BEFORE_FOLLOWING, DIED, clear_dead
+from pg_migration.postgres.migration.live.undo import BEFORE_FOLLOWING, DIED, OVER, clear_dead
 from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.migration.outcomes import Outcomes
 from pg_migration.postgres.migration.schemas import map_schemas
@@ -112,7 +112,7 @@ from pg_migration.postgres.replication.coverage import coverage
 from pg_migration.postgres.replication.prerequisites import Following, look_at_replication, wal_limit
 from pg_migration.postgres.replication.record import last_replication
 from pg_migration.postgres.replication.state import Phase, Replication
-from pg_migration.postgres.replication.subscription import connection_string
+from pg_migration.postgres.replication.subscription import OURS, connection_string
 from pg_migration.postgres.roles.reach import Reach, Standing, reach_of, reach_query, standing_of
 from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
 from pg_migration.postgres.snapshot.snapshot import Protected, Snapshot
@@ -210,6 +210,7 @@ class MigrationRun:
         self._reach: Reach
         self._ledger: int | None = None  # its version, when the target was connected
         self._event_triggers: Sequence[event_triggers.EventTrigger] = ()  # of the target, when it was connected
+        self._subscriptions: Sequence[str] = ()  # of ours in the target, when it was connected
         self.holds_event_triggers = False  # whether some of them may be disabled for this run's sake
         self._workers_left, self._left_note = 0, ""
         self.workload = Workload()
@@ -375,7 +376,10 @@ class MigrationRun:
         That has to be done before this run locks tables of the source.
         """
         last = self.demand_no_replication()
-        if self.follows or (last is not None and last.phase in BEFORE_FOLLOWING):
+        left = last is not None and (
+            last.phase in BEFORE_FOLLOWING or (last.phase in OVER and last.name in self._subscriptions)
+        )
+        if self.follows or left:
             self._take_lock(exclusive)
             ends = self._identities[Side.SOURCE], self._identities[Side.TARGET]
             done = clear_dead(self.source_connection, self.target_connection, ends, DIED, whole=self.follows)
@@ -388,9 +392,9 @@ class MigrationRun:
         Raises:
             MigrationError: saying what to do instead.
         """
-        if self._ledger is None:
+        if self._ledger is None and not self._subscriptions:
             return None
-        return demand_no_replication(self.target_connection, self._identities[Side.TARGET])
+        return demand_no_replication(self.target_connection, self._identities[Side.TARGET], self._subscriptions)
 
     def _take_lock(self, exclusive: bool) -> None:
         if self._lock is None:
@@ -700,7 +704,7 @@ class MigrationRun:
         questions: list[Question] = [(FREE, None), (WHICH, None), (SYSTEM, None)]
         if end.side is Side.TARGET:
             questions += [(schema.READABLE, None), (reach_query(), None), catalog_state.READABLE]
-            questions += [event_triggers.PRESENT]
+            questions += [event_triggers.PRESENT, OURS]
         with asked_together(connection, questions):
             self._free[end.side] = free_connections(connection)
             self._identities[end.side] = Identity.of(connection, end)
@@ -709,6 +713,7 @@ class MigrationRun:
                 self._reach = reach_of(connection, self.options.create_roles)
                 catalog_state.prepare(connection)
                 self._event_triggers = event_triggers.present(connection)
+                self._subscriptions = [name for (name,) in fetch(connection, *OURS)]
         if self._free[end.side] > MIN_CONNECTIONS:  # others need the last ones more
             self._watched.append(end)
             self._watch.start()

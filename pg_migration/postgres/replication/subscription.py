@@ -10,10 +10,10 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn
 
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
-from pg_migration.postgres.connection.statements import execute, fetch, undone_on_errors
+from pg_migration.postgres.connection.statements import Question, execute, fetch, undone_on_errors
 from pg_migration.postgres.errors import MigrationError, server_message
 from pg_migration.postgres.replication.source_objects import writing
-from pg_migration.postgres.replication.state import Replication, new_name
+from pg_migration.postgres.replication.state import PATTERN, Replication, new_name
 from pg_migration.postgres.sql_files import sql_file
 
 STREAMING_SINCE = 140000
@@ -30,6 +30,13 @@ SELECT s.subenabled FROM pg_catalog.pg_subscription s
   JOIN pg_catalog.pg_database d ON d.oid = s.subdbid AND d.datname = pg_catalog.current_database()
  WHERE s.subname = %s
 """
+# By our names, whatever the ledger says: nothing else may write to such a target.
+_OURS = """
+SELECT s.subname::text FROM pg_catalog.pg_subscription s
+  JOIN pg_catalog.pg_database d ON d.oid = s.subdbid AND d.datname = pg_catalog.current_database()
+ WHERE s.subname ~ %s ORDER BY 1
+"""
+OURS: Question = (_OURS, (PATTERN,))
 # Parameters that hold on the machine of this program only, or that the server sets itself.
 _NOT_FOR_SERVERS = frozenset({"service", "passfile", "application_name", "replication", "connect_timeout"})
 

@@ -305,6 +305,7 @@ def test_a_replication_whose_ledger_is_lost_is_given_up_by_name_or_all(pair: Two
     name, other = following(pair, max_retained_wal="3MB"), new_name()
     pair.in_source(f"CREATE PUBLICATION {other}")
     pair.in_target("DROP SCHEMA _pg_migration CASCADE")
+    assert f"has a subscription {name}" in migrate(migration(pair, follow=False)).failures[0]
     found = watch(migration(pair))
     assert (found.done, found.replication) == ((), None)
     assert "the source keeps" in found.problems[0]
@@ -468,3 +469,24 @@ def test_a_run_says_whom_its_slot_waits_for_and_gives_up_in_the_end(pair: Two, m
         assert pair.left_in_source() == ""
         assert waited_for in phase(pair)[1]
     following(pair)
+
+
+@pytest.mark.longer
+@pytest.mark.parametrize("look", [True, False], ids=["by a look", "by a run"])
+def test_what_could_not_be_taken_away_at_the_end_goes_later(
+    pair: Two, monkeypatch: pytest.MonkeyPatch, look: bool
+) -> None:
+    def fail(*_: object) -> None:
+        raise MigrationError("no")
+
+    following(pair)
+    monkeypatch.setattr(undo, "unsubscribe", fail)
+    assert abandon(migration(pair)).failures == ("no",)
+    monkeypatch.undo()
+    if look:
+        assert watch(migration(pair)).done
+    else:
+        by_run(pair)
+        assert pair.in_target("SELECT subname FROM pg_subscription") == ""
+    watch(migration(pair))
+    clean(pair)

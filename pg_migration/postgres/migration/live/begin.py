@@ -1,6 +1,7 @@
 """How a run begins that is to be followed by replication, and what it may cost the source until then."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from psycopg2.extensions import connection as Connection
@@ -38,11 +39,12 @@ class Beginning:
     log: Log
 
 
-def demand_no_replication(target: Connection, which: Identity) -> Replication | None:
+def demand_no_replication(target: Connection, which: Identity, subscriptions: Sequence[str] = ()) -> Replication | None:
     """Refuse to write where replication writes, and where applications write since the target took over.
 
     Args:
         which: which database the target is.
+        subscriptions: those by our names that it had when it was connected.
 
     Returns:
         The last replication, which is over, or whose run is dead or at work.
@@ -51,7 +53,14 @@ def demand_no_replication(target: Connection, which: Identity) -> Replication | 
         MigrationError: saying what to do instead.
     """
     last = last_replication(target)
-    if last is None or last.target.differs_from(which) is not None:
+    if last is not None and last.target.differs_from(which) is not None:
+        last = None  # the bookkeeping was copied here with the database
+    if unknown := [name for name in subscriptions if last is None or name != last.name]:
+        raise MigrationError(
+            f"the target has a subscription {', '.join(unknown)} that its bookkeeping does not know, as that was lost, "
+            f"and replication may write to it. Give it up with pg_migration abandon. Nothing was changed."
+        )
+    if last is None:
         return None
     since = f"{last.changed_at:%Y-%m-%d %H:%M:%S} UTC" if last.changed_at is not None else "some time"
     if last.phase in (Phase.FOLLOWING, Phase.FENCED):

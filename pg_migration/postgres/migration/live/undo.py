@@ -101,6 +101,8 @@ def clear_dead(
             record(target, last.ended(Phase.ABANDONED, reason))
         else:
             done += end(source, target, last, Phase.ABANDONED, reason)[1]
+    if last is not None and last.phase in OVER and subscription_state(target, last.name) is not None:
+        done += undo_in_target(target, last)
     if whole:
         for found in remains(source, target, last, of_target):
             of_last = last is not None and found.name == last.name and not elsewhere

@@ -191,7 +191,9 @@ class _Watch:
 
     def _clear(self, last: Replication | None) -> None:
         """Take away what is left in the source, with nobody at work."""
-        if not self._drops or not (left := remains(self._source, self._target, last, self._ends[1])):
+        left = remains(self._source, self._target, last, self._ends[1])
+        over = last is not None and last.phase in OVER and subscription_state(self._target, last.name) is not None
+        if not self._drops or not (left or over):
             return
         with self._lock() as free:
             if free:
