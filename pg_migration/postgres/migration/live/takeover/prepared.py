@@ -38,7 +38,7 @@ MAX_LAG_SECONDS = 10.0
 # How long all rows count as compared.
 VALIDATED_HOURS = 24
 # So much is read to learn how fast that is.
-PROBED_BYTES: Mapping[Check, int] = {"count": 2**29, "content": 2**27}
+PROBED_BYTES: Mapping[Check, int] = {"count": 2**30, "content": 2**27}
 # Locks, the end of sessions and the bookkeeping, which nothing tells beforehand.
 USUAL_SECONDS = 0.2
 CATCH_UP_SECONDS = 60.0
@@ -287,31 +287,43 @@ def _reading_seconds(run: MigrationRun, check: Check) -> float:
     """How long it takes to read all rows of both sides, by what a part of them takes now."""
     tables = [table for table in run.catalog.tables if table.kind == "r"]
     names = {table: run.place(table) for table in tables}
-    total = sum(table.bytes for table in tables)
-    share = min(1.0, PROBED_BYTES[check] / max(1, total))
     with both_sides(run) as sides:
-        by_key = check == "content"
-        slicings = run.call(lambda: slice_tables(run.planner(), run.target_connection, names, by_key))
-        probed = [(part, whole) for whole in slicings if (part := _some(whole, share)) is not None]
-        chosen, workers = [part for part, _ in probed], run.call(run.workers)
+        hashes = check == "content"
+        slicings = run.call(lambda: slice_tables(run.planner(), run.target_connection, names, hashes))
+        probes = list(_probes(slicings, PROBED_BYTES[check], cut_all=hashes))
+        chosen, workers = [probe.slicing for probe in probes], run.call(run.workers)
         began = time.monotonic()
-        answers = sides.ask(Hashing(), chosen, workers) if by_key else sides.ask(count_rows, chosen, workers)
+        answers = sides.ask(Hashing(), chosen, workers) if hashes else sides.ask(count_rows, chosen, workers)
         for _ in answers:
             pass
         took = time.monotonic() - began
-    return took * max(1.0, total / max(1.0, sum(_bytes_of(part, whole) for part, whole in probed)))
+    return took * max(1.0, sum(table.bytes for table in tables) / max(1.0, sum(probe.bytes for probe in probes)))
 
 
-def _some(slicing: Slicing, share: float) -> Slicing | None:
-    """About a share of a table; nothing where it can't be cut and is large."""
-    pieces = min(len(slices) for slices in slicing.slices.values())
-    wanted = math.ceil(pieces * share)
-    if pieces == 1 and share < 1 and slicing.table.bytes > PROBED_BYTES["content"]:
-        return None
-    slices = {side: slices[:wanted] for side, slices in slicing.slices.items()}
-    return replace(slicing, slices=slices, ranges=slicing.ranges[:wanted])
+@dataclass(frozen=True)
+class _Probe:
+    """A part of a table, and how many bytes that is, about."""
+
+    slicing: Slicing
+    bytes: float
 
 
-def _bytes_of(part: Slicing, whole: Slicing) -> float:
-    most = max(len(slices) for slices in whole.slices.values())
-    return part.table.bytes * max(len(slices) for slices in part.slices.values()) / most
+def _probes(slicings: Sequence[Slicing], budget: int, cut_all: bool) -> Iterator[_Probe]:
+    """Parts of tables of so many bytes together, about.
+
+    Args:
+        cut_all: a part of each table; else whole ones, the smallest first, as they are read at the cutover.
+    """
+    share, left = budget / max(1, sum(slicing.table.bytes for slicing in slicings)), float(budget)
+    for slicing in sorted(slicings, key=lambda slicing: slicing.table.bytes):
+        size = slicing.table.bytes
+        if share >= 1 or (not cut_all and size <= left):
+            yield _Probe(slicing if cut_all else Slicing.whole(slicing.table, slicing.rows), size)
+            left -= size
+            continue
+        pieces = min(len(slices) for slices in slicing.slices.values())
+        wanted = math.ceil(pieces * (share if cut_all else left / size))
+        if pieces > 1 and wanted:
+            slices = {side: slices[:wanted] for side, slices in slicing.slices.items()}
+            yield _Probe(replace(slicing, slices=slices, ranges=slicing.ranges[:wanted]), size * wanted / pieces)
+        left = 0.0
