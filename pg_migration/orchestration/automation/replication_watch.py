@@ -19,7 +19,9 @@ from pg_migration.orchestration.location.table_assets import Relations
 from pg_migration.orchestration.notifications.notify import tell
 from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.run_tags import UNFINISHED
+from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.live.release import still_written
 from pg_migration.postgres.migration.live.watch import Watched, watch
@@ -119,7 +121,8 @@ def _told(
     """What the tick records and remembers of a look."""
     pair, replication, asset = relations.pair, watched.replication, relations.key(REPLICATION)
     problems = [*watched.problems, *watched.warnings]
-    _notify(pair, [*watched.done, *_new(problems, memory)], warn)
+    done = [f"taken away: {listed(watched.done)}"] if watched.done else []
+    _notify(pair, [*done, *_new(problems, memory)], warn)
     if replication is None:
         return _quiet(now)
     follows = replication.phase in UNDER_WAY or _goes_back(replication)
@@ -140,7 +143,7 @@ def _told(
         told=[_without_figures(line) for line in problems],
         verdicts={**memory.verdicts, **{judgement.check: (_verdict(judgement), now) for judgement in due}},
     )
-    said = "; ".join(dict.fromkeys([replication.phase.value, *watched.done, *(judged.text for judged in judgements)]))
+    said = "; ".join(dict.fromkeys([replication.phase.value, *done, *(judged.text for judged in judgements)]))
     return dg.SensorResult(skip_reason=said, cursor=next_memory.text(), asset_events=events)
 
 
@@ -200,4 +203,4 @@ def _without_figures(text: str) -> str:
 
 def _notify(pair: Pair, lines: Sequence[str], warn: Warn) -> None:
     if lines:
-        tell(f"the replication{f' of {pair}' if pair.name else ''}", lines, warn)
+        tell(f"the replication into {pair.place(Side.TARGET)}", lines, warn)
