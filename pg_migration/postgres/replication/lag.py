@@ -144,7 +144,7 @@ def position(source: Connection) -> str:
     Args:
         source: in autocommit mode: what is written here counts only when it is committed.
     """
-    ((found,),) = fetch(source, "SELECT pg_catalog.pg_current_wal_insert_lsn()::text")
+    ((found,),) = fetch(source, "SELECT pg_catalog.concat(pg_catalog.pg_current_wal_insert_lsn())")
     execute(source, "BEGIN READ WRITE")
     execute(source, _MESSAGE)
     execute(source, "COMMIT")

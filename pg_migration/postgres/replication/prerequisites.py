@@ -41,7 +41,7 @@ TIMES_FORECAST = 2.0
 _WRITTEN = "SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0')::pg_catalog.int8"
 
 _KEEP_SIZE = """
-SELECT s.setting::pg_catalog.int8 * 1024 * 1024 FROM pg_catalog.pg_settings s
+SELECT pg_catalog.to_number(s.setting, '9999999999')::pg_catalog.int8 * 1024 * 1024 FROM pg_catalog.pg_settings s
  WHERE s.name = 'max_slot_wal_keep_size' AND s.setting <> '-1'
 """
 

@@ -78,6 +78,11 @@ OVER_ROWS = [PACKAGE / "postgres" / part for part in ("planning", "transfer", "v
 EXPRESSIONS = PACKAGE / "postgres" / "statistics" / "expressions.sql"
 # What stands in the places of queries that are put together.
 FILLED = {
+    "status": "s.wal_status",
+    "inactive": "NULL::pg_catalog.float8",
+    "failover": "false",
+    "statistics": "pg_catalog.to_jsonb(t)",
+    "joined": "LEFT JOIN pg_catalog.pg_stat_subscription_stats t ON t.subid = s.oid",
     "chosen": "true",
     "hashed": "true",
     "sizes": "(SELECT NULL::oid AS oid, NULL::bigint AS size)",

@@ -22,4 +22,4 @@ SELECT 'pg_publication_rel'::regclass::oid AS classid,
    AND n.nspname = ANY (parse_ident(current_setting('pg_migration.schemas')))
    AND NOT EXISTS (SELECT FROM pg_depend x
                     WHERE x.classid = 'pg_publication'::regclass AND x.objid = p.oid AND x.deptype = 'e')
-   AND p.pubname !~ '^pg_migration_[0-9a-f]{12}$'  -- made by us, for a while
+   AND p.pubname !~ concat('^pg_migration_', repeat('[0-9a-f]', 12), '$')  -- made by us, for a while

@@ -36,4 +36,4 @@ SELECT 'pg_publication'::regclass::oid AS classid,
        AS said (head, elements)
  WHERE NOT EXISTS (SELECT FROM pg_depend m
                     WHERE m.classid = 'pg_publication'::regclass AND m.objid = p.oid AND m.deptype = 'e')
-   AND p.pubname !~ '^pg_migration_[0-9a-f]{12}$'
+   AND p.pubname !~ concat('^pg_migration_', repeat('[0-9a-f]', 12), '$')

@@ -40,4 +40,4 @@ SELECT 'pg_subscription'::regclass::oid AS classid,
                                current_setting('server_version_num')), '999999') AS target (version)
   LEFT JOIN pg_foreign_server v ON v.oid = to_number(f.row ->> 'subserver', '9999999999')::bigint::oid
  WHERE s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-   AND s.subname !~ '^pg_migration_[0-9a-f]{12}$'  -- made by us, for a while
+   AND s.subname !~ concat('^pg_migration_', repeat('[0-9a-f]', 12), '$')  -- made by us, for a while

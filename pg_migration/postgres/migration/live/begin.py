@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.connections import Connections
@@ -52,7 +54,9 @@ def demand_no_replication(target: Connection, which: Identity, subscriptions: Se
     Raises:
         MigrationError: saying what to do instead.
     """
-    last = last_replication(target)
+    last = None
+    with suppress(psycopg2.errors.InsufficientPrivilege):  # who may not read the ledger is told so before it is written
+        last = last_replication(target)
     if last is not None and last.target.differs_from(which) is not None:
         last = None  # the bookkeeping was copied here with the database
     if unknown := [name for name in subscriptions if last is None or name != last.name]:

@@ -46,7 +46,7 @@ SELECT confirmed_flush_lsn = %s::pg_catalog.pg_lsn FROM pg_catalog.pg_replicatio
 """
 
 
-_CONFIRMED = "SELECT confirmed_flush_lsn::text FROM pg_catalog.pg_replication_slots WHERE slot_name = %s"
+_CONFIRMED = "SELECT pg_catalog.concat(confirmed_flush_lsn) FROM pg_catalog.pg_replication_slots WHERE slot_name = %s"
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ class _Watch:
         if not self._drops or state is None or state.enabled or not state.errors:
             return False
         ((confirmed,),) = fetch(publisher, _CONFIRMED, (name,)) or ((None,),)
-        if confirmed is None or not record_resumption(self._target, last.name, confirmed):
+        if not confirmed or not record_resumption(self._target, last.name, confirmed):
             return False
         self._tried(lambda: resume(subscriber, name))
         self._look.warnings.append(

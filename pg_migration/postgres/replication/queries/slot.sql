@@ -4,7 +4,7 @@ SELECT CASE WHEN s.slot_name IS NOT NULL THEN {status} END,
        pg_catalog.pg_wal_lsn_diff(now.lsn, s.restart_lsn)::pg_catalog.int8,
        s.active,
        extract(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.float8,
-       pg_catalog.pg_current_wal_insert_lsn()::text,
+       pg_catalog.concat(pg_catalog.pg_current_wal_insert_lsn()),
        pg_catalog.pg_wal_lsn_diff(
            now.lsn, greatest(%(received)s::pg_catalog.pg_lsn, s.confirmed_flush_lsn))::pg_catalog.int8,
        greatest(extract(epoch FROM r.replay_lag),

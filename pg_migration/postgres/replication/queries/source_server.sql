@@ -1,12 +1,12 @@
 -- What a source has to offer to one more that follows it, and what the role may do there. Settings that a version lacks are NULL.
 SELECT pg_catalog.pg_is_in_recovery(),
        pg_catalog.current_setting('wal_level'),
-       pg_catalog.current_setting('max_replication_slots')::pg_catalog.int4,
+       pg_catalog.to_number(pg_catalog.current_setting('max_replication_slots'), '9999999999')::pg_catalog.int4,
        (SELECT pg_catalog.count(*)::pg_catalog.int4 FROM pg_catalog.pg_replication_slots),
-       pg_catalog.current_setting('max_wal_senders')::pg_catalog.int4,
+       pg_catalog.to_number(pg_catalog.current_setting('max_wal_senders'), '9999999999')::pg_catalog.int4,
        (SELECT pg_catalog.count(*)::pg_catalog.int4 FROM pg_catalog.pg_stat_get_activity(NULL) a
          WHERE a.backend_type = 'walsender'),
-       (SELECT s.setting::pg_catalog.int8 * CASE s.unit WHEN 'min' THEN 60 ELSE 1 END FROM pg_catalog.pg_settings s
+       (SELECT pg_catalog.to_number(s.setting, '9999999999')::pg_catalog.int8 * CASE s.unit WHEN 'min' THEN 60 ELSE 1 END FROM pg_catalog.pg_settings s
          WHERE s.name = 'idle_replication_slot_timeout'),
        current_user::text,
        pg_catalog.current_database()::text,

@@ -3,7 +3,7 @@ SELECT s.subenabled,
        (SELECT coalesce(pg_catalog.json_object_agg(r.srsubstate, r.n), '{}')
           FROM (SELECT x.srsubstate::text, pg_catalog.count(*) AS n FROM pg_catalog.pg_subscription_rel x
                  WHERE x.srsubid = s.oid GROUP BY 1) AS r),
-       w.received_lsn::text,
+       CASE WHEN w.received_lsn IS NOT NULL THEN pg_catalog.concat(w.received_lsn) END,
        w.pid,
        extract(epoch FROM w.last_msg_send_time)::pg_catalog.float8,
        {statistics}

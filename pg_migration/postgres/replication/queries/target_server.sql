@@ -1,10 +1,10 @@
 -- What a target has to offer to one more subscription, and what the role may do there; which tables that are only there refer
 -- to some. What follows is counted by the origins that are known: each subscription has one.
-SELECT pg_catalog.current_setting('max_logical_replication_workers')::pg_catalog.int4,
+SELECT pg_catalog.to_number(pg_catalog.current_setting('max_logical_replication_workers'), '9999999999')::pg_catalog.int4,
        (SELECT pg_catalog.count(*)::pg_catalog.int4 FROM pg_catalog.pg_stat_get_activity(NULL) a
          WHERE a.backend_type LIKE 'logical replication%%' AND a.backend_type NOT LIKE '%%launcher'),
-       coalesce(pg_catalog.current_setting('max_active_replication_origins', true),
-                pg_catalog.current_setting('max_replication_slots'))::pg_catalog.int4,
+       pg_catalog.to_number(coalesce(pg_catalog.current_setting('max_active_replication_origins', true),
+                                     pg_catalog.current_setting('max_replication_slots')), '9999999999')::pg_catalog.int4,
        (SELECT pg_catalog.count(*)::pg_catalog.int4 FROM pg_catalog.pg_replication_origin),
        current_user::text,
        pg_catalog.current_database()::text,
