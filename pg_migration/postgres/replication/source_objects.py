@@ -56,8 +56,6 @@ SELECT active_pid FROM pg_catalog.pg_replication_slots
  WHERE slot_name = %s AND database = pg_catalog.current_database()
 """
 
-_READ_ONLY = "pg_catalog.current_setting('default_transaction_read_only')"
-
 
 @dataclass(frozen=True)
 class Found:
@@ -255,13 +253,13 @@ def writing(connection: Connection, lock_seconds: float = LOCK_SECONDS) -> Itera
         "lock_timeout": f"{round(lock_seconds * 1000)}ms",
         "statement_timeout": f"{round(STATEMENT_SECONDS * 1000)}ms",
     }
-    ((before, *_),) = fetch(connection, select([sql.SQL(_READ_ONLY), *set_configs(settings)]))
+    now = [sql.SQL("pg_catalog.current_setting({})").format(sql.Literal(name)) for name in settings]
+    ((*before, _, _, _),) = fetch(connection, select([*now, *set_configs(settings)]))
     try:
         yield
     finally:
         if not connection.closed:
-            reset = {"default_transaction_read_only": before, "lock_timeout": "0", "statement_timeout": "0"}
-            execute(connection, select(set_configs(reset)))
+            execute(connection, select(set_configs(dict(zip(settings, before, strict=True)))))
 
 
 def insist(

@@ -187,6 +187,19 @@ def test_the_old_server_has_every_write_of_the_new_one(with_way_back: Shop) -> N
     assert migrate(made.migration()).failures == ()
 
 
+@pytest.mark.longer
+def test_a_way_back_that_can_not_begin_lets_writers_go_on(with_way_back: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = with_way_back
+    monkeypatch.setattr(cutover_module, "SLOT_SECONDS", 1)
+    with made.two.session(Side.TARGET, autocommit=False) as session, session.cursor() as cursor:
+        cursor.execute("SELECT txid_current()")  # the slot would begin when this has ended
+        result = made.cutover(way_back=True)
+        assert "lock timeout" in result.failures[-1]
+    assert (made.state().phase, made.source_is_read_only()) == (Phase.FOLLOWING, False)
+    assert made.two.in_target("SELECT slot_name FROM pg_replication_slots WHERE database = current_database()") == ""
+    assert made.cutover(way_back=True).failures == ()
+
+
 def test_a_way_back_can_be_given_up(with_way_back: Shop) -> None:
     made = with_way_back
     assert made.cutover(way_back=True).failures == ()
@@ -249,6 +262,29 @@ def test_the_server_lets_writers_go_on_where_a_cutover_stands_still(
     assert len(waiting) == 1
     assert "ended the session that kept writers waiting" in result.failures[-1]
     assert (made.state().phase, made.source_is_read_only(), writer.errors) == (Phase.FOLLOWING, False, [])
+
+
+@pytest.mark.longer
+def test_writers_go_on_when_the_target_is_gone(made: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, name = made.two.target, psycopg2.extensions.parse_dsn(made.two.urls[1])["dbname"]
+
+    def allow(connections: bool) -> None:
+        server.psql(server.url(), f"ALTER DATABASE {name} ALLOW_CONNECTIONS {connections}")
+
+    def going(*_: object, **__: object) -> None:
+        allow(False)
+        server.psql(server.url(), f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+
+    monkeypatch.setattr(cutover_module, "set_sequences", going)
+    try:
+        result = made.cutover()
+    finally:
+        allow(True)
+    assert "could not be taken back" in result.failures[-1]
+    assert not made.source_is_read_only()
+    assert made.state().phase is Phase.FENCED
+    monkeypatch.undo()
+    assert made.cutover().failures == ()
 
 
 REFUSALS = {

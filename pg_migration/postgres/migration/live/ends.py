@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.connections import Connections
+from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.ledger.lock import TargetLock
 from pg_migration.postgres.ledger.runs import session_name
@@ -15,6 +16,9 @@ from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.replication.read_only import write_anyway
 from pg_migration.postgres.replication.record import last_replication
 from pg_migration.postgres.replication.state import Replication
+
+# How long a step may wait for somebody: nothing that these sessions do is stopped otherwise.
+LOCK_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ def both_ends(run: MigrationRun) -> Iterator[Ends]:
         lock = run.call(lambda: TargetLock(connections, run.target, run.run_id))
         for connection in (source, target):
             write_anyway(connection)
+            execute(connection, f"SET lock_timeout = '{LOCK_SECONDS}s'")
         run.call(lock.acquire)
         yield Ends(connections, source, target, lock)
 

@@ -42,9 +42,9 @@ from pg_migration.postgres.migration.steps.sequences import set_sequences
 from pg_migration.postgres.migration.steps.structure import copy_rows_of_extensions, make, refreshes
 from pg_migration.postgres.replication.fence import Ended, Fence, end_clients
 from pg_migration.postgres.replication.identities import undo_identities
-from pg_migration.postgres.replication.read_only import make_read_only, read_only_default
+from pg_migration.postgres.replication.read_only import make_read_only, read_only_default, undo_read_only
 from pg_migration.postgres.replication.record import last_replication, record
-from pg_migration.postgres.replication.source_objects import make_publication, note_of
+from pg_migration.postgres.replication.source_objects import make_publication, note_of, writing
 from pg_migration.postgres.replication.state import TAKEN_OVER, Phase, Replication, new_name
 from pg_migration.postgres.replication.structure import structure_changes
 from pg_migration.postgres.replication.subscription import unsubscribe
@@ -52,6 +52,8 @@ from pg_migration.postgres.snapshot.snapshot import Protected
 from pg_migration.postgres.transfer.extension_rows import ExtensionFailed
 
 CHECKS: Mapping[Check, set[str]] = {"count": {ROW_COUNT}, "content": {ROW_COUNT, CONTENT}}
+
+SLOT_SECONDS = 10.0
 
 _NEXT_TRANSACTION = "SELECT pg_catalog.txid_snapshot_xmax(pg_catalog.txid_current_snapshot())"
 _SLOT = "SELECT pg_catalog.pg_create_logical_replication_slot(%s, 'pgoutput')"
@@ -124,6 +126,7 @@ class _Cutover:
         self._part = Stopwatch()
         self._locked: Protected | None = None
         self._at: tuple[str, int] = ("", 0)
+        self._decided = False  # whether the target may have taken over
 
     def done(self) -> Moved:
         """Do it.
@@ -181,6 +184,7 @@ class _Cutover:
             if run.call(lambda: state_of(ends.source)) != self._prepared.states[0]:
                 self._demand_no_changes()
         run.call(self._fence.keep)
+        self._decided = True
         self._now(Phase.MOVED, fence=self._at[0], fence_transaction=self._at[1])
         return ended
 
@@ -258,6 +262,9 @@ class _Cutover:
         self._fence.release()
         with suppress(MigrationError, psycopg2.Error):
             self._unlock_readers()
+        if not self._decided and self._replication.phase is Phase.FENCED:
+            # Also where the target, which has the ledger, is gone.
+            tried(lambda: undo_read_only(self._ends.source, self._replication.read_only_before))
         try:
             now = last_replication(self._ends.target)
             if now is not None and now.phase in TAKEN_OVER:  # it was written, and the answer was lost
@@ -265,8 +272,8 @@ class _Cutover:
             undo_fence(self._ends.source, self._ends.target, self._replication)
         except (MigrationError, psycopg2.Error) as problem:
             return (
-                f"What the cutover had begun could not be taken back ({problem}): the next command does that. Until "
-                f"then new sessions of the source are read only"
+                f"What the cutover had begun could not be taken back ({problem}): the next command does that. Look "
+                f"whether new sessions of the source are read only until then (default_transaction_read_only)"
             )
         return f"There was no cutover: writers waited for {self._fence.waited:.1f} s and go on, and so does replication"
 
@@ -327,7 +334,9 @@ class _Cutover:
         note = {**note_of(replication), "target": replication.source.as_record(), "identities": []}
         roots = list(dict.fromkeys(table.root for table in replication.tables))
         make_publication(ends.target, name, roots, note)
-        fetch(ends.target, _SLOT, (name,))
+        # It begins when the transactions of the target that write have ended; a limit for locks is one for that.
+        with writing(ends.target, max(1.0, min(SLOT_SECONDS, self._fence.left))):
+            fetch(ends.target, _SLOT, (name,))
 
     @property
     def _ours(self) -> list[int]:
