@@ -1,5 +1,6 @@
 """The subscription of the target: tried, made, looked at and taken away. PostgreSQL docs: CREATE SUBSCRIPTION."""
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from psycopg2.extensions import make_dsn
 
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.statements import Question, execute, fetch, undone_on_errors
-from pg_migration.postgres.errors import MigrationError, server_message
+from pg_migration.postgres.errors import MigrationError, collided, server_message
 from pg_migration.postgres.replication.source_objects import writing
 from pg_migration.postgres.replication.state import PATTERN, Replication, new_name
 from pg_migration.postgres.sql_files import sql_file
@@ -23,6 +24,7 @@ FAILOVER_SINCE = 170000
 CONFLICTS_SINCE = 180000
 CONNECT_SECONDS = 30
 LOCK_SECONDS = 30.0
+ATTEMPTS, PAUSE_SECONDS = 10, 0.1
 READY = "r"
 
 _EXISTS = """
@@ -181,7 +183,7 @@ def take_in_new_tables(target: Connection, name: str, url: str) -> None:
     subscription = sql.Identifier(name)
     try:
         with writing(target, LOCK_SECONDS):
-            execute(target, sql.SQL("ALTER SUBSCRIPTION {} ENABLE").format(subscription))
+            _insist(target, sql.SQL("ALTER SUBSCRIPTION {} ENABLE").format(subscription))
             refresh = "ALTER SUBSCRIPTION {} REFRESH PUBLICATION WITH (copy_data = true)"
             execute(target, sql.SQL(refresh).format(subscription))
     except psycopg2.Error as refusal:
@@ -221,7 +223,7 @@ def unsubscribe(target: Connection, name: str) -> bool:
             if not fetch(target, _EXISTS, (name,)):
                 return False
             for step in ("ALTER SUBSCRIPTION {} DISABLE", "ALTER SUBSCRIPTION {} SET (slot_name = NONE)"):
-                execute(target, sql.SQL(step).format(subscription))
+                _insist(target, sql.SQL(step).format(subscription))
             with suppress(psycopg2.errors.UndefinedObject):
                 execute(target, sql.SQL("DROP SUBSCRIPTION {}").format(subscription))
             return True
@@ -229,6 +231,17 @@ def unsubscribe(target: Connection, name: str) -> bool:
         if target.closed:
             raise
         raise MigrationError(f"subscription {name} of the target can't be dropped: {server_message(refusal)}") from None
+
+
+def _insist(target: Connection, statement: sql.Composable, attempts: int = ATTEMPTS) -> None:
+    """Alter a subscription, whose worker may alter it at the same moment: it disables it at an error."""
+    try:
+        execute(target, statement)
+    except psycopg2.Error as refusal:
+        if target.closed or attempts <= 1 or not collided(refusal):
+            raise
+        time.sleep(PAUSE_SECONDS)
+        _insist(target, statement, attempts - 1)
 
 
 def subscription_state(target: Connection, name: str) -> SubscriptionState | None:

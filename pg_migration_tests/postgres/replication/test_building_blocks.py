@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import psycopg2
 import pytest
+from psycopg2 import sql
 
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.connection.statements import execute
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.replication import identities as identities_
 from pg_migration.postgres.replication import slot
@@ -258,3 +260,16 @@ def test_a_table_that_stays_locked_is_told(pair: Two, monkeypatch: pytest.Monkey
         with pytest.raises(MigrationError, match=told):
             make_publication(source, replication.name, [ORDERS, VISITS], note_of(replication))
         assert ours(source) == []
+
+
+def test_a_subscription_goes_that_its_worker_disables_at_that_moment(pair: Two) -> None:
+    with pair.session(Side.TARGET, autocommit=False) as other, pair.sessions() as (source, target, _):
+        replication = pair.replication(source, target)
+        url = connection_string(pair.end(Side.SOURCE), source, "")
+        subscription = "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION x WITH (connect = false)"
+        execute(target, sql.SQL(subscription).format(sql.Identifier(replication.name), sql.Literal(url)))
+        with other.cursor() as cursor:
+            cursor.execute("UPDATE pg_subscription SET subenabled = false WHERE subname = %s", (replication.name,))
+        threading.Timer(0.5, other.commit).start()
+        assert unsubscribe(target, replication.name)
+        assert subscription_state(target, replication.name) is None
