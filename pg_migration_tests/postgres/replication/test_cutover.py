@@ -236,6 +236,7 @@ def test_writers_go_on_when_the_time_is_over(made: Shop, monkeypatch: pytest.Mon
     monkeypatch.setattr(cutover_module, "set_sequences", slow)
     result = made.cutover(max_pause_seconds=3)
     writer.stop()
+    assert "canceling statement" in result.failures[-1]
     assert "writers waited for 3.0 s and go on" in result.failures[-1]
     assert writer.longest < 10
     assert (made.state().phase, made.source_is_read_only(), writer.errors) == (Phase.FOLLOWING, False, [])
@@ -251,8 +252,9 @@ def test_the_server_lets_writers_go_on_where_a_cutover_stands_still(
 
     def standing_still(run: MigrationRun, tables: Sequence[Table], every: bool) -> None:
         real(run, tables, every)
-        before = len(writer.acknowledged)
+        before, deadline = len(writer.acknowledged), time.monotonic() + 20
         while len(writer.acknowledged) < before + 20:
+            assert time.monotonic() < deadline
             time.sleep(0.01)
         waiting.append(before)
 
