@@ -289,6 +289,22 @@ def test_writers_go_on_when_the_target_is_gone(made: Shop, monkeypatch: pytest.M
     assert made.cutover().failures == ()
 
 
+@pytest.mark.longer
+def test_an_interrupt_lets_writers_go_on(made: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    writer = Writer(made.two.urls, 1)
+    monkeypatch.setattr(cutover_module, "compare_tables", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        made.cutover()
+    assert (made.state().phase, made.source_is_read_only()) == (Phase.FOLLOWING, False)
+    monkeypatch.undo()
+    assert made.cutover().failures == ()
+    writer.stop()
+    assert set(made.written_by(1)) >= set(writer.acknowledged)
+
+
 REFUSALS = {
     "a role writes whatever the database says": (
         "ALTER ROLE {role} SET default_transaction_read_only = off",

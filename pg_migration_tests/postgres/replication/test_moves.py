@@ -78,6 +78,18 @@ def test_large_objects_come_at_the_cutover(postgres16: PostgresServer, postgres1
         assert made.two.in_target(query) == made.two.in_source(query) == "1One 2One"
 
 
+def test_what_is_left_out_keeps_nobody(postgres16: PostgresServer, postgres18: PostgresServer) -> None:
+    with shop(postgres16, postgres18, SHOP) as made:
+        chosen = {"exclude_tables": ["*.log", "*.scratch"]}
+        assert migrate(made.migration(follow=True, **chosen)).failures == ()
+        migration = made.migration(**chosen)
+        with made.two.session(autocommit=False) as session, session.cursor() as cursor:
+            cursor.execute("INSERT INTO \"Sh.op\".log VALUES ('open')")
+            assert watch(migration).problems == ()
+            assert cutover(migration, CutoverOptions(check="content")).failures == ()
+        assert made.two.in_target("SELECT to_regclass('\"Sh.op\".log')") == ""
+
+
 ROLE_SOURCE = """
     CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'secret';
     GRANT pg_signal_backend TO {role};
