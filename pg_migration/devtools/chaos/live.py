@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -461,6 +462,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the rows, for example 0.1")
     options = parser.parse_args(arguments)
     random.seed(options.seed)
+    # A shell that starts this in the background has it ignore Ctrl-C, and every command would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(f"seed {options.seed}", flush=True)
     account = server_account()
     folder = temporary_folder("pg_migration-chaos-", account)
