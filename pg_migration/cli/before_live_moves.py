@@ -40,6 +40,8 @@ def refuse_unwatched(pair: Pair, config: Config) -> Config:
             options = Options.model_validate({**pair.defaults, **chosen})
         except (ValidationError, TypeError):
             return config  # which the run tells in its own terms
+        if not options.follow:
+            return config
         migration = pair.migration(options)
         options.check()
         migration.check()

@@ -14,7 +14,7 @@ from pg_migration.cli.exit_status import Stopped
 from pg_migration.cli.help import HelpfulCommand
 from pg_migration.cli.init import init
 from pg_migration.cli.job_command import JobCommand, RunsJob
-from pg_migration.cli.live_moves import LIVE_MOVES, lag
+from pg_migration.cli.live_moves import LIVE_MOVES, before_follow, lag
 from pg_migration.cli.pairs import chosen_pair, every_pair, is_about_all, pair_options
 from pg_migration.cli.roles import roles
 from pg_migration.cli.streams import harmless
@@ -48,6 +48,7 @@ JOBS = (
             "pg_migration run --all",
         ),
         for_all=True,
+        before=before_follow,
     ),
     JobCommand(
         "validate",

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pg_migration.orchestration.pair import Pair
 
 
-def _before_follow(pair: "Pair", config: Config) -> Config:
+def before_follow(pair: "Pair", config: Config) -> Config:
+    """Where the target is to follow: look whether it may."""
     from pg_migration.cli.before_live_moves import refuse_unwatched
 
     return refuse_unwatched(pair, config)
@@ -56,7 +57,7 @@ LIVE_MOVES = (
             "pg_migration follow --no-identity reload --max-retained-wal 200GB",
         ),
         always={"follow": True},
-        before=_before_follow,
+        before=before_follow,
     ),
     JobCommand(
         "adopt",

@@ -83,6 +83,7 @@ def test_what_was_never_begun_is_not_ended(typed: CliRunner, command: str) -> No
 )
 def test_what_can_not_be_followed(typed: CliRunner, options: list[str], said: str) -> None:
     assert said in misused(typed, "follow", *options)
+    assert said in misused(typed, "run", "--follow", *options)
 
 
 @pytest.mark.parametrize(
