@@ -201,7 +201,8 @@ class Move:
                     "DAGSTER_HOME": str(self.folder),
                     "PG_MIGRATION_SOURCE_URL": self._urls[self.source.folder],
                     "PG_MIGRATION_TARGET_URL": self._urls[self.target.folder],
-                    "PG_MIGRATION_ON_CUTOVER": f"touch '{self.moved}'",
+                    "PG_MIGRATION_ON_CUTOVER": f"rm -f '{self.moved}'; "
+                    f"if [ $PG_MIGRATION_MOVED_TO = target ]; then touch '{self.moved}'; fi",
                     "PG_MIGRATION_REPORTS": "off",
                 },
                 stdout=output,
@@ -248,6 +249,7 @@ class Move:
 
 FOLLOW = ("follow", "--no-identity", "full", "--workers", "2", "--partition-threshold", "100000")
 CUTOVER = ("cutover", "--check", "content")
+GO_BACK = ("go-back", "--check", "content")
 
 
 @dataclass
@@ -306,6 +308,29 @@ def kill_cutover(seconds: float) -> Happen:
             verdict.problems.append(f"after the next command it is {phase}: {move.said()}")
         elif phase == "following" and move.is_read_only():
             verdict.problems.append(f"new sessions of the source are read only: {move.said()}")
+
+    return happen
+
+
+def kill_go_back(seconds: float) -> Happen:
+    """SIGKILL of a way back, at some moment; then it is gone to its end."""
+
+    def happen(move: Move, verdict: Verdict) -> None:
+        begin(move)
+        if move.run(*CUTOVER, "--way-back"):
+            raise NotWell(f"no cutover: {move.said()}")
+        process = move.start(*GO_BACK)
+        time.sleep(seconds)
+        process.kill()
+        process.wait()
+        move.run("lag")
+        if (phase := move.phase()) not in ("moved", "back"):
+            verdict.problems.append(f"after the next command it is {phase}: {move.said()}")
+        for _ in range(ATTEMPTS):
+            if move.run(*GO_BACK) == 0 and move.phase() == "back":
+                move.moved.unlink(missing_ok=True)
+                return
+        raise NotWell(f"the source does not take over again: {move.said()}")
 
     return happen
 
@@ -507,9 +532,13 @@ def _seconds(move: Move) -> tuple[float, float]:
 
 
 def _kills(number: int, follow: float, cutover: float) -> Iterator[tuple[str, Happen]]:
-    """Half of them of each command, evenly over its time."""
-    for command, kill, seconds in (("follow", kill_follow, follow), ("cutover", kill_cutover, cutover)):
-        for at in sorted(random.uniform(0.0, seconds) for _ in range(number // 2)):
+    """Two fifths of them of each command, a fifth of the way back, evenly over its time."""
+    for command, kill, seconds, share in (
+        ("follow", kill_follow, follow, 2),
+        ("cutover", kill_cutover, cutover, 2),
+        ("go-back", kill_go_back, cutover, 1),
+    ):
+        for at in sorted(random.uniform(0.0, seconds) for _ in range(number * share // 5)):
             yield f"kill -9 of {command} after {at:.2f} s", kill(at)
 
 
@@ -542,6 +571,8 @@ def _bring_to_an_end(move: Move) -> None:
         NotWell: it does not.
     """
     for _ in range(ATTEMPTS):
+        if move.phase() == "back":
+            return
         if move.phase() == "moved":
             # What a command that was killed has left to do; where it had not told the writers, it does now.
             move.run(*CUTOVER)
@@ -555,7 +586,7 @@ def _bring_to_an_end(move: Move) -> None:
 
 def _judge(move: Move, writers: Sequence[Writer]) -> Iterator[str]:
     """Whether each write is there once, and nothing of ours is in the source any more."""
-    with closing(move.connect(move.target)) as connection:
+    with closing(move.connect(move.target if move.moved.exists() else move.source)) as connection:
         for table in ("movement", "ledger"):
             there = Counter(fetch(connection, f"SELECT writer, number FROM {table}"))
             if doubled := sum(times > 1 for times in there.values()):
