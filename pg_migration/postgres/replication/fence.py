@@ -18,7 +18,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.connections import Connections
-from pg_migration.postgres.connection.endpoint import Endpoint
+from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.lock_waits import shown_statement
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import MigrationError, server_message
@@ -270,25 +270,26 @@ def end_clients(connection: Connection, ours: Sequence[int]) -> Ended:
         time.sleep(POLL_SECONDS)
 
 
-def lacking_rights(connection: Connection, tables: Sequence[FoundTable]) -> list[str]:
-    """What a role lacks to be able to keep writers waiting, and end their sessions: each with what to do."""
+def lacking_rights(connection: Connection, tables: Sequence[FoundTable], side: Side = Side.SOURCE) -> list[str]:
+    """What a role lacks to be able to keep writers of a side waiting, and end their sessions: each with what to do."""
     oids = [found.table.oid for found in tables]
     rows = fetch(connection, sql_file("replication/queries/cutover_rights.sql"), {"tables": oids})
     ((superuser, owns, signals, unlockable),) = rows
     role = connection.info.user
     if superuser:
         return []
+    who = f"role {role} of the {side.value}"
     problems = []
     if not owns:
         problems.append(
-            f"role {role} is not the owner of the database, nor a member of it, and can't make it read only: GRANT the "
-            f"role that owns it to {role}"
+            f"{who} is not the owner of the database, nor a member of it, and can't make it read only: GRANT the role "
+            f"that owns it to {role}"
         )
     if not signals:
-        problems.append(f"role {role} may not end the sessions of others: GRANT pg_signal_backend TO {role}")
+        problems.append(f"{who} may not end the sessions of others: GRANT pg_signal_backend TO {role}")
     if unlockable:
         problems.append(
-            f"role {role} may not lock {listed(unlockable)} in EXCLUSIVE mode: GRANT UPDATE on it, or its owner's role"
+            f"{who} may not lock {listed(unlockable)} in EXCLUSIVE mode: GRANT UPDATE on it, or its owner's role"
         )
     return problems
 

@@ -11,10 +11,11 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn
 
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
-from pg_migration.postgres.connection.statements import Question, execute, fetch, undone_on_errors
+from pg_migration.postgres.connection.statements import Question, execute, fetch, transaction, undone_on_errors
 from pg_migration.postgres.errors import MigrationError, collided, server_message
 from pg_migration.postgres.replication.source_objects import writing
 from pg_migration.postgres.replication.state import PATTERN, Replication, new_name
+from pg_migration.postgres.roles.reach import quoted
 from pg_migration.postgres.sql_files import sql_file
 
 STREAMING_SINCE = 140000
@@ -22,7 +23,9 @@ DISABLED_ON_ERROR_SINCE = 150000
 STATISTICS_SINCE = 150000
 FAILOVER_SINCE = 170000
 CONFLICTS_SINCE = 180000
+SUBSCRIBERS_SINCE = 160000  # pg_create_subscription, where before only a superuser could
 CONNECT_SECONDS = 30
+REPLICATION_URL = "PG_MIGRATION_REPLICATION_URL"
 LOCK_SECONDS = 30.0
 ATTEMPTS, PAUSE_SECONDS = 10, 0.1
 READY = "r"
@@ -39,6 +42,14 @@ SELECT s.subname::text FROM pg_catalog.pg_subscription s
  WHERE s.subname ~ %s ORDER BY 1
 """
 OURS: Question = (_OURS, (PATTERN,))
+# A server writes the text of a statement that fails into its log, or of every one, and so the password that is in it.
+# Only superusers may keep it from that.
+_UNLOGGED = {"log_min_error_statement": "panic", "log_statement": "none", "log_min_duration_statement": "-1"}
+# Whether a role may make subscriptions here; superusers may.
+_MAY = """
+SELECT pg_catalog.pg_has_role('pg_create_subscription'::pg_catalog.name, 'USAGE')
+   AND pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')
+"""
 # Parameters that hold on the machine of this program only, or that the server sets itself.
 _NOT_FOR_SERVERS = frozenset({"service", "passfile", "application_name", "replication", "connect_timeout"})
 
@@ -67,9 +78,7 @@ class SubscriptionState:
         return set(self.tables) <= {READY}
 
 
-def connection_string(
-    source: Endpoint, connected: Connection, url: str, variable: str = "PG_MIGRATION_REPLICATION_URL"
-) -> str:
+def connection_string(source: Endpoint, connected: Connection, url: str, variable: str = REPLICATION_URL) -> str:
     """How the target reaches the source: as ``url`` says, else as this program does, with the password.
 
     Args:
@@ -88,45 +97,69 @@ def connection_string(
     return str(make_dsn(**{name: value for name, value in given.items() if value and name not in _NOT_FOR_SERVERS}))
 
 
-def try_subscription(target: Connection, url: str) -> None:
-    """Have the target connect to the source as it would for a subscription; nothing is left of it.
+def try_subscription(target: Connection, url: str, side: Side = Side.TARGET, variable: str = REPLICATION_URL) -> None:
+    """Have a server connect to the other as it would for a subscription; nothing is left of it.
+
+    Args:
+        target: to the server that is to follow, ``side``, which is the source for a way back.
+        variable: where ``url`` may be set.
 
     Raises:
         MigrationError: it can't, or its role may not; with what to do.
     """
-    statement = sql.SQL(
-        "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {} WITH (enabled = false, create_slot = false, "
-        "slot_name = NONE, copy_data = false)"
-    ).format(sql.Identifier(new_name()), sql.Literal(url), sql.Identifier(new_name()))
+    if not _may_subscribe(target):
+        raise MigrationError(_lacking(target, side))
+    options = sql.SQL("enabled = false, create_slot = false, slot_name = NONE, copy_data = false")
     execute(target, "BEGIN")
     try:
         with undone_on_errors(target):
             execute(target, "SELECT pg_catalog.set_config('statement_timeout', %s, true)", (f"{CONNECT_SECONDS}s",))
-            execute(target, statement)
+            _create(target, new_name(), url, options)
         execute(target, "ROLLBACK")
     except psycopg2.Error as refusal:
         if target.closed:
             raise
-        raise MigrationError(_advised(target, url, refusal)) from None
+        raise MigrationError(_advised(url, refusal, side, variable)) from None
 
 
-def _advised(target: Connection, url: str, refusal: psycopg2.Error) -> str:
-    where = Endpoint(Side.SOURCE, url)
+def _create(target: Connection, name: str, url: str, options: sql.Composable) -> None:
+    """Make a subscription to a publication of the same name, in the transaction that is open."""
+    if target.info.parameter_status("is_superuser") == "on":
+        settings = [
+            sql.SQL("pg_catalog.set_config({}, {}, true)").format(*map(sql.Literal, x)) for x in _UNLOGGED.items()
+        ]
+        fetch(target, sql.SQL("SELECT {}").format(sql.SQL(", ").join(settings)))
+    form = sql.SQL("CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {} WITH ({})")
+    execute(target, form.format(sql.Identifier(name), sql.Literal(url), sql.Identifier(name), options))
+
+
+def _may_subscribe(target: Connection) -> bool:
+    if target.info.parameter_status("is_superuser") == "on":
+        return True
+    return target.server_version >= SUBSCRIBERS_SINCE and fetch(target, _MAY) == [(True,)]
+
+
+def _lacking(target: Connection, side: Side) -> str:
+    role, database = quoted(target.info.user), quoted(target.info.dbname)
+    rights = (
+        f"as a superuser run there: GRANT pg_create_subscription TO {role}; "
+        f"GRANT CREATE ON DATABASE {database} TO {role};"
+        if target.server_version >= SUBSCRIBERS_SINCE
+        else f"connect to the {side.value} as a superuser, as its version asks for that"
+    )
+    return f"the role {target.info.user} of the {side.value} may not make a subscription: {rights}"
+
+
+def _advised(url: str, refusal: psycopg2.Error, side: Side, variable: str) -> str:
+    other = Side.SOURCE if side is Side.TARGET else Side.TARGET
+    where = Endpoint(other, url)
     said = where.scrub(server_message(refusal))
-    if isinstance(refusal, psycopg2.errors.InsufficientPrivilege) and "replication" not in said.lower():
-        database = target.info.dbname
-        rights = (
-            f"GRANT pg_create_subscription TO {target.info.user}, and GRANT CREATE ON DATABASE {database} to it"
-            if target.server_version >= 160000
-            else "connect to the target as a superuser, as its version asks for that"
-        )
-        return f"the role {target.info.user} of the target may not make a subscription ({said}): {rights}"
     if isinstance(refusal, psycopg2.errors.QueryCanceled):
         said = f"no answer within {CONNECT_SECONDS} s"
     return (
-        f"the target's server can't follow the source at {where.description}: {said}. It has to reach that address "
-        f"itself, directly and not through a pooler, as a role with REPLICATION; where it knows the source by another "
-        f"name than this program, set PG_MIGRATION_REPLICATION_URL"
+        f"the {side.value}'s server can't follow the {other.value} at {where.description}: {said}. It has to reach "
+        f"that address itself, directly and not through a pooler, as a role with REPLICATION; where it knows the "
+        f"{other.value} by another name than this program, set {variable}"
     )
 
 
@@ -160,8 +193,8 @@ def subscribe(
             if min(version, source_version) >= FAILOVER_SINCE:
                 options.append(f"failover = {'true' if failover else 'false'}")
             made = sql.SQL(", ").join(sql.SQL(option).format(slot=sql.Literal(replication.name)) for option in options)
-            form = sql.SQL("CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {} WITH ({})")
-            execute(target, form.format(name, sql.Literal(url), name, made))
+            with transaction(target):
+                _create(target, replication.name, url, made)
     except psycopg2.Error as refusal:
         if target.closed:
             raise

@@ -241,6 +241,10 @@ def test_a_way_that_does_not_lead_to_the_source_is_found_before(pair: Two, chang
         assert told in str(refusal.value)
         assert pair.source.server.password not in str(refusal.value)
         assert subscription_state(target, "x") is None
+        with pytest.raises(MigrationError, match=r"the source.s server can.t follow the target.*set PG_MIGRATION_WAY_"):
+            try_subscription(target, url, Side.SOURCE, "PG_MIGRATION_WAY_BACK_URL")
+        log = pair.target.server.log.read_text(errors="replace")
+        assert pair.source.server.password not in log
 
 
 def test_a_table_that_stays_locked_is_told(pair: Two, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,7 +148,7 @@ class _Return:
                 "the target has other large objects than the source; they are not replicated: bring them to the source "
                 "by hand, or remove those that are new"
             )
-        yield from lacking_rights(ends.target, self._tables)
+        yield from lacking_rights(ends.target, self._tables, Side.TARGET)
         if overriding := overriding_roles(ends.target):
             yield (
                 f"sessions of {listed(overriding)} write to the target also where it is read only by default: "

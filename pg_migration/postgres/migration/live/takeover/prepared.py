@@ -12,6 +12,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import MATERIALIZED_ROWS, SchemaObject, Table
 from pg_migration.postgres.catalog.reading.catalog_state import CatalogState, catalog_state
+from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import MigrationError, server_message
 from pg_migration.postgres.figures import listed
@@ -201,9 +202,11 @@ def _no_way_back(run: MigrationRun, ends: Ends, replication: Replication, reload
     found_identities = identities(ends.target, [found.table.oid for found in there])
     if lacking := [".".join(one.name) for one in found_identities if not one.serves]:
         yield f"a way back is not possible, as tables of the target have no replica identity: {listed(lacking)}"
+    for right in lacking_rights(ends.target, there, Side.TARGET):
+        yield f"for a way back, {right}"
     url = connection_string(run.target, ends.target, run.migration.way_back_url, WAY_BACK_URL)
     try:
-        try_subscription(ends.source, url)
+        try_subscription(ends.source, url, Side.SOURCE, WAY_BACK_URL)
     except MigrationError as refusal:
         yield f"a way back is not possible: {refusal}"
 
