@@ -73,9 +73,14 @@ def test_large_objects_come_at_the_cutover(postgres16: PostgresServer, postgres1
         made.two.in_source(
             "INSERT INTO files SELECT 2, lo_from_bytea(0, 'two'); SELECT lo_put(file, 0, 'One') FROM files"
         )
-        assert made.cutover().failures == ()
+        assert made.cutover(way_back=True).failures == ()
         query = "SELECT string_agg(id || convert_from(lo_get(file), 'UTF8'), ' ' ORDER BY id) FROM files"
         assert made.two.in_target(query) == made.two.in_source(query) == "1One 2One"
+        made.two.in_target("SELECT lo_put(file, 0, 'New') FROM files WHERE id = 2")
+        refused = made.go_back()
+        assert "or other bytes in them" in refused.failures[0]
+        made.two.in_target("SELECT lo_put(file, 0, 'One') FROM files WHERE id = 2")
+        assert made.go_back().failures == ()
 
 
 def test_what_is_left_out_keeps_nobody(postgres16: PostgresServer, postgres18: PostgresServer) -> None:

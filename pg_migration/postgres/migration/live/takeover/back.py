@@ -18,6 +18,7 @@ from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import ConfigurationError, ConnectionFailed, MigrationError
 from pg_migration.postgres.figures import listed
+from pg_migration.postgres.large_objects.state import MAX_BATCH_OBJECTS, pages, read_batches, read_states
 from pg_migration.postgres.ledger.lock import TargetLock
 from pg_migration.postgres.ledger.runs import session_name
 from pg_migration.postgres.migration.comparison.compare_tables import compare_tables
@@ -143,10 +144,10 @@ class _Return:
                 yield f"table {'.'.join(name)} of the target is not in the source, which would be without its rows"
             elif ours[name] != columns:
                 yield f"table {'.'.join(name)} has other columns in the target than in the source"
-        if fetch(ends.source, _LARGE_OBJECTS) != fetch(ends.target, _LARGE_OBJECTS):
+        if fetch(ends.source, _LARGE_OBJECTS) != fetch(ends.target, _LARGE_OBJECTS) or _written(ends):
             yield (
-                "the target has other large objects than the source; they are not replicated: bring them to the source "
-                "by hand, or remove those that are new"
+                "the target has other large objects than the source, or other bytes in them; they are not replicated: "
+                "bring them to the source by hand, or remove those that are new"
             )
         yield from lacking_rights(ends.target, self._tables, Side.TARGET)
         if overriding := overriding_roles(ends.target):
@@ -293,3 +294,13 @@ def _end_in_source(run: MigrationRun, connections: Connections, name: str) -> No
             f"ALTER SUBSCRIPTION {name} DISABLE; ALTER SUBSCRIPTION {name} SET (slot_name = NONE); DROP SUBSCRIPTION "
             f"{name}"
         )
+
+
+def _written(ends: Ends) -> bool:
+    """Whether a large object that both sides have has other bytes in the target than in the source."""
+    for page in pages(lambda after: read_batches(ends.source, None, MAX_BATCH_OBJECTS, after)):
+        for batch in page:
+            ours, theirs = (read_states(end, batch.oids, hashed=True) for end in (ends.source, ends.target))
+            if {oid: state.digest for oid, state in ours.items()} != {o: state.digest for o, state in theirs.items()}:
+                return True
+    return False
