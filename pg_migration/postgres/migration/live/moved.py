@@ -55,6 +55,8 @@ class Rehearsal:
         return sum(self.parts.values())
 
     def __str__(self) -> str:
+        if not self.parts:
+            return "expected pause: not known, as a cutover is not possible now"
         return f"expected pause: {self.seconds:.1f} s ({_told(self.parts)})"
 
 
