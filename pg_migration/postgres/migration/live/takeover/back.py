@@ -144,7 +144,7 @@ class _Return:
                 yield f"table {'.'.join(name)} of the target is not in the source, which would be without its rows"
             elif ours[name] != columns:
                 yield f"table {'.'.join(name)} has other columns in the target than in the source"
-        if fetch(ends.source, _LARGE_OBJECTS) != fetch(ends.target, _LARGE_OBJECTS) or _written(ends):
+        if fetch(ends.source, _LARGE_OBJECTS) != fetch(ends.target, _LARGE_OBJECTS) or self._written():
             yield (
                 "the target has other large objects than the source, or other bytes in them; they are not replicated: "
                 "bring them to the source by hand, or remove those that are new"
@@ -156,6 +156,23 @@ class _Return:
                 f"ALTER ROLE ... RESET default_transaction_read_only"
             )
         caught_up(self._run, ends.target, ends.source, self._back, CATCH_UP_SECONDS)
+
+    def _written(self) -> bool:
+        """Whether one of the large objects that a cutover brings has other bytes in the target than in the source.
+
+        Asked by sessions of the run, as that takes time and may be stopped.
+        """
+        run = self._run
+        brought = run.catalog.large_objects
+        if brought is None:
+            return False
+        ends, columns = (run.source_connection, run.target_connection), brought.columns
+        for page in pages(lambda after: read_batches(ends[0], columns, MAX_BATCH_OBJECTS, after)):
+            for batch in page:
+                ours, theirs = (read_states(end, batch.oids, hashed=True) for end in ends)
+                if {oid: s.digest for oid, s in ours.items()} != {oid: s.digest for oid, s in theirs.items()}:
+                    return True
+        return False
 
     def _until_it_moves(self, fence: Fence) -> Ended:
         run, ends, part = self._run, self._ends, self._part
@@ -294,13 +311,3 @@ def _end_in_source(run: MigrationRun, connections: Connections, name: str) -> No
             f"ALTER SUBSCRIPTION {name} DISABLE; ALTER SUBSCRIPTION {name} SET (slot_name = NONE); DROP SUBSCRIPTION "
             f"{name}"
         )
-
-
-def _written(ends: Ends) -> bool:
-    """Whether a large object that both sides have has other bytes in the target than in the source."""
-    for page in pages(lambda after: read_batches(ends.source, None, MAX_BATCH_OBJECTS, after)):
-        for batch in page:
-            ours, theirs = (read_states(end, batch.oids, hashed=True) for end in (ends.source, ends.target))
-            if {oid: state.digest for oid, state in ours.items()} != {o: state.digest for o, state in theirs.items()}:
-                return True
-    return False
