@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
@@ -34,17 +35,60 @@ RECONNECT_SECONDS = 30.0
 _LITERAL = re.compile(r"(?<=[eE])'(?:[^'\\]|''|\\.)*(?:'|$)|'(?:[^']|'')*(?:'|$)|\$(\w*)\$.*?(?:\$\1\$|$)", re.DOTALL)
 
 
+_WEAKEST_FIRST = (
+    "AccessShareLock",
+    "RowShareLock",
+    "RowExclusiveLock",
+    "ShareUpdateExclusiveLock",
+    "ShareLock",
+    "ShareRowExclusiveLock",
+    "ExclusiveLock",
+    "AccessExclusiveLock",
+)
+
+
+class Wanted(Enum):
+    """A lock on a table; its value is the modes that it does not get past (PostgreSQL docs: "Table-Level Locks")."""
+
+    ACCESS_SHARE = _WEAKEST_FIRST[-1:]
+    SHARE_UPDATE_EXCLUSIVE = _WEAKEST_FIRST[3:]
+    EXCLUSIVE = _WEAKEST_FIRST[1:]
+    ACCESS_EXCLUSIVE = _WEAKEST_FIRST
+
+
 def shown_statement(statement: str | None) -> str:
     """The beginning of another session's statement, without the strings in it, which may be secrets."""
     without = _LITERAL.sub("'...'", " ".join((statement or "").split()))
     return without if len(without) <= MAX_STATEMENT_CHARACTERS else without[: MAX_STATEMENT_CHARACTERS - 3] + "..."
 
 
-def who_is_ahead(connection: Connection, tables: Sequence[int]) -> str:
-    """Who has, or waits for, a lock on some tables (oids) that no reader gets past, for people."""
-    found = fetch(connection, sql_file("connection/exclusive_locks.sql"), {"tables": list(tables)})
-    told = [f"{who}, on {', '.join(names)}: {shown_statement(query)}" for who, query, names in found]
+def who_is_ahead(
+    connection: Connection,
+    tables: Sequence[int],
+    wanted: Wanted = Wanted.ACCESS_SHARE,
+    ours: Sequence[int] = (),
+    granted: bool = False,
+) -> str:
+    """Who has, or waits for, a lock on some tables (oids) that a wanted one does not get past, for people.
+
+    Args:
+        ours: sessions (pids) that do not count, as that of ``connection`` does not.
+        granted: only who has one.
+    """
+    asked = {"tables": list(tables), "modes": list(wanted.value), "ours": list(ours), "granted": granted}
+    found = fetch(connection, sql_file("connection/lock_holders.sql"), asked)
+    told = [
+        f"{_holder(pid, role, program, gid)}, on {listed(names)}: {shown_statement(query)}"
+        for pid, role, program, gid, query, names in found
+    ]
     return "; ".join(told) or "a session that is gone by now"
+
+
+def _holder(pid: int | None, role: str, program: str, gid: str | None) -> str:
+    if pid is not None:
+        return f"session with pid {pid} (role {role}, {program})"
+    literal = "'" + (gid or "").replace("'", "''") + "'"
+    return f"prepared transaction {literal}"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
-from pg_migration.postgres.connection.lock_waits import shown_statement
+from pg_migration.postgres.connection.lock_waits import Wanted, who_is_ahead
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import MigrationError, server_message
 from pg_migration.postgres.figures import listed
@@ -219,10 +219,8 @@ class Fence:
         give_up()
 
     def _in_the_way(self) -> str:
-        wanted = {"tables": [t.table.oid for t in self._tables], "ours": self.processes}
-        found = fetch(self._observer, sql_file("replication/queries/lock_holders.sql"), wanted)
-        told = [f"{who}, on {listed(names)}: {shown_statement(query)}" for who, query, names in found]
-        return "; ".join(told) or "a session that is gone by now"
+        tables = [found.table.oid for found in self._tables]
+        return who_is_ahead(self._observer, tables, Wanted.EXCLUSIVE, self.processes, granted=True)
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,10 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import TableName
-from pg_migration.postgres.connection.lock_waits import shown_statement
+from pg_migration.postgres.connection.lock_waits import Wanted, who_is_ahead
 from pg_migration.postgres.connection.session_settings import select, set_configs
 from pg_migration.postgres.connection.statements import execute, fetch, transaction
 from pg_migration.postgres.errors import MigrationError, server_message
-from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger.source_identity import Identity
 from pg_migration.postgres.replication.record import changed_identities
 from pg_migration.postgres.replication.state import PATTERN, ChangedIdentity, Replication
@@ -281,18 +280,12 @@ def insist(
             if isinstance(refusal, MigrationError):
                 raise MigrationError(f"{what}: {refusal}")
             if time.monotonic() > deadline:
-                ahead = _in_the_way(connection, tables, exclusive)
+                wanted = Wanted.ACCESS_EXCLUSIVE if exclusive else Wanted.SHARE_UPDATE_EXCLUSIVE
+                ahead = who_is_ahead(connection, tables, wanted)
                 raise MigrationError(
                     f"{what}: {server_message(refusal)} for {PATIENCE_SECONDS:.0f} s; ahead is {ahead}"
                 )
             time.sleep(PAUSE_SECONDS)
-
-
-def _in_the_way(connection: Connection, tables: Sequence[int], exclusive: bool) -> str:
-    wanted = {"tables": list(tables), "exclusive": exclusive}
-    found = fetch(connection, sql_file("replication/queries/in_the_way.sql"), wanted)
-    told = [f"{who}, on {listed(names)}: {shown_statement(query)}" for who, query, names in found]
-    return "; ".join(told) or "a session that is gone by now"
 
 
 def _tried(connection: Connection, work: Callable[[], object]) -> Exception | None:

@@ -1,7 +1,9 @@
--- Sessions and prepared transactions that have, or wait for, an ACCESS EXCLUSIVE lock on some tables (an array of oids).
-SELECT coalesce(pg_catalog.format('session %%s (role %%s, %%s)', l.pid, coalesce(a.usename::text, '?'),
-                                  coalesce(nullif(a.application_name, ''), 'no application name')),
-                pg_catalog.format('prepared transaction %%L', p.gid)) AS who,
+-- Sessions and prepared transactions, but for ours (pids), that have a lock of some modes on some tables (an array of oids), or
+-- wait for one unless only those are asked for that have it.
+SELECT l.pid,
+       coalesce(a.usename::text, '?') AS role,
+       coalesce(nullif(a.application_name, ''), 'no application name') AS program,
+       p.gid,
        a.query,
        pg_catalog.array_agg(DISTINCT pg_catalog.format('%%I.%%I', n.nspname, c.relname)) AS tables
   FROM pg_catalog.pg_locks l
@@ -12,7 +14,9 @@ SELECT coalesce(pg_catalog.format('session %%s (role %%s, %%s)', l.pid, coalesce
   LEFT JOIN pg_catalog.pg_locks x ON l.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'
        AND x.virtualtransaction = l.virtualtransaction
   LEFT JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = x.transactionid
- WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.relation = ANY (%(tables)s::pg_catalog.oid[])
+ WHERE l.locktype = 'relation' AND l.relation = ANY (%(tables)s::pg_catalog.oid[]) AND l.mode = ANY (%(modes)s::text[])
+   AND (l.granted OR NOT %(granted)s)
+   AND (l.pid IS NULL OR l.pid <> ALL (pg_catalog.pg_backend_pid() || %(ours)s::pg_catalog.int4[]))
    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
  GROUP BY l.pid, a.usename, a.application_name, a.query, p.gid
  ORDER BY l.pid
