@@ -7,17 +7,15 @@ the same structure on both sides; what was there of unchanged tables, it keeps.
 With the first argument ``live`` they happen to live moves, see `live`.
 """
 
-import argparse
-import random
-import signal
 import sys
 import time
 from dataclasses import dataclass, field
 
 from pg_migration.devtools.chaos import live
 from pg_migration.devtools.chaos.accidents import Accident, accidents
+from pg_migration.devtools.chaos.stage import prepare
 from pg_migration.devtools.chaos.world import Impossible, TooLate, World
-from pg_migration.devtools.servers import Server, demolish, embedded, server_account, temporary_folder, usable
+from pg_migration.devtools.servers import demolish
 
 SETTINGS = {"fsync": "off", "max_wal_size": "2GB", "max_connections": "40"}
 # Longer than a busy machine needs: what is looked for is what does not end at all.
@@ -52,38 +50,21 @@ class Verdict:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m pg_migration.devtools.chaos", description=__doc__)
-    parser.add_argument("--kills", type=int, default=20, help="how many random moments to kill a run at")
-    parser.add_argument(
-        "--only", action="append", default=[], help="only accidents whose name holds this text; may be repeated"
-    )
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="to repeat the same random moments")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the rows, for example 0.1")
-    options = parser.parse_args()
-    random.seed(options.seed)
-    # A shell that starts this in the background has it ignore Ctrl-C, and every run would inherit that.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    print(f"seed {options.seed}", flush=True)
-    account = server_account()
-    folder = temporary_folder("pg_migration-chaos-", account)
-    source, target = (
-        Server(usable(embedded(version), account, folder), folder / side, account, SETTINGS)
-        for side, version in (("source", 16), ("target", 18))
-    )
-    world = World(source, target, folder, options.scale)
+    stage = prepare("chaos", __doc__, "run", 20, SETTINGS, sys.argv[1:])
+    world = World(stage.source, stage.target, stage.folder, stage.scale)
     try:
-        for server in (source, target):
+        for server in stage.servers:
             server.start()
-        every = accidents(options.kills, _run_seconds(world) if options.kills else 0.0)
-        chosen = [a for a in every if not options.only or any(text in a.name for text in options.only)]
+        every = accidents(stage.kills, _run_seconds(world) if stage.kills else 0.0)
+        chosen = [accident for accident in every if stage.is_chosen(accident.name)]
         print("| accident | exit status | of the next run | chunks kept | seconds | verdict |", flush=True)
         print("|---|---|---|---|---|---|", flush=True)
         verdicts = [_let_happen(world, accident) for accident in chosen]
     finally:
-        for server in (source, target):
+        for server in stage.servers:
             server.stop("immediate")
         world.tidy()
-        demolish(folder)
+        demolish(stage.folder)
     wrong = sum(bool(verdict.problems) for verdict in verdicts)
     skipped = sum(bool(verdict.skipped) for verdict in verdicts)
     print(f"{len(chosen) - wrong - skipped} of {len(chosen)} accidents survived, {skipped} skipped")

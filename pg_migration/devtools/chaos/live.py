@@ -5,11 +5,9 @@ left in the source, or go on from it, until the target has taken over. Every wri
 there afterwards, once, and nothing of ours is in the source.
 """
 
-import argparse
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -24,7 +22,8 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.devtools.servers import Server, demolish, embedded, server_account, temporary_folder, usable
+from pg_migration.devtools.chaos.stage import prepare
+from pg_migration.devtools.servers import Server, demolish
 from pg_migration.postgres.connection.statements import execute, fetch
 
 SETTINGS = {"fsync": "off", "max_wal_size": "2GB", "max_connections": "60", "wal_level": "logical"}
@@ -480,37 +479,22 @@ ACCIDENTS: Sequence[tuple[str, Happen]] = (
 
 def main(arguments: Sequence[str]) -> int:
     """Let it all happen; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m pg_migration.devtools.chaos live", description=__doc__)
-    parser.add_argument("--kills", type=int, default=50, help="how many random moments to kill a command at")
-    parser.add_argument("--only", action="append", default=[], help="only accidents whose name holds this text")
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="to repeat the same random moments")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the rows, for example 0.1")
-    options = parser.parse_args(arguments)
-    random.seed(options.seed)
-    # A shell that starts this in the background has it ignore Ctrl-C, and every command would inherit that.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    print(f"seed {options.seed}", flush=True)
-    account = server_account()
-    folder = temporary_folder("pg_migration-chaos-", account)
-    source, target = (
-        Server(usable(embedded(version), account, folder), folder / side, account, SETTINGS)
-        for side, version in (("source", 16), ("target", 18))
-    )
+    stage = prepare("chaos live", __doc__, "command", 50, SETTINGS, arguments)
     try:
-        for server in (source, target):
+        for server in stage.servers:
             server.start()
-        move = Move(source, target, folder, options.scale)
+        move = Move(stage.source, stage.target, stage.folder, stage.scale)
         move.keep(KEEP_SIZE)
-        seconds = _seconds(move) if options.kills else (0.0, 0.0)
-        every = [*ACCIDENTS, *_kills(options.kills, *seconds)]
-        chosen = [found for found in every if not options.only or any(text in found[0] for text in options.only)]
+        seconds = _seconds(move) if stage.kills else (0.0, 0.0)
+        every = [*ACCIDENTS, *_kills(stage.kills, *seconds)]
+        chosen = [found for found in every if stage.is_chosen(found[0])]
         print("| accident | writes | longest pause | seconds | verdict |", flush=True)
         print("|---|---|---|---|---|", flush=True)
         verdicts = [_let_happen(move, name, happen) for name, happen in chosen]
     finally:
-        for server in (source, target):
+        for server in stage.servers:
             server.stop("immediate")
-        demolish(folder)
+        demolish(stage.folder)
     wrong = sum(bool(verdict.problems) for verdict in verdicts)
     print(f"{len(verdicts) - wrong} of {len(verdicts)} moves went well, {sum(v.writes for v in verdicts):,} writes")
     return 1 if wrong or not verdicts else 0

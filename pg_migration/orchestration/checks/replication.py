@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -38,26 +39,21 @@ class Judgement:
 
     def evaluation(self, asset: dg.AssetKey) -> dg.AssetCheckEvaluation:
         """For whoever is no step of the check."""
-        return dg.AssetCheckEvaluation(
-            asset_key=asset,
-            check_name=self.check,
-            passed=self.passed,
-            severity=self.severity,
-            description=self.text,
-            metadata=dict(self.metadata or {}),
-            blocking=self.check == SOUND,
-        )
+        return dg.AssetCheckEvaluation(asset_key=asset, blocking=self.check == SOUND, **self._told)
 
     def result(self, asset: dg.AssetKey) -> dg.AssetCheckResult:
         """For the step of the check."""
-        return dg.AssetCheckResult(
-            asset_key=asset,
-            check_name=self.check,
-            passed=self.passed,
-            severity=self.severity,
-            description=self.text,
-            metadata=dict(self.metadata or {}),
-        )
+        return dg.AssetCheckResult(asset_key=asset, **self._told)
+
+    @property
+    def _told(self) -> dict[str, Any]:
+        return {
+            "check_name": self.check,
+            "passed": self.passed,
+            "severity": self.severity,
+            "description": self.text,
+            "metadata": dict(self.metadata or {}),
+        }
 
 
 def build_replication_checks(relations: Relations) -> dg.AssetChecksDefinition:

@@ -109,10 +109,10 @@ def build_live_moves(relations: Relations) -> list[dg.JobDefinition]:
 
 
 def _adopt(relations: Relations) -> dg.JobDefinition:
-    @dg.op(
-        name=relations.pair.named(STEPS[ADOPT]),
-        description="Makes what is new in the source in the target, copies its rows, and replicates it from there on.",
-        required_resource_keys={relations.pair.resource},
+    @_step(
+        relations,
+        ADOPT,
+        "Makes what is new in the source in the target, copies its rows, and replicates it from there on.",
     )
     def new_tables(context: dg.OpExecutionContext) -> Told:
         yield from _done(context, relations, adopt_new)
@@ -127,11 +127,7 @@ def _adopt(relations: Relations) -> dg.JobDefinition:
 
 
 def _cutover(relations: Relations) -> dg.JobDefinition:
-    @dg.op(
-        name=relations.pair.named(STEPS[CUTOVER]),
-        description="Lets the source's writers wait, compares, and makes the target the one to write to.",
-        required_resource_keys={relations.pair.resource},
-    )
+    @_step(relations, CUTOVER, "Lets the source's writers wait, compares, and makes the target the one to write to.")
     def take_over(context: dg.OpExecutionContext, config: Cutover) -> Told:
         chosen = CutoverOptions(config.max_pause_seconds, config.check, config.way_back, relations.pair.on_cutover)
         if config.dry_run:
@@ -150,11 +146,7 @@ def _cutover(relations: Relations) -> dg.JobDefinition:
 
 
 def _abandon(relations: Relations) -> dg.JobDefinition:
-    @dg.op(
-        name=relations.pair.named(STEPS[ABANDON]),
-        description="Takes everything back that a replication has in the source.",
-        required_resource_keys={relations.pair.resource},
-    )
+    @_step(relations, ABANDON, "Takes everything back that a replication has in the source.")
     def stop_following(context: dg.OpExecutionContext, config: Abandon) -> Told:
         yield from _done(context, relations, lambda run: give_up(run, config.slot))
 
@@ -169,11 +161,7 @@ def _abandon(relations: Relations) -> dg.JobDefinition:
 
 
 def _go_back(relations: Relations) -> dg.JobDefinition:
-    @dg.op(
-        name=relations.pair.named(STEPS[GO_BACK]),
-        description="Lets the target's writers wait, compares, and makes the source the one to write to.",
-        required_resource_keys={relations.pair.resource},
-    )
+    @_step(relations, GO_BACK, "Lets the target's writers wait, compares, and makes the source the one to write to.")
     def take_back(context: dg.OpExecutionContext, config: Pause) -> Told:
         chosen = CutoverOptions(config.max_pause_seconds, config.check, command=relations.pair.on_cutover)
         yield from _done(context, relations, lambda run: return_to_source(run, chosen))
@@ -188,11 +176,7 @@ def _go_back(relations: Relations) -> dg.JobDefinition:
 
 
 def _end_way_back(relations: Relations) -> dg.JobDefinition:
-    @dg.op(
-        name=relations.pair.named(STEPS[END_WAY_BACK]),
-        description="Ends the replication back to the source.",
-        required_resource_keys={relations.pair.resource},
-    )
+    @_step(relations, END_WAY_BACK, "Ends the replication back to the source.")
     def close_way_back(context: dg.OpExecutionContext) -> Told:
         yield from _done(context, relations, end_the_way_back)
 
@@ -206,11 +190,7 @@ def _end_way_back(relations: Relations) -> dg.JobDefinition:
 
 
 def _release(relations: Relations) -> dg.JobDefinition:
-    @dg.op(
-        name=relations.pair.named(STEPS[RELEASE]),
-        description="Allows migrations into the target again.",
-        required_resource_keys={relations.pair.resource},
-    )
+    @_step(relations, RELEASE, "Allows migrations into the target again.")
     def allow_migrations(context: dg.OpExecutionContext, config: Release) -> Told:
         yield from _done(context, relations, lambda run: allow_runs(run, config.database))
 
@@ -221,6 +201,12 @@ def _release(relations: Relations) -> dg.JobDefinition:
         "DANGEROUS: allows migrations into a target that has taken over. The next `migrate` replaces what applications "
         "have written there since.",
     )
+
+
+def _step(relations: Relations, job: str, description: str) -> Callable[[Callable[..., Told]], dg.OpDefinition]:
+    """Makes the step of a job of a function."""
+    pair = relations.pair
+    return dg.op(name=pair.named(STEPS[job]), description=description, required_resource_keys={pair.resource})
 
 
 def _job(relations: Relations, name: str, step: dg.OpDefinition, description: str) -> dg.JobDefinition:
