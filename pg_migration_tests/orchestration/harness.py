@@ -1,7 +1,7 @@
 """Dagster over two real databases, used as people use it, and what they would see of a run."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from logging import WARNING
@@ -18,7 +18,7 @@ from pg_migration.orchestration.build import build
 from pg_migration.orchestration.location import code_location
 from pg_migration.postgres.migration import Migration, Options, Result, migrate
 from pg_migration.postgres.planning.key_ranges import ALL
-from pg_migration_tests.conftest import DUMP_HEADER, PostgresServer, run
+from pg_migration_tests.conftest import DUMP_HEADER, PostgresServer, fresh_database, run
 
 BOOKKEEPING = "_pg_migration"
 
@@ -38,6 +38,18 @@ class Database:
         """Everything in the database as text, rows too."""
         newest = servers.embedded(max(servers.EMBEDDED)).bindir / "pg_dump"
         return DUMP_HEADER.sub("", run([newest, *options, "-d", self.url]))
+
+
+@contextmanager
+def databases(wanted: Mapping[str, tuple[PostgresServer, str | None]]) -> Iterator[dict[str, Database]]:
+    """New databases by some names, each on a server and of a template if any; they are gone after the block."""
+    with ExitStack() as stack:
+        found = {}
+        for name, (server, template) in wanted.items():
+            made = fresh_database(server, template)
+            found[name] = Database(server, next(made))
+            stack.callback(next, made, None)
+        yield found
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -206,25 +206,17 @@ def told() -> Iterator[list[str]]:
         web.shutdown()
 
 
-@pytest.fixture(scope="module")
-def api(terminal: Terminal, told: list[str]) -> Iterator[Api]:
-    """`dagster dev`, ready to be asked; its runs leave reports and notify."""
+@contextmanager
+def dagster_dev(
+    program: Path, chosen: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path
+) -> Iterator[Api]:
+    """`dagster dev` in a folder over what was chosen, which writes into a log; it is ended after the block."""
     port = free_port()
-    webhook = f"http://{HOST}:{told.pop()}/"
-    log = terminal.home / "dev.log"
-    startup = terminal.home / "startup"
-    startup.mkdir()
-    (startup / "sitecustomize.py").write_text(QUICK_DAEMON)
-    command = [terminal.programs / "dagster", "dev", "-m", MODULE, "-h", HOST, "-p", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=terminal.environment(
-                PG_MIGRATION_REPORTS="",
-                PG_MIGRATION_SLACK_WEBHOOK_URL=webhook,
-                PYTHONPATH=os.pathsep.join([str(startup), str(ROOT)]),
-            ),
+            [program, "dev", *chosen, "-h", HOST, "-p", str(port)],
+            cwd=folder,
+            env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -240,6 +232,22 @@ def api(terminal: Terminal, told: list[str]) -> Iterator[Api]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+@pytest.fixture(scope="module")
+def api(terminal: Terminal, told: list[str]) -> Iterator[Api]:
+    """`dagster dev`, ready to be asked; its runs leave reports and notify."""
+    startup = terminal.home / "startup"
+    startup.mkdir()
+    (startup / "sitecustomize.py").write_text(QUICK_DAEMON)
+    environment = terminal.environment(
+        PG_MIGRATION_REPORTS="",
+        PG_MIGRATION_SLACK_WEBHOOK_URL=f"http://{HOST}:{told.pop()}/",
+        PYTHONPATH=os.pathsep.join([str(startup), str(ROOT)]),
+    )
+    program, log = terminal.programs / "dagster", terminal.home / "dev.log"
+    with dagster_dev(program, ["-m", MODULE], ROOT, environment, log) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,12 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from pg_migration_tests.conftest import PostgresServer, fresh_database
-from pg_migration_tests.orchestration.harness import Database
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.orchestration.harness import Database, databases
 from pg_migration_tests.orchestration.location.projects import SHOP_AND_CRM, make_project
 from pg_migration_tests.programs import SCRIPTS
 
@@ -22,17 +21,9 @@ def ends(
     postgres16: PostgresServer, postgres18: PostgresServer, shop_template: str
 ) -> Iterator[Mapping[str, Database]]:
     """Two shops on 16, and two empty databases on 18."""
-    with ExitStack() as stack:
-        found = {}
-        for variable, server, template in (
-            ("SHOP_OLD_URL", postgres16, shop_template),
-            ("CRM_OLD_URL", postgres16, shop_template),
-            ("SHOP_NEW_URL", postgres18, None),
-            ("CRM_NEW_URL", postgres18, None),
-        ):
-            databases = fresh_database(server, template)
-            found[variable] = Database(server, next(databases))
-            stack.callback(next, databases, None)
+    shop, empty = (postgres16, shop_template), (postgres18, None)
+    wanted = {"SHOP_OLD_URL": shop, "CRM_OLD_URL": shop, "SHOP_NEW_URL": empty, "CRM_NEW_URL": empty}
+    with databases(wanted) as found:
         found["SHOP_OLD_URL"].psql("CREATE SCHEMA sales; CREATE TABLE sales.log (id integer PRIMARY KEY)")
         yield found
 

@@ -1,21 +1,18 @@
 """Two pairs in one code location that write into one database: Dagster's queue runs one after the other."""
 
 import os
-import signal
-import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
 import pytest
 
-from pg_migration.devtools.servers import HOST, free_port
 from pg_migration_tests.cli.conftest import ROOT
-from pg_migration_tests.conftest import PostgresServer, fresh_database
-from pg_migration_tests.orchestration.harness import Database
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.orchestration.harness import Database, databases
 from pg_migration_tests.programs import SCRIPTS
-from pg_migration_tests.system.test_dagster_dev import PATIENCE_SECONDS, Api
+from pg_migration_tests.system.test_dagster_dev import Api, dagster_dev
 
 pytestmark = [pytest.mark.system, pytest.mark.longer]
 
@@ -34,16 +31,8 @@ def ends(
     postgres16: PostgresServer, postgres18: PostgresServer, shop_template: str
 ) -> Iterator[Mapping[str, Database]]:
     """Two shops on 16, and one empty database on 18."""
-    with ExitStack() as stack:
-        found = {}
-        for variable, server, template in (
-            ("SHOP_OLD_URL", postgres16, shop_template),
-            ("CRM_OLD_URL", postgres16, shop_template),
-            ("NEW_URL", postgres18, None),
-        ):
-            databases = fresh_database(server, template)
-            found[variable] = Database(server, next(databases))
-            stack.callback(next, databases, None)
+    shop, empty = (postgres16, shop_template), (postgres18, None)
+    with databases({"SHOP_OLD_URL": shop, "CRM_OLD_URL": shop, "NEW_URL": empty}) as found:
         yield found
 
 
@@ -56,33 +45,12 @@ def api(ends: Mapping[str, Database], tmp_path: Path) -> Iterator[Api]:
     quick = f"{coordinator}    dequeue_interval_seconds: 1\n"
     (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text().replace(coordinator, quick))
     (tmp_path / "pairs.py").write_text(PAIRS)
-    port, log = free_port(), tmp_path / "dev.log"
     environment = {n: v for n, v in os.environ.items() if not n.startswith(("PG_MIGRATION_", "DAGSTER_"))}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [SCRIPTS / "dagster", "dev", "-f", "pairs.py", "-h", HOST, "-p", str(port)],
-            cwd=tmp_path,
-            env={
-                **environment,
-                **{name: end.url for name, end in ends.items()},
-                "DAGSTER_HOME": str(home),
-                "DAGSTER_TELEMETRY_DISABLED": "1",
-                "PYTHONPATH": str(ROOT),
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        yield Api(f"http://{HOST}:{port}", process, log)
-    finally:
-        os.killpg(process.pid, signal.SIGINT)
-        try:
-            process.wait(timeout=PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    environment |= {name: end.url for name, end in ends.items()}
+    environment |= {"DAGSTER_HOME": str(home), "DAGSTER_TELEMETRY_DISABLED": "1", "PYTHONPATH": str(ROOT)}
+    chosen, log = ["-f", "pairs.py"], tmp_path / "dev.log"
+    with dagster_dev(SCRIPTS / "dagster", chosen, tmp_path, environment, log) as started:
+        yield started
 
 
 def test_runs_of_two_pairs_into_one_target_wait_for_each_other(api: Api, ends: Mapping[str, Database]) -> None:

@@ -1,7 +1,6 @@
 """Two pairs in one code location, which share a target: each has its own rows, ranges, reports and bookkeeping."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,8 +10,8 @@ import pytest
 
 from pg_migration import Pair, build_migration
 from pg_migration.postgres.catalog import TableListing
-from pg_migration_tests.conftest import PostgresServer, fresh_database
-from pg_migration_tests.orchestration.harness import Database, Run, shown
+from pg_migration_tests.conftest import PostgresServer
+from pg_migration_tests.orchestration.harness import Database, Run, databases, shown
 from pg_migration_tests.orchestration.location.projects import forget_all
 
 SHOP = Pair(name="shop", source="SHOP_OLD", target="NEW", defaults={"partition_threshold": 1000, "max_partitions": 2})
@@ -30,17 +29,10 @@ def ends(
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     monkeypatch.delenv("PG_MIGRATION_REPORTS", raising=False)
     forget_all()
-    with ExitStack() as stack:
-        found = {}
-        for name, server, template in (
-            ("SHOP_OLD", postgres16, shop_template),
-            ("CRM_OLD", postgres16, shop_template),
-            ("NEW", postgres18, None),
-        ):
-            databases = fresh_database(server, template)
-            found[name] = Database(server, next(databases))
-            stack.callback(next, databases, None)
-            monkeypatch.setenv(name, found[name].url)
+    shop, empty = (postgres16, shop_template), (postgres18, None)
+    with databases({"SHOP_OLD": shop, "CRM_OLD": shop, "NEW": empty}) as found:
+        for name, end in found.items():
+            monkeypatch.setenv(name, end.url)
         found["CRM_OLD"].psql("UPDATE customers SET name = 'client ' || id; DELETE FROM orders WHERE id % 2 = 0")
         yield found
     forget_all()
