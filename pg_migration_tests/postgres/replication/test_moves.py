@@ -9,6 +9,7 @@ import pytest
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.migration import CutoverOptions, Migration, Options, adopt_new_tables, cutover, migrate
 from pg_migration.postgres.migration.live.watch import watch
+from pg_migration.postgres.replication.source_objects import drop_slot
 from pg_migration.postgres.replication.state import Phase
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.replication.harness import Two, two
@@ -81,6 +82,17 @@ def test_large_objects_come_at_the_cutover(postgres16: PostgresServer, postgres1
         assert "or other bytes in them" in refused.failures[0]
         made.two.in_target("SELECT lo_put(file, 0, 'One') FROM files WHERE id = 2")
         assert made.go_back().failures == ()
+
+
+def test_a_way_back_that_is_lost_is_told(postgres16: PostgresServer, postgres18: PostgresServer) -> None:
+    with shop(postgres16, postgres18, SHOP + WITHOUT_RELOADS) as made:
+        assert migrate(made.migration(follow=True)).failures == ()
+        assert made.cutover(way_back=True).failures == ()
+        with made.two.sessions() as (_, target, _):
+            assert drop_slot(target, str(made.state().way_back))
+        refused = made.go_back()
+        assert refused.failures[0].startswith("the replication slot of the target is lost")
+        assert "pg_migration end-way-back" in refused.failures[0]
 
 
 def test_what_is_left_out_keeps_nobody(postgres16: PostgresServer, postgres18: PostgresServer) -> None:

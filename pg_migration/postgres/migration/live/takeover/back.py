@@ -103,6 +103,7 @@ class _Return:
             for problem in problems:
                 run.fail(problem)
             raise MigrationError("no way back was begun, and nobody had to wait")
+        run.call(lambda: caught_up(run, ends.target, ends.source, self._back, CATCH_UP_SECONDS))
         fence = run.call(lambda: Fence(ends.connections, run.target, self._tables, self._chosen.max_pause_seconds))
         try:
             ended = self._until_it_moves(fence)
@@ -133,7 +134,7 @@ class _Return:
     def _problems(self) -> Iterator[str]:
         """What stands in the way, as far as it can be told before anybody waits."""
         ends, replication = self._ends, self._replication
-        yield from unsound(lag(ends.target, ends.source, self._back))
+        yield from unsound(lag(ends.target, ends.source, self._back), Side.SOURCE)
         schemas = {schema for table in replication.tables for schema in (table.name[0], table.root[0])}
         ours, theirs = (
             {found.table.name: found.table.columns for found in tables_of(end, schemas)}
@@ -155,7 +156,6 @@ class _Return:
                 f"sessions of {listed(overriding)} write to the target also where it is read only by default: "
                 f"ALTER ROLE ... RESET default_transaction_read_only"
             )
-        caught_up(self._run, ends.target, ends.source, self._back, CATCH_UP_SECONDS)
 
     def _written(self) -> bool:
         """Whether one of the large objects that a cutover brings has other bytes in the target than in the source.

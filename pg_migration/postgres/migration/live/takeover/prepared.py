@@ -128,24 +128,31 @@ def differing(run: MigrationRun) -> Sequence[object]:
     return grave_differences(compare_structure(run), made_here=False)
 
 
-def unsound(found: Lag) -> list[str]:
-    """Why a replication does not go on as it should, or is too far behind."""
-    state = found.subscription
+def unsound(found: Lag, follower: Side = Side.TARGET) -> list[str]:
+    """Why a replication does not go on as it should, or is too far behind.
+
+    Args:
+        follower: the side that has the subscription; the source on the way back.
+    """
+    state, there = found.subscription, follower.value
     if found.slot_is_lost:
+        if follower is Side.SOURCE:
+            gone = "there is no way back any more (pg_migration end-way-back)"
+            return [f"the replication slot of the target is lost: changes are missing in the source, and {gone}"]
         return [
             "the replication slot of the source is lost: changes are missing in the target. Abandon it, follow anew"
         ]
     if state is None:
-        return ["the target has no subscription any more"]
+        return [f"the {there} has no subscription any more"]
     if not state.enabled:
-        failed = "the subscription of the target is disabled, since applying a change failed: the target's log says why"
+        failed = f"the subscription of the {there} is disabled, since applying a change failed: its log says why"
         return [f"{failed}. Mend that, then: ALTER SUBSCRIPTION ... ENABLE"]
     problems = []
     if not state.ready:
         problems.append(f"{found.tables - found.tables_ready} tables are not replicated yet")
     if found.lag_seconds is None or found.lag_seconds > MAX_LAG_SECONDS:
         behind = "unknown" if found.lag_seconds is None else f"{found.lag_seconds:.0f} s"
-        problems.append(f"the target is too far behind ({behind}; at most {MAX_LAG_SECONDS:.0f} s)")
+        problems.append(f"the {there} is too far behind ({behind}; at most {MAX_LAG_SECONDS:.0f} s)")
     return problems
 
 
