@@ -14,7 +14,7 @@ import signal
 import subprocess
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
@@ -149,12 +149,15 @@ def memory() -> Path | None:
 TEMPORARY = memory() or Path(gettempdir())
 
 
+# Those of one test have different numbers, also on different servers: messages name databases.
+_numbers = itertools.count()
+
+
 @dataclass
 class PostgresServer:
     """A running server of the test session."""
 
     server: servers.Server
-    _names: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def version(self) -> int:
@@ -174,7 +177,7 @@ class PostgresServer:
 
         `options` are those of CREATE DATABASE.
         """
-        name = name or f"test_{os.getpid()}_{next(self._names)}"
+        name = name or f"test_{os.getpid()}_{next(_numbers)}"
         template = template or ("template0" if options else self._opened)
         # To copy the files takes the server a third of the time that it takes to write them to the WAL.
         strategy = "STRATEGY file_copy" if self.version >= 15 else ""
