@@ -50,6 +50,7 @@ def terminal(shared_terminal: Terminal) -> Terminal:
     return shared_terminal
 
 
+@pytest.mark.longer
 def test_nobody_is_asked_where_nobody_is(terminal: Terminal) -> None:
     """Another test sees that `--overwrite` overwrites there."""
     done = terminal.command("run", "--exclude-tables", "customers", PG_MIGRATION_REPORTS="off")

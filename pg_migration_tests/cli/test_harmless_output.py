@@ -73,6 +73,7 @@ def copied(shared_terminal: Terminal) -> Copied:
     return Copied(shared_terminal, done)
 
 
+@pytest.mark.longer
 def test_a_terminal_that_has_not_all_letters(copied: Copied) -> None:
     terminal = copied.terminal
     assert r"\u65e5\u672c \xe9" in copied.ended.output
@@ -97,7 +98,14 @@ def assert_told(redirection: str, told: str, outcome: str, ended: Ended) -> None
         assert outcome in ended.output
 
 
-@pytest.mark.parametrize(("redirection", "told"), [FULL_OUTPUT, FULL_ERRORS, ALL_CLOSED])
+@pytest.mark.parametrize(
+    ("redirection", "told"),
+    [
+        pytest.param(">/dev/full", "standard output can't be written", marks=[FULL, pytest.mark.longer]),
+        pytest.param("2>/dev/full", UNTOLD, marks=[FULL, pytest.mark.longer]),
+        ALL_CLOSED,
+    ],
+)
 def test_a_run_whose_streams_can_not_be_written(copied: Copied, redirection: str, told: str) -> None:
     terminal = copied.terminal
     terminal.target.psql("DROP TABLE IF EXISTS customers, orders; DROP SCHEMA IF EXISTS _pg_migration CASCADE")
@@ -196,6 +204,7 @@ def test_records_that_can_not_be_written(shared_terminal: Terminal, monkeypatch:
     assert "Traceback" not in last
 
 
+@pytest.mark.longer
 def test_interrupted(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """By Ctrl-C, while it waits for a table that somebody has locked."""
     waiting = (

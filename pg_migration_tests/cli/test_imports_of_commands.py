@@ -53,7 +53,14 @@ def environment(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["run", "--help"], ["validate", "--help"], ["compare", "--help"], ["status", "--help"], ["ui", "-h"]],
+    [
+        ["--help"],
+        ["run", "--help"],
+        *(
+            pytest.param([command, "--help"], marks=pytest.mark.longer)
+            for command in ("validate", "compare", "status", "ui")
+        ),
+    ],
     ids=" ".join,
 )
 def test_help_needs_no_dagster(arguments: list[str], environment: Mapping[str, str]) -> None:
@@ -61,6 +68,7 @@ def test_help_needs_no_dagster(arguments: list[str], environment: Mapping[str, s
     assert found & (NEVER | DAGSTER - ({"yaml"} if arguments[0] in ("run", "validate") else set())) == set()
 
 
+@pytest.mark.longer
 def test_a_run_imports_nothing_that_it_has_no_use_for(environment: Mapping[str, str]) -> None:
     """Then what looks at it, which needs no Dagster."""
     assert imported(["run"], environment) & NEVER == set()

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
+
 from pg_migration_tests.cli.conftest import Terminal
 from pg_migration_tests.conftest import SHOP
 from pg_migration_tests.orchestration.harness import Database
 
 
+@pytest.mark.longer
 def test_the_last_run_is_that_of_this_pair(terminal: Terminal) -> None:
     server = terminal.source.server
     other = replace(terminal, source=Database(server, server.create_database()))

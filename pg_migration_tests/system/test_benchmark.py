@@ -60,6 +60,7 @@ def test_a_little_by_every_other_method(
     assert (docs.parent / "benchmark.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.longer
 def test_a_little_by_ours(
     postgres18: PostgresServer,
     source_db: str,

@@ -263,6 +263,7 @@ def test_a_whole_run_notes_everything(history: History) -> None:
     assert history.rows_of_a_partition == "10"
 
 
+@pytest.mark.longer
 def test_a_whole_run_notes_everything_between_servers_of_one_version(
     postgres16: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -126,6 +126,7 @@ def test_an_extension_that_is_not_migrated_is_named(tool: Platform) -> None:
     assert told in "\n".join(done.notes)
 
 
+@pytest.mark.longer
 def test_no_mask_reaches_them_so_they_stay_behind(tool: Platform) -> None:
     """Also those that a run without a transform has brought."""
     masked = {"tables": {"public.t": {"mask": {"setting": None}}}}

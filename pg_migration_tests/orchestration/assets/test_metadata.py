@@ -127,6 +127,7 @@ def test_the_log_ends_with_the_summary(shown: Shown) -> None:
     assert "copied" in last
 
 
+@pytest.mark.longer
 def test_a_long_copy_tells_how_far_it_is(shop: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pg_migration.postgres.transfer.load.PROGRESS_SECONDS", 0.001)
     monkeypatch.setattr("pg_migration.postgres.transfer.progress.LEAST_SECONDS", 0)

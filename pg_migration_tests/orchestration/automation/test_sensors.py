@@ -182,6 +182,7 @@ CHANGES_OF_LARGE_OBJECTS = [
 ]
 
 
+@pytest.mark.longer
 def test_large_objects_that_were_written_to(shop: Platform, rows: Watcher, tmp_path: Path) -> None:
     shop.source.psql("SELECT lo_from_bytea(4711, 'one')")
     assert rows.tick() == ("2 tables and the large objects; they are watched from now on", [])

@@ -9,7 +9,9 @@ from pg_migration_tests.orchestration.harness import Platform
 GONE = "postgresql://nobody@127.0.0.1:1/gone"
 
 
-@pytest.mark.parametrize("where", ["where it was migrated", "on another machine"])
+@pytest.mark.parametrize(
+    "where", [pytest.param("where it was migrated", marks=pytest.mark.longer), "on another machine"]
+)
 def test_the_target_is_compared_with_the_ledger(shop: Platform, tmp_path: Path, where: str) -> None:
     assert shop.migrate_directly().succeeded
     if where == "on another machine":

@@ -403,6 +403,7 @@ def test_a_role_that_may_nothing_is_told_so_in_every_line(
     assert not [str(finding) for finding in errors if "permission denied" in finding.verdict]
 
 
+@pytest.mark.longer
 def test_a_look_at_a_table_that_somebody_locks_comes_to_an_end(
     idle_shop: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,7 +33,14 @@ def make_tables(platform: Platform, numbers: range) -> None:
     platform.reload()
 
 
-@pytest.mark.parametrize("configuration", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        pytest.param(CONFIGURATIONS["Dagster's storage"], marks=pytest.mark.longer),
+        CONFIGURATIONS["our storage"],
+    ],
+    ids=CONFIGURATIONS,
+)
 def test_a_table_more_is_six_events_and_hardly_a_statement(
     configuration: str, platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

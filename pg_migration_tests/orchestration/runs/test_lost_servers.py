@@ -28,6 +28,7 @@ def test_the_location_loads_without_its_source_and_says_so(platform: Platform) -
     assert not platform.validate().success
 
 
+@pytest.mark.longer
 def test_the_last_known_tables_stand_in_until_there_is_another_one(
     shop: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:

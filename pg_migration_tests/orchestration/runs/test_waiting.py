@@ -66,7 +66,14 @@ def first_wait(caplog: pytest.LogCaptureFixture) -> str:
     return next(line for line in caplog.messages if line.startswith("waiting on"))
 
 
-@pytest.mark.parametrize(("side", "table"), [("target", "orders"), ("source", "orders"), ("source", "customers")])
+@pytest.mark.parametrize(
+    ("side", "table"),
+    [
+        ("target", "orders"),
+        pytest.param("source", "orders", marks=pytest.mark.longer),
+        pytest.param("source", "customers", marks=pytest.mark.longer),
+    ],
+)
 def test_a_session_that_has_a_lock(
     migrated: Platform, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, side: str, table: str
 ) -> None:
@@ -80,7 +87,7 @@ def test_a_session_that_has_a_lock(
     assert f"is ahead, with the statement LOCK TABLE {table} /* '...' */. End it: SELECT pg_terminate_backend(" in said
 
 
-@pytest.mark.parametrize("side", ["source", "target"])
+@pytest.mark.parametrize("side", [pytest.param("source", marks=pytest.mark.longer), "target"])
 def test_a_prepared_transaction(
     migrated: Platform, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, side: str
 ) -> None:
@@ -119,6 +126,7 @@ def test_another_migration(migrated: Platform, monkeypatch: pytest.MonkeyPatch) 
     )
 
 
+@pytest.mark.longer
 def test_what_is_hidden_from_a_role(
     migrated: Platform, clerk: Role, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -140,7 +140,17 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("ddl", PLACES.values(), ids=PLACES.keys())
+@pytest.mark.parametrize(
+    "ddl",
+    [
+        PLACES["public"],
+        *(
+            pytest.param(PLACES[place], marks=pytest.mark.longer)
+            for place in ("another schema", "another schema on the path")
+        ),
+    ],
+    ids=PLACES,
+)
 def test_citext(complete: Pair, ddl: str) -> None:
     complete.load(ddl)
     complete.prepare(ddl if "ALTER DATABASE" in ddl else "")

@@ -67,7 +67,7 @@ def ends(
             server.psql(url, f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
 
 
-@pytest.mark.parametrize("owners", ["best_effort", False])
+@pytest.mark.parametrize("owners", ["best_effort", pytest.param(False, marks=pytest.mark.longer)])
 def test_what_the_maker_owns_needs_no_grants(
     ends: tuple[str, str], postgres16: PostgresServer, postgres18: PostgresServer, target_db: str, owners: object
 ) -> None:

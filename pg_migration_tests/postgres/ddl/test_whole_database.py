@@ -8,7 +8,7 @@ import pytest
 from pg_migration.postgres.catalog import discover
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.ddl import unsupported
-from pg_migration_tests.postgres.ddl.conftest import ENDS, ends
+from pg_migration_tests.postgres.ddl.conftest import UPGRADE_FIRST, ends
 from pg_migration_tests.postgres.ddl.round_trip import PUBLIC, Pair, assert_arrived, assert_same_dump, migrate, pair_of
 
 SECRET = "sesame"
@@ -102,7 +102,7 @@ NO_SUBSCRIPTIONS = r"""
 SCHEMAS = {name: name for name in ("public", 'Odd "schema')}
 
 
-@pytest.fixture(scope="module", params=ENDS)
+@pytest.fixture(scope="module", params=UPGRADE_FIRST)
 def copied(request: pytest.FixtureRequest) -> Iterator[Pair]:
     """A pair with everything that belongs to a database and to none of its schemas, in the source."""
     for pair in pair_of(*ends(request)):

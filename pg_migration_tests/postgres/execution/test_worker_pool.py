@@ -103,6 +103,7 @@ def test_an_interrupt_cancels_what_runs(workers: Workers, number: int) -> None:
     assert not workers.sleeping()
 
 
+@pytest.mark.longer
 def test_what_begins_another_statement_is_cancelled_again(workers: Workers) -> None:
     canceled = []
 

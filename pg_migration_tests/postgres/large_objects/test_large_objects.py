@@ -211,6 +211,7 @@ def test_objects_of_others_with_the_same_oids_are_in_the_way(pair: Pair) -> None
     assert "roles that the target does not have: lo_only" in told["roles in the target"]
 
 
+@pytest.mark.longer
 def test_with_chosen_schemas_those_come_that_the_tables_refer_to(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     pair.in_source("CREATE SCHEMA other; CREATE TABLE other.t (o oid); INSERT INTO other.t VALUES (100010), (100001)")
     ahead = use_cases.plan(pair.migration("public"))
@@ -237,6 +238,7 @@ def test_with_chosen_schemas_those_come_that_the_tables_refer_to(pair: Pair, mon
     assert pair.are_equal()
 
 
+@pytest.mark.longer
 def test_a_transform_takes_back_what_was_brought_without(pair: Pair) -> None:
     """No mask reaches into them."""
     assert pair.migrate().failures == ()
@@ -257,6 +259,7 @@ def test_between_schemas_of_one_database_they_are_there_already(pair: Pair) -> N
     assert pair.in_source(EVERY_OBJECT) == before
 
 
+@pytest.mark.longer
 def test_who_is_no_superuser_is_told_beforehand_what_can_not_be_read_or_given(pair: Pair) -> None:
     database = pair.urls[1].rpartition("/")[2]
     pair.in_source("GRANT SELECT ON docs TO PUBLIC")

@@ -1,5 +1,7 @@
 """What the source has dropped and others may use, and what others made, is left alone in the target and named."""
 
+import pytest
+
 from pg_migration.postgres.migration import Migration, Options, compare, migrate
 from pg_migration_tests.conftest import PostgresServer
 
@@ -10,6 +12,7 @@ MADE = """
 DROPPED = "DROP SCHEMA lost CASCADE; DROP TABLE IF EXISTS uses_it; DROP EXTENSION hstore;"
 
 
+@pytest.mark.longer
 def test_named_as_long_as_it_is_there(postgres15: PostgresServer) -> None:
     source, target = postgres15.create_database(), postgres15.create_database()
     postgres15.psql(source, f"CREATE TABLE stays (id int); {MADE}")

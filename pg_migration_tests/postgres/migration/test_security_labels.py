@@ -64,6 +64,7 @@ def dump(server: PostgresServer, url: str) -> str:
     return text.replace(url.rpartition("/")[2], "this_database")
 
 
+@pytest.mark.longer
 def test_they_come_along_where_their_provider_is(postgres16: PostgresServer, provider: Path) -> None:
     source, target = postgres16.create_database(), postgres16.create_database()
     try:

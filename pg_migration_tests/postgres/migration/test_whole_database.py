@@ -172,6 +172,7 @@ AROUND = """
 """
 
 
+@pytest.mark.longer
 def test_rows_of_a_foreign_partition_are_left_where_they_are(databases: Databases) -> None:
     """A wrapper without a handler refuses to read: so nobody asks the server of the partition, in neither database."""
     databases.in_source(FOREIGN + AROUND)
@@ -211,6 +212,7 @@ def test_rows_that_might_go_to_another_server(databases: Databases) -> None:
     assert migrate(databases.migration(exclude_tables=["hashed", "h1"])).failures == ()
 
 
+@pytest.mark.longer
 def test_a_role_that_may_not_use_a_wrapper(databases: Databases) -> None:
     databases.in_source(FOREIGN)
     name = databases.urls[1].rpartition("/")[2]
@@ -314,6 +316,7 @@ def test_an_extension_that_nothing_uses_and_the_role_may_not_make(postgres15: Po
         postgres15.drop_database(target)
 
 
+@pytest.mark.longer
 def test_versions_of_extensions(postgres15: PostgresServer) -> None:
     source, *targets = (postgres15.create_database() for _ in range(3))
     postgres15.psql(source, "CREATE TABLE t (a int); CREATE EXTENSION hstore VERSION '1.4'; CREATE EXTENSION citext")

@@ -95,7 +95,7 @@ class Pair:
             return int(connection.server_version)
 
 
-@pytest.fixture(params=["postgres15", "postgres18"])
+@pytest.fixture(params=[pytest.param("postgres15", marks=pytest.mark.longer), "postgres18"])
 def pair(request: pytest.FixtureRequest, postgres18: PostgresServer) -> Iterator[Pair]:
     made = Pair(request.getfixturevalue(request.param), postgres18)
     yield made

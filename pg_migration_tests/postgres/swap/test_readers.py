@@ -101,6 +101,7 @@ def nothing() -> Mapping[str, list[str]]:
     return {name: [] for name in (*READS, "cursor")}
 
 
+@pytest.mark.longer
 def test_readers_see_a_whole_copy_all_the_time(shop: Shop) -> None:
     told = nothing()
     with readers(shop, told):

@@ -478,6 +478,7 @@ def test_public_by_a_role_that_is_no_superuser(
     assert copied == ours
 
 
+@pytest.mark.longer
 def test_extensions_have_to_be_elsewhere(postgres15: PostgresServer) -> None:
     source, target = postgres15.create_database(), postgres15.create_database()
     postgres15.psql(source, "CREATE EXTENSION hstore; CREATE TABLE h (id integer PRIMARY KEY, x hstore)")

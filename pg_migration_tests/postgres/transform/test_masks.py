@@ -113,6 +113,7 @@ def test_rows_that_differ_are_named_as_they_are_in_the_target(shop: Shop) -> Non
     assert [value for value in values if value in repr(found) + repr(missing)] == []
 
 
+@pytest.mark.longer
 @pytest.mark.usefixtures("result")
 def test_another_run_makes_the_same_and_another_key_makes_nothing_alike(shop: Shop) -> None:
     query = """SELECT id, email, "full %Name", trim(phone) FROM users"""

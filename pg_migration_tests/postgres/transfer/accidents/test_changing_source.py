@@ -145,7 +145,9 @@ LATER = re.sub(r"\b(tree|low|high|twig)\b", r"later_\1", TREE)
 EMPTIED = {1: {"low", "high", "twig", "later_low", "later_high", "later_twig"}, 4: {"high", "later_high"}}
 
 
-@pytest.mark.parametrize(("workers", "command"), [(1, "TRUNCATE tree, twig"), (4, "TRUNCATE high")])
+@pytest.mark.parametrize(
+    ("workers", "command"), [pytest.param(1, "TRUNCATE tree, twig", marks=pytest.mark.longer), (4, "TRUNCATE high")]
+)
 def test_a_run_never_waits_for_who_waits_for_it(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, workers: int, command: str
 ) -> None:
@@ -207,6 +209,7 @@ def test_commands_that_would_empty_the_snapshot_wait(pair: Pair, monkeypatch: py
     assert pair.target.hashes() == was
 
 
+@pytest.mark.longer
 def test_a_comparison_does_not_wait_either(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     pair.source.psql(TREE)
     assert pair.migrate().succeeded
@@ -283,7 +286,7 @@ def test_a_table_that_is_never_free(pair: Pair, monkeypatch: pytest.MonkeyPatch)
     assert pair.target.hashes() == {}
 
 
-@pytest.mark.parametrize("lost", [1, 2])
+@pytest.mark.parametrize("lost", [pytest.param(1, marks=pytest.mark.longer), 2])
 def test_a_reader_that_is_lost_behind_a_waiting_command(pair: Pair, monkeypatch: pytest.MonkeyPatch, lost: int) -> None:
     """A new one can't get past it. Another worker does its share; where there is none, it is told who waits."""
     pair.source.psql(BANK)

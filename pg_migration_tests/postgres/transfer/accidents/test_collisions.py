@@ -64,6 +64,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "RETRY_SECONDS", (0.05,) * 6)
 
 
+@pytest.mark.longer
 def test_a_chunk_that_is_the_victim_of_a_deadlock(pair: Pair) -> None:
     """It has emptied the table and waits for its row of the ledger; the other has that and waits for the table."""
     pair.source.psql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 1000)")

@@ -94,7 +94,9 @@ def check_all_copied(pair: Pair) -> None:
     assert pair.target.rows("SELECT sum(row_count)::bigint FROM _pg_migration.chunk") == [(ROWS,)]
 
 
-@pytest.mark.parametrize("chunk_size", [5_000, 10**9], ids=["many chunks", "one chunk"])
+@pytest.mark.parametrize(
+    "chunk_size", [5_000, pytest.param(10**9, marks=pytest.mark.longer)], ids=["many chunks", "one chunk"]
+)
 def test_goes_on_from_the_last_committed_chunk(pair: Pair, chunk_size: int) -> None:
     """Whichever side ends sessions; here both do."""
     for _ in range(20):  # the source may have sent all of a chunk before any of it arrived
@@ -130,6 +132,7 @@ def test_a_commit_whose_answer_is_lost(pair: Pair, monkeypatch: pytest.MonkeyPat
     check_all_copied(pair)
 
 
+@pytest.mark.longer
 def test_gives_up_after_a_bounded_number(pair: Pair) -> None:
     with terminating(pair.source, COPIES, times=1000) as killed:
         loaded = pair.load(LoadSettings(chunk_size=10**9, workers=1))
@@ -148,6 +151,7 @@ def test_range_that_is_replaced(pair: Pair) -> None:
     pair.check_equal()
 
 
+@pytest.mark.longer
 def test_without_the_snapshot_no_new_reader(pair: Pair) -> None:
     """Readers that have the snapshot may finish with it; one that would need another snapshot stops the load."""
     with (
@@ -159,6 +163,7 @@ def test_without_the_snapshot_no_new_reader(pair: Pair) -> None:
     pair.load_all(CHUNKED)
 
 
+@pytest.mark.longer
 def test_without_the_lock_nothing_more(pair: Pair) -> None:
     """The session of the lock is the proof that the target did not restart in between.
 

@@ -116,7 +116,9 @@ def indexing(target: Any) -> bool:
 
 
 @LOCAL
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "SIGINT"])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.longer)], ids=["SIGKILL", "SIGINT"]
+)
 def test_killed(pair: Pair, tmp_path: Path, programs: Path, how: signal.Signals) -> None:
     """A run that ends while it copies, one that ends while it builds indexes, and one that is let be."""
     pair.source.psql(SHOP.format(rows=1600) + SLOW_INDEX)

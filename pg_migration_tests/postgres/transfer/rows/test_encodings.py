@@ -116,7 +116,11 @@ def test_bytes_or_characters_arrive(encoded: Pair, encodings: tuple[str, str]) -
     check_arrived(encoded, loaded.plans, text, bytes_stay=encodings[0] == encodings[1])
 
 
-@pytest.mark.parametrize(("encoded", "encodings"), [(one, one) for one in REPAIRED], indirect=["encoded"])
+@pytest.mark.parametrize(
+    ("encoded", "encodings"),
+    [pytest.param(one, one, marks=[pytest.mark.longer] if n else []) for n, one in enumerate(REPAIRED)],
+    indirect=["encoded"],
+)
 def test_names_keys_and_checks(encoded: Pair, encodings: tuple[str, str]) -> None:
     pair = encoded
     text = fill_all(pair, encodings)

@@ -111,7 +111,9 @@ INSERT INTO nullable SELECT nullif(i, i / 2 * 2) FROM generate_series(1, 3000) i
 """
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["analyzed", "never analyzed"])
+@pytest.fixture(
+    scope="module", params=[True, pytest.param(False, marks=pytest.mark.longer)], ids=["analyzed", "never analyzed"]
+)
 def cut(
     request: pytest.FixtureRequest, postgres16: PostgresServer, postgres18: PostgresServer
 ) -> Iterator[tuple[Pair, Loaded]]:
