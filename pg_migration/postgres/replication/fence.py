@@ -57,13 +57,21 @@ class FenceLost(MigrationError):
 class Fence:
     """The locks on some tables of one database. `lock` begins it, `release` ends it, whatever has happened."""
 
-    def __init__(self, connections: Connections, end: Endpoint, tables: Sequence[FoundTable], seconds: float) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        end: Endpoint,
+        tables: Sequence[FoundTable],
+        seconds: float,
+        key: int | None = None,
+    ) -> None:
         """
         Args:
             tables: what nobody is to write to.
             seconds: how long writers may be kept waiting.
+            key: an advisory lock that is had as long, shared: whoever gets it alone knows that nobody is kept.
         """
-        self._end, self._tables, self._seconds = end, tables, seconds
+        self._end, self._tables, self._seconds, self._key = end, tables, seconds, key
         self._holder, self._observer = connections.open(end), connections.open(end)
         self._pid = self._holder.info.backend_pid
         self._began: float | None = None
@@ -155,11 +163,13 @@ class Fence:
     def _begin(self, seconds: float) -> sql.Composable:
         names = sql.SQL(", ").join(sql.SQL("ONLY {}").format(sql.Identifier(*t.table.name)) for t in self._tables)
         lock = sql.SQL("; LOCK TABLE {} IN EXCLUSIVE MODE{}").format(names, sql.SQL("" if seconds else " NOWAIT"))
+        shared = sql.SQL("; SELECT pg_catalog.pg_advisory_xact_lock_shared({})").format(sql.Literal(self._key))
         return sql.SQL(
-            "BEGIN READ WRITE; SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}{}"
+            "BEGIN READ WRITE; SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}{}{}"
         ).format(
             sql.Literal(_ms(seconds)),
             sql.Literal(_ms(self._seconds + GRACE_SECONDS)),
+            shared if self._key is not None else sql.SQL(""),
             lock if self._tables else sql.SQL(""),
         )
 

@@ -2,14 +2,26 @@
 
 A session that is there already keeps what it has, and any session may say otherwise for itself: only locks keep
 everybody from writing (`fence`). PostgreSQL docs: default_transaction_read_only, ALTER DATABASE, ALTER ROLE.
+
+A source must not stay read only where a cutover has died and the target is away, whose ledger says what has become of
+it. So the publication says so, too: that a cutover has begun, and, just before the ledger says that the target has
+taken over, that this may be so by now. Until then a look at the source alone may let its writers go on: it takes a lock
+that the cutover's session has as long as it keeps writers waiting, and takes the announcement away, without which the
+cutover does not go on.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
+import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.connection.statements import execute, fetch
+from pg_migration.postgres.connection.statements import execute, fetch, transaction, undone_on_errors
+from pg_migration.postgres.errors import MigrationError, server_message
+from pg_migration.postgres.replication.source_objects import AnnouncedFence, Found, announce, ours, writing
 
 _DEFAULT = """
 SELECT pg_catalog.split_part(setting, '=', 2)
@@ -33,6 +45,12 @@ SELECT r.rolname::pg_catalog.text
  ORDER BY 1
 """
 
+# One cutover begins at a time in a database: each notes what the other had set, and would leave it.
+_BEGINNING = 0x70675F637574  # "pg_cut"
+# How long a session of a cutover may take to end that has been told to.
+ENDING_SECONDS = 10.0
+POLL_SECONDS = 0.05
+
 
 def read_only_default(connection: Connection) -> str | None:
     """What the database says of new sessions, as it is written there; None where it says nothing."""
@@ -53,6 +71,132 @@ def make_read_only(connection: Connection) -> None:
 def undo_read_only(connection: Connection, before: str | None) -> None:
     """Have the database say of new sessions what it said before."""
     _set(connection, before)
+
+
+def fence_key(name: str) -> int:
+    """The advisory lock of those who keep the source's writers waiting for a replication: shared; who lets them go on
+    has it alone."""
+    return int(name[-12:], 16)
+
+
+def announce_fence(source: Connection, name: str, by: str, before: str | None) -> None:
+    """Say beside a publication that a cutover is about to have new sessions read only; call it while `beginning`.
+
+    Args:
+        by: the run that does it.
+        before: what the database says of new sessions.
+
+    Raises:
+        MigrationError: the publication is gone, or another cutover of this database has begun.
+    """
+    there = {found.name: found for found in ours(source)}
+    if others := [one for one in there.values() if one.fence is not None and one.name != name]:
+        raise MigrationError(
+            f"another cutover of this source has begun, or has died ({others[0].name}): when it has ended, or a look "
+            f"at it (pg_migration lag) has taken back what it had begun, start again"
+        )
+    announce(source, _published(there.get(name), name), AnnouncedFence(by, before, decided=False))
+
+
+@contextmanager
+def beginning(source: Connection) -> Iterator[None]:
+    """Have no other cutover of the database begin meanwhile.
+
+    Raises:
+        MigrationError: one does.
+    """
+    if fetch(source, "SELECT pg_catalog.pg_try_advisory_lock(%s)", (_BEGINNING,)) != [(True,)]:
+        raise MigrationError("another cutover of this source begins at this moment: start again when it has ended")
+    try:
+        yield
+    finally:
+        if not source.closed:
+            fetch(source, "SELECT pg_catalog.pg_advisory_unlock(%s)", (_BEGINNING,))
+
+
+def make_announced_read_only(source: Connection, name: str, by: str) -> None:
+    """Have new sessions of the source read only, as was announced.
+
+    Raises:
+        MigrationError: somebody has let the writers go on since.
+    """
+    _as_announced(source, name, by, lambda _: make_read_only(source))
+
+
+def announce_decision(source: Connection, name: str, by: str) -> None:
+    """Say beside a publication that the target may have taken over by now.
+
+    Raises:
+        MigrationError: somebody has let the writers go on since the cutover was announced.
+    """
+
+    def decide(found: Found) -> None:
+        assert found.fence is not None, "it was announced"
+        announce(source, found, replace(found.fence, decided=True))
+
+    _as_announced(source, name, by, decide)
+
+
+def let_write(source: Connection, name: str, even_decided: bool, seconds: float = ENDING_SECONDS) -> bool:
+    """Undo what a cutover has announced, and what it has set; whether there was anything.
+
+    Args:
+        even_decided: also where the target may have taken over by what the source says, as somebody knows better.
+        seconds: how long a session may take to end that keeps writers waiting.
+
+    Raises:
+        MigrationError: a cutover keeps writers waiting, or the source refused.
+    """
+    deadline = time.monotonic() + seconds
+    try:
+        with writing(source):
+            while (undone := _let_write(source, name, even_decided)) is None:
+                if time.monotonic() > deadline:
+                    raise MigrationError(f"a cutover keeps the source's writers waiting at this moment (slot {name})")
+                time.sleep(POLL_SECONDS)
+            return undone
+    except psycopg2.Error as refusal:
+        if source.closed:
+            raise
+        raise MigrationError(
+            f"new sessions of the source are read only, and that can't be undone ({server_message(refusal)}): ALTER "
+            f"DATABASE ... RESET default_transaction_read_only"
+        ) from None
+
+
+def _let_write(source: Connection, name: str, even_decided: bool) -> bool | None:
+    """Whether something was undone; None where writers are kept waiting."""
+    with transaction(source):
+        # Nobody waits for long for a program that stands still here.
+        execute(source, "SET LOCAL idle_in_transaction_session_timeout = '10s'")
+        if fetch(source, "SELECT pg_catalog.pg_try_advisory_xact_lock(%s)", (fence_key(name),)) != [(True,)]:
+            return None
+        found = next((one for one in ours(source) if one.name == name), None)
+        if found is None or found.fence is None or (found.fence.decided and not even_decided):
+            return False
+        _set(source, found.fence.before)
+        announce(source, found, None)
+        return True
+
+
+def _as_announced(source: Connection, name: str, by: str, step: Callable[[Found], object]) -> None:
+    execute(source, "BEGIN READ WRITE")
+    with undone_on_errors(source):
+        fetch(source, "SELECT pg_catalog.pg_advisory_xact_lock_shared(%s)", (fence_key(name),))
+        found = _published(next((one for one in ours(source) if one.name == name), None), name)
+        if found.fence is None or found.fence.by != by:
+            raise MigrationError("somebody has let the source's writers go on, as the target did not answer")
+        step(found)
+    execute(source, "COMMIT")
+
+
+def _published(found: Found | None, name: str) -> Found:
+    if found is None or not found.publication or not found.owned or not found.note:
+        raise MigrationError(
+            f"publication {name} of the source is gone, belongs to another role, or does not say any more what it is "
+            f"for: pg_migration abandon, and follow anew"
+        )
+    return found
 
 
 def write_anyway(connection: Connection) -> None:

@@ -94,9 +94,25 @@ class Found:
         return str(self.note["ended"]) if "ended" in self.note else None
 
     @property
+    def fence(self) -> "AnnouncedFence | None":
+        """The cutover that has new sessions read only, or is about to; None where another role may have written it."""
+        told = self.note.get("fence") if self.owned else None
+        return AnnouncedFence(str(told["by"]), told["before"], bool(told["decided"])) if told else None
+
+    @property
     def identities(self) -> Sequence[ChangedIdentity]:
         """What was to be changed for it; nothing where another role may have written it."""
         return changed_identities(self.note["identities"]) if self.note and self.owned else ()
+
+
+@dataclass(frozen=True)
+class AnnouncedFence:
+    """What a publication says of a cutover that has begun: of which run, and what the database said of new sessions
+    ``before``. ``decided``: the target may have taken over by now, which only its ledger tells."""
+
+    by: str
+    before: str | None
+    decided: bool
 
 
 def note_of(replication: Replication) -> Mapping[str, object]:
@@ -119,15 +135,18 @@ def ours(source: Connection) -> Sequence[Found]:
     ]
 
 
+_NOTED = ("made by", "run", "target", "identities", "max_retained_wal", "ended", "fence")
+
+
 def _note(text: str | None) -> Mapping[str, Any]:
     try:
         found = json.loads(text or "")
         Identity.recorded(found["target"])
         changed_identities(found["identities"])
         int(found["max_retained_wal"])
-        return {
-            name: found[name] for name in ("run", "target", "identities", "max_retained_wal", "ended") if name in found
-        }
+        if (fence := found.get("fence")) is not None:
+            _ = fence["by"], fence["before"], fence["decided"]
+        return {name: found[name] for name in _NOTED if name in found}
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}
 
@@ -192,6 +211,15 @@ def end_note(source: Connection, found: Found, reason: str) -> None:
     note = json.dumps({**found.note, "ended": reason})
     statement = sql.SQL("COMMENT ON PUBLICATION {} IS {}").format(sql.Identifier(found.name), sql.Literal(note))
     _insisted(source, f"publication {found.name} can't be changed", (), lambda: execute(source, statement))
+
+
+def announce(source: Connection, found: Found, fence: AnnouncedFence | None) -> None:
+    """Say beside a publication how a cutover stands, or that there is none; in the transaction that is open, if any."""
+    note = {name: told for name, told in found.note.items() if name != "fence"}
+    if fence is not None:
+        note["fence"] = asdict(fence)
+    statement = sql.SQL("COMMENT ON PUBLICATION {} IS {}")
+    execute(source, statement.format(sql.Identifier(found.name), sql.Literal(json.dumps(note))))
 
 
 def drop_publication(source: Connection, name: str) -> None:

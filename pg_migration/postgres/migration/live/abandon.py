@@ -2,6 +2,8 @@
 
 import re
 
+from psycopg2.extensions import connection as Connection
+
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.errors import ConfigurationError, ConnectionFailed, MigrationError
 from pg_migration.postgres.figures import listed
@@ -9,12 +11,13 @@ from pg_migration.postgres.ledger.lock import TargetLock
 from pg_migration.postgres.ledger.runs import session_name
 from pg_migration.postgres.ledger.source_identity import Identity, place_in
 from pg_migration.postgres.migration.live.takeover.recovery import undo_fence
-from pg_migration.postgres.migration.live.undo import OVER, clear_dead, end, undo_in_source
+from pg_migration.postgres.migration.live.undo import OVER, clear_dead, end, undo_in_source, undo_in_target
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.replication.identities import undo_identities
-from pg_migration.postgres.replication.record import last_replication
+from pg_migration.postgres.replication.read_only import let_write
+from pg_migration.postgres.replication.record import last_replication, record
 from pg_migration.postgres.replication.source_objects import ours
-from pg_migration.postgres.replication.state import PATTERN, TAKEN_OVER, UNDER_WAY, Phase
+from pg_migration.postgres.replication.state import PATTERN, TAKEN_OVER, UNDER_WAY, Phase, Replication
 from pg_migration.postgres.replication.subscription import unsubscribe
 
 BY_A_PERSON = "given up by pg_migration abandon"
@@ -43,12 +46,16 @@ def _by_name(run: MigrationRun, name: str) -> list[str]:
         found = next((one for one in ours(source) if one.name == name), None)
         if found is None:
             raise ConfigurationError(f"the source {run.source.description} has neither a slot nor a publication {name}")
-        return undo_in_source(source, name, found.identities)
+        freed = found.fence is not None and let_write(source, name, even_decided=True)
+        return [*(["what a cutover had begun"] if freed else []), *undo_in_source(source, name, found.identities)]
 
 
 def _all(run: MigrationRun) -> list[str]:
     with Connections(session_name(run.run_id)) as connections:
-        source = connections.open(run.source)
+        try:
+            source = connections.open(run.source)
+        except ConnectionFailed as refusal:
+            raise MigrationError(f"{refusal}. {_without_source(run, connections)}") from None
         try:
             target = connections.open(run.target)
         except ConnectionFailed as refusal:
@@ -61,14 +68,7 @@ def _all(run: MigrationRun) -> list[str]:
             ) from None
         TargetLock(connections, run.target, run.run_id).acquire()
         ends = Identity.of(source, run.source), Identity.of(target, run.target)
-        last = last_replication(target)
-        if last is not None and last.target.differs_from(ends[1]) is not None:
-            last = None
-        if last is not None and last.phase in TAKEN_OVER:
-            raise ConfigurationError(
-                "the target has taken over from the source, so there is nothing to give up: pg_migration end-way-back "
-                "ends the way back, pg_migration go-back takes it"
-            )
+        last = _to_be_given_up(target, ends[1])
         done = []
         if last is not None and last.phase is Phase.FENCED:  # of a cutover that is dead, as it had the lock
             last = undo_fence(source, target, last)
@@ -82,6 +82,36 @@ def _all(run: MigrationRun) -> list[str]:
         elif last is not None and last.phase in OVER:
             run.outcomes.notes.append(f"the replication had ended before: {last.reason}")
         return done + clear_dead(source, target, ends, BY_A_PERSON) + _unknown(run, connections, ends)
+
+
+def _to_be_given_up(target: Connection, which: Identity) -> Replication | None:
+    last = last_replication(target)
+    if last is None or last.target.differs_from(which) is not None:
+        return None
+    if last.phase in TAKEN_OVER:
+        raise ConfigurationError(
+            "the target has taken over from the source, so there is nothing to give up: pg_migration end-way-back "
+            "ends the way back, pg_migration go-back takes it"
+        )
+    return last
+
+
+def _without_source(run: MigrationRun, connections: Connections) -> str:
+    """Give up in the target alone what follows a source that is away, maybe for good; what came of it.
+
+    Whatever comes to the source when it is back sees by the ledger that nothing there has a use any more.
+    """
+    target = connections.open(run.target)
+    TargetLock(connections, run.target, run.run_id).acquire()
+    last = _to_be_given_up(target, Identity.of(target, run.target))
+    if last is None or last.phase not in UNDER_WAY:
+        return "In the target there is nothing to give up"
+    record(target, last.ended(Phase.ABANDONED, BY_A_PERSON))
+    done = undo_in_target(target, last)
+    return (
+        f"The replication was given up in the target ({listed(done) or 'there was no subscription'}). What the source "
+        f"has of it keeps WAL there: when it answers again, pg_migration abandon takes that away, or the next look"
+    )
 
 
 def _unknown(run: MigrationRun, connections: Connections, ends: tuple[Identity, Identity]) -> list[str]:

@@ -6,6 +6,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.ledger.source_identity import Identity
 from pg_migration.postgres.replication.identities import undo_identities
+from pg_migration.postgres.replication.read_only import let_write
 from pg_migration.postgres.replication.record import last_replication, record
 from pg_migration.postgres.replication.source_objects import Found, drop_publication, drop_slot, ours, unpublish
 from pg_migration.postgres.replication.state import TAKEN_OVER, ChangedIdentity, Phase, Replication
@@ -15,11 +16,23 @@ from pg_migration.postgres.replication.subscription import subscription_state, u
 BEFORE_FOLLOWING = frozenset({Phase.PREPARING, Phase.COPYING})
 # Nothing of it has a use any more, on either side.
 OVER = frozenset({Phase.ABANDONED, Phase.LOST})
+UNDECIDED = (
+    "a cutover was about to make the target take over, and only the target's ledger tells whether it has; where it has "
+    "not: ALTER DATABASE ... RESET default_transaction_read_only"
+)
 DIED = "the run died before the target followed"
 
 
-def undo_in_source(source: Connection, name: str, identities: Sequence[ChangedIdentity]) -> list[str]:
+def undo_in_source(
+    source: Connection, name: str, identities: Sequence[ChangedIdentity], moved: bool = False
+) -> list[str]:
     """Take slot, identities and publication away; what was there of them, for people.
+
+    What a dead cutover had set comes before all that; only not where the target may have taken over, as far as the
+    source tells.
+
+    Args:
+        moved: the target has taken over, and new sessions of the source stay read only.
 
     The slot goes first, as it fills a disk. A table is taken out of the publication before its identity is: its updates
     would be refused. The publication goes last, as its note tells of the rest.
@@ -29,7 +42,11 @@ def undo_in_source(source: Connection, name: str, identities: Sequence[ChangedId
     """
     there = {found.name: found for found in ours(source)}
     found = there.get(name)
-    done = [f"slot {name}"] if drop_slot(source, name) else []
+    fence = found.fence if found is not None and not moved else None
+    done = ["what a cutover had begun"] if fence is not None and let_write(source, name, even_decided=False) else []
+    if fence is not None and not done:
+        done.append(f"all but the setting that has new sessions of the source read only: {UNDECIDED}")
+    done += [f"slot {name}"] if drop_slot(source, name) else []
     if found is not None and found.publication:
         unpublish(source, name)
     undo_identities(source, identities)

@@ -21,7 +21,12 @@ from pg_migration.postgres.ledger.lock import TargetLock
 from pg_migration.postgres.ledger.source_identity import Identity, place_in
 from pg_migration.postgres.migration.definition import Migration
 from pg_migration.postgres.migration.live.begin import half_of_limit, over_limit
-from pg_migration.postgres.migration.live.takeover.recovery import undo_fence
+from pg_migration.postgres.migration.live.takeover.recovery import (
+    WRITERS_GO_ON,
+    let_go_on_alone,
+    undo_fence,
+    undo_return,
+)
 from pg_migration.postgres.migration.live.undo import BEFORE_FOLLOWING, DIED, OVER, clear_dead, end, made_for, remains
 from pg_migration.postgres.migration.schemas import map_schemas
 from pg_migration.postgres.replication.lag import Lag, lag, slot_state
@@ -89,7 +94,8 @@ def watch(migration: Migration, drops: bool = True) -> Watched:
             told = [] if isinstance(source, ConnectionFailed) else _guard(source, migration, drops)
             raise ConnectionFailed("; ".join([str(target), *told]), target.transient, target.full)
         if isinstance(source, ConnectionFailed):
-            raise source
+            told = _end_return(migration, connections, target) if drops else []
+            raise ConnectionFailed("; ".join([str(source), *told]), source.transient, source.full)
         try:
             return _Watch(migration, connections, source, target, drops).look()
         except psycopg2.Error as error:
@@ -108,12 +114,34 @@ def _guard(source: Connection, migration: Migration, drops: bool) -> list[str]:
     place, told = place_in(migration.target.description), []
     try:
         for found in ours(source):
-            if found.target is None or place not in found.target.places or not found.slot:
+            if found.target is None or place not in found.target.places:
                 continue
-            told.append(_guarded(source, found, drops))
+            if found.fence is not None and drops:
+                told.append(let_go_on_alone(source, found))
+            if found.slot:
+                told.append(_guarded(source, found, drops))
     except (MigrationError, psycopg2.Error) as error:
         told.append(str(error))
     return told
+
+
+def _end_return(migration: Migration, connections: Connections, target: Connection) -> list[str]:
+    """Let the writers of the target go on that a way back was to keep waiting that is dead; what was done."""
+    try:
+        last = last_replication(target)
+        if last is None or last.phase is not Phase.RETURNING:
+            return []
+        if last.target.differs_from(Identity.of(target, migration.target)) is not None:
+            return []
+        if not TargetLock(connections, migration.target, str(uuid.uuid4())).is_free():
+            return []
+        now = last_replication(target)
+        if now is not None and now.phase is Phase.RETURNING:
+            undo_return(target, now)
+            return [WRITERS_GO_ON]
+    except (MigrationError, psycopg2.Error) as error:
+        return [str(error)]
+    return []
 
 
 def _guarded(source: Connection, found: Found, drops: bool) -> str:
@@ -184,7 +212,7 @@ class _Watch:
                 now = last_replication(self._target)
                 if now is None or now == undo_fence(self._source, self._target, now):
                     return []
-                return ["what a cutover had begun that is dead: sessions may write again"]
+                return [WRITERS_GO_ON]
 
             self._tried(undo)
         return last_replication(self._target) or last

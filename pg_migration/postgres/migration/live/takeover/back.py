@@ -27,7 +27,7 @@ from pg_migration.postgres.migration.live.moved import CutoverOptions, Moved
 from pg_migration.postgres.migration.live.takeover.command import run_command
 from pg_migration.postgres.migration.live.takeover.cutover import CHECKS
 from pg_migration.postgres.migration.live.takeover.prepared import CATCH_UP_SECONDS, Stopwatch, caught_up, unsound
-from pg_migration.postgres.migration.live.takeover.recovery import finish, tried, undo_fence
+from pg_migration.postgres.migration.live.takeover.recovery import finish, tried, undo_fence, undo_return
 from pg_migration.postgres.migration.live.undo import undo_in_source
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.replication.fence import Ended, Fence, end_clients, lacking_rights
@@ -284,6 +284,9 @@ def end_the_way_back(run: MigrationRun) -> None:
         lock = run.call(lambda: TargetLock(connections, run.target, run.run_id))
         run.call(lock.acquire)
         replication = run.call(lambda: last_replication(target))
+        if replication is not None and replication.phase is Phase.RETURNING:  # of a way back that is dead
+            returning = replication
+            replication = run.call(lambda: undo_return(target, returning))
         if replication is None or replication.way_back is None or replication.phase not in (Phase.MOVED, Phase.ENDED):
             raise ConfigurationError(f"there is no way back from {run.target.description} that could be ended")
         name = replication.way_back

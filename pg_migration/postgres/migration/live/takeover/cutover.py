@@ -15,7 +15,7 @@ import psycopg2
 
 from pg_migration.postgres.catalog import Table
 from pg_migration.postgres.connection.endpoint import Side
-from pg_migration.postgres.connection.statements import fetch
+from pg_migration.postgres.connection.statements import execute, fetch, undone_on_errors
 from pg_migration.postgres.ddl.changes import suspend
 from pg_migration.postgres.errors import ConfigurationError, MigrationError
 from pg_migration.postgres.figures import listed
@@ -33,7 +33,13 @@ from pg_migration.postgres.migration.live.takeover.prepared import (
     prepare,
     state_of,
 )
-from pg_migration.postgres.migration.live.takeover.recovery import finish, follow_back, tried, undo_fence
+from pg_migration.postgres.migration.live.takeover.recovery import (
+    finish,
+    follow_back,
+    let_writers_go_on,
+    tried,
+    undo_fence,
+)
 from pg_migration.postgres.migration.live.undo import undo_in_source
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps.damage import reload_tables
@@ -42,7 +48,14 @@ from pg_migration.postgres.migration.steps.sequences import set_sequences
 from pg_migration.postgres.migration.steps.structure import copy_rows_of_extensions, make, refreshes
 from pg_migration.postgres.replication.fence import Ended, Fence, end_clients
 from pg_migration.postgres.replication.identities import undo_identities
-from pg_migration.postgres.replication.read_only import make_read_only, read_only_default, undo_read_only
+from pg_migration.postgres.replication.read_only import (
+    announce_decision,
+    announce_fence,
+    beginning,
+    fence_key,
+    make_announced_read_only,
+    read_only_default,
+)
 from pg_migration.postgres.replication.record import last_replication, record
 from pg_migration.postgres.replication.source_objects import make_publication, note_of, writing
 from pg_migration.postgres.replication.state import TAKEN_OVER, Phase, Replication, new_name
@@ -122,11 +135,13 @@ class _Cutover:
     ) -> None:
         self._run, self._ends, self._replication = run, ends, replication
         self._prepared, self._chosen = prepared, chosen
-        self._fence = run.call(lambda: Fence(ends.connections, run.source, prepared.tables, chosen.max_pause_seconds))
+        key, seconds = fence_key(replication.name), chosen.max_pause_seconds
+        self._fence = run.call(lambda: Fence(ends.connections, run.source, prepared.tables, seconds, key))
         self._part = Stopwatch()
         self._locked: Protected | None = None
         self._at: tuple[str, int] = ("", 0)
         self._decided = False  # whether the target may have taken over
+        self._states = prepared.states
 
     def done(self) -> Moved:
         """Do it.
@@ -165,10 +180,11 @@ class _Cutover:
         before = run.call(lambda: read_only_default(ends.source))
         back = new_name() if chosen.way_back else None
         self._now(Phase.FENCED, read_only_before=before, way_back=back)
+        run.call(lambda: self._announce(before))
         with part("locks"):
             run.call(lambda: self._fence.lock(run.connections.cancel, self._lock_readers, self._unlock_readers))
             # Not before: sessions that come meanwhile would be refused for as long as the locks take.
-            run.call(lambda: make_read_only(ends.source))
+            run.call(lambda: make_announced_read_only(ends.source, self._replication.name, run.run_id))
         with part("wait for the target"):
             at = run.call(lambda: catch_up(run, ends, self._replication, self._fence.left))
             ((transaction,),) = run.call(lambda: fetch(ends.source, _NEXT_TRANSACTION))
@@ -181,12 +197,24 @@ class _Cutover:
             ended = run.call(lambda: end_clients(ends.source, self._ours))
             self._demand_all_ended(ended)
         with part("structure"):
-            if run.call(lambda: state_of(ends.source)) != self._prepared.states[0]:
+            if run.call(lambda: state_of(ends.source)) != self._states[0]:
                 self._demand_no_changes()
+        run.call(lambda: announce_decision(ends.source, self._replication.name, run.run_id))
         run.call(self._fence.keep)
         self._decided = True
         self._now(Phase.MOVED, fence=self._at[0], fence_transaction=self._at[1])
         return ended
+
+    def _announce(self, before: str | None) -> None:
+        """Say in the source what comes, which is no change of its structure, while others may change that."""
+        source, known = self._ends.source, self._states
+        with beginning(source):
+            execute(source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE")
+            with undone_on_errors(source):
+                same = state_of(source) == known[0]
+                announce_fence(source, self._replication.name, self._run.run_id, before)
+                self._states = (state_of(source) if same else known[0], known[1])
+            execute(source, "COMMIT")
 
     def _prove(self) -> None:
         """Bring over what replication does not, and compare both sides, whose rows nobody changes.
@@ -245,7 +273,7 @@ class _Cutover:
         """What nobody waits for, or needs locks on the tables."""
         run, ends, now = self._run, self._ends, self._replication
         steps: list[Callable[[], object]] = [
-            lambda: undo_in_source(ends.source, now.name, now.identities),
+            lambda: undo_in_source(ends.source, now.name, now.identities, moved=True),
         ]
         if now.way_back is not None:
             steps.append(lambda: follow_back(ends, now, run.target, run.migration.way_back_url))
@@ -264,7 +292,7 @@ class _Cutover:
             self._unlock_readers()
         if not self._decided and self._replication.phase is Phase.FENCED:
             # Also where the target, which has the ledger, is gone.
-            tried(lambda: undo_read_only(self._ends.source, self._replication.read_only_before))
+            tried(lambda: let_writers_go_on(self._ends.source, self._replication))
         try:
             now = last_replication(self._ends.target)
             if now is not None and now.phase in TAKEN_OVER:  # it was written, and the answer was lost
@@ -298,7 +326,7 @@ class _Cutover:
         """Only if nobody has altered anything since both sides were compared; else they are compared again."""
         run = self._run
         ends = run.source_connection, run.target_connection
-        if run.call(lambda: tuple(map(state_of, ends))) == self._prepared.states:
+        if run.call(lambda: tuple(map(state_of, ends))) == self._states:
             return
         names = set(run.catalog.tables_by_name)
         run.read_anew()

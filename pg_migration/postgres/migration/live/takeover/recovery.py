@@ -12,13 +12,15 @@ from psycopg2.extensions import connection as Connection
 from pg_migration.postgres.connection.endpoint import Endpoint
 from pg_migration.postgres.errors import MigrationError, server_message
 from pg_migration.postgres.migration.live.ends import Ends
-from pg_migration.postgres.migration.live.undo import undo_in_source
+from pg_migration.postgres.migration.live.undo import UNDECIDED, undo_in_source
 from pg_migration.postgres.replication.identities import undo_identities
-from pg_migration.postgres.replication.read_only import undo_read_only, write_anyway
+from pg_migration.postgres.replication.read_only import let_write, undo_read_only, write_anyway
 from pg_migration.postgres.replication.record import record
+from pg_migration.postgres.replication.source_objects import Found, ours
 from pg_migration.postgres.replication.state import Phase, Replication
 from pg_migration.postgres.replication.subscription import connection_string, subscribe, unsubscribe
 
+WRITERS_GO_ON = "what a cutover had begun that is dead: sessions may write again"
 WAY_BACK_URL = "PG_MIGRATION_WAY_BACK_URL"
 
 
@@ -33,17 +35,58 @@ def undo_fence(source: Connection, target: Connection, replication: Replication)
     """
     write_anyway(target)
     if replication.phase is Phase.FENCED:
-        undo_read_only(source, replication.read_only_before)
+        let_writers_go_on(source, replication)
         if replication.way_back is not None:
             _drop_way_back(source, target, replication.way_back)
         undone = replace(replication, phase=Phase.FOLLOWING, way_back=None, read_only_before=None)
     elif replication.phase is Phase.RETURNING:
-        undo_read_only(target, replication.target_read_only_before)
-        undone = replace(replication, phase=Phase.MOVED, target_read_only_before=None)
+        return undo_return(target, replication)
     else:
         return replication
     record(target, undone)
     return undone
+
+
+def undo_return(target: Connection, replication: Replication) -> Replication:
+    """Let the writers of the target go on that a way back was to keep waiting; the source need not be reached.
+
+    Raises:
+        MigrationError, psycopg2.Error: the target refused.
+    """
+    write_anyway(target)
+    undo_read_only(target, replication.target_read_only_before)
+    undone = replace(replication, phase=Phase.MOVED, target_read_only_before=None)
+    record(target, undone)
+    return undone
+
+
+def let_go_on_alone(source: Connection, found: Found) -> str:
+    """Let the writers of the source go on where a cutover is dead and the target can't be asked; what came of it.
+
+    Only where the target has not taken over for sure: what is not sure stays.
+    """
+    try:
+        if let_write(source, found.name, even_decided=False, seconds=0.0):
+            return WRITERS_GO_ON
+    except MigrationError as refusal:
+        return str(refusal)
+    return (
+        f"new sessions of the source are read only until the target answers: {UNDECIDED} (pg_migration abandon --slot "
+        f"{found.name} does that, and gives it up)"
+    )
+
+
+def let_writers_go_on(source: Connection, replication: Replication) -> None:
+    """Have new sessions of the source write again, where it is known that the target has not taken over.
+
+    Raises:
+        MigrationError: the source refused.
+    """
+    found = next((one for one in ours(source) if one.name == replication.name), None)
+    if found is not None and found.note and found.owned:
+        let_write(source, replication.name, even_decided=True)
+    else:  # somebody has taken away or altered what would tell what was set
+        undo_read_only(source, replication.read_only_before)
 
 
 def finish(ends: Ends, replication: Replication, target: Endpoint, way_back_url: str) -> None:
@@ -61,7 +104,7 @@ def finish(ends: Ends, replication: Replication, target: Endpoint, way_back_url:
 def _steps(ends: Ends, replication: Replication, target: Endpoint, way_back_url: str) -> Iterator[Callable[[], object]]:
     source, there, back = ends.source, ends.target, replication.way_back
     yield lambda: unsubscribe(there, replication.name)
-    yield lambda: undo_in_source(source, replication.name, replication.identities)
+    yield lambda: undo_in_source(source, replication.name, replication.identities, moved=True)
     if replication.phase is Phase.MOVED and back is not None:
         yield lambda: follow_back(ends, replication, target, way_back_url)
         return
