@@ -111,7 +111,7 @@ class RunsJob(HelpfulCommand):
             if given := {name: value for name, value in of_step.items() if value is not None}:
                 config = merged(config, {"ops": {spec.step: {"config": given}}})
             if is_about_all(context):
-                status = run_for_all(every_pair(context), spec.job, config, as_json, verbose, at_once)
+                status = run_for_all(every_pair(context), spec.job, config, as_json, verbose, at_once, spec.before)
             else:
                 pair = chosen_pair(context)
                 if spec.before is not None:

@@ -18,6 +18,7 @@ from pg_migration.cli.consent import with_consent
 from pg_migration.cli.dagster_instance import hushed, records
 from pg_migration.cli.exit_status import (
     FAILED,
+    MISUSED,
     SUCCEEDED,
     Misused,
     RecordsLost,
@@ -34,8 +35,9 @@ from pg_migration.orchestration.build import build
 from pg_migration.orchestration.dagster_internals.commands import without_mirrors
 from pg_migration.orchestration.dagster_internals.running import SerializableErrorInfo
 from pg_migration.orchestration.location import code_location
-from pg_migration.orchestration.location.names import LIVE_MOVE, MIGRATE, REPAIR, SWAP_BACK
+from pg_migration.orchestration.location.names import LIVE_MOVE, MIGRATE, PREFLIGHT, REPAIR, SWAP_BACK
 from pg_migration.orchestration.pair import Pair
+from pg_migration.orchestration.run_tags import MISUSE
 from pg_migration.orchestration.runs.failures import INTERRUPTED
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.migration.options import Options
@@ -47,17 +49,19 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that came to its end. ``failures`` are the messages of the steps that failed; ``stopped``: by a person."""
+    """A run that came to its end. ``failures`` are the messages of the steps that failed; ``stopped``: by a person;
+    ``misuse`` is why what was asked for can't be done as it was asked: nothing was done then."""
 
     run_id: str
     succeeded: bool
     failures: tuple[str, ...]
     stopped: bool = False
+    misuse: str = ""
 
     @property
     def status(self) -> int:
         """The exit status of the command."""
-        return SUCCEEDED if self.succeeded else STOPPED if self.stopped else FAILED
+        return SUCCEEDED if self.succeeded else STOPPED if self.stopped else MISUSED if self.misuse else FAILED
 
 
 @contextmanager
@@ -124,7 +128,8 @@ def execute(
             f"Dagster's records can't be written: {first_line(error)}. They are in {instance.root_directory}, or where "
             f"the dagster.yaml there says. Make room and run this again: it goes on with what was copied."
         ) from None
-    return Ended(run_id, result.success, tuple(_failures(result)), any(map(is_stop, result.all_events)))
+    stopped = any(map(is_stop, result.all_events))
+    return Ended(run_id, result.success, tuple(_failures(result)), stopped, _misuse(result))
 
 
 def _cancel_if_stopped(instance: dg.DagsterInstance, entry: dg.EventLogEntry) -> None:
@@ -157,6 +162,19 @@ def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     for event in result.all_events:
         if event.is_run_failure and event.job_failure_data.error:
             yield _message(event.job_failure_data.error)
+
+
+def _misuse(result: dg.ExecuteInProcessResult) -> str:
+    """Why nothing was done, where that is in what was asked for; else nothing. What fails later fails for that."""
+    for event in result.all_events:
+        if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
+            return ""
+        if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION and event.asset_check_evaluation_data.passed:
+            return ""
+        if event.is_step_failure:
+            told = event.step_failure_data.user_failure_data
+            return str(told.description) if told is not None and MISUSE in told.metadata else ""
+    return ""
 
 
 def _message(error: SerializableErrorInfo) -> str:
@@ -210,6 +228,8 @@ def run_job(pair: Pair, job: str, config: Mapping[str, Any], as_json: bool, verb
             ended = execute(kept.instance, pair, job, of_pair(pair, config), shown, verbose, may_ask)
         except dg.DagsterExecutionInterruptedError:
             raise KeyboardInterrupt from None
+    if ended.misuse and job != PREFLIGHT and not as_json:
+        raise Misused(ended.misuse)
     _print(pair, job, ended, shown.report, as_json)
     return ended.status
 

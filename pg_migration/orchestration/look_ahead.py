@@ -4,7 +4,7 @@ from pg_migration.orchestration.pair import Pair
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.migration.use_cases import preflight as look
 from pg_migration.postgres.preflight import Finding
-from pg_migration.postgres.preflight.finding import error
+from pg_migration.postgres.preflight.finding import misuse
 
 DATABASES = "databases"
 
@@ -21,5 +21,5 @@ def preflight(pair: Pair) -> list[Finding]:
     try:
         migration = pair.migration(pair.options)
     except ConfigurationError as wrong:
-        return [error(DATABASES, str(wrong), "Set the variable, in the environment or in a file .env")]
+        return [misuse(DATABASES, str(wrong), "Set the variable, in the environment or in a file .env")]
     return look(migration)

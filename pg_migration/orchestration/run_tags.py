@@ -33,6 +33,8 @@ PAIR_TAG = "pg_migration/pair"
 
 # On a failure: a new run may well succeed.
 TRANSIENT = "may pass"
+# On a failure: what was asked for can't be done as it was asked, and nothing was done.
+MISUSE = "wrong configuration"
 
 
 UNFINISHED = [

@@ -17,7 +17,8 @@ class MigrationError(Exception):
 
 
 class ConfigurationError(MigrationError):
-    """A setting, URL or partition key is missing, malformed or out of range. Nothing was touched."""
+    """What was asked for can't be done as it was asked: a setting, URL or partition key is missing, malformed or out of
+    range, or there is nothing that it could be done with. Nothing was touched."""
 
 
 class ConnectionFailed(MigrationError):

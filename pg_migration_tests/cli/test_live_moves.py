@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,11 +25,15 @@ from dagster._core.scheduler.instigation import (
     SensorType,
 )
 
-from pg_migration.cli import before_live_moves, lag
+from pg_migration import Pair
+from pg_migration.cli import before_live_moves, jobs, lag
 from pg_migration.cli.commands import main
+from pg_migration.cli.live_moves import before_follow
+from pg_migration.cli.results import Outcome
 from pg_migration.orchestration import environment
 from pg_migration.orchestration.automation.following import watched_at
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
+from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import ConnectionFailed
 from pg_migration.postgres.ledger import schema
 from pg_migration.postgres.ledger.source_identity import Identity
@@ -95,11 +99,107 @@ def test_a_target_is_not_made_to_follow_twice(typed: CliRunner, target_db: str, 
     assert said in misused(typed, "follow")
 
 
-def remember(target: str, phase: Phase) -> None:
+def remember(target: str, phase: Phase, source: str = "", name: str = REPLICATION.name) -> None:
     with session(target) as connection:
         schema.create(connection)
         here = Identity.of(connection, Endpoint.parse(Side.TARGET, target, "URL"))
-        record(connection, replace(REPLICATION, phase=phase, target=here))
+        known = replace(REPLICATION, name=name, phase=phase, target=here)
+        if source:
+            with session(source) as there:
+                known = replace(known, source=Identity.of(there, Endpoint.parse(Side.SOURCE, source, "URL")))
+        record(connection, known)
+
+
+# What can't be done as it is asked, by the phase of the last replication into the target, if there is one: some that is
+# seen before there is a run, and some that the run sees.
+MISUSES = [
+    (None, "abandon --slot other", "'other' is not the name of a slot of ours"),
+    (None, "follow --target {source}", "source and target are the same database"),
+    (None, "preflight --follow --max-retained-wal 50", "max_retained_wal is '50'"),
+    (Phase.FOLLOWING, "cutover --max-pause 0", "not in the range"),
+    (Phase.FOLLOWING, "go-back --max-pause -1", "not in the range"),
+    (Phase.FOLLOWING, "cutover --max-pause", "requires an argument"),
+    (Phase.FOLLOWING, "cutover --check rows", "not one of 'content', 'count'"),
+    (Phase.BACK, "follow", "the source has taken over again"),
+]
+MORE_MISUSES = [
+    (None, "abandon --slot pg_migration_000000000000", "neither a slot nor a publication pg_migration_000000000000"),
+    (None, "follow --spread-over 2", "spread_over launches further runs, which needs a run of a deployment"),
+    (None, "preflight --follow --target {source}", "source and target are the same database"),
+    (None, "preflight --follow --schema a --target-schema b", "same names of schemas"),
+    (Phase.FOLLOWING, "run", "the target follows a source"),
+    (Phase.FOLLOWING, "repair", "the target follows a source"),
+    (Phase.FOLLOWING, "preflight --follow", "the target follows a source"),
+    (Phase.FOLLOWING, "go-back", "there is no way back from"),
+    (Phase.FOLLOWING, "end-way-back", "there is no way back from"),
+    (Phase.FOLLOWING, "release --database {name}", "there is nothing to release"),
+    (Phase.FOLLOWING, "cutover --max-pause 0.5", "at least 1 s"),
+    (Phase.ABANDONED, "cutover", "nothing follows into the target"),
+    (Phase.ABANDONED, "cutover --dry-run", "nothing follows into the target"),
+    (Phase.ABANDONED, "adopt", "nothing follows into the target"),
+    (Phase.MOVED, "run", "pg_migration release first"),
+    (Phase.MOVED, "abandon", "there is nothing to give up"),
+    (Phase.MOVED, "release --database another", "is called {name}, not another"),
+    (Phase.ENDED, "end-way-back", "there is no way back from"),
+    (Phase.ENDED, "go-back", "there is no way back from"),
+]
+
+
+@pytest.mark.parametrize("cases", [MISUSES, pytest.param(MORE_MISUSES, marks=pytest.mark.longer)], ids=["some", "more"])
+def test_what_is_asked_for_wrongly_ends_with_status_2_and_a_sentence(
+    typed: CliRunner,
+    source_db: str,
+    target_db: str,
+    monkeypatch: pytest.MonkeyPatch,
+    cases: Sequence[tuple[Phase | None, str, str]],
+) -> None:
+    """Whether it is seen before there is a run, or by the run; and nothing is done."""
+    monkeypatch.setattr(before_live_moves, "watched_at", lambda *_: time.time())
+    names = {"source": source_db, "name": target_db.rpartition("/")[2]}
+    with session(source_db) as connection:
+        execute(connection, "CREATE TABLE public.t (a integer PRIMARY KEY)")
+    last = None
+    for phase, command, said in cases:
+        if phase is not None and phase is not last:
+            remember(target_db, last := phase, source_db)
+        told = misused(typed, *command.format(**names).split())
+        assert said.format(**names) in told, command
+        assert "Traceback" not in told
+        assert "report:" not in told or "preflight" in command
+    with session(source_db) as connection:
+        assert fetch(connection, "SELECT pubname FROM pg_catalog.pg_publication") == []
+
+
+@pytest.mark.usefixtures("typed")
+def test_a_job_fails_with_that_sentence_alone(target_db: str, source_db: str) -> None:
+    remember(target_db, Phase.ENDED, source_db)
+    result = definitions().resolve_job_def("go_back").execute_in_process(raise_on_error=False)
+    (failed,) = result.get_step_failure_events()
+    data = failed.step_failure_data
+    assert data.user_failure_data.description.startswith("there is no way back from")
+    assert data.error.cause is None
+    assert data.error.stack == []
+
+
+@pytest.mark.usefixtures("typed")
+def test_each_of_many_pairs_that_is_to_follow_needs_somebody_who_looks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[str] = []
+
+    def run_all(_job: str, pairs: Sequence[Pair], *_: object) -> list[Outcome]:
+        ran.extend(pair.name for pair in pairs)
+        return [Outcome(pair.name, 0, {}, None, 1.0) for pair in pairs]
+
+    monkeypatch.setattr(jobs, "run_all", run_all)
+    pairs = [
+        Pair(name=name, source="PG_MIGRATION_SOURCE_URL", target="PG_MIGRATION_TARGET_URL", defaults=defaults)
+        for name, defaults in {"plain": {}, "live": {"follow": True}}.items()
+    ]
+    status = jobs.run_for_all({p.name: p for p in pairs}, "migrate", {}, False, False, before=before_follow)
+    assert (status, ran) == (1, ["plain"])
+    assert "can't be run" in (told := capsys.readouterr().out)
+    assert "nobody would look after the disk" in told
 
 
 def test_somebody_has_to_look_after_the_source(typed: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:

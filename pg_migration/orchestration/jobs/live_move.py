@@ -27,7 +27,7 @@ from pg_migration.orchestration.run_tags import PAIR_TAG, TARGET_TAG
 from pg_migration.orchestration.runs.failures import as_step_failure, fail_if
 from pg_migration.orchestration.runs.resource import migration_of
 from pg_migration.postgres.connection.endpoint import Side
-from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.errors import ConfigurationError, MigrationError
 from pg_migration.postgres.migration.live.abandon import give_up
 from pg_migration.postgres.migration.live.adopt import adopt_new
 from pg_migration.postgres.migration.live.moved import CutoverOptions
@@ -234,6 +234,8 @@ def _done(context: dg.OpExecutionContext, relations: Relations, work: Callable[[
         # What failed was told before: the error is the last of it.
         try:
             work(run)
+        except ConfigurationError:  # nothing was done, and there is nothing to show
+            raise
         except MigrationError as error:
             failures.append(str(error))
     metadata = dict(_seen(run))

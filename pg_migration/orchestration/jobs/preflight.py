@@ -13,7 +13,7 @@ from pg_migration.orchestration.metadata import findings_table, findings_text
 from pg_migration.orchestration.notifications.channels import channels
 from pg_migration.orchestration.pair import Pair
 from pg_migration.orchestration.run_tags import PAIR_TAG
-from pg_migration.orchestration.runs.failures import fail_if, show_stacks
+from pg_migration.orchestration.runs.failures import MISUSED, fail_if, show_stacks
 from pg_migration.orchestration.runs.resource import migration_of
 from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.migration.prerequisites import look
@@ -46,7 +46,8 @@ def build_preflight(pair: Pair) -> dg.JobDefinition:
         migration.outcomes.findings += findings
         migration.outcomes.failures += errors
         table = {"preflight": findings_table(findings)}
-        fail_if(errors, f"a migration would be refused, for {len(errors)} reason(s)", table)
+        kind = MISUSED if any(found.misuse for found in findings) else {}
+        fail_if(errors, f"a migration would be refused, for {len(errors)} reason(s)", {**table, **kind})
         return dg.Output(None, metadata=table)
 
     @dg.job(

@@ -7,14 +7,16 @@ from typing import Any
 
 import dagster as dg
 
-from pg_migration.orchestration.run_tags import TRANSIENT
-from pg_migration.postgres.errors import MigrationError
+from pg_migration.orchestration.run_tags import MISUSE, TRANSIENT
+from pg_migration.postgres.errors import ConfigurationError, MigrationError
 from pg_migration.postgres.migration.run import MigrationRun
 
 INTERRUPTED = "interrupted: somebody stopped the run"
 
 Context = dg.AssetExecutionContext | dg.AssetCheckExecutionContext | dg.OpExecutionContext
 Metadata = Mapping[str, dg.MetadataValue[Any]]
+
+MISUSED: Metadata = {MISUSE: dg.MetadataValue.bool(True)}
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def as_step_failure(run: MigrationRun, context: Context) -> Iterator[None]:
         yield
     except MigrationError as error:
         failures.append(str(error))
-        raise _failure(str(error), {TRANSIENT: dg.MetadataValue.bool(True)} if error.transient else None) from None
+        raise _failure(str(error), _kind(error)) from None
     except BaseException as error:  # unforeseen, or an interrupt: with its stack, but the summary must know of it too
         if not isinstance(error, dg.Failure):
             interrupted = isinstance(error, (KeyboardInterrupt, dg.DagsterExecutionInterruptedError))
@@ -46,6 +48,12 @@ def fail_if(problems: Sequence[str], what: str, metadata: Metadata | None = None
     if problems:
         listed = "\n".join(f"- {problem}" for problem in problems)
         raise _failure(f"{what}:\n{listed}", metadata)
+
+
+def _kind(error: MigrationError) -> Metadata | None:
+    if isinstance(error, ConfigurationError):
+        return MISUSED
+    return {TRANSIENT: dg.MetadataValue.bool(True)} if error.transient else None
 
 
 class Failed(dg.Failure):

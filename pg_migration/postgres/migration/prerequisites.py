@@ -24,6 +24,7 @@ from pg_migration.postgres.preflight import (
     error,
     look_at_contents,
     look_at_servers,
+    misuse,
     passed,
     rows_to_delete,
     warning,
@@ -43,7 +44,7 @@ def look(run: MigrationRun) -> Iterator[Finding]:
     try:
         migration = run.migration
     except ConfigurationError as refusal:
-        yield error(CONFIGURATION, str(refusal), "")
+        yield misuse(CONFIGURATION, str(refusal), "")
         return
     yield from _ask(run, CONFIGURATION, lambda: _settings(migration))
     ends = [
@@ -77,6 +78,8 @@ def _ask(run: MigrationRun, check: str, question: Callable[[], Iterable[Finding]
     """The answers to one question; that it could not be asked is one, too."""
     try:
         return run.call(lambda: list(question()))
+    except ConfigurationError as refusal:
+        return [misuse(check, str(refusal), "")]
     except MigrationError as refusal:
         return [error(check, str(refusal), "")]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.errors import ConfigurationError, MigrationError
 
 
 class Severity(str, Enum):
@@ -17,12 +17,16 @@ class Severity(str, Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at (``check``), what was found, and what a person should do about it (empty when nothing)."""
+    """What was looked at (``check``), what was found, and what a person should do about it (empty when nothing).
+
+    ``misuse`` tells an error that is in what was asked for, whatever is done to the servers.
+    """
 
     check: str
     severity: Severity
     verdict: str
     advice: str = ""
+    misuse: bool = False
 
     def __str__(self) -> str:
         return f"{self.verdict}. {self.advice}" if self.advice else self.verdict
@@ -47,13 +51,22 @@ def error(check: str, verdict: str, advice: str) -> Finding:
     return Finding(check, Severity.ERROR, verdict, advice)
 
 
+def misuse(check: str, verdict: str, advice: str) -> Finding:
+    """What was asked for can't be done as it was asked."""
+    return Finding(check, Severity.ERROR, verdict, advice, misuse=True)
+
+
 def demand(findings: Iterable[Finding]) -> None:
     """Refuse to go on when any finding is an error.
 
     Raises:
-        NotReady: naming all of them.
+        ConfigurationError: naming what can't be done as it was asked, whatever else there is.
+        NotReady: naming all errors.
     """
-    errors = [str(finding) for finding in findings if finding.severity is Severity.ERROR]
+    found = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if (wrong := next((finding for finding in found if finding.misuse), None)) is not None:
+        raise ConfigurationError(str(wrong))
+    errors = [str(finding) for finding in found]
     if len(errors) == 1:
         raise NotReady(errors[0])
     if errors:

@@ -14,7 +14,7 @@ from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger.schema import LATEST, version
 from pg_migration.postgres.ledger.schema import SCHEMA as BOOKKEEPING
 from pg_migration.postgres.preflight.ends import Ends, Intent, ask, names_in_target
-from pg_migration.postgres.preflight.finding import Finding, error, passed
+from pg_migration.postgres.preflight.finding import Finding, error, misuse, passed
 from pg_migration.postgres.roles.reach import is_reserved, quoted, standing_of
 
 DIFFERENT = "source and target"
@@ -27,7 +27,7 @@ ROW_SECURITY = "row-level security on the source"
 MAX_REMEDIES = 10
 NO_LINE_BREAKS_SINCE = 190000
 
-ANOTHER_TARGET = "Set another target URL, or another PG_MIGRATION_TARGET_SCHEMA"
+ANOTHER_TARGET = "Set another target URL or, where the target is not to follow, another PG_MIGRATION_TARGET_SCHEMA"
 
 
 SERVER = """
@@ -53,7 +53,7 @@ def different(ends: Ends) -> Finding:
     if not same:
         return passed(DIFFERENT, "two different places")
     if is_one_database(ends.source, ends.target):
-        return error(
+        return misuse(
             DIFFERENT,
             f"source and target are the same database, and the same schema {', '.join(same)}: the rows would be copied "
             f"onto themselves",
@@ -76,7 +76,7 @@ def _standby_of_target(ends: Ends, same: list[str]) -> Finding | None:
             f"{', '.join(same)} would be emptied in it, too",
             "As a superuser run in both: GRANT EXECUTE ON FUNCTION pg_control_system() TO the role that connects",
         )
-    return error(
+    return misuse(
         DIFFERENT,
         f"the source is a standby of the target, and the same schema {', '.join(same)}: what the migration empties in "
         f"the target would be empty in the source, too",

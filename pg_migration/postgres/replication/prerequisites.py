@@ -16,7 +16,7 @@ from pg_migration.postgres.errors import ConnectionFailed, MigrationError
 from pg_migration.postgres.figures import counted, listed, roughly, size
 from pg_migration.postgres.ledger.own_rows import Databases
 from pg_migration.postgres.ledger.source_identity import Identity
-from pg_migration.postgres.preflight import Finding, Severity, error, passed, warning
+from pg_migration.postgres.preflight import Finding, Severity, error, misuse, passed, warning
 from pg_migration.postgres.preflight.ends import Ends
 from pg_migration.postgres.preflight.resources import data_folder
 from pg_migration.postgres.replication.coverage import BY_INDEX, BY_ROW, Coverage, Refused
@@ -130,7 +130,7 @@ def _source_server(following: Following) -> Iterator[Finding]:
     )
     not_owned, triggers, forced = of_tables
     if standby:
-        yield error(FOLLOW, "the source is a standby, which can't be followed", "Take its primary as the source")
+        yield misuse(FOLLOW, "the source is a standby, which can't be followed", "Take its primary as the source")
         return
     if level != "logical" and not (level == "replica" and source.server_version >= DECODES_ON_DEMAND_SINCE):
         yield error(

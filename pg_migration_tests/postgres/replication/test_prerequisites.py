@@ -11,8 +11,9 @@ import pytest
 from psycopg2.extensions import make_dsn
 
 from pg_migration.devtools import servers
+from pg_migration.postgres.errors import ConfigurationError
 from pg_migration.postgres.migration import Migration, Options, abandon, migrate, preflight
-from pg_migration.postgres.preflight import Severity
+from pg_migration.postgres.preflight import Severity, demand
 from pg_migration.postgres.replication import prerequisites
 from pg_migration_tests.conftest import SETTINGS, PostgresServer
 from pg_migration_tests.postgres.replication.harness import Two, two
@@ -313,6 +314,8 @@ def test_a_standby_cannot_be_followed(
         url = standby.url(pair.urls[0].rpartition("/")[2])
         mine = replace(pair, source=standby, urls=(url, pair.urls[1]))
         refused(mine, migration(mine), "the source is a standby")
+        with pytest.raises(ConfigurationError, match="Take its primary"):
+            demand(preflight(migration(mine)))
 
 
 def test_what_will_be_kept_is_measured_for_a_long_copy(shared: Two, monkeypatch: pytest.MonkeyPatch) -> None:

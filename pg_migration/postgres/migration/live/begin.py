@@ -10,7 +10,7 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
-from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.errors import ConfigurationError, MigrationError
 from pg_migration.postgres.figures import size
 from pg_migration.postgres.ledger.own_rows import Databases
 from pg_migration.postgres.ledger.source_identity import Identity
@@ -52,7 +52,7 @@ def demand_no_replication(target: Connection, which: Identity, subscriptions: Se
         The last replication, which is over, or whose run is dead or at work.
 
     Raises:
-        MigrationError: saying what to do instead.
+        ConfigurationError: saying what to do instead.
     """
     last = None
     with suppress(psycopg2.errors.InsufficientPrivilege):  # who may not read the ledger is told so before it is written
@@ -60,7 +60,7 @@ def demand_no_replication(target: Connection, which: Identity, subscriptions: Se
     if last is not None and last.target.differs_from(which) is not None:
         last = None  # the bookkeeping was copied here with the database
     if unknown := [name for name in subscriptions if last is None or name != last.name]:
-        raise MigrationError(
+        raise ConfigurationError(
             f"the target has a subscription {', '.join(unknown)} that its bookkeeping does not know, as that was lost, "
             f"and replication may write to it. Give it up with pg_migration abandon. Nothing was changed."
         )
@@ -68,19 +68,19 @@ def demand_no_replication(target: Connection, which: Identity, subscriptions: Se
         return None
     since = f"{last.changed_at:%Y-%m-%d %H:%M:%S} UTC" if last.changed_at is not None else "some time"
     if last.phase in (Phase.FOLLOWING, Phase.FENCED):
-        raise MigrationError(
+        raise ConfigurationError(
             f"the target follows a source since {since} (replication {last.name}), and nothing else may write to it. "
             f"Look at it with pg_migration lag; end it with pg_migration cutover, or give it up with pg_migration "
             f"abandon. Nothing was changed."
         )
     if last.phase is Phase.BACK:
-        raise MigrationError(
+        raise ConfigurationError(
             f"the source has taken over again from the target at {since}, which is read only since then. Run "
             f"pg_migration release first, if nothing that was written to the target is needed any more. Nothing was "
             f"changed."
         )
     if last.phase in TAKEN_OVER:
-        raise MigrationError(
+        raise ConfigurationError(
             f"the target has taken over from its source at {since}: applications write to it, and a run would "
             f"overwrite that with what the source had. Where this is really wanted, run pg_migration release first. "
             f"Nothing was changed."
