@@ -21,13 +21,13 @@ from pg_migration.postgres.preflight.ends import Ends
 from pg_migration.postgres.preflight.resources import data_folder
 from pg_migration.postgres.replication.coverage import BY_INDEX, BY_ROW, Coverage, Refused
 from pg_migration.postgres.replication.fence import lacking_rights
+from pg_migration.postgres.replication.slot import can_decode
 from pg_migration.postgres.replication.structure import tables_of
 from pg_migration.postgres.replication.subscription import try_subscription
 from pg_migration.postgres.roles.reach import quoted
 from pg_migration.postgres.sql_files import sql_file
 
 FOLLOW = "follow"
-DECODES_ON_DEMAND_SINCE = 190000  # wal_level = replica is enough
 SUBSCRIBERS_SINCE = 160000
 APPLIES_AS_OWNER_SINCE = 160000
 INDEXES_OF_FULL_SINCE = 160000
@@ -132,7 +132,7 @@ def _source_server(following: Following) -> Iterator[Finding]:
     if standby:
         yield misuse(FOLLOW, "the source is a standby, which can't be followed", "Take its primary as the source")
         return
-    if level != "logical" and not (level == "replica" and source.server_version >= DECODES_ON_DEMAND_SINCE):
+    if not can_decode(source, level):
         yield error(
             FOLLOW,
             f"wal_level of the source is {level}, and following needs logical",

@@ -29,6 +29,7 @@ from pg_migration.postgres.sql_files import sql_file
 LOCK_SECONDS = 30.0
 PATIENCE_SECONDS = 600.0
 FAILOVER_SINCE = 170000
+DECODES_ON_DEMAND_SINCE = 190000
 
 # Whether standbys follow that may take over: a slot that is synchronized to them goes on there.
 _STANDBYS = """
@@ -60,6 +61,11 @@ class SlotSnapshot:
         """End the session that made the slot. The slot stays."""
         with suppress(psycopg2.Error):
             self.walsender.close()
+
+
+def can_decode(server: Connection, wal_level: str) -> bool:
+    """Whether a server with that wal_level lets slots decode: from 19 on the first one raises effective_wal_level."""
+    return wal_level == "logical" or (wal_level == "replica" and server.server_version >= DECODES_ON_DEMAND_SINCE)
 
 
 def make_slot(connections: Connections, source: Endpoint, name: str, log: Log) -> SlotSnapshot:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,30 @@ from pg_migration.devtools import servers
 from pg_migration.postgres.migration import Migration, Options, abandon, migrate, preflight
 from pg_migration.postgres.migration.live.watch import watch
 from pg_migration.postgres.preflight import Severity
+from pg_migration.postgres.replication.state import Phase
 from pg_migration_tests.conftest import POSTGRES_19, SETTINGS, SETTINGS_18, PostgresServer, is_there
 from pg_migration_tests.postgres.replication.harness import Two, two
+from pg_migration_tests.postgres.replication.live import SHOP as MOVED_SHOP
+from pg_migration_tests.postgres.replication.live import WITHOUT_RELOADS, shop
 from pg_migration_tests.postgres.replication.writers import EVERYTHING, SHOP, asked, missing_or_doubled, writing
 
 pytestmark = pytest.mark.longer
+needs_19 = pytest.mark.skipif(not is_there(POSTGRES_19), reason=f"no PostgreSQL 19 in {POSTGRES_19.bindir}")
 
-VERSIONS = [(12, 18), (13, 16), (13, 18), (14, 18), (15, 16), (15, 18), (16, 16), (17, 18), (18, 18), (19, 19)]
+VERSIONS = [
+    (12, 18),
+    (13, 16),
+    (13, 18),
+    (14, 18),
+    (15, 16),
+    (15, 18),
+    (16, 16),
+    (17, 18),
+    (18, 18),
+    (18, 19),
+    (19, 18),
+    (19, 19),
+]
 
 
 def migration(pair: Two, **options: object) -> Migration:
@@ -79,25 +97,70 @@ def test_a_slot_goes_on_at_a_standby_from_17_on(postgres18: PostgresServer) -> N
         postgres18.psql(postgres18.url(), "SELECT pg_drop_replication_slot('of_a_standby')")
 
 
-@pytest.mark.skipif(not is_there(POSTGRES_19), reason="no PostgreSQL 19")
-@pytest.mark.parametrize("level", ["replica", "minimal"])
-def test_a_19_decodes_without_being_told_at_its_start(servers_folder: Path, level: str) -> None:
+@contextmanager
+def told_nothing(
+    folder: Path, name: str, installation: servers.Installation, **settings: str
+) -> Iterator[PostgresServer]:
+    """A server of its own with the wal_level that servers have by themselves."""
     account = servers.server_account()
-    settings = {**SETTINGS, **SETTINGS_18, "wal_level": level, "max_wal_senders": "0" if level == "minimal" else "4"}
-    made = servers.Server(
-        servers.usable(POSTGRES_19, account, servers_folder), servers_folder / "own19", account, settings
-    )
+    usable = servers.usable(installation, account, folder)
+    newer = SETTINGS_18 if usable.version >= 18 else {}
+    made = servers.Server(usable, folder / name, account, {**SETTINGS, **newer, "wal_level": "replica", **settings})
     made.start()
     try:
-        server = PostgresServer(made)
-        with two(server, server, SHOP) as pair:
-            refused = [str(found) for found in preflight(migration(pair)) if found.severity is Severity.ERROR]
-            assert bool(refused) is (level == "minimal"), refused
-            if level == "replica":
-                assert migrate(migration(pair)).failures == ()
-                pair.in_source('UPDATE "Sh.op".base SET t = 1')
-                same_in_the_end(pair)
-                assert abandon(migration(pair)).failures == ()
+        yield PostgresServer(made)
     finally:
         made.stop("immediate")
         servers.demolish(made.folder)
+
+
+@needs_19
+def test_a_19_that_writes_no_more_than_it_must_is_refused(servers_folder: Path) -> None:
+    least = {"wal_level": "minimal", "max_wal_senders": "0"}
+    with told_nothing(servers_folder, "source19", POSTGRES_19, **least) as server, two(server, server, SHOP) as pair:
+        refused = [found.verdict for found in preflight(migration(pair)) if found.severity is Severity.ERROR]
+        assert "wal_level of the source is minimal, and following needs logical" in refused
+
+
+@needs_19
+def test_a_19_decodes_there_and_back_without_being_told_at_its_start(servers_folder: Path) -> None:
+    with ExitStack() as stack:
+        source, target = (
+            stack.enter_context(told_nothing(servers_folder, name, POSTGRES_19)) for name in ("source19", "target19")
+        )
+        with shop(source, target, MOVED_SHOP + WITHOUT_RELOADS) as made:
+
+            def levels() -> tuple[str, str]:
+                return made.two.in_source("SHOW effective_wal_level"), made.two.in_target("SHOW effective_wal_level")
+
+            def until(wanted: tuple[str, str]) -> None:
+                deadline = time.monotonic() + 60  # the checkpointer lowers it
+                while levels() != wanted:
+                    assert time.monotonic() < deadline, levels()
+                    time.sleep(0.05)
+
+            assert levels() == ("replica", "replica")
+            assert migrate(made.migration(follow=True)).failures == ()
+            assert levels() == ("logical", "replica")
+            assert abandon(made.migration()).failures == ()
+            until(("replica", "replica"))
+            assert migrate(made.migration(follow=True)).failures == ()
+            assert made.cutover(way_back=True, check="content").failures == ()
+            until(("replica", "logical"))
+            made.two.in_target('INSERT INTO "Sh.op"."or%ders" (writer, n) VALUES (1, 1)')
+            assert made.go_back(check="content").failures == ()
+            assert len(set(made.contents())) == 1
+            assert made.written_by(1, target=False) == [1]
+            assert made.left() == ""
+            until(("replica", "replica"))
+
+
+def test_an_older_one_has_to_be_told_before_a_way_back(servers_folder: Path, postgres16: PostgresServer) -> None:
+    with ExitStack() as stack:
+        target = stack.enter_context(told_nothing(servers_folder, "target16", servers.embedded(16)))
+        made = stack.enter_context(shop(postgres16, target, MOVED_SHOP + WITHOUT_RELOADS))
+        made.follow()
+        refused = made.cutover(way_back=True)
+        assert refused.failures[0].startswith("a way back needs wal_level = logical on the target, which has replica")
+        assert (made.state().phase, made.source_is_read_only()) == (Phase.FOLLOWING, False)
+        assert made.cutover().failures == ()

@@ -29,6 +29,7 @@ from pg_migration.postgres.replication.fence import clients, lacking_rights
 from pg_migration.postgres.replication.identities import identities
 from pg_migration.postgres.replication.lag import Lag, lag, position, wait_until_applied
 from pg_migration.postgres.replication.read_only import overriding_roles
+from pg_migration.postgres.replication.slot import can_decode
 from pg_migration.postgres.replication.state import Replication
 from pg_migration.postgres.replication.structure import FoundTable, structure_changes, tables_of
 from pg_migration.postgres.replication.subscription import connection_string, try_subscription
@@ -193,7 +194,7 @@ def _no_way_back(run: MigrationRun, ends: Ends, replication: Replication, reload
             f"another replica identity, and follow anew; or leave the way back out"
         )
     ((level, free),) = fetch(ends.target, _TARGET)
-    if level != "logical":
+    if not can_decode(ends.target, level):
         yield (
             f"a way back needs wal_level = logical on the target, which has {level} (a restart; managed services have "
             f"parameters of their own for it)"
