@@ -55,13 +55,15 @@ def refuse_unwatched(pair: Pair, config: Config) -> Config:
     with records() as kept:
         home = kept.instance.root_directory
         seen = watched_at(kept.instance, pair)
-    if limit.kept_by_server is None and time.time() - seen > SEEN_WITHIN_SECONDS:
+    if limit.why_unlimited and time.time() - seen > SEEN_WITHIN_SECONDS:
+        limited = (
+            ", or give the source a limit: ALTER SYSTEM SET max_slot_wal_keep_size = '100GB'; SELECT pg_reload_conf();"
+        )
         raise Misused(
-            f"nobody would look after the disk of the source when this command has ended: its max_slot_wal_keep_size "
-            f"is -1, so that a slot may keep WAL without limit while the target is away, and no daemon of Dagster with "
-            f"the records in {home} has run the sensor {pair.named(REPLICATION_WATCH)} in the last minute. Start one, "
-            f"as `pg_migration ui` does, or give the source a limit: ALTER SYSTEM SET max_slot_wal_keep_size = "
-            f"'100GB'; SELECT pg_reload_conf();"
+            f"nobody would look after the disk of the source when this command has ended: {limit.why_unlimited}, so "
+            f"that a slot may keep WAL without limit while the target is away, and no daemon of Dagster with the "
+            f"records in {home} has run the sensor {pair.named(REPLICATION_WATCH)} in the last minute. Start one, as "
+            f"`pg_migration ui` does{limited if limit.can_be_set else ''}"
         )
     return config
 

@@ -41,6 +41,7 @@ from pg_migration.postgres.migration.live.watch import Watched
 from pg_migration.postgres.replication.lag import Lag
 from pg_migration.postgres.replication.record import record
 from pg_migration.postgres.replication.state import Phase, Replication
+from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.ddl.round_trip import session
 
 END = Identity(None, 18, 1, "shop", ())
@@ -217,6 +218,16 @@ def test_somebody_has_to_look_after_the_source(typed: CliRunner, monkeypatch: py
     told = misused_without_daemon(typed, monkeypatch)
     assert "has run the sensor replication_watch in the last minute" in told
     assert "ALTER SYSTEM SET max_slot_wal_keep_size" in told
+
+
+def test_a_source_that_has_no_limit_to_set(
+    typed: CliRunner, monkeypatch: pytest.MonkeyPatch, postgres12: PostgresServer
+) -> None:
+    monkeypatch.setenv("PG_MIGRATION_SOURCE_URL", url := postgres12.create_database())
+    told = misused(typed, "follow")
+    assert "before PostgreSQL 13 a server has no max_slot_wal_keep_size, so that a slot may keep WAL" in told
+    assert "ALTER SYSTEM" not in told
+    postgres12.drop_database(url)
 
 
 def misused_without_daemon(typed: CliRunner, monkeypatch: pytest.MonkeyPatch) -> str:

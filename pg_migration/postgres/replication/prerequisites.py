@@ -31,6 +31,7 @@ FOLLOW = "follow"
 SUBSCRIBERS_SINCE = 160000
 APPLIES_AS_OWNER_SINCE = 160000
 INDEXES_OF_FULL_SINCE = 160000
+KEEP_SIZE_SINCE = 130000
 MAX_TOLD = 10
 # What a copy of less time makes the source keep is not worth being measured.
 LONG_SECONDS = 60.0
@@ -72,13 +73,23 @@ class WalLimit:
     """How much WAL the source may keep for a slot, in bytes, and what that was lowered by, if anything.
 
     ``free`` is what is free on its disk, where that can be seen; ``kept_by_server`` is max_slot_wal_keep_size, beyond
-    which a slot is lost.
+    which a slot is lost; from 13 on it can be set.
     """
 
     bytes: int
     lowered_by: str = ""
     free: int | None = None
     kept_by_server: int | None = None
+    can_be_set: bool = True
+
+    @property
+    def why_unlimited(self) -> str:
+        """Why a slot may keep WAL without limit, where it may; nothing where it may not."""
+        if self.kept_by_server is not None:
+            return ""
+        if not self.can_be_set:
+            return "before PostgreSQL 13 a server has no max_slot_wal_keep_size"
+        return "its max_slot_wal_keep_size is -1"
 
 
 def wal_limit(source: Connection, wanted: int, folder: Path | None = None) -> WalLimit:
@@ -96,7 +107,7 @@ def wal_limit(source: Connection, wanted: int, folder: Path | None = None) -> Wa
     if by_server is not None:
         limits[by_server] = "max_slot_wal_keep_size of the source"
     least = min(limits)
-    return WalLimit(least, limits[least], free, by_server)
+    return WalLimit(least, limits[least], free, by_server, source.server_version >= KEEP_SIZE_SINCE)
 
 
 def look_at_replication(following: Following) -> Iterator[Finding]:
@@ -381,8 +392,8 @@ def _wal(following: Following, first: tuple[float, int]) -> Iterator[Finding]:
     limit = wal_limit(following.ends.source, following.max_retained_wal, data_folder(following.ends.source))
     told = f"the source may keep {size(limit.bytes)} of WAL for the target"
     told += f" ({limit.lowered_by})" if limit.lowered_by else " (max_retained_wal)"
-    if limit.kept_by_server is None:
-        told += "; nothing but the looks of this program keeps it from more, as max_slot_wal_keep_size is not set"
+    if limit.why_unlimited:
+        told += f"; nothing but the looks of this program keeps it from more, as {limit.why_unlimited}"
     if not first[1]:
         yield passed(FOLLOW, told)
         return
