@@ -41,7 +41,7 @@ from pg_migration.orchestration.run_tags import MISUSE
 from pg_migration.orchestration.runs.failures import INTERRUPTED
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.migration.options import Options
-from pg_migration.reporting import store
+from pg_migration.reporting import formats, store
 from pg_migration.reporting.model import Report
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -191,13 +191,16 @@ def _stopped(job: str, report: Report | None) -> str:
         loads = "" if job == SWAP_BACK else " The next `pg_migration run` loads everything anew."
         return f"stopped. What is live is one copy or the other, and whole.{loads}"
     if job in LIVE_MOVE:
-        return (
+        notes = report.notes if report is not None else ()
+        told = (
             "stopped. `pg_migration status` tells which side is written to: until one has taken over, nothing has "
             "changed for writers. The same command again does what is left."
         )
+        return "\n".join([told, *(f"note: {formats.on_one_line(note)}" for note in notes)])
     if job == MIGRATE:
         copied = f"after {rows:,} rows were copied" if rows else "before a row was copied"
-        return f"stopped {copied}. What is there stays; the next `pg_migration run` goes on from it."
+        command = "follow" if report is not None and report.options.get("follow") else "run"
+        return f"stopped {copied}. What is there stays; the next `pg_migration {command}` goes on from it."
     if job == REPAIR:
         return "stopped. What was loaded anew stays; `pg_migration repair` looks for the rest."
     return "stopped; nothing was changed."

@@ -95,35 +95,41 @@ class Fence:
         return max(0.0, self._seconds - self.waited)
 
     def lock(
-        self, give_up: Callable[[], object], ready: Callable[[], object], step_back: Callable[[], object]
+        self,
+        stopped: threading.Event,
+        give_up: Callable[[], object],
+        ready: Callable[[], object],
+        step_back: Callable[[], object],
     ) -> float:
         """Lock all tables; how long that took.
 
         Args:
+            stopped: ends the wait when it is set.
             give_up: called from another thread when the time is over: is to stop what the caller waits for.
             ready: called before each attempt: to lock what is to be read while others wait.
             step_back: called after an attempt in vain: to let that go, so that who waits for it gets on.
 
         Raises:
-            MigrationError: they were not to be had, naming who has them; nobody waits any more.
+            MigrationError: they were not to be had, naming who has them, or somebody stopped it; nobody waits any more.
         """
         ready()
         attempts = self._attempts()
         while True:
             seconds, pause = attempts.pop(0)
             self._began = time.monotonic()
-            if (refusal := self._try(seconds)) is not None:
-                self._began, in_the_way = None, self._in_the_way()
+            if (refusal := self._try(seconds, stopped)) is not None:
+                self._began, in_the_way = None, "" if stopped.is_set() else self._in_the_way()
                 execute(self._holder, "ROLLBACK")
                 if seconds:
                     step_back()
+                if stopped.wait(0 if not attempts else pause):
+                    raise MigrationError(f"the wait for the locks of the {self._end.side.value} was stopped")
                 if not attempts:
                     raise MigrationError(
                         f"the tables of the {self._end.side.value} could not be locked, in {LONG} attempts of "
                         f"{seconds:g} s each at last ({server_message(refusal)}); they are in use by {in_the_way}. "
                         f"Wait until that has ended, or end it, and start again"
                     ) from None
-                time.sleep(pause)
                 if seconds:
                     ready()
             else:
@@ -141,7 +147,7 @@ class Fence:
         waits = [*[(0.0, AT_ONCE_PAUSE_SECONDS)] * AT_ONCE, *[(short, SHORT_PAUSE_SECONDS)] * SHORT]
         return [*waits, *[(min(LONG_SECONDS, self._seconds), LONG_PAUSE_SECONDS)] * LONG]
 
-    def _try(self, seconds: float) -> psycopg2.Error | None:
+    def _try(self, seconds: float, stopped: threading.Event) -> psycopg2.Error | None:
         """Lock all tables within so long; why not, where they were not to be had.
 
         The table that was waited for comes first the next time: applications that write to it first, and to the others
@@ -151,6 +157,8 @@ class Fence:
         with ThreadPoolExecutor(1) as pool:
             locking = pool.submit(execute, self._holder, self._begin(seconds))
             while not wait([locking], AWAITED_SECONDS).done:
+                if stopped.is_set():
+                    self._holder.cancel()
                 rows = fetch(self._observer, sql_file("replication/queries/awaited_lock.sql"), {"pid": self._pid})
                 awaited = rows[0][0] if rows else awaited
         try:

@@ -1,8 +1,11 @@
 """The target takes over while applications write, or nothing has happened."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg2
@@ -307,6 +310,53 @@ def test_an_interrupt_lets_writers_go_on(made: Shop, monkeypatch: pytest.MonkeyP
     assert made.cutover().failures == ()
     writer.stop()
     assert set(made.written_by(1)) >= set(writer.acknowledged)
+
+
+@contextmanager
+def stopped_while_it_waits(made: Shop, side: Side, holding: str) -> Iterator[None]:
+    """Press Ctrl-C when somebody waits for what a transaction of another session holds, and fail where that goes on."""
+    ended, late = threading.Event(), list[str]()
+    end = made.two.source if side is Side.SOURCE else made.two.target
+    with made.two.session(side, autocommit=False) as session, session.cursor() as cursor:
+        cursor.execute(holding)
+
+        def stop() -> None:
+            waits = f"SELECT count(*) > 0 FROM pg_locks WHERE {session.info.backend_pid} = ANY (pg_blocking_pids(pid))"
+            while end.psql(made.two.urls[side is Side.TARGET], waits).strip() != "t" and not ended.wait(0.05):
+                pass
+            os.kill(os.getpid(), signal.SIGINT)
+            if not ended.wait(20):
+                late.append("it went on waiting")
+                session.cancel()
+                session.close()
+
+        stopping = threading.Thread(target=stop)
+        stopping.start()
+        with pytest.raises(KeyboardInterrupt):
+            yield
+        ended.set()
+        stopping.join()
+        assert late == []
+
+
+@pytest.mark.longer
+@pytest.mark.parametrize("way_back", [False, True], ids=["for locks", "for a slot"])
+def test_a_stop_ends_the_wait(with_way_back: Shop, monkeypatch: pytest.MonkeyPatch, way_back: bool) -> None:
+    for name, value in {"AT_ONCE": 1, "SHORT": 1, "LONG_SECONDS": 50.0}.items():
+        monkeypatch.setattr(fence, name, value)
+    monkeypatch.setattr(cutover_module, "SLOT_SECONDS", 50)
+    made, side = with_way_back, Side.TARGET if way_back else Side.SOURCE
+    holding = "SELECT txid_current()" if way_back else "INSERT INTO \"Sh.op\".log VALUES ('not yet')"
+    with stopped_while_it_waits(made, side, holding):
+        made.cutover(way_back=way_back)
+    assert (made.state().phase, made.source_is_read_only()) == (Phase.FOLLOWING, False)
+    assert made.two.in_target("SELECT pubname FROM pg_publication") == ""
+    assert made.cutover(way_back=True).failures == ()
+    with stopped_while_it_waits(made, Side.TARGET, "INSERT INTO \"Sh.op\".log VALUES ('nor yet')"):
+        made.go_back()
+    assert made.state().phase is Phase.MOVED
+    assert made.two.in_target("SHOW default_transaction_read_only") == "off"
+    assert made.go_back().failures == ()
 
 
 REFUSALS = {

@@ -8,6 +8,8 @@ import psycopg2
 import pytest
 
 from pg_migration.postgres.connection.endpoint import Side
+from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.replication import fence as fence_module
 from pg_migration.postgres.replication.fence import Fence
 from pg_migration.postgres.replication.structure import tables_of
 from pg_migration_tests.conftest import PostgresServer
@@ -56,7 +58,7 @@ def test_locks_are_taken_in_the_order_in_which_applications_write(pair: Two) -> 
     attempts = []
     with pair.sessions() as (source, _, connections), applications(pair) as errors:
         fence = Fence(connections, pair.end(Side.SOURCE), tables_of(source, ["public"]), 60)
-        fence.lock(lambda: None, lambda: attempts.append(1), lambda: None)
+        fence.lock(threading.Event(), lambda: None, lambda: attempts.append(1), lambda: None)
         rows = pair.in_source("SELECT count(*) FROM a")
         assert pair.in_source("SELECT pg_sleep(0.2); SELECT count(*) FROM a").split()[-1] == rows
         fence.check()
@@ -64,3 +66,17 @@ def test_locks_are_taken_in_the_order_in_which_applications_write(pair: Two) -> 
     assert errors == []
     assert len(attempts) <= 3
     assert int(pair.in_source("SELECT count(*) FROM a")) > int(rows)
+
+
+def test_a_wait_for_locks_can_be_stopped(pair: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"AT_ONCE": 1, "SHORT": 1, "LONG": 1}.items():
+        monkeypatch.setattr(fence_module, name, value)
+    stopped = threading.Event()
+    with pair.sessions() as (source, _, connections), pair.session(autocommit=False) as session:
+        session.cursor().execute("INSERT INTO a VALUES (1)")
+        fence = Fence(connections, pair.end(Side.SOURCE), tables_of(source, ["public"]), 60)
+        threading.Timer(1.5, stopped.set).start()
+        with pytest.raises(MigrationError, match="was stopped"):
+            fence.lock(stopped, lambda: None, lambda: None, lambda: None)
+        assert pair.in_source("INSERT INTO b VALUES (1); SELECT 'it is free'") == "it is free"
+        fence.release()

@@ -110,7 +110,7 @@ class _Return:
         except MigrationError as failure:
             raise MigrationError(f"{failure}. {self._undo(fence)}") from failure
         except BaseException:
-            self._undo(fence)
+            run.outcomes.notes.append(self._undo(fence))
             raise
         try:
             more = self._afterwards(fence)
@@ -180,7 +180,7 @@ class _Return:
         before = run.call(lambda: read_only_default(ends.target))
         self._now(Phase.RETURNING, target_read_only_before=before)
         with part("locks"):
-            run.call(lambda: fence.lock(run.connections.cancel, _nothing, _nothing))
+            run.call(lambda: fence.lock(run.connections.stopped(), run.connections.cancel, _nothing, _nothing))
             run.call(lambda: make_read_only(ends.target))
         with part("wait for the source"):
             run.call(lambda: caught_up(run, ends.target, ends.source, self._back, fence.left))

@@ -154,7 +154,7 @@ class _Cutover:
         except MigrationError as failure:
             raise MigrationError(f"{failure}. {self._undo()}") from failure
         except BaseException:
-            self._undo()
+            self._run.outcomes.notes.append(self._undo())
             raise
         try:
             more = self._afterwards()
@@ -182,7 +182,7 @@ class _Cutover:
         self._now(Phase.FENCED, read_only_before=before, way_back=back)
         run.call(lambda: self._announce(before))
         with part("locks"):
-            run.call(lambda: self._fence.lock(run.connections.cancel, self._lock_readers, self._unlock_readers))
+            run.call(self._lock)
             # Not before: sessions that come meanwhile would be refused for as long as the locks take.
             run.call(lambda: make_announced_read_only(ends.source, self._replication.name, run.run_id))
         with part("wait for the target"):
@@ -305,6 +305,10 @@ class _Cutover:
             )
         return f"There was no cutover: writers waited for {self._fence.waited:.1f} s and go on, and so does replication"
 
+    def _lock(self) -> None:
+        connections = self._run.connections
+        self._fence.lock(connections.stopped(), connections.cancel, self._lock_readers, self._unlock_readers)
+
     def _lock_readers(self) -> None:
         run = self._run
         self._locked = run.protected(run.workers())
@@ -362,9 +366,12 @@ class _Cutover:
         note = {**note_of(replication), "target": replication.source.as_record(), "identities": []}
         roots = list(dict.fromkeys(table.root for table in replication.tables))
         make_publication(ends.target, name, roots, note)
-        # It begins when the transactions of the target that write have ended; a limit for locks is one for that.
-        with writing(ends.target, max(1.0, min(SLOT_SECONDS, self._fence.left))):
-            fetch(ends.target, _SLOT, (name,))
+        # It begins when the transactions of the target that write have ended; a limit for locks is one for that. The
+        # session is one of the run's: somebody may stop it.
+        waiting = self._run.connections.open(self._run.target)
+        with writing(waiting, max(1.0, min(SLOT_SECONDS, self._fence.left))):
+            fetch(waiting, _SLOT, (name,))
+        waiting.close()
 
     @property
     def _ours(self) -> list[int]:
