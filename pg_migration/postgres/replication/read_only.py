@@ -21,7 +21,8 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.statements import execute, fetch, transaction, undone_on_errors
 from pg_migration.postgres.errors import MigrationError, server_message
-from pg_migration.postgres.replication.source_objects import AnnouncedFence, Found, announce, ours, writing
+from pg_migration.postgres.replication.source_objects import AnnouncedFence, Found, announce, note_of, ours, writing
+from pg_migration.postgres.replication.state import Replication
 
 _DEFAULT = """
 SELECT pg_catalog.split_part(setting, '=', 2)
@@ -79,7 +80,7 @@ def fence_key(name: str) -> int:
     return int(name[-12:], 16)
 
 
-def announce_fence(source: Connection, name: str, by: str, before: str | None) -> None:
+def announce_fence(source: Connection, replication: Replication, by: str, before: str | None) -> None:
     """Say beside a publication that a cutover is about to have new sessions read only; call it while `beginning`.
 
     Args:
@@ -89,13 +90,16 @@ def announce_fence(source: Connection, name: str, by: str, before: str | None) -
     Raises:
         MigrationError: the publication is gone, or another cutover of this database has begun.
     """
-    there = {found.name: found for found in ours(source)}
+    there, name = {found.name: found for found in ours(source)}, replication.name
     if others := [one for one in there.values() if one.fence is not None and one.name != name]:
         raise MigrationError(
             f"another cutover of this source has begun, or has died ({others[0].name}): when it has ended, or a look "
             f"at it (pg_migration lag) has taken back what it had begun, start again"
         )
-    announce(source, _published(there.get(name), name), AnnouncedFence(by, before, decided=False))
+    found = _published(there.get(name), name)
+    if not found.note:  # somebody has written something else there
+        found = replace(found, note=note_of(replication))
+    announce(source, found, AnnouncedFence(by, before, decided=False))
 
 
 @contextmanager
@@ -191,10 +195,10 @@ def _as_announced(source: Connection, name: str, by: str, step: Callable[[Found]
 
 
 def _published(found: Found | None, name: str) -> Found:
-    if found is None or not found.publication or not found.owned or not found.note:
+    if found is None or not found.publication or not found.owned:
         raise MigrationError(
-            f"publication {name} of the source is gone, belongs to another role, or does not say any more what it is "
-            f"for: pg_migration abandon, and follow anew"
+            f"publication {name} of the source is gone, or belongs to another role: pg_migration abandon, and follow "
+            f"anew"
         )
     return found
 

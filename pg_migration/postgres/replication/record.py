@@ -72,6 +72,16 @@ def record_validation(connection: Connection, name: str) -> None:
     )
 
 
+def forget_validation(connection: Connection, name: str) -> None:
+    """Write down that rows may differ since they were last compared, as something was wrong."""
+    execute(
+        connection,
+        "UPDATE _pg_migration.replication SET validated_at = NULL WHERE name = %s AND phase = %s "
+        "AND validated_at IS NOT NULL",
+        (name, Phase.FOLLOWING.value),
+    )
+
+
 def record_resumption(connection: Connection, name: str, position: str) -> bool:
     """Write down that a replication is to go on after an error; False where it was for the last one at that position.
 

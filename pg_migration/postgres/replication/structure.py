@@ -116,8 +116,46 @@ def changed_tables(
 def structure_changes(
     source: Connection, replication: Replication, exclude: Sequence[str] = (), schemas: Iterable[str] = ()
 ) -> Sequence[str]:
-    """`changed_tables`, for people."""
-    return [str(change) for change in changed_tables(source, replication, exclude, schemas)]
+    """`changed_tables`, and what else of the publication is not as it was made; for people."""
+    altered = altered_publication(source, replication.name)
+    changes = changed_tables(source, replication, exclude, schemas)
+    gone = altered == [_GONE.format(replication.name)]
+    return [*altered, *(str(change) for change in changes if not (gone and change.change is Change.UNPUBLISHED))]
+
+
+def altered_publication(publisher: Connection, name: str) -> list[str]:
+    """How a publication of ours was altered, so that changes do not arrive; for people."""
+    rows = fetch(publisher, _PUBLICATION, (name,))
+    if not rows:
+        return [_GONE.format(name)]
+    ((options, filtered),) = rows
+    lacking = [word for word in ("insert", "update", "delete", "truncate") if not options[f"pub{word}"]]
+    told = []
+    if lacking:
+        told.append(f"publication {name} was altered: it does not publish {' and '.join(lacking)} any more. {_ALTERED}")
+    if options.get("pubviaroot"):
+        told.append(f"publication {name} was altered: publish_via_partition_root is on. {_ALTERED}")
+    if filtered:
+        told.append(
+            f"publication {name} was altered: of {listed(filtered)} it publishes some rows or columns only. {_ALTERED}"
+        )
+    return told
+
+
+_ALTERED = "What was written since is missing: pg_migration abandon, and follow anew"
+_GONE = "publication {} is gone: what is written does not arrive any more. pg_migration abandon, and follow anew"
+# Its options, and the tables of which not everything is published (from 15 on).
+_PUBLICATION = """
+SELECT pg_catalog.to_jsonb(p),
+       (SELECT pg_catalog.json_agg(pg_catalog.concat(n.nspname, '.', c.relname) ORDER BY 1)
+          FROM (SELECT r.prrelid, pg_catalog.to_jsonb(r) AS told FROM pg_catalog.pg_publication_rel r
+                 WHERE r.prpubid OPERATOR(pg_catalog.=) p.oid) AS r
+          JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.prrelid
+          JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+         WHERE (r.told OPERATOR(pg_catalog.->>) 'prqual') IS NOT NULL
+            OR (r.told OPERATOR(pg_catalog.->>) 'prattrs') IS NOT NULL)
+  FROM pg_catalog.pg_publication p WHERE p.pubname OPERATOR(pg_catalog.=) %s::pg_catalog.name
+"""
 
 
 def _of_known(

@@ -1,7 +1,7 @@
 """The subscription of the target: tried, made, looked at and taken away. PostgreSQL docs: CREATE SUBSCRIPTION."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -13,6 +13,7 @@ from psycopg2.extensions import make_dsn
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.statements import Question, execute, fetch, transaction, undone_on_errors
 from pg_migration.postgres.errors import MigrationError, collided, server_message
+from pg_migration.postgres.figures import counted
 from pg_migration.postgres.replication.source_objects import writing
 from pg_migration.postgres.replication.state import PATTERN, Replication, new_name
 from pg_migration.postgres.roles.reach import quoted
@@ -61,7 +62,8 @@ class SubscriptionState:
     ``tables`` counts its tables by pg_subscription_rel.srsubstate ('r' is ready). ``received`` is the position up to
     which everything was received; None without a worker. ``errors`` and ``conflicts`` count since they were reset;
     None and empty where the version does not tell. ``sent_at`` is when the last message was sent, in seconds since
-    1970 by the source's clock.
+    1970 by the source's clock. ``publications`` and ``slot`` are what it reads; ``others`` are subscriptions of that
+    server that read a slot of its name as well.
     """
 
     enabled: bool
@@ -71,6 +73,9 @@ class SubscriptionState:
     sent_at: float | None
     errors: int | None
     conflicts: Mapping[str, int] = field(default_factory=dict)
+    publications: Sequence[str] = ()
+    slot: str | None = None
+    others: Sequence[str] = ()
 
     @property
     def ready(self) -> bool:
@@ -280,16 +285,61 @@ def _insist(target: Connection, statement: sql.Composable, attempts: int = ATTEM
 def subscription_state(target: Connection, name: str) -> SubscriptionState | None:
     """How a subscription of the target stands; None where there is none."""
     version = target.server_version
-    statistics = "pg_catalog.to_jsonb(t)" if version >= STATISTICS_SINCE else "NULL::pg_catalog.jsonb"
+    counters = "pg_catalog.to_jsonb(t)" if version >= STATISTICS_SINCE else "NULL::pg_catalog.jsonb"
     joined = (
         "LEFT JOIN pg_catalog.pg_stat_subscription_stats t ON t.subid = s.oid" if version >= STATISTICS_SINCE else ""
     )
     query = sql_file("replication/queries/subscription.sql")
-    rows = fetch(target, query.replace("{statistics}", statistics).replace("{joined}", joined), {"name": name})
+    rows = fetch(target, query.replace("{statistics}", counters).replace("{joined}", joined), {"name": name})
     if not rows:
         return None
-    ((enabled, tables, received, pid, sent_at, counted),) = rows
+    ((enabled, tables, received, pid, sent_at, statistics, publications, slot, others),) = rows
     # Of what there are errors has become more from version to version.
-    errors = sum(n for key, n in counted.items() if key.endswith("_error_count")) if counted else None
-    conflicts = {key.removeprefix("confl_"): n for key, n in (counted or {}).items() if key.startswith("confl_") and n}
-    return SubscriptionState(enabled, tables, received, pid, sent_at, errors, conflicts)
+    errors = sum(n for key, n in statistics.items() if key.endswith("_error_count")) if statistics else None
+    conflicts = {
+        key.removeprefix("confl_"): n for key, n in (statistics or {}).items() if key.startswith("confl_") and n
+    }
+    return SubscriptionState(enabled, tables, received, pid, sent_at, errors, conflicts, publications, slot, others)
+
+
+def disabled(state: SubscriptionState, name: str, side: Side) -> str:
+    """That a subscription of one side does not go on, why, and what to do; for people."""
+    if state.errors == 0:
+        why = "somebody has disabled it"
+    else:
+        why = f"the {side.value} could not apply a change, and its log says which and why. When that is mended there"
+    return f"subscription {name} of the {side.value} is disabled: {why}: ALTER SUBSCRIPTION {name} ENABLE"
+
+
+def astray(state: SubscriptionState, replication: Replication, there: str) -> list[str]:
+    """How somebody has altered a subscription, so that changes do not arrive; for people.
+
+    Args:
+        there: the side that it is on.
+    """
+    name, told = replication.name, []
+    anew = "Give it up (pg_migration abandon), and follow anew"
+    if list(state.publications) != [name]:
+        told.append(
+            f"subscription {name} of the {there} was altered: it reads publication {', '.join(state.publications)} "
+            f"instead of {name}, so that changes are missing. {anew}"
+        )
+    if state.slot is None:
+        told.append(
+            f"subscription {name} of the {there} has no slot any more: ALTER SUBSCRIPTION {name} SET (slot_name = "
+            f"'{name}'), and ALTER SUBSCRIPTION {name} ENABLE"
+        )
+    elif state.slot != name:
+        told.append(f"subscription {name} of the {there} was altered: it reads slot {state.slot}. {anew}")
+    lacking = len(replication.tables) - sum(state.tables.values())
+    if lacking > 0:
+        told.append(
+            f"subscription {name} of the {there} lacks {counted(lacking, 'table')} that it had, whose changes do not "
+            f"arrive. {anew}"
+        )
+    if state.others:
+        told.append(
+            f"slot {name} is read by subscription {', '.join(state.others)} as well, so that each misses what the "
+            f"other gets: drop that one. {anew}"
+        )
+    return told

@@ -11,7 +11,17 @@ import psycopg2
 import pytest
 
 from pg_migration.postgres.errors import ConnectionFailed, MigrationError
-from pg_migration.postgres.migration import Migration, Options, abandon, migrate, repair, validate
+from pg_migration.postgres.migration import (
+    CutoverOptions,
+    Migration,
+    Options,
+    abandon,
+    cutover,
+    migrate,
+    rehearse,
+    repair,
+    validate,
+)
 from pg_migration.postgres.migration.live import begin, undo
 from pg_migration.postgres.migration.live import watch as watching
 from pg_migration.postgres.migration.live.watch import Watched, watch
@@ -489,4 +499,124 @@ def test_what_could_not_be_taken_away_at_the_end_goes_later(
         by_run(pair)
         assert pair.in_target("SELECT subname FROM pg_subscription") == ""
     watch(migration(pair))
+    clean(pair)
+
+
+# What somebody may do by hand: on which side, what is told, and how it is taken back.
+BY_HAND = {
+    "what is published": (
+        "source",
+        "ALTER PUBLICATION {name} SET (publish = 'insert')",
+        "does not publish update and delete and truncate any more",
+        "ALTER PUBLICATION {name} SET (publish = 'insert, update, delete, truncate')",
+    ),
+    "rows": (
+        "source",
+        'ALTER PUBLICATION {name} SET TABLE "or""ders" WHERE (id > 100), "No.key"',
+        'of public.or"ders it publishes some rows or columns only',
+        'ALTER PUBLICATION {name} SET TABLE "or""ders", "No.key"',
+    ),
+    "columns": (
+        "source",
+        'ALTER PUBLICATION {name} SET TABLE "or""ders" (id), "No.key"',
+        'of public.or"ders it publishes some rows or columns only',
+        'ALTER PUBLICATION {name} SET TABLE "or""ders", "No.key"',
+    ),
+    "roots": (
+        "source",
+        "ALTER PUBLICATION {name} SET (publish_via_partition_root = true)",
+        "publish_via_partition_root is on",
+        "ALTER PUBLICATION {name} SET (publish_via_partition_root = false)",
+    ),
+    "a table": (
+        "source",
+        'ALTER PUBLICATION {name} DROP TABLE "or""ders"',
+        'table public.or"ders is not in the publication any more',
+        'ALTER PUBLICATION {name} ADD TABLE "or""ders"',
+    ),
+    "the publication": (
+        "source",
+        "ALTER PUBLICATION {name} RENAME TO other",
+        "publication {name} is gone",
+        "ALTER PUBLICATION other RENAME TO {name}",
+    ),
+    "the subscription's publication": (
+        "target",
+        "ALTER SUBSCRIPTION {name} SET PUBLICATION other WITH (refresh = false)",
+        "it reads publication other instead of {name}",
+        "ALTER SUBSCRIPTION {name} SET PUBLICATION {name} WITH (refresh = false)",
+    ),
+    "disabled": (
+        "target",
+        "ALTER SUBSCRIPTION {name} DISABLE",
+        "is disabled: somebody has disabled it: ALTER SUBSCRIPTION {name} ENABLE",
+        "ALTER SUBSCRIPTION {name} ENABLE",
+    ),
+    "no slot": (
+        "target",
+        "ALTER SUBSCRIPTION {name} DISABLE; ALTER SUBSCRIPTION {name} SET (slot_name = NONE)",
+        "has no slot any more: ALTER SUBSCRIPTION {name} SET (slot_name = '{name}')",
+        "ALTER SUBSCRIPTION {name} SET (slot_name = '{name}'); ALTER SUBSCRIPTION {name} ENABLE",
+    ),
+    "another reader": (
+        "target",
+        "CREATE SUBSCRIPTION other CONNECTION '' PUBLICATION {name} WITH (connect = false, slot_name = '{name}')",
+        "is read by subscription other as well",
+        "ALTER SUBSCRIPTION other SET (slot_name = NONE); DROP SUBSCRIPTION other",
+    ),
+    "another name": (
+        "target",
+        "ALTER SUBSCRIPTION {name} RENAME TO other",
+        "somebody has dropped or renamed it",
+        "ALTER SUBSCRIPTION other RENAME TO {name}",
+    ),
+    "tables of the subscription": (
+        "target",
+        "ALTER SUBSCRIPTION {name} SET PUBLICATION empty",
+        "lacks 2 tables that it had",
+        "ALTER SUBSCRIPTION {name} SET PUBLICATION {name} WITH (copy_data = false)",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "cases", [["what is published"], pytest.param([*BY_HAND][1:], marks=LONGER)], ids=["one", "every other"]
+)
+def test_what_somebody_has_altered_is_told_and_rows_have_to_be_compared_again(pair: Two, cases: list[str]) -> None:
+    """Changes may be missing since, also where it was taken back."""
+    name = following(pair)
+    pair.in_source("CREATE PUBLICATION empty")
+    validated = "SELECT validated_at IS NOT NULL FROM _pg_migration.replication"
+    for case in cases:
+        side, statement, told, back = (text.format(name=name) for text in BY_HAND[case])
+        run = pair.in_source if side == "source" else pair.in_target
+        assert pair.in_target(validated) == "t"
+        for one in statement.split("; "):
+            run(one)
+        assert any(told in problem for problem in watch(migration(pair)).problems), case
+        problems = rehearse(migration(pair), CutoverOptions(check="content")).problems
+        assert any(told in problem for problem in problems) or "has no subscription" in problems[0], case
+        for one in back.split("; "):
+            run(one)
+        assert pair.in_target(validated) == "f"
+        found = until(pair, lambda watched: watched.problems == ())
+        assert found.replication is not None
+        assert any("pg_migration validate" in p for p in rehearse(migration(pair), CutoverOptions()).problems)
+        assert validate(migration(pair, follow=False)).failures == ()
+    pair.in_source("DROP PUBLICATION empty")
+    assert abandon(migration(pair)).failures == ()
+    clean(pair)
+
+
+@pytest.mark.longer
+def test_a_publication_that_says_something_else_is_cut_over_and_let_go(pair: Two) -> None:
+    """What is needed of it is in the ledger as well."""
+    name = following(pair)
+    pair.in_source(f"COMMENT ON PUBLICATION {name} IS 'mine'")
+    assert watch(migration(pair)).problems == ()
+    pair.in_target('DELETE FROM "No.key" WHERE a = 7')
+    assert "go on, and so does replication" in cutover(migration(pair), CutoverOptions()).failures[-1]
+    assert pair.in_source("SHOW default_transaction_read_only") == "off"
+    pair.in_source(f"COMMENT ON PUBLICATION {name} IS 'mine'")
+    assert abandon(migration(pair)).failures == ()
     clean(pair)

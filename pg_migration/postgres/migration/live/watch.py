@@ -13,7 +13,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.connections import Connections
-from pg_migration.postgres.connection.endpoint import Endpoint
+from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.statements import fetch
 from pg_migration.postgres.errors import ConnectionFailed, MigrationError, server_message
 from pg_migration.postgres.figures import listed, size
@@ -30,13 +30,15 @@ from pg_migration.postgres.migration.live.takeover.recovery import (
 from pg_migration.postgres.migration.live.undo import BEFORE_FOLLOWING, DIED, OVER, clear_dead, end, made_for, remains
 from pg_migration.postgres.migration.schemas import map_schemas
 from pg_migration.postgres.replication.lag import Lag, lag, slot_state
-from pg_migration.postgres.replication.record import last_replication, record_resumption
+from pg_migration.postgres.replication.record import forget_validation, last_replication, record_resumption
 from pg_migration.postgres.replication.source_objects import Found, drop_slot, end_note, ours
 from pg_migration.postgres.replication.state import TAKEN_OVER, Phase, Replication
 from pg_migration.postgres.replication.structure import structure_changes
 from pg_migration.postgres.replication.subscription import (
     SubscriptionState,
+    astray,
     connection_string,
+    disabled,
     resume,
     subscribe,
     subscription_state,
@@ -51,6 +53,8 @@ SELECT confirmed_flush_lsn = %s::pg_catalog.pg_lsn FROM pg_catalog.pg_replicatio
 """
 
 
+# A subscription that somebody has given another name.
+_RIVALS = "SELECT subname::text FROM pg_catalog.pg_subscription WHERE subslotname = %s"
 _CONFIRMED = "SELECT pg_catalog.concat(confirmed_flush_lsn) FROM pg_catalog.pg_replication_slots WHERE slot_name = %s"
 
 
@@ -352,7 +356,7 @@ class _Watch:
         with self._lock() as free:
             if not free or not self._is_still(last):
                 return None
-            if subscription_state(self._target, last.name) is None:
+            if subscription_state(self._target, last.name) is None and not fetch(self._target, _RIVALS, (last.name,)):
                 slot = slot_state(self._source, last.name)
                 migration, source = self._migration, self._source
                 url = connection_string(migration.source, source, migration.replication_url)
@@ -367,23 +371,28 @@ class _Watch:
         state = found.subscription
         if state is None:
             problems.append(
-                f"the target has no subscription {last.name} any more: pg_migration abandon, and begin anew"
+                f"the target has no subscription {last.name} any more: somebody has dropped or renamed it. Drop what "
+                f"reads its slot by another name, run pg_migration abandon, and begin anew"
             )
         elif not state.enabled:
-            problems.append(
-                f"subscription {last.name} is disabled: the target could not apply a change, and its log says "
-                f"which and why. When that is mended there: ALTER SUBSCRIPTION {last.name} ENABLE"
-            )
+            problems.append(disabled(state, last.name, Side.TARGET))
         elif state.pid is None:
-            warnings.append(f"no worker of the target runs for subscription {last.name}; its log says why")
+            warnings.append(
+                f"no worker of the target runs for subscription {last.name}; its log says why. Where the source's "
+                f"address or password is another one now: ALTER SUBSCRIPTION {last.name} CONNECTION '...'"
+            )
         elif not found.slot_active:
             warnings.append(f"nobody reads slot {last.name} of the source")
         if state is not None and not state.ready:
             problems.append(f"{found.tables - found.tables_ready} of {found.tables} tables are not replicated yet")
+        if state is not None:
+            problems += astray(state, last, Side.TARGET.value)
         if found.conflicts:
             told = ", ".join(f"{count} {name}" for name, count in sorted(found.conflicts.items()))
             warnings.append(f"changes met other rows in the target than in the source: {told}")
         problems += structure_changes(self._source, last, self._migration.options.exclude_tables, self._schemas())
+        if problems and self._drops:
+            forget_validation(self._target, last.name)
 
     def _schemas(self) -> Sequence[str]:
         migration = self._migration

@@ -6,7 +6,11 @@ SELECT s.subenabled,
        CASE WHEN w.received_lsn IS NOT NULL THEN pg_catalog.concat(w.received_lsn) END,
        w.pid,
        extract(epoch FROM w.last_msg_send_time)::pg_catalog.float8,
-       {statistics}
+       {statistics},
+       pg_catalog.to_jsonb(s.subpublications),
+       s.subslotname::text,
+       (SELECT coalesce(pg_catalog.json_agg(o.subname ORDER BY o.subname), '[]') FROM pg_catalog.pg_subscription o
+         WHERE o.subslotname = %(name)s AND o.oid <> s.oid)
   FROM pg_catalog.pg_subscription s
   JOIN pg_catalog.pg_database d ON d.oid = s.subdbid AND d.datname = pg_catalog.current_database()
   LEFT JOIN LATERAL (

@@ -42,7 +42,7 @@ from pg_migration.postgres.replication.read_only import (
 )
 from pg_migration.postgres.replication.record import last_replication, record
 from pg_migration.postgres.replication.state import Phase, Replication
-from pg_migration.postgres.replication.structure import FoundTable, tables_of
+from pg_migration.postgres.replication.structure import FoundTable, altered_publication, tables_of
 from pg_migration.postgres.replication.subscription import unsubscribe
 from pg_migration.postgres.transfer.sequences import read_positions, set_positions
 
@@ -134,7 +134,8 @@ class _Return:
     def _problems(self) -> Iterator[str]:
         """What stands in the way, as far as it can be told before anybody waits."""
         ends, replication = self._ends, self._replication
-        yield from unsound(lag(ends.target, ends.source, self._back), Side.SOURCE)
+        yield from unsound(lag(ends.target, ends.source, self._back), self._back, Side.SOURCE)
+        yield from altered_publication(ends.target, self._back.name)
         schemas = {schema for table in replication.tables for schema in (table.name[0], table.root[0])}
         ours, theirs = (
             {found.table.name: found.table.columns for found in tables_of(end, schemas)}

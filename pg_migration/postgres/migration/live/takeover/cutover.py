@@ -212,7 +212,7 @@ class _Cutover:
             execute(source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE")
             with undone_on_errors(source):
                 same = state_of(source) == known[0]
-                announce_fence(source, self._replication.name, self._run.run_id, before)
+                announce_fence(source, self._replication, self._run.run_id, before)
                 self._states = (state_of(source) if same else known[0], known[1])
             execute(source, "COMMIT")
 

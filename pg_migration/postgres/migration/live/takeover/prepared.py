@@ -30,9 +30,10 @@ from pg_migration.postgres.replication.identities import identities
 from pg_migration.postgres.replication.lag import Lag, lag, position, wait_until_applied
 from pg_migration.postgres.replication.read_only import overriding_roles
 from pg_migration.postgres.replication.slot import can_decode
+from pg_migration.postgres.replication.source_objects import ours
 from pg_migration.postgres.replication.state import Replication
 from pg_migration.postgres.replication.structure import FoundTable, structure_changes, tables_of
-from pg_migration.postgres.replication.subscription import connection_string, try_subscription
+from pg_migration.postgres.replication.subscription import astray, connection_string, disabled, try_subscription
 from pg_migration.postgres.verification.slices import Slicing, slice_tables
 
 # A target that is farther behind has to catch up first, as writers would wait for that.
@@ -129,7 +130,7 @@ def differing(run: MigrationRun) -> Sequence[object]:
     return grave_differences(compare_structure(run), made_here=False)
 
 
-def unsound(found: Lag, follower: Side = Side.TARGET) -> list[str]:
+def unsound(found: Lag, replication: Replication, follower: Side = Side.TARGET) -> list[str]:
     """Why a replication does not go on as it should, or is too far behind.
 
     Args:
@@ -145,10 +146,9 @@ def unsound(found: Lag, follower: Side = Side.TARGET) -> list[str]:
         ]
     if state is None:
         return [f"the {there} has no subscription any more"]
+    problems = astray(state, replication, there)
     if not state.enabled:
-        failed = f"the subscription of the {there} is disabled, since applying a change failed: its log says why"
-        return [f"{failed}. Mend that, then: ALTER SUBSCRIPTION ... ENABLE"]
-    problems = []
+        return [*problems, disabled(state, replication.name, follower)]
     if not state.ready:
         problems.append(f"{found.tables - found.tables_ready} tables are not replicated yet")
     if found.lag_seconds is None or found.lag_seconds > MAX_LAG_SECONDS:
@@ -160,7 +160,8 @@ def unsound(found: Lag, follower: Side = Side.TARGET) -> list[str]:
 def _soundness(
     run: MigrationRun, ends: Ends, replication: Replication, chosen: CutoverOptions
 ) -> tuple[list[str], list[str]]:
-    problems = unsound(lag(ends.source, ends.target, replication))
+    found = lag(ends.source, ends.target, replication)
+    problems = unsound(found, replication)
     changes = structure_changes(ends.source, replication, run.options.exclude_tables, run.schemas)
     problems += [f"the source was changed: {change}" for change in changes]
     if roles := overriding_roles(ends.source):
@@ -172,11 +173,30 @@ def _soundness(
         (True,)
     ]:
         problems.append(
-            f"the rows were not compared within the last {VALIDATED_HOURS} hours: start pg_migration validate, which "
-            f"can be done while the target follows, or have them compared while writers wait (--check content)"
+            f"the rows were not compared within the last {VALIDATED_HOURS} hours, or something was wrong since: start "
+            f"pg_migration validate, which can be done while the target follows, or have them compared while writers "
+            f"wait (--check content)"
         )
+    elsewhere = []
+    for one in ours(ends.source):
+        if one.name == replication.name and not one.owned:
+            problems.append(
+                f"publication {one.name} of the source belongs to another role: ALTER PUBLICATION {one.name} OWNER TO "
+                f"{ends.source.info.user}"
+            )
+        elif one.name != replication.name and one.slot:
+            elsewhere.append(f"{one.name} into {' or '.join(one.target.places) if one.target else 'another target'}")
     others = [client for client in clients(ends.source, run.connections.processes()) if not client.may_be_ended]
     warnings = []
+    if elsewhere:
+        warnings.append(
+            f"others follow this source as well, and get nothing any more when it is read only: {listed(elsewhere)}"
+        )
+    if found.conflicts:
+        warnings.append(
+            "changes met other rows in the target than in the source: have all values compared (--check content) where "
+            "that was not done since"
+        )
     if others:
         warnings.append(
             f"this role may not end sessions of superusers, which could go on writing to the source after the cutover: "
