@@ -33,22 +33,21 @@ def build_live(relations: Relations, after: Sequence[dg.AssetKey]) -> dg.AssetsD
         required_resource_keys={relations.pair.resource},
         kinds={"postgres"},
         deps=after,
-        output_required=False,
         description="With `refresh: swap` everything was loaded and compared beside the live schemas; here it takes "
         "their place at once. With `refresh: in_place` it was there all the time. With `follow: true` the target "
         "begins to follow the source here. What uses the copy comes after this.",
     )
-    def live(context: dg.AssetExecutionContext) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+    def live(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetMaterialization | dg.AssetCheckEvaluation]:
         migration = migration_of(context, relations.pair)
         done = None
         if migration.options.refresh == "swap":
             with as_step_failure(migration, context):
                 begin(context, migration, relations)
                 done = swap(migration)
-        # As the summary, it has no output.
-        yield dg.AssetMaterialization(
-            context.asset_key, metadata={"refresh": migration.options.refresh, **figures(done)}
-        )
+        # With an output: but for the job `migrate`, Dagster skips a step that comes after one without.
+        yield dg.MaterializeResult(metadata={"refresh": migration.options.refresh, **figures(done)})
         if migration.options.follow:
             with as_step_failure(migration, context):
                 begin(context, migration, relations)
