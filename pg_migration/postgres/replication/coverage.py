@@ -1,16 +1,17 @@
 """Which tables a replication covers, by what their rows are identified for it, and which it can't cover."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import Catalog, Table, TableName
-from pg_migration.postgres.replication.identities import FULL, TableIdentity, identities
+from pg_migration.postgres.figures import listed
+from pg_migration.postgres.replication.identities import FULL, INDEX, NOTHING, PRIMARY, TableIdentity, identities
 from pg_migration.postgres.replication.source_objects import ROOTS_SINCE
 from pg_migration.postgres.replication.state import ChangedIdentity, PublishedTable
-from pg_migration.postgres.replication.structure import tables_of
+from pg_migration.postgres.replication.structure import FoundTable, tables_of
 
 REFUSE, BY_INDEX, BY_ROW, RELOAD = "refuse", "index", "full", "reload"
 
@@ -67,7 +68,7 @@ def coverage(source: Connection, catalog: Catalog, no_identity: str) -> Coverage
     covered = [found[table.oid].table for table in choice.covered]
     return Coverage(
         tuple(covered),
-        tuple(_names(covered, catalog, source.server_version)),
+        tuple(_names([found[table.oid] for table in choice.covered], catalog, source.server_version)),
         tuple(choice.reloaded),
         tuple(choice.unlogged),
         tuple(choice.changed),
@@ -104,28 +105,44 @@ class _Choice:
         if table.through_root:
             return "its rows belong to other partitions on another server, as a hash partition key above it tells"
         full_fails = identity.full_fails(self._version)
-        if identity.serves:
-            if identity.identity != FULL:
-                return None
-            if full_fails is None:
-                self.by_row.append(identity)
-            return full_fails and f"its replica identity is FULL, and {full_fails}"
+        if identity.serves and identity.identity != FULL:
+            return None
+        if identity.serves and full_fails is None:
+            self.by_row.append(identity)
+            return None
         if self._no_identity == BY_INDEX and identity.candidate is not None:
             self.changed.append(identity.by_candidate())
             return None
+        if identity.serves:
+            return f"its replica identity is FULL, and {full_fails}"
         if self._no_identity == BY_INDEX:
-            return "it has no unique index over columns that are NOT NULL and not generated"
+            return f"it has no unique index over columns that are NOT NULL and not generated{_unfit(identity.unfit)}"
         if self._no_identity == BY_ROW and full_fails is None:
             self.changed.append(identity.becoming(FULL))
             self.by_row.append(identity)
             return None
         if self._no_identity == BY_ROW:
             return full_fails
-        return "it has neither a primary key nor another replica identity"
+        return _unidentified(identity)
 
 
-def _names(covered: Collection[PublishedTable], catalog: Catalog, source_version: int) -> Iterable[TableName]:
-    """What the publication names: partitioned tables that are covered as a whole, else each table."""
+def _unidentified(identity: TableIdentity) -> str:
+    """Why its rows can't be identified as it is."""
+    if identity.identity == NOTHING:
+        return "its replica identity is NOTHING"
+    if identity.identity == INDEX:
+        return f"the index of its replica identity is gone, or does not identify rows{_unfit(identity.unfit)}"
+    if identity.unfit and identity.unfit[0].startswith(PRIMARY):
+        return f"no row is identified by its {identity.unfit[0]}{_unfit(identity.unfit[1:])}"
+    return f"it has neither a primary key nor another replica identity{_unfit(identity.unfit)}"
+
+
+def _unfit(indexes: Sequence[str]) -> str:
+    return f" ({listed(indexes)})" if indexes else ""
+
+
+def _names(covered: Collection[FoundTable], catalog: Catalog, source_version: int) -> Iterable[TableName]:
+    """What the publication names: partitioned tables that have a key and are covered as a whole, else each table."""
     below: dict[TableName, set[int]] = defaultdict(set)
     whole = {table.key for table in catalog.tables if table.kind == "p" and not table.left_out}
     for table in catalog.tables:
@@ -133,8 +150,8 @@ def _names(covered: Collection[PublishedTable], catalog: Catalog, source_version
             below[table.root].add(table.oid)
         if table.kind == "p" and (table.left_out or table.foreign_below) and table.root is not None:
             whole.discard(table.root)
-    oids = {table.oid for table in covered}
+    oids = {found.table.oid for found in covered}
     roots = {root for root, leaves in below.items() if root in whole and leaves <= oids}
     if source_version < ROOTS_SINCE:
         roots = set()
-    return sorted({table.root if table.root in roots else table.name for table in covered})
+    return sorted({found.published if found.table.root in roots else found.table.name for found in covered})

@@ -17,6 +17,7 @@ from pg_migration.postgres.replication.state import ChangedIdentity
 from pg_migration.postgres.sql_files import sql_file
 
 DEFAULT, NOTHING, FULL, INDEX = "d", "n", "f", "i"
+PRIMARY = "primary key"
 # From then on a source refuses updates of a table that identifies rows by all columns, generated ones among them.
 GENERATED_REFUSED_SINCE = 180000
 
@@ -42,6 +43,7 @@ class TableIdentity:
     ``identity`` is pg_class.relreplident and ``index`` its index; ``serves`` whether updates can be replicated so.
     ``candidate`` is an index that would serve. ``without_equality`` are types of columns whose values can't be
     compared, ``generated`` tells whether some are generated, ``indexed`` whether it has any index, ``bytes`` its size.
+    ``unfit`` are its unique indexes that would not serve, the primary key first, each with the reason.
     """
 
     oid: int
@@ -54,6 +56,7 @@ class TableIdentity:
     bytes: int
     indexed: bool
     generated: bool
+    unfit: tuple[str, ...]
     without_equality: tuple[str, ...]
 
     def full_fails(self, source_version: int) -> str | None:
@@ -83,9 +86,13 @@ def identities(source: Connection, tables: Sequence[int]) -> list[TableIdentity]
     return [
         TableIdentity(
             *(oid, (schema, name), identity, index, serves, candidate, bool(primary), size, indexed, generated),
+            tuple(unfit),
             tuple(incomparable[type_] for type_ in of_table if type_ in incomparable),
         )
-        for oid, schema, name, identity, index, serves, candidate, primary, size, indexed, generated, of_table in rows
+        for (
+            *(oid, schema, name, identity, index, serves, candidate, primary, size, indexed, generated, unfit),
+            of_table,
+        ) in rows
     ]
 
 

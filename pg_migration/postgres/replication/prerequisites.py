@@ -267,11 +267,11 @@ def _tables(coverage: Coverage, no_identity: str) -> Iterator[Finding]:
 
 
 def _ways(by_index: Sequence[Refused], no_identity: str) -> Iterator[str]:
-    yield "Give each a primary key; or choose one of these for all."
+    yield "Give each a primary key that is not DEFERRABLE; or choose one of these for all."
     if by_index and no_identity != BY_INDEX:
         statements = [
-            f"ALTER TABLE {quoted(table.name[0])}.{quoted(table.name[1])} REPLICA IDENTITY USING INDEX "
-            f"{quoted(table.identity.candidate)}"
+            f"ALTER TABLE {quoted(table.name[0])}.{quoted(table.name[1])} REPLICA IDENTITY "
+            f"{'DEFAULT' if table.identity.candidate_is_primary else f'USING INDEX {quoted(table.identity.candidate)}'}"
             for table in by_index
             if table.identity is not None and table.identity.candidate is not None
         ]
@@ -286,7 +286,9 @@ def _ways(by_index: Sequence[Refused], no_identity: str) -> Iterator[str]:
 
 def _by_row(following: Following) -> Iterator[Finding]:
     target = following.ends.target.server_version
-    slow = [t for t in following.coverage.by_row if not t.indexed or target < INDEXES_OF_FULL_SINCE]
+    # By its primary key a row is found in any version.
+    others = [table for table in following.coverage.by_row if not table.candidate_is_primary]
+    slow = [table for table in others if not table.indexed or target < INDEXES_OF_FULL_SINCE]
     if slow:
         told = listed(f"{'.'.join(table.name)} ({size(table.bytes)})" for table in slow)
         yield warning(

@@ -26,11 +26,20 @@ Columns = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class FoundTable:
-    """A table that holds rows, as it is now; ``identified`` tells whether its rows can be told from each other."""
+    """A table that holds rows, as it is now; ``identified`` tells whether its rows can be told from each other, and
+    ``keyed`` whether the root has a key, so that those of partitions to come will be.
+    """
 
     table: PublishedTable
     unlogged: bool
     identified: bool
+    keyed: bool
+
+    @property
+    def published(self) -> TableName:
+        """What a publication should name. By a root it has partitions to come, whose updates and deletions would be
+        refused where these have no key."""
+        return self.table.root if self.keyed else self.table.name
 
 
 class Change(Enum):
@@ -90,8 +99,9 @@ def tables_of(connection: Connection, schemas: Collection[str]) -> Sequence[Foun
             PublishedTable(oid, (schema, name), (root_schema, root), tuple((n, t) for n, t in columns)),
             unlogged,
             identified,
+            keyed,
         )
-        for oid, schema, name, root_schema, root, unlogged, identified, columns in rows
+        for oid, schema, name, root_schema, root, unlogged, identified, keyed, columns in rows
     ]
 
 

@@ -342,7 +342,7 @@ def stopped_while_it_waits(made: Shop, side: Side, holding: str) -> Iterator[Non
 @pytest.mark.longer
 @pytest.mark.parametrize("way_back", [False, True], ids=["for locks", "for a slot"])
 def test_a_stop_ends_the_wait(with_way_back: Shop, monkeypatch: pytest.MonkeyPatch, way_back: bool) -> None:
-    for name, value in {"AT_ONCE": 1, "SHORT": 1, "LONG_SECONDS": 50.0}.items():
+    for name, value in {"AT_ONCE": 1, "SHORT": 0, "LONG_SECONDS": 50.0}.items():
         monkeypatch.setattr(fence, name, value)
     monkeypatch.setattr(cutover_module, "SLOT_SECONDS", 50)
     made, side = with_way_back, Side.TARGET if way_back else Side.SOURCE

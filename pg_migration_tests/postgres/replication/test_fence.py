@@ -69,14 +69,17 @@ def test_locks_are_taken_in_the_order_in_which_applications_write(pair: Two) -> 
 
 
 def test_a_wait_for_locks_can_be_stopped(pair: Two, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"AT_ONCE": 1, "SHORT": 1, "LONG": 1}.items():
+    for name, value in {"AT_ONCE": 1, "SHORT": 0, "LONG": 1, "LONG_SECONDS": 60.0}.items():
         monkeypatch.setattr(fence_module, name, value)
     stopped = threading.Event()
     with pair.sessions() as (source, _, connections), pair.session(autocommit=False) as session:
         session.cursor().execute("INSERT INTO a VALUES (1)")
         fence = Fence(connections, pair.end(Side.SOURCE), tables_of(source, ["public"]), 60)
-        threading.Timer(1.5, stopped.set).start()
+        threading.Timer(0.5, stopped.set).start()
+        late = threading.Timer(20, session.close)  # then the locks are to be had
+        late.start()
         with pytest.raises(MigrationError, match="was stopped"):
             fence.lock(stopped, lambda: None, lambda: None, lambda: None)
+        late.cancel()
         assert pair.in_source("INSERT INTO b VALUES (1); SELECT 'it is free'") == "it is free"
         fence.release()

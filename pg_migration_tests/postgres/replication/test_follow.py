@@ -6,7 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from pg_migration.postgres.migration import Migration, Options, abandon, migrate, swap_back
+from pg_migration.postgres.migration import (
+    CutoverOptions,
+    Migration,
+    Options,
+    abandon,
+    adopt_new_tables,
+    cutover,
+    go_back,
+    migrate,
+    swap_back,
+    validate,
+)
 from pg_migration.postgres.migration.live.watch import watch
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.replication.state import Phase
@@ -23,8 +34,8 @@ def pair(postgres16: PostgresServer, postgres18: PostgresServer) -> Iterator[Two
         yield made
 
 
-def migration(pair: Two, **options: object) -> Migration:
-    return Migration.between(*pair.urls, schemas=SCHEMAS, options=Options.model_validate({"workers": 2, **options}))
+def migration(pair: Two, schemas: str = SCHEMAS, **options: object) -> Migration:
+    return Migration.between(*pair.urls, schemas=schemas, options=Options.model_validate({"workers": 2, **options}))
 
 
 def same_in_the_end(pair: Two, query: str = EVERYTHING) -> None:
@@ -75,6 +86,45 @@ def test_who_empties_a_table_waits_for_the_copy_and_not_for_ever(pair: Two) -> N
     emptier.join()
     same_in_the_end(pair)
     assert pair.in_target('SELECT id FROM ONLY "Sh.op".base') == "7"
+
+
+# Each partition has a key of its own, and those that are to come have none by themselves.
+OWN_KEYS = """
+    CREATE TABLE t (a integer, b text) PARTITION BY LIST (a);
+    CREATE TABLE t1 PARTITION OF t (PRIMARY KEY (a)) FOR VALUES IN (1);
+    INSERT INTO t VALUES (1, 'x');
+    CREATE TABLE nothing (a integer PRIMARY KEY, j json); ALTER TABLE nothing REPLICA IDENTITY NOTHING;
+    CREATE TABLE whole (a integer PRIMARY KEY, j json); ALTER TABLE whole REPLICA IDENTITY FULL;
+    INSERT INTO nothing VALUES (1, '{}'); INSERT INTO whole VALUES (1, '{}');
+"""
+
+
+@pytest.mark.longer
+def test_the_application_updates_partitions_that_come_without_a_key(
+    postgres16: PostgresServer, postgres18: PostgresServer
+) -> None:
+    """On the side that is written to, whichever that is."""
+    with two(postgres16, postgres18, OWN_KEYS) as pair:
+        wanted = migration(pair, schemas="public", follow=True, no_identity="index")
+        assert migrate(wanted).failures == ()
+        assert pair.left_in_source().splitlines()[2:] == []
+        pair.in_source("UPDATE nothing SET j = '[]'; UPDATE whole SET j = '[]'")
+        pair.in_source("CREATE TABLE t2 PARTITION OF t DEFAULT; INSERT INTO t VALUES (2, 'x'); UPDATE t SET b = 'y'")
+        pair.in_source("CREATE TABLE late (a integer PRIMARY KEY DEFERRABLE)")
+        told = " ".join(watch(wanted).problems)
+        assert "partition public.t2 of public.t is new" in told
+        refused = adopt_new_tables(wanted).failures
+        assert [("public.t2" in line, "public.late" in line) for line in refused] == [(False, True), (True, False)]
+        pair.in_source("ALTER TABLE t2 ADD PRIMARY KEY (a); DROP TABLE late")
+        assert adopt_new_tables(wanted).failures == ()
+        assert validate(wanted).failures == ()
+        assert cutover(wanted, CutoverOptions(way_back=True)).failures == ()
+        rows = "SELECT string_agg(concat(a, b), ' ' ORDER BY a) FROM t"
+        assert pair.in_target(f"{rows}; SELECT j FROM nothing; SELECT j FROM whole").split() == ["1y", "2y", "[]", "[]"]
+        pair.in_target("CREATE TABLE t3 PARTITION OF t FOR VALUES IN (3); INSERT INTO t VALUES (3, 'x')")
+        pair.in_target("UPDATE t SET b = 'z'; DROP TABLE t3")
+        assert go_back(wanted, CutoverOptions()).failures == ()
+        assert pair.in_source(rows) == "1z 2z"
 
 
 KEYLESS = """

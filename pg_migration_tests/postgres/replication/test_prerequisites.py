@@ -69,12 +69,43 @@ CASES = {
         KEYLESS + 'CREATE UNIQUE INDEX "by a" ON t (a)', 'REPLICA IDENTITY USING INDEX "by a"', "refuse"
     ),
     "nothing": Case(
-        "CREATE TABLE t (a integer PRIMARY KEY); ALTER TABLE t REPLICA IDENTITY NOTHING", ".t: it has neither"
+        "CREATE TABLE t (a integer PRIMARY KEY); ALTER TABLE t REPLICA IDENTITY NOTHING",
+        ".t: its replica identity is NOTHING",
+    ),
+    "nothing with a key": Case(
+        "CREATE TABLE t (a integer PRIMARY KEY); ALTER TABLE t REPLICA IDENTITY NOTHING",
+        '"t" REPLICA IDENTITY DEFAULT.',
     ),
     "no index for it": Case(KEYLESS, ".t: it has no unique index", "index"),
-    "a deferrable key": Case("CREATE TABLE t (a integer PRIMARY KEY DEFERRABLE)", ".t: it has neither"),
+    "a deferrable key": Case(
+        "CREATE TABLE t (a integer PRIMARY KEY DEFERRABLE)",
+        ".t: no row is identified by its primary key t_pkey, which is DEFERRABLE. Give each a primary key that is not "
+        "DEFERRABLE; or",
+    ),
+    "a deferrable key, by index": Case(
+        "CREATE TABLE t (a integer PRIMARY KEY DEFERRABLE)", "(primary key t_pkey, which is DEFERRABLE)", "index"
+    ),
     "a generated key": Case(
-        "CREATE TABLE t (a integer, g integer GENERATED ALWAYS AS (a) STORED PRIMARY KEY)", ".t: it has neither"
+        "CREATE TABLE t (a integer, g integer GENERATED ALWAYS AS (a) STORED PRIMARY KEY)",
+        ".t: no row is identified by its primary key t_pkey, which has generated columns",
+    ),
+    "unique indexes of every other kind": Case(
+        "CREATE TABLE t (a integer NOT NULL, b integer UNIQUE, c integer NOT NULL UNIQUE DEFERRABLE); "
+        "CREATE UNIQUE INDEX d ON t (a) WHERE a > 0; CREATE UNIQUE INDEX e ON t (abs(a)); CREATE UNIQUE INDEX f ON t "
+        "(a); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'f'::regclass; "
+        "CREATE UNIQUE INDEX g ON t (b) NULLS NOT DISTINCT",
+        ".t: it has neither a primary key nor another replica identity (unique index d, which is partial, unique index "
+        "e, which is on an expression, unique index f, which is not valid, unique index g, whose columns may be NULL, "
+        "unique index t_b_key, whose columns may be NULL, unique index t_c_key, which is DEFERRABLE)",
+    ),
+    "a lost index": Case(
+        "CREATE TABLE t (a integer NOT NULL UNIQUE); ALTER TABLE t REPLICA IDENTITY USING INDEX t_a_key; "
+        "ALTER TABLE t DROP CONSTRAINT t_a_key",
+        ".t: the index of its replica identity is gone",
+    ),
+    "full already with json and a key": Case(
+        "CREATE TABLE t (a integer PRIMARY KEY, j json); ALTER TABLE t REPLICA IDENTITY FULL",
+        '"t" REPLICA IDENTITY DEFAULT.',
     ),
     "full with json": Case("CREATE TABLE t (a integer, j json)", "columns of type json", "full"),
     "full already, with points": Case(

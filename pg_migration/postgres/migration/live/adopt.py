@@ -161,9 +161,15 @@ def _make_needed(run: MigrationRun, needed: Collection[Address]) -> None:
 def _publish(ends: Ends, replication: Replication, tables: Sequence[PublishedTable]) -> None:
     """Take tables into the publication, in which they may be by their uppermost table."""
     before = {table.root for table in replication.tables if table not in tables}
+    now = tables_of(ends.source, {table.name[0] for table in tables}) if tables else ()
+    names = {found.table.name: found.published for found in now}
     for table in tables:
         if table.name not in _published(ends, replication):
-            publish(ends.source, replication.name, [table.name if table.root in before else table.root])
+            publish(
+                ends.source,
+                replication.name,
+                [table.name if table.root in before else names.get(table.name, table.name)],
+            )
 
 
 def _published(ends: Ends, replication: Replication) -> set[TableName]:

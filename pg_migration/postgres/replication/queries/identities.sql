@@ -28,6 +28,20 @@ SELECT c.oid::pg_catalog.int8, n.nspname::text, c.relname::text, c.relreplident:
        EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL),
        EXISTS (SELECT FROM pg_catalog.pg_attribute a
                 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> ''),
+       ARRAY(SELECT pg_catalog.concat(
+                        CASE WHEN i.indisprimary THEN 'primary key ' ELSE 'unique index ' END, x.relname,
+                        CASE WHEN NOT i.indisvalid THEN ', which is not valid'
+                             WHEN NOT i.indimmediate THEN ', which is DEFERRABLE'
+                             WHEN i.indpred IS NOT NULL THEN ', which is partial'
+                             WHEN i.indexprs IS NOT NULL THEN ', which is on an expression'
+                             WHEN EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                                           WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey) AND a.attgenerated <> '')
+                             THEN ', which has generated columns'
+                             ELSE ', whose columns may be NULL' END)
+                FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+               WHERE i.indrelid = c.oid AND i.indisunique
+                 AND NOT EXISTS (SELECT FROM candidate d WHERE d.indexrelid = i.indexrelid)
+               ORDER BY i.indisprimary DESC, x.relname COLLATE "C"),
        ARRAY(SELECT DISTINCT a.atttypid::pg_catalog.int8 FROM pg_catalog.pg_attribute a
               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
               ORDER BY 1)

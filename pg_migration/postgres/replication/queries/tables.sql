@@ -1,6 +1,6 @@
 -- The tables of some schemas that hold rows, but for those of extensions and temporary ones: what of them a replication
 -- rests on. A table's root is the uppermost one that it is a partition of, else the table itself. Its rows are identified
--- where an UPDATE can be published. With search_path pg_catalog types come out with their schemas.
+-- where an UPDATE can be published; those of partitions to come are where the root has a key. With search_path pg_catalog types come out with their schemas.
 SELECT c.oid::pg_catalog.int8,
        n.nspname::pg_catalog.text,
        c.relname::pg_catalog.text,
@@ -13,8 +13,11 @@ SELECT c.oid::pg_catalog.int8,
             WHEN 'i' THEN EXISTS (SELECT FROM pg_catalog.pg_index i
                                    WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisreplident AND i.indisvalid)
             ELSE EXISTS (SELECT FROM pg_catalog.pg_index i
-                          WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisprimary AND i.indisvalid)
+                          WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisprimary AND i.indisvalid
+                            AND i.indimmediate)
        END AS identified,
+       EXISTS (SELECT FROM pg_catalog.pg_index i
+                WHERE i.indrelid OPERATOR(pg_catalog.=) r.oid AND i.indisprimary AND i.indisvalid AND i.indimmediate),
        coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
                             a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)
                    FROM pg_catalog.pg_attribute a

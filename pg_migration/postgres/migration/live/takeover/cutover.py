@@ -364,8 +364,9 @@ class _Cutover:
         """Have the target keep what is written to it from now on."""
         ends, replication = self._ends, self._replication
         note = {**note_of(replication), "target": replication.source.as_record(), "identities": []}
-        roots = list(dict.fromkeys(table.root for table in replication.tables))
-        make_publication(ends.target, name, roots, note)
+        replicated = {table.name for table in replication.tables}
+        names = [found.published for found in self._prepared.tables if found.table.name in replicated]
+        make_publication(ends.target, name, list(dict.fromkeys(names)), note)
         # It begins when the transactions of the target that write have ended; a limit for locks is one for that. The
         # session is one of the run's: somebody may stop it.
         waiting = self._run.connections.open(self._run.target)
