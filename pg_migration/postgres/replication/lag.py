@@ -2,13 +2,14 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.replication.slot import FAILOVER_SINCE
 from pg_migration.postgres.replication.state import Replication
 from pg_migration.postgres.replication.subscription import READY, SubscriptionState, subscription_state
 from pg_migration.postgres.sql_files import sql_file
@@ -17,6 +18,17 @@ POLL_SECONDS = 0.01
 LOST = "lost"
 WAL_STATUS_SINCE = 130000
 INACTIVE_SINCE = 170000
+
+# The standbys that are sent everything before a slot that fails over, and that nobody serves. Names of slots have no
+# capitals and nothing to be quoted.
+_AWAITED_STANDBYS = """
+ARRAY(SELECT x.name
+        FROM pg_catalog.regexp_split_to_table(
+                 pg_catalog.current_setting('synchronized_standby_slots'), '[ ,"]+') AS x (name)
+       WHERE s.failover AND x.name <> ''
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots p WHERE p.slot_name = x.name AND p.active)
+       ORDER BY 1)
+"""
 
 # Behind this message is everything that was written before it; it is on disk when the statement ends.
 _MESSAGE = """
@@ -32,6 +44,7 @@ class Lag:
     ``lag_bytes`` is WAL of the source that the target has not received, ``lag_seconds`` how old that is. The source
     keeps ``retained_wal_bytes`` for the slot. ``applied_per_second`` is in bytes of WAL, since this process looked
     last. ``wal_status`` is pg_replication_slots.wal_status: ``lost`` where the slot can't go on, None where it is gone.
+    ``awaited_standbys`` are slots of standbys that are to have everything first, and that nobody reads.
     """
 
     lag_bytes: int | None
@@ -45,6 +58,7 @@ class Lag:
     slot_active: bool
     wal_status: str | None
     subscription: SubscriptionState | None = field(repr=False)
+    awaited_standbys: Sequence[str] = ()
 
     @property
     def slot_is_lost(self) -> bool:
@@ -65,6 +79,7 @@ class SlotState:
     seconds: float | None
     inactive_seconds: float | None
     failover: bool
+    awaited_standbys: Sequence[str]
 
 
 _looked: dict[str, tuple[float, int]] = {}
@@ -84,15 +99,16 @@ def slot_state(source: Connection, name: str, received: str | None = None) -> Sl
         "inactive": "extract(epoch FROM pg_catalog.clock_timestamp() - s.inactive_since)::pg_catalog.float8"
         if version >= INACTIVE_SINCE
         else "NULL::pg_catalog.float8",
-        "failover": "s.failover" if version >= INACTIVE_SINCE else "false",
+        "failover": "s.failover" if version >= FAILOVER_SINCE else "false",
+        "awaited": _AWAITED_STANDBYS if version >= FAILOVER_SINCE else "'{}'::text[]",
     }
     query = sql_file("replication/queries/slot.sql")
     for part, expression in parts.items():
         query = query.replace(f"{{{part}}}", expression)
-    ((status, retained, active, now, insert, ahead, seconds, inactive, failover),) = fetch(
+    ((status, retained, active, now, insert, ahead, seconds, inactive, failover, awaited),) = fetch(
         source, query, {"name": name, "received": received}
     )
-    return SlotState(status, retained, bool(active), now, insert, ahead, seconds, inactive, bool(failover))
+    return SlotState(status, retained, bool(active), now, insert, ahead, seconds, inactive, bool(failover), awaited)
 
 
 def lag(source: Connection, target: Connection, replication: Replication) -> Lag:
@@ -113,6 +129,7 @@ def lag(source: Connection, target: Connection, replication: Replication) -> Lag
         slot.active,
         slot.wal_status,
         state,
+        slot.awaited_standbys,
     )
 
 
@@ -171,8 +188,8 @@ def wait_until_applied(
             raise MigrationError(f"the target has no subscription {replication.name} any more")
         if not state.enabled:
             raise MigrationError(
-                f"subscription {replication.name} of the target is disabled: applying a change failed. The target's "
-                f"log says why"
+                f"subscription {replication.name} of the target is disabled: an error has stopped it. The "
+                f"target's log says which"
             )
         query = "SELECT coalesce(%s::pg_catalog.pg_lsn > %s::pg_catalog.pg_lsn, false)"
         if state.received is not None and fetch(target, query, (state.received, position)) == [(True,)]:

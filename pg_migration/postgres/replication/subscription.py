@@ -307,7 +307,10 @@ def disabled(state: SubscriptionState, name: str, side: Side) -> str:
     if state.errors == 0:
         why = "somebody has disabled it"
     else:
-        why = f"the {side.value} could not apply a change, and its log says which and why. When that is mended there"
+        why = (
+            f"the {side.value} could not apply a change, or lost its connection again, and its log says which and why. "
+            f"When that is mended"
+        )
     return f"subscription {name} of the {side.value} is disabled: {why}: ALTER SUBSCRIPTION {name} ENABLE"
 
 

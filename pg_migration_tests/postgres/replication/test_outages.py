@@ -15,6 +15,7 @@ from pg_migration.postgres.replication.state import Phase
 from pg_migration_tests.conftest import SETTINGS, SETTINGS_18, PostgresServer
 from pg_migration_tests.postgres.replication.harness import Two, two
 from pg_migration_tests.postgres.replication.writers import asked
+from pg_migration_tests.standbys import standby_of
 
 pytestmark = pytest.mark.longer
 
@@ -130,6 +131,52 @@ def test_wal_that_the_source_has_removed_is_told(pair: Two) -> None:
     assert pair.left_in_source() == ""
     assert migrate(migration(pair)).failures == ()
     assert abandon(migration(pair)).failures == ()
+
+
+def test_a_failover_to_a_standby_that_has_the_slot(servers_folder: Path, postgres18: PostgresServer) -> None:
+    source, feedback = own_server(servers_folder, 18), {**SETTINGS_18, "hot_standby_feedback": "on"}
+    with two(source, postgres18, TABLE) as pair:
+        pair.in_source("SELECT pg_create_physical_replication_slot('of_standby', true)")
+        pair.in_source("ALTER SYSTEM SET synchronized_standby_slots = 'of_standby'")
+        pair.in_source("SELECT pg_reload_conf()")
+        with standby_of(source, servers_folder, "of_standby", **feedback) as standby:
+            assert migrate(migration(pair)).failures == ()
+            pair.in_source("UPDATE t SET a = a + 10000")
+            until(lambda: followed(pair))
+            assert watch(migration(pair)).warnings == ()
+            synced = "SELECT count(*) FROM pg_replication_slots WHERE synced AND NOT temporary"
+
+            def is_synced() -> bool:
+                pair.in_source("SELECT pg_log_standby_snapshot()")
+                standby.psql(standby.url(), "SELECT pg_sync_replication_slots()")
+                return standby.psql(standby.url(), synced).strip() == "1"
+
+            until(is_synced)
+            pair.in_source("INSERT INTO t SELECT generate_series(1, 100)")
+            until(lambda: asked(standby.url(database_of(pair)), ROWS) == asked(pair.urls[0], ROWS))
+            source.server.stop("immediate")
+            standby.server.stop()
+            # What was the standby answers at the source's address.
+            source.server.data.rename(source.server.folder / "failed")
+            standby.server.data.rename(source.server.data)
+            source.server.start()
+        with pytest.raises(ConnectionFailed, match="recovery is in progress"):
+            watch(migration(pair))
+        pair.in_source("SELECT pg_promote()")
+        until(lambda: (found := looked(pair)) is not None and found.problems == () and found.lag is not None)
+        pair.in_source("INSERT INTO t SELECT generate_series(101, 200)")
+        until(lambda: (found := looked(pair)) is not None and "nobody reads of_standby" in " ".join(found.warnings))
+        pair.in_source("ALTER SYSTEM RESET synchronized_standby_slots")
+        pair.in_source("SELECT pg_reload_conf()")
+        until(lambda: looked(pair) is not None and followed(pair))
+        assert pair.in_target("SELECT count(*) FROM t") == "1200"
+        assert abandon(migration(pair)).failures == ()
+        assert pair.left_in_source() == ""
+    source.server.stop("immediate")
+
+
+def database_of(pair: Two) -> str:
+    return pair.urls[0].rpartition("/")[2]
 
 
 def test_hostile_names_of_functions_and_operators_mean_nothing(pair: Two) -> None:

@@ -383,6 +383,11 @@ class _Watch:
             )
         elif not found.slot_active:
             warnings.append(f"nobody reads slot {last.name} of the source")
+        if found.awaited_standbys:
+            warnings.append(
+                f"the source sends nothing before its standbys have it, and nobody reads "
+                f"{listed(found.awaited_standbys)} of its synchronized_standby_slots: start them, or change that"
+            )
         if state is not None and not state.ready:
             problems.append(f"{found.tables - found.tables_ready} of {found.tables} tables are not replicated yet")
         if state is not None:

@@ -10,7 +10,8 @@ SELECT CASE WHEN s.slot_name IS NOT NULL THEN {status} END,
        greatest(extract(epoch FROM r.replay_lag),
                 extract(epoch FROM pg_catalog.clock_timestamp() - r.reply_time))::pg_catalog.float8,
        {inactive},
-       {failover}
+       {failover},
+       {awaited}
   FROM (SELECT pg_catalog.pg_current_wal_lsn() AS lsn) AS now
   LEFT JOIN pg_catalog.pg_replication_slots s
          ON s.slot_name = %(name)s AND s.database = pg_catalog.current_database()
