@@ -38,7 +38,8 @@ WRITE = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 
 _SCHEMA = (
     "SELECT current_user, current_database(), n.oid IS NOT NULL, "
     "coalesce(has_schema_privilege(n.oid, 'USAGE') AND has_schema_privilege(n.oid, 'CREATE'), false), "
-    "has_database_privilege(current_database(), 'CREATE') "
+    "has_database_privilege(current_database(), 'CREATE'), "
+    "coalesce(pg_get_userbyid(n.nspowner) = 'pg_database_owner', false) "
     "FROM (SELECT %s::text AS wanted) w LEFT JOIN pg_namespace n ON n.nspname = w.wanted"
 )
 
@@ -131,12 +132,18 @@ def schema_question(name: str) -> Question:
 
 def _schemas(ends: Ends) -> Iterator[Finding]:
     for name in ends.schemas.values():
-        ((role, database, exists, may_create, may_create_schema),) = fetch(ends.target, *schema_question(name))
+        ((role, database, exists, may_create, may_create_schema, shared),) = fetch(ends.target, *schema_question(name))
         if exists and not may_create:
+            advice = f"As its owner run: GRANT USAGE, CREATE ON SCHEMA {quoted(name)} TO {quoted(role)};"
+            if shared:  # with that grant it has other privileges than the source's, which only its owner may mend
+                advice += (
+                    f" Or, where the schema is to have the source's privileges, as a superuser run: ALTER DATABASE "
+                    f"{quoted(database)} OWNER TO {quoted(role)};"
+                )
             yield error(
                 WRITABLE,
                 f"role {role} may not create tables in schema {name} of the target database {database}",
-                f"As its owner run: GRANT USAGE, CREATE ON SCHEMA {quoted(name)} TO {quoted(role)};",
+                advice,
             )
         if not exists and not may_create_schema:
             yield error(

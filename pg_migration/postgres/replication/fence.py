@@ -24,6 +24,7 @@ from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import MigrationError, server_message
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.replication.structure import FoundTable
+from pg_migration.postgres.roles.reach import quoted
 from pg_migration.postgres.sql_files import sql_file
 
 # While LOCK waits for one table, who writes to the others waits for it; a transaction that has written to the former,
@@ -298,11 +299,11 @@ def lacking_rights(connection: Connection, tables: Sequence[FoundTable], side: S
     problems = []
     if not owns:
         problems.append(
-            f"{who} is not the owner of the database, nor a member of it, and can't make it read only: GRANT the role "
-            f"that owns it to {role}"
+            f"{who} is not the owner of the database, nor a member of it, and can't make it read only: ALTER DATABASE "
+            f"{quoted(connection.info.dbname)} OWNER TO {quoted(role)}, or GRANT its owner's role to {quoted(role)}"
         )
     if not signals:
-        problems.append(f"{who} may not end the sessions of others: GRANT pg_signal_backend TO {role}")
+        problems.append(f"{who} may not end the sessions of others: GRANT pg_signal_backend TO {quoted(role)}")
     if unlockable:
         problems.append(
             f"{who} may not lock {listed(unlockable)} in EXCLUSIVE mode: GRANT UPDATE on it, or its owner's role"

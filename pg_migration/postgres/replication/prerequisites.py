@@ -139,7 +139,7 @@ def _source_server(following: Following) -> Iterator[Finding]:
     ((standby, level, slots, used, senders, sending, idle, role, database, creates, *of_tables),) = fetch(
         source, query, {"tables": tables}
     )
-    not_owned, triggers, forced = of_tables
+    not_owned, owners, triggers, forced = of_tables
     if standby:
         yield misuse(FOLLOW, "the source is a standby, which can't be followed", "Take its primary as the source")
         return
@@ -180,7 +180,8 @@ def _source_server(following: Following) -> Iterator[Finding]:
         yield error(
             FOLLOW,
             f"role {role} is not the owner of {listed(not_owned)} in the source, and only owners may publish a table",
-            f"Grant the owner's role: GRANT ... TO {quoted(role)}; or connect as the owner",
+            f"GRANT {listed(owners)} TO {quoted(role)} (WITH INHERIT TRUE where that is NOINHERIT), or connect as the "
+            f"owner",
         )
     if triggers:
         yield warning(

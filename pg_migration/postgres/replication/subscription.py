@@ -158,13 +158,15 @@ def _lacking(target: Connection, side: Side) -> str:
 def _advised(url: str, refusal: psycopg2.Error, side: Side, variable: str) -> str:
     other = Side.SOURCE if side is Side.TARGET else Side.TARGET
     where = Endpoint(other, url)
+    role = quoted(where.parameters.get("user", ""))
     said = where.scrub(server_message(refusal))
     if isinstance(refusal, psycopg2.errors.QueryCanceled):
         said = f"no answer within {CONNECT_SECONDS} s"
     return (
         f"the {side.value}'s server can't follow the {other.value} at {where.description}: {said}. It has to reach "
-        f"that address itself, directly and not through a pooler, as a role with REPLICATION; where it knows the "
-        f"{other.value} by another name than this program, set {variable}"
+        f"that address itself, directly and not through a pooler, as a role with REPLICATION (in the {other.value}, as "
+        f"a superuser: ALTER ROLE {role} REPLICATION); where it knows the {other.value} by another name than this "
+        f"program, set {variable}"
     )
 
 

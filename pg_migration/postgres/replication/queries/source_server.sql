@@ -15,6 +15,10 @@ SELECT pg_catalog.pg_is_in_recovery(),
                FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
               WHERE c.oid = ANY (%(tables)s::pg_catalog.oid[]) AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')
               ORDER BY 1),
+       ARRAY(SELECT DISTINCT pg_catalog.quote_ident(o.rolname)
+               FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles o ON o.oid = c.relowner
+              WHERE c.oid = ANY (%(tables)s::pg_catalog.oid[]) AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')
+              ORDER BY 1),
        ARRAY(SELECT pg_catalog.format('%%I on %%I.%%I', t.tgname, n.nspname, c.relname)
                FROM pg_catalog.pg_trigger t
                JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
