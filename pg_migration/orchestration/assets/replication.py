@@ -46,7 +46,7 @@ def figures(watched: Watched) -> Mapping[str, Figure]:
             "tables_ready": lag.tables_ready,
             "tables": lag.tables,
         }
-        told |= {name: value for name, value in plotted.items() if value is not None}
+        told |= {name: round(value, 3) for name, value in plotted.items() if value is not None}
     for name, lines in (("problems", watched.problems), ("warnings", watched.warnings), ("done", watched.done)):
         if lines:
             told[name] = "\n".join(lines)

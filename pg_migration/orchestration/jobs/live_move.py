@@ -251,7 +251,7 @@ def _seen(run: MigrationRun) -> Mapping[str, Figure]:
     moved = run.outcomes.cutover
     told: dict[str, Figure] = {}
     if moved is not None:
-        told |= {"pause_seconds": moved.pause_seconds, "pause": str(moved)}
+        told |= {"pause_seconds": round(moved.pause_seconds, 3), "pause": str(moved)}
     try:
         return {**figures(watch(run.migration, drops=False)), **told}
     except MigrationError:
@@ -266,4 +266,4 @@ def _rehearsed(context: dg.OpExecutionContext, relations: Relations, chosen: Cut
     run.outcomes.failures += found.problems
     context.log.info(str(found))
     fail_if(found.problems, "a cutover would be refused")
-    yield dg.Output(None, metadata={"expected_pause_seconds": found.seconds, "expected_pause": str(found)})
+    yield dg.Output(None, metadata={"expected_pause_seconds": round(found.seconds, 3), "expected_pause": str(found)})
