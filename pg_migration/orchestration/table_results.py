@@ -87,7 +87,7 @@ def _state(run: MigrationRun, name: TableName, earlier: Sequence[LoadedRange] | 
         return FAILED
     if earlier:
         return "copied by " + ", ".join(sorted({f"run {p.run_id[:8]} from snapshot {p.snapshot}" for p in earlier}))
-    if run.snapshot is None and name in outcomes.checks:
+    if run.sides.snapshot is None and name in outcomes.checks:
         return "compared"
     return "excluded" if run.begun and not run.tables([name]) else NOT_COPIED
 

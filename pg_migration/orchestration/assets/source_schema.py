@@ -41,7 +41,7 @@ def build_source_schema(relations: Relations) -> dg.AssetsDefinition:
         migration = migration_of(context, relations.pair)
         with as_step_failure(migration, context):
             begin(context, migration, relations)
-        catalog, snapshot = migration.catalog, migration.snapshot
+        catalog, snapshot = migration.catalog, migration.sides.snapshot
         assert snapshot is not None
         renewal = sentence(location.renewal)
         unknown = sorted(f"{t.schema}.{t.name}" for t in catalog.tables if t.key not in known)

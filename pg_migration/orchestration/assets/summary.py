@@ -130,7 +130,7 @@ def _text(results: Sequence[TableResult], migration: MigrationRun) -> str:
     parts = [*migration.cautions, markdown_text([result.row for result in results])]
     if (large_objects := migration.outcomes.large_objects) is not None:
         parts.append(str(large_objects))
-    if (snapshot := migration.snapshot) is not None and migration.outcomes.loaded:
+    if (snapshot := migration.sides.snapshot) is not None and migration.outcomes.loaded:
         parts.append(
             f"All that is copied or continued is of the source's snapshot of "
             f"{snapshot.taken_at:%Y-%m-%d %H:%M:%S} UTC ({snapshot.name})"
@@ -148,7 +148,7 @@ def _metadata(
     results: Sequence[TableResult], migration: MigrationRun, report: Mapping[str, Figure]
 ) -> dict[str, Figure]:
     outcomes = migration.outcomes
-    snapshot = migration.snapshot
+    snapshot = migration.sides.snapshot
     rows, there = sum(result.rows or 0 for result in results), sum(result.bytes or 0 for result in results)
     return {
         **report,

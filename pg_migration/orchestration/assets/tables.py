@@ -94,7 +94,7 @@ class TablesStep:
             objects = self._migration.call(lambda: make_room(self._migration, resumption, mode))
             if not self._keyed:
                 self._register(resumption.plans)
-            self._migration.call(lambda: resumption.write(self._migration.target_connection, context))
+            self._migration.call(lambda: resumption.write(self._migration.sides.target_connection, context))
             if spread := [plan for plan in resumption.plans if runs and _is_spread(plan, resumption)]:
                 problems = yield from self._spread(context, resumption, objects, spread, runs)
             else:
@@ -142,13 +142,13 @@ class TablesStep:
             with suppress(MigrationError):  # the target is gone, which is told of otherwise
                 migration.outcomes.work += shares.work()
         self._spread_seconds, self._continued = time.monotonic() - begun, resumption.continued
-        there = migration.call(lambda: present(migration.target_connection, context, spread))
+        there = migration.call(lambda: present(migration.sides.target_connection, context, spread))
         return problems + (yield from self._follow(Load(context, spread, objects, Mode.RELOAD, there)))
 
     def _copy_share(self, plans: Sequence[TablePlan]) -> Generator[TableEvent, None, list[str]]:
         """Copy what the owner of the snapshot has asked this run to."""
         migration = self._migration
-        context, target = migration.load_context(migration.call(migration.workers)), migration.target_connection
+        context, target = migration.load_context(migration.call(migration.workers)), migration.sides.target_connection
         keys = list(self._context.partition_keys)
         shares = migration.call(lambda: [share_of(target, context, plan, keys) for plan in plans])
         there = migration.call(lambda: present(target, context, shares))

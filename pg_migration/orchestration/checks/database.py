@@ -90,7 +90,7 @@ def _structure(
     selected = context.run.asset_selection
     unfinished = bool(selected and set(after) - set(selected))
     wrong = [difference for difference in found if not difference.stays]
-    made_here = run.snapshot is not None and selected is None
+    made_here = run.sides.snapshot is not None and selected is None
     grave = [] if unfinished else [str(difference) for difference in grave_differences(found, made_here)]
     for problem in grave:
         run.fail(problem)

@@ -76,7 +76,7 @@ def build_table_checks(relations: Relations) -> dg.AssetChecksDefinition | None:
         wanted: dict[TableName, set[str]] = {}
         for check in context.selected_asset_check_keys:
             wanted.setdefault(relations.tables_by_key[check.asset_key], set()).add(check.name)
-        if migration.snapshot is not None:
+        if migration.sides.snapshot is not None:
             hashed = _hashable(context, migration, wanted)
             wanted = {name: checks if name in hashed else checks - {CONTENT} for name, checks in wanted.items()}
         told = len(migration.outcomes.failures)
@@ -117,7 +117,7 @@ def _hashable(
 
 def _evaluation(verdict: Verdict, relations: Relations, run: MigrationRun) -> dg.AssetCheckEvaluation:
     """What Dagster records of a verdict. A result would be recorded twice, as the output of the step as well."""
-    compared_with = "the run's snapshot" if run.snapshot is not None else _COMPARED_WITH[run.options.against]
+    compared_with = "the run's snapshot" if run.sides.snapshot is not None else _COMPARED_WITH[run.options.against]
     return dg.AssetCheckEvaluation(
         asset_key=relations.keys[verdict.table],
         check_name=verdict.check,

@@ -24,12 +24,12 @@ def begin(context: dg.AssetExecutionContext, migration: MigrationRun, relations:
     """
     _check_nothing_left_out(context)
     check_every_step(context, relations)
-    if migration.options.refresh == "swap" and migration.snapshot is None and not migration.swaps:
+    if migration.options.refresh == "swap" and migration.sides.snapshot is None and not migration.swaps:
         raise ConfigurationError(
             "refresh 'swap' loads everything: start the job migrate, or set refresh to 'in_place' for this run, which "
             "then empties and fills the live tables that it is about. Nothing was changed."
         )
-    if migration.options.follow and migration.snapshot is None and not migration.follows:
+    if migration.options.follow and migration.sides.snapshot is None and not migration.live.follows:
         raise ConfigurationError(
             "follow copies everything: start the job migrate, or set follow to false for this run. Nothing was changed."
         )

@@ -130,7 +130,7 @@ class Spread:
 
     def work(self) -> list[WorkDone]:
         """What the runs have copied until now."""
-        target, owner = self._migration.target_connection, self._context.run.run_id
+        target, owner = self._migration.sides.target_connection, self._context.run.run_id
         return self._migration.call(lambda: work_of(target, owner, self._borrowers, self._workers))
 
     def finish(self) -> list[str]:
@@ -143,7 +143,7 @@ class Spread:
         for borrower in self._borrowers.values():
             borrower.since = begun
         while self._running:
-            self._migration.call(self._migration.check_held)
+            self._migration.call(self._migration.sides.check_held)
             self._look()
             self._launch()
             time.sleep(POLL_SECONDS)
@@ -207,7 +207,7 @@ class Spread:
 
     def _look(self) -> None:
         now, instance = time.monotonic(), self._context.instance
-        alive = self._migration.call(lambda: borrowers_alive(self._migration.target_connection, self._running))
+        alive = self._migration.call(lambda: borrowers_alive(self._migration.sides.target_connection, self._running))
         for run in list(self._running):
             borrower, found = self._borrowers[run], instance.get_run_by_id(run)
             status = found.status if found else dg.DagsterRunStatus.FAILURE

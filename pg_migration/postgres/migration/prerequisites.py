@@ -48,8 +48,8 @@ def look(run: MigrationRun) -> Iterator[Finding]:
         return
     yield from _ask(run, CONFIGURATION, lambda: _settings(migration))
     ends = [
-        *_ask(run, SOURCE, lambda: [_reached(SOURCE, run.source, run.source_connection)]),
-        *_ask(run, TARGET, lambda: [_reached(TARGET, run.target, run.target_connection)]),
+        *_ask(run, SOURCE, lambda: [_reached(SOURCE, run.sides.source, run.sides.source_connection)]),
+        *_ask(run, TARGET, lambda: [_reached(TARGET, run.sides.target, run.sides.target_connection)]),
     ]
     yield from ends
     if any(found.severity is Severity.ERROR for found in ends):
@@ -71,7 +71,7 @@ def look(run: MigrationRun) -> Iterator[Finding]:
     yield from _ask(run, rows_to_delete.ROWS_TO_DELETE, lambda: [run.rows_at_stake()])
     yield from _ask(run, STRUCTURE, lambda: _structure(run))
     yield from _ask(run, SWAP, run.swap_at_stake)
-    yield from _ask(run, FOLLOW, run.replication_at_stake)
+    yield from _ask(run, FOLLOW, lambda: run.live.at_stake(run.ends, run.catalog, run.workers))
 
 
 def _ask(run: MigrationRun, check: str, question: Callable[[], Iterable[Finding]]) -> list[Finding]:
@@ -97,7 +97,7 @@ def _reached(check: str, end: Endpoint, connection: Connection) -> Finding:
 
 def _unused(run: MigrationRun) -> list[Finding]:
     """That nothing else writes to the target, which is an error that `_ask` tells."""
-    run.demand_no_replication()
+    run.live.demand_none()
     return []
 
 

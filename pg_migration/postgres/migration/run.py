@@ -16,7 +16,6 @@ from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import psycopg2
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.catalog import (
@@ -30,20 +29,15 @@ from pg_migration.postgres.catalog import (
     read_surroundings,
 )
 from pg_migration.postgres.catalog.identity import identity_of, there
-from pg_migration.postgres.catalog.reading import catalog_state
 from pg_migration.postgres.catalog.values_path import application_path
 from pg_migration.postgres.connection.connections import Connections
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.free_connections import (
-    FREE,
-    MIN_CONNECTIONS,
     affordable_runs,
     affordable_workers,
-    free_connections,
 )
 from pg_migration.postgres.connection.literals import readable
-from pg_migration.postgres.connection.lock_waits import Watch
-from pg_migration.postgres.connection.statements import Question, asked_together, execute, fetch, gathered
+from pg_migration.postgres.connection.statements import execute, fetch, gathered
 from pg_migration.postgres.ddl import (
     Reconciliation,
     Surplus,
@@ -56,41 +50,31 @@ from pg_migration.postgres.ddl import (
     reconcile,
     within_reach,
 )
-from pg_migration.postgres.ddl.changes import event_triggers
 from pg_migration.postgres.errors import (
     ConfigurationError,
-    ConnectionFailed,
     MigrationError,
     NotPermitted,
     SourceChanged,
     StructureConflict,
-    server_message,
 )
-from pg_migration.postgres.figures import bytes_of, listed
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.hashing.copied_rows import HashedChunks, record_digests
 from pg_migration.postgres.hashing.digests import Hashing, Sized, count_as_digest
 from pg_migration.postgres.large_objects.prerequisites import look_at_large_objects
-from pg_migration.postgres.ledger import chunks, own_rows, plans, schema, source_state
+from pg_migration.postgres.ledger import chunks, own_rows, plans, source_state
 from pg_migration.postgres.ledger import runs as runs_
 from pg_migration.postgres.ledger.brought_objects import forget_brought, of_next
 from pg_migration.postgres.ledger.chunks import LoadedRange
-from pg_migration.postgres.ledger.lock import BorrowedLock, TargetLock
+from pg_migration.postgres.ledger.lock import BorrowedLock
 from pg_migration.postgres.ledger.progress import forget_progress, record_progress
 from pg_migration.postgres.ledger.runs import applied_transforms, has_rows, record_transform, shared_snapshot
-from pg_migration.postgres.ledger.source_identity import SYSTEM, WHICH, Identity
 from pg_migration.postgres.migration.catalogs import TargetCatalogs
 from pg_migration.postgres.migration.definition import Migration
-from pg_migration.postgres.migration.live.begin import (
-    Beginning,
-    RetainedWal,
-    begin_replication,
-    demand_no_replication,
-)
-from pg_migration.postgres.migration.live.undo import BEFORE_FOLLOWING, DIED, OVER, clear_dead
+from pg_migration.postgres.migration.live.of_run import RunsReplication
 from pg_migration.postgres.migration.options import Options
 from pg_migration.postgres.migration.outcomes import Outcomes
 from pg_migration.postgres.migration.schemas import map_schemas
-from pg_migration.postgres.planning.forecast import copying_takes
+from pg_migration.postgres.migration.state.sides import Sides
 from pg_migration.postgres.planning.plan import TablePlan, in_order
 from pg_migration.postgres.planning.planner import Planner
 from pg_migration.postgres.planning.wire_format import raw_encoding
@@ -106,14 +90,9 @@ from pg_migration.postgres.preflight import (
     rows_to_delete,
 )
 from pg_migration.postgres.preflight.objects import NOT_COPIED
-from pg_migration.postgres.preflight.permissions import different, is_one_database
-from pg_migration.postgres.preflight.resources import ALL_CONNECTIONS, CONNECTIONS, data_folder
-from pg_migration.postgres.replication.coverage import coverage
-from pg_migration.postgres.replication.prerequisites import Following, look_at_replication, wal_limit
-from pg_migration.postgres.replication.record import last_replication
-from pg_migration.postgres.replication.state import Phase, Replication
-from pg_migration.postgres.replication.subscription import OURS, connection_string
-from pg_migration.postgres.roles.reach import Reach, Standing, reach_of, reach_query, standing_of
+from pg_migration.postgres.preflight.permissions import different
+from pg_migration.postgres.preflight.resources import ALL_CONNECTIONS, CONNECTIONS
+from pg_migration.postgres.roles.reach import Standing, standing_of
 from pg_migration.postgres.snapshot.readers import Lockable, lockable_tables
 from pg_migration.postgres.snapshot.snapshot import Protected, Snapshot
 from pg_migration.postgres.statistics import extended
@@ -189,15 +168,8 @@ class MigrationRun:
         self.options = options
         self.owner = owner
         self.swaps = makes_everything and options.refresh == "swap"
-        self.follows = makes_everything and options.follow
-        self.replication: Replication | None = None  # since its slot is there
-        self.moves = False  # whether one side is about to take over, so that nothing else may write there
-        self._retained: RetainedWal | None = None
-        self._made_replication = False
         self.connections = Connections(runs_.session_name(owner or run_id))
         self.outcomes = Outcomes()
-        self._snapshot: Snapshot | None = None
-        self._lock: Lock | None = None
         self.begun = False
         self._covers_everything = False
         self.reported = False
@@ -205,13 +177,6 @@ class MigrationRun:
         self.kept: frozenset[Address] = frozenset()  # of the source: what was in the target already, and the same
         self._plans: dict[TableName, TablePlan] = {}
         self._workers: int | None = None
-        self._free: dict[Side, int] = {}
-        self._identities: dict[Side, Identity] = {}
-        self._reach: Reach
-        self._ledger: int | None = None  # its version, when the target was connected
-        self._event_triggers: Sequence[event_triggers.EventTrigger] = ()  # of the target, when it was connected
-        self._subscriptions: Sequence[str] = ()  # of ours in the target, when it was connected
-        self.holds_event_triggers = False  # whether some of them may be disabled for this run's sake
         self._workers_left, self._left_note = 0, ""
         self.workload = Workload()
         self._pace, self._record_at = Pace(), 0.0
@@ -225,9 +190,14 @@ class MigrationRun:
         self._define, self._thread = define, threading.get_ident()
         self._waits: queue.SimpleQueue[str] = queue.SimpleQueue()
         ours = [f"{runs_.session_name(run)}%" for run in dict.fromkeys((owner or run_id, run_id))]
-        self._watch = Watch(lambda: tuple(self._watched), ours, self._waits.put)
-        self._later = _Later(self._waits.put)
-        self._watched: list[Endpoint] = []
+        later = _Later(self._waits.put)
+        self.sides = Sides(
+            lambda: self.migration, self.connections, options.create_roles, self.outcomes, ours, self._waits.put
+        )
+        follows = makes_everything and options.follow
+        self.live = RunsReplication(
+            run_id, follows, options, lambda: self.migration, self.connections, self.sides, later
+        )
         self.connections.meanwhile = self._log_waits
 
     @cached_property
@@ -243,7 +213,8 @@ class MigrationRun:
         """Tell whoever listens of something that happened, or how far the run is, which is logged now and then."""
         if isinstance(event, Progress):
             self._note(event)
-            self.look_at_slot()
+            if self.live.is_look_due:
+                self.call(self.live.look_at_slot)
         for listener in self.listeners:
             listener(event)
 
@@ -254,42 +225,13 @@ class MigrationRun:
         if self.begun and self.owner is None and time.monotonic() >= self._record_at:
             self._record_at = time.monotonic() + RECORD_SECONDS
             with suppress(MigrationError):  # what is wrong with the target will show elsewhere
-                self.call(lambda: record_progress(self.target_connection, self.run_id, progress.as_json()))
-
-    def look_at_slot(self) -> None:
-        """Where a slot keeps WAL for this run, look now and then that this is not too much.
-
-        Raises:
-            MigrationError: the slot is gone, or was dropped.
-        """
-        if self._retained is not None and self._retained.is_due():
-            self.call(self._retained.look)
+                self.call(lambda: record_progress(self.sides.target_connection, self.run_id, progress.as_json()))
 
     def fail(self, problem: str) -> None:
         """Put a problem where people look: in the run's log and its summary."""
         problem = readable(problem)
         self.log.error(problem)
         self.outcomes.failures.append(problem)
-
-    @property
-    def source(self) -> Endpoint:
-        """The source database."""
-        return self.migration.source
-
-    @property
-    def target(self) -> Endpoint:
-        """The target database."""
-        return self.migration.target
-
-    @property
-    def lock(self) -> Lock | None:
-        """The right to write to the target, which a run has that has begun."""
-        return self._lock
-
-    @property
-    def snapshot(self) -> Snapshot | None:
-        """The run's snapshot of the source; None in a run that only compares."""
-        return self._snapshot
 
     def begin(self, exclusive: bool, scope: Scope = Scope()) -> None:
         """Connect to both ends, make sure that the migration may go ahead, and take the snapshot. Again: does nothing.
@@ -305,153 +247,83 @@ class MigrationRun:
             return
         self.migration.check()
         self._covers_everything = exclusive
-        source, target, owner = self.source, self.target, self.owner
-        self.call(
-            lambda: self._borrow(source, target, owner) if owner else self._connect(source, target, exclusive, scope)
-        )
+        source, target, owner = self.sides.source, self.sides.target, self.owner
+        self.call(lambda: self._borrow(source, target, owner) if owner else self._connect(source, exclusive, scope))
         self.begun = True
 
-    def _connect(self, source: Endpoint, target: Endpoint, exclusive: bool, scope: Scope) -> None:
+    def _connect(self, source: Endpoint, exclusive: bool, scope: Scope) -> None:
         whole = exclusive and scope == Scope()
         self._chooses_anew = whole
-        self.connect()  # both ends are tried before anything else
-        self._clear_replications(exclusive)
+        self.sides.connect()  # both ends are tried before anything else
+        self.live.clear(exclusive)
         self._look([*look_at_servers(self.ends, self.intent), *self.other_database()])
         workers = self.workers()
-        self._at_once(
+        self.sides.at_once(
             # Whose snapshot is that of a slot locks nothing before there is one.
-            lambda: None if self.follows else setattr(self, "_snapshot", self.protected_snapshot(workers)),
-            lambda: setattr(self, "_lock", self._lock or TargetLock(self.connections, target, self.run_id)),
+            lambda: None if self.live.follows else setattr(self.sides, "snapshot", self.protected_snapshot(workers)),
+            lambda: self.sides.prepare_lock(self.run_id),
             lambda: self._surroundings,
-            self._keep_a_writer,
+            self.sides.keep_a_writer,
         )
-        if self._snapshot is not None:
-            self._check_protected(self._snapshot)
+        if self.sides.snapshot is not None:
+            self._check_protected(self.sides.snapshot)
         self._look(look_at_contents(self.ends, self.catalog, self.intent))
-        self._take_lock(exclusive)
-        self.demand_no_replication()  # nobody has begun one until the lock was there
+        self.sides.take_lock(self.run_id, exclusive)
+        self.live.demand_none()  # nobody has begun one until the lock was there
         self._look(self.large_objects_at_stake())
         if not whole:
             self.demand_same_transform()
-        anew = whole or not has_rows(self.target_connection, self.schemas.values())
+        anew = whole or not has_rows(self.sides.target_connection, self.schemas.values())
         self._look([self.rows_at_stake(scope)])
         self._look(self.swap_at_stake())
-        self._look(self.replication_at_stake())
+        self._look(self.live.at_stake(self.ends, self.catalog, self.workers))
         with self.target_catalogs.unaffected():
             if self.options.create_roles:
-                missing = missing_roles(self.target_connection, self.catalog)
-                create_roles(self.target_connection, missing, acted_for(self.catalog))
-            self.set_event_triggers_aside()
-        if self._ledger is not None:
-            runs_.end_orphans(self.target_connection, self.run_id)
-        if self.follows:
+                missing = missing_roles(self.sides.target_connection, self.catalog)
+                create_roles(self.sides.target_connection, missing, acted_for(self.catalog))
+            self.sides.set_event_triggers_aside()
+        if self.sides.ledger is not None:
+            runs_.end_orphans(self.sides.target_connection, self.run_id)
+        if self.live.follows:
             self._begin_replication(workers)
-        assert self._snapshot is not None
+        assert self.sides.snapshot is not None
         if self.swaps:
-            forget_brought(self.target_connection, self.origin)
-            shadows.forget_loaded(self.target_connection, self._live)
-        identities = {"source": self.databases.source.as_record(), "target": self.databases.target.as_record()}
+            forget_brought(self.sides.target_connection, self.origin)
+            shadows.forget_loaded(self.sides.target_connection, self._live)
         names = {table: self.place(table) for table in self.catalog.tables}
-        with gathered(self.target_connection):
-            runs_.open_run(self.target_connection, self.run_id, source, self._snapshot, identities)
+        with gathered(self.sides.target_connection):
+            runs_.open_run(
+                self.sides.target_connection, self.run_id, source, self.sides.snapshot, self.sides.identity_records
+            )
             if anew:
                 document = self._document
                 applied = (document.digest, self.moment) if document is not None else None
-                record_transform(self.target_connection, self.schemas.values(), self.run_id, applied)
-            forget_progress(self.target_connection)
-            own_rows.forget_counts(self.target_connection, self._emptied(scope))
-            source_state.record(self.source_connection, self.target_connection, self.run_id, names)
+                record_transform(self.sides.target_connection, self.schemas.values(), self.run_id, applied)
+            forget_progress(self.sides.target_connection)
+            own_rows.forget_counts(self.sides.target_connection, self._emptied(scope))
+            source_state.record(self.sides.source_connection, self.sides.target_connection, self.run_id, names)
 
     def begin_beside(self, lock: Lock, snapshot: Snapshot) -> None:
         """Begin with the target's lock and a snapshot, that `source_connection` sees, of a caller who has made sure of
         everything else."""
-        self._lock, self._snapshot = lock, snapshot
-        identities = {"source": self.databases.source.as_record(), "target": self.databases.target.as_record()}
-        runs_.open_run(self.target_connection, self.run_id, self.source, snapshot, identities)
+        self.sides.lock, self.sides.snapshot = lock, snapshot
+        runs_.open_run(
+            self.sides.target_connection, self.run_id, self.sides.source, snapshot, self.sides.identity_records
+        )
         self.begun = True
 
-    def _clear_replications(self, exclusive: bool) -> None:
-        """Refuse to write where replication or applications do, and take away what dead runs have left.
-
-        That has to be done before this run locks tables of the source.
-        """
-        last = self.demand_no_replication()
-        left = last is not None and (
-            last.phase in BEFORE_FOLLOWING or (last.phase in OVER and last.name in self._subscriptions)
-        )
-        if self.follows or left:
-            self._take_lock(exclusive)
-            ends = self._identities[Side.SOURCE], self._identities[Side.TARGET]
-            done = clear_dead(self.source_connection, self.target_connection, ends, DIED, whole=self.follows)
-            if done:
-                self._later.warning(f"taken away of what an earlier run has left in the source: {listed(done)}")
-
-    def demand_no_replication(self) -> Replication | None:
-        """Refuse to write where replication or applications do; the last replication, where it does not stand so.
-
-        Raises:
-            MigrationError: saying what to do instead.
-        """
-        if self._ledger is None and not self._subscriptions:
-            return None
-        return demand_no_replication(self.target_connection, self._identities[Side.TARGET], self._subscriptions)
-
-    def _take_lock(self, exclusive: bool) -> None:
-        if self._lock is None:
-            self._lock = TargetLock(self.connections, self.target, self.run_id)
-        assert isinstance(self._lock, TargetLock)
-        if exclusive:
-            self._lock.acquire()
-        else:
-            self._lock.wait()
-
-    def replication_at_stake(self) -> Iterator[Finding]:
-        """Whether the target can follow the source after the copy; nothing where the run does not."""
-        if self.follows:
-            yield from look_at_replication(self.following)
-
-    @cached_property
-    def following(self) -> Following:
-        """What is looked at before, and made."""
-        options = self.options
-        url = connection_string(self.source, self.source_connection, self.migration.replication_url)
-        return Following(
-            self.ends,
-            self.connections,
-            self.source,
-            self.databases,
-            self.catalog,
-            coverage(self.source_connection, self.catalog, options.no_identity),
-            options.no_identity,
-            bytes_of(options.max_retained_wal),
-            url,
-            is_other_way=bool(self.migration.replication_url.strip()),
-            seconds=copying_takes(self.target_connection, self.catalog.tables, self.workers()),
-        )
-
     def _begin_replication(self, readers: int) -> None:
-        following, source, target = self.following, self.source_connection, self.target_connection
-        beginning = Beginning(
-            *(self.connections, self.source, source, target, self.run_id, self.databases, following.coverage),
-            *(wal_limit(source, following.max_retained_wal, data_folder(source)).bytes, self._later),
-        )
-        self._made_replication = True
-        self.replication, self._snapshot = begin_replication(beginning, self._to_protect, readers)
-        self._retained = RetainedWal(self.connections, self.source, self.replication, self._later)
+        """Take the snapshot of the replication that this run begins."""
+        self.sides.snapshot = snapshot = self.live.begin(self._to_protect, readers)
         # What was read until now was not read in the snapshot.
         self.read_anew()
-        for known in ("live_catalog", "databases"):
-            self.__dict__.pop(known, None)
-        self._check_protected(self._snapshot)
-        now = coverage(source, self.catalog, self.options.no_identity)
-        if others := following.coverage.differs_from(now):
-            raise SourceChanged(
-                f"tables of the source were made or changed while the run began: {listed(others)}. Start the run again."
-            )
+        self.__dict__.pop("live_catalog", None)
+        self._check_protected(snapshot)
+        self.live.demand_same_coverage(self.catalog)
         self.outcomes.notes += [
             f"{'.'.join(name)} was emptied or rewritten by somebody just after the replication slot was made: the "
             f"snapshot shows no rows, and replication does the same to the copy"
-            for name in sorted(self._snapshot.emptied)
+            for name in sorted(snapshot.emptied)
         ]
 
     def read_anew(self) -> None:
@@ -461,77 +333,12 @@ class MigrationRun:
 
     def _borrow(self, source: Endpoint, target: Endpoint, owner: str) -> None:
         """Read what another run reads, and write under its lock; it has made sure of everything else."""
-        shared = shared_snapshot(self.target_connection, owner)
-        self._lock = BorrowedLock(self.connections, target, owner, self.run_id)
-        self._lock.check_held()
-        self._snapshot = Snapshot.borrow(
-            self.connections, source, shared, self.source_connection, self._to_protect, self.workers()
+        shared = shared_snapshot(self.sides.target_connection, owner)
+        self.sides.lock = BorrowedLock(self.connections, target, owner, self.run_id)
+        self.sides.lock.check_held()
+        self.sides.snapshot = Snapshot.borrow(
+            self.connections, source, shared, self.sides.source_connection, self._to_protect, self.workers()
         )
-
-    def _keep_a_writer(self) -> None:
-        """Connect for the first worker while others connect anyway; where that fails, it is told when it matters."""
-        with suppress(ConnectionFailed):
-            self.connections.keep(self.connections.open(self.target), self.target)
-
-    def connect(self) -> None:
-        """Connect to both ends at once, if that was not yet done.
-
-        Raises:
-            ConnectionFailed: the source's refusal, where both refuse.
-        """
-
-        if not {"source_connection", "target_connection"} <= self.__dict__.keys():
-            self._at_once(lambda: self.source_connection, lambda: self.target_connection)
-
-    def _at_once(self, *steps: Callable[[], object]) -> None:
-        """Do some things at the same time, as most of each is waiting; of several errors the first one's is raised."""
-
-        def tried(step: Callable[[], object]) -> Exception | None:
-            try:
-                step()
-            except (MigrationError, psycopg2.Error) as error:
-                return error
-            return None
-
-        for error in self.connections.pool("begin").map(tried, steps):
-            if error is not None:
-                raise error
-
-    def set_event_triggers_aside(self) -> None:
-        """Make the ledger, and disable the event triggers of the target before that."""
-        connection, known = self.target_connection, self._ledger
-        if self._event_triggers:  # another run may have held them while this one waited for it
-            self._event_triggers = event_triggers.present(connection)
-        self.holds_event_triggers = bool(self._event_triggers)
-        event_triggers.set_aside(connection, self._event_triggers, lambda: schema.create(connection, known))
-
-    def return_event_triggers(self) -> None:
-        """Bring back the event triggers of the target, when the last DDL has run."""
-        if self.holds_event_triggers:
-            event_triggers.bring_back(self.target_connection)
-            self.holds_event_triggers = False
-
-    @property
-    def followed(self) -> Replication | None:
-        """What replicates from the source to the target meanwhile, in a run that compares both as they are."""
-        return None if self._snapshot is not None or not self.has_ledger else self._followed
-
-    @cached_property
-    def _followed(self) -> Replication | None:
-        found, ends = last_replication(self.target_connection), self._identities
-        if found is None or found.phase is not Phase.FOLLOWING:
-            return None
-        there = (ends[Side.SOURCE].differs_from(found.source), ends[Side.TARGET].differs_from(found.target))
-        return found if there == (None, None) else None
-
-    def check_held(self) -> None:
-        """Make sure that this run may still write to the target.
-
-        Raises:
-            LockLost: it may not.
-        """
-        assert self._lock is not None, "begin() takes the lock"
-        self._lock.check_held()
 
     def protected_snapshot(self, readers: int) -> Snapshot:
         """A snapshot of the source, which `source_connection` sees from now on, as it is told in `Protected.of`."""
@@ -539,7 +346,9 @@ class MigrationRun:
 
     def protected(self, readers: int) -> Protected:
         """What is locked for it, before it is taken."""
-        return Protected.of(self.connections, self.source, self.source_connection, self._to_protect, readers)
+        return Protected.of(
+            self.connections, self.sides.source, self.sides.source_connection, self._to_protect, readers
+        )
 
     def _to_protect(self, source: Connection) -> Sequence[Lockable]:
         return lockable_tables(source, list(self.schemas), self.options.exclude_tables)
@@ -552,20 +361,6 @@ class MigrationRun:
                 f"tables of the source were made while the run began: {listed(new)}. Start the run again."
             )
 
-    def let_tables_go(self) -> None:
-        """End the snapshot and its locks, when everything was read: who waits to empty or alter a table goes on."""
-        if self._snapshot is not None:
-            self._snapshot.release()
-        if self.source_connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
-            execute(self.source_connection, "ROLLBACK")
-
-    @cached_property
-    def databases(self) -> own_rows.Databases:
-        """Which databases these are, as far as the roles may ask."""
-        self.connect()
-        server = self._snapshot.server if self._snapshot is not None else None
-        return own_rows.Databases(self._identities[Side.SOURCE], self._identities[Side.TARGET], server)
-
     def _emptied(self, scope: Scope) -> set[TableName]:
         names = {self.place(table) for table in self.catalog.tables}
         return names if scope.tables is None else names & scope.tables
@@ -573,8 +368,8 @@ class MigrationRun:
     def unknown_rows(self, scope: Scope = Scope()) -> list[own_rows.UnknownRows]:
         """The tables of the target whose rows would be lost, and were not loaded by us from this source."""
         if self.swaps:
-            at_stake = shadows.tables_at_stake(self.target_connection, self._live)
-            return own_rows.unknown_rows(self.target_connection, self.databases, (), at_stake)
+            at_stake = shadows.tables_at_stake(self.sides.target_connection, self._live)
+            return own_rows.unknown_rows(self.sides.target_connection, self.sides.databases, (), at_stake)
         dropped: set[TableName] = set()
         if scope.structure and self.options.drop_existing_tables:
             plan = reconcile(self.catalog, self.target_catalogs.now(), drop_existing=True)
@@ -587,7 +382,7 @@ class MigrationRun:
                 for item in target.objects
                 if item.kind == "table" and item.table is not None and item.address in taken_back
             }
-        return own_rows.unknown_rows(self.target_connection, self.databases, self._emptied(scope), dropped)
+        return own_rows.unknown_rows(self.sides.target_connection, self.sides.databases, self._emptied(scope), dropped)
 
     @property
     def _live(self) -> list[str]:
@@ -611,24 +406,26 @@ class MigrationRun:
         source, target = self.live_catalog, live or self.target_catalog_of({n: n for n in self._live})
         own, theirs = Surplus(source, target).staying(Verdict.OWN), there(target)
         left_out = [item for item in source.excluded if identity_of(source, item) in theirs]
-        yield from look_at_swap(self.target_connection, self._live, source, own, left_out)
+        yield from look_at_swap(self.sides.target_connection, self._live, source, own, left_out)
 
     def _has_lost_tables(self) -> bool:
         """Whether the source lacks tables that it once had, and the target may still have."""
-        if self._ledger is None:
+        if self.sides.ledger is None:
             return False
-        had = brought_tables(self.target_connection, self.source.place)
+        had = brought_tables(self.sides.target_connection, self.sides.source.place)
         return not had <= set(map(self.catalog.target_name, self.catalog.tables_by_name))
 
     def rows_at_stake(self, scope: Scope = Scope()) -> Finding:
         """What of the target's rows would go: refused, unless they are ours or the configuration allows it."""
         found = self.unknown_rows(scope)
         if not found:
-            known = self._ledger is not None
+            known = self.sides.ledger is not None
             emptied = (
-                shadows.tables_at_stake(self.target_connection, self._live) if self.swaps else self._emptied(scope)
+                shadows.tables_at_stake(self.sides.target_connection, self._live)
+                if self.swaps
+                else self._emptied(scope)
             )
-            ours = own_rows.written(self.target_connection, emptied) if known else []
+            ours = own_rows.written(self.sides.target_connection, emptied) if known else []
             return rows_to_delete.of_ours(ours)
         where = self.outcomes.addresses[Side.TARGET]
         return rows_to_delete.of_unknown_rows(found, where, self.options.overwrite_existing_rows)
@@ -638,7 +435,12 @@ class MigrationRun:
         found, options = self.catalog.large_objects, self.options
         if found is not None:
             yield from look_at_large_objects(
-                self.ends, found, self.databases, options.owners, options.privileges, options.overwrite_existing_rows
+                self.ends,
+                found,
+                self.sides.databases,
+                options.owners,
+                options.privileges,
+                options.overwrite_existing_rows,
             )
 
     def _look(self, found: Iterable[Finding]) -> None:
@@ -660,8 +462,8 @@ class MigrationRun:
     @property
     def ends(self) -> Ends:
         """Both sides, as preflight asks them."""
-        connections = self.source_connection, self.target_connection
-        return Ends(*connections, self.target, self.schemas, self.reach, self._structure)
+        connections = self.sides.source_connection, self.sides.target_connection
+        return Ends(*connections, self.sides.target, self.schemas, self.sides.reach, self._structure)
 
     def _structure(self) -> tuple[Catalog, Reconciliation] | None:
         try:
@@ -670,18 +472,12 @@ class MigrationRun:
         except (NotPermitted, StructureConflict):  # which is told by whoever is to change something
             return None
 
-    @property
-    def reach(self) -> Reach:
-        """What the role that connects to the target may do for others there."""
-        self.target_connection  # noqa: B018  (makes it, if that was not yet done)
-        return self._reach
-
     @cached_property
     def _standing(self) -> Standing | None:
         """How it stands to what is there, where what it can't change is to be left as it is."""
-        if self.options.owners != "best_effort" or self.reach.superuser:
+        if self.options.owners != "best_effort" or self.sides.reach.superuser:
             return None
-        return standing_of(self.target_connection, self.schemas.values())
+        return standing_of(self.sides.target_connection, self.schemas.values())
 
     @property
     def intent(self) -> Intent:
@@ -690,42 +486,10 @@ class MigrationRun:
         return Intent(options.workers, options.partition_threshold, options.create_roles)
 
     @cached_property
-    def source_connection(self) -> Connection:
-        """A connection to the source for discovery and planning; inside the snapshot once that is taken."""
-        return self._open(self.source)
-
-    @cached_property
-    def target_connection(self) -> Connection:
-        """A connection to the target for DDL and bookkeeping, which this program can read."""
-        return self._open(self.target)
-
-    def _open(self, end: Endpoint) -> Connection:
-        connection = self.connections.open(end)
-        questions: list[Question] = [(FREE, None), (WHICH, None), (SYSTEM, None)]
-        if end.side is Side.TARGET:
-            questions += [(schema.READABLE, None), (reach_query(), None), catalog_state.READABLE]
-            questions += [event_triggers.PRESENT, OURS]
-        with asked_together(connection, questions):
-            self._free[end.side] = free_connections(connection)
-            self._identities[end.side] = Identity.of(connection, end)
-            if end.side is Side.TARGET:
-                self._ledger = schema.version(connection)
-                self._reach = reach_of(connection, self.options.create_roles)
-                catalog_state.prepare(connection)
-                self._event_triggers = event_triggers.present(connection)
-                self._subscriptions = [name for (name,) in fetch(connection, *OURS)]
-        if self._free[end.side] > MIN_CONNECTIONS:  # others need the last ones more
-            self._watched.append(end)
-            self._watch.start()
-        self.outcomes.servers[end.side] = str(connection.get_parameter_status("server_version"))
-        self.outcomes.addresses[end.side] = end.reached(connection)
-        return connection
-
-    @cached_property
     def live_schemas(self) -> Mapping[str, str]:
         """Source schema to the target schema that people know."""
         migration = self.migration
-        connection = self.source_connection if migration.is_whole else None
+        connection = self.sides.source_connection if migration.is_whole else None
         return map_schemas(migration.source_schemas, migration.target_schemas, connection)
 
     @cached_property
@@ -743,7 +507,7 @@ class MigrationRun:
     def make_shadows(self) -> None:
         """Where the run swaps, make the schemas that it works in, in place of those that earlier runs have left."""
         if self.swaps:
-            shadows.make(self.target_connection, self._live, self.run_id)
+            shadows.make(self.sides.target_connection, self._live, self.run_id)
             self.target_catalogs.changed()
 
     def swapped(self, source: Catalog) -> None:
@@ -770,7 +534,7 @@ class MigrationRun:
         schemas = {item.address[:2] for item in found.objects if item.kind == "schema"}
         if found.large_objects is None and all(item.address[:2] in schemas for item in found.objects):
             raise ConfigurationError(
-                f"schema {', '.join(self.schemas)} of the source {self.source.description} is empty or wholly "
+                f"schema {', '.join(self.schemas)} of the source {self.sides.source.description} is empty or wholly "
                 f"excluded: check PG_MIGRATION_SOURCE_URL and PG_MIGRATION_SOURCE_SCHEMA"
             )
         return found
@@ -782,17 +546,17 @@ class MigrationRun:
 
     def catalog_of(self, schemas: Mapping[str, str]) -> Catalog:
         """The source's structure with these names of the target's schemas; all of each table's rows are read of it."""
-        with _said_of(self.source):
+        with _said_of(self.sides.source):
             around = self._surroundings
             found = discover(
-                self.source_connection,
+                self.sides.source_connection,
                 schemas,
                 self.options.exclude_tables,
-                target_version=self.target_connection.server_version,
+                target_version=self.sides.target_connection.server_version,
                 target_extensions=around.extensions,
                 surroundings=around,
                 keep_versions=self.options.extension_versions == "source",
-                maker=self.reach.role,
+                maker=self.sides.reach.role,
                 **self._discovered,
             )
         whole, names, unsaid = found, schemas.values(), self._standing
@@ -800,8 +564,8 @@ class MigrationRun:
         def there() -> Catalog:
             return self.target_catalog_of({name: name for name in names}, own_grants=self._is_in(whole))
 
-        found = attainable(whole, self.target_connection, self.reach, names, there, unsaid)
-        if found.large_objects is not None and self._is_one_database:  # which has them already
+        found = attainable(whole, self.sides.target_connection, self.sides.reach, names, there, unsaid)
+        if found.large_objects is not None and self.sides.are_one_database:  # which has them already
             found = replace(found, large_objects=None)
         return found
 
@@ -814,12 +578,12 @@ class MigrationRun:
         document = self._document
         if document is None:
             return found
-        if document.subset is not None and self._snapshot is None:
+        if document.subset is not None and self.sides.snapshot is None:
             self.held_snapshot = self.protected_snapshot(self.workers())
-        source = Source(self.source_connection, application_path(found.settings, {}))
+        source = Source(self.sides.source_connection, application_path(found.settings, {}))
         self.transformation = made = transform(document, found, source, self.moment, self.options.try_all_rows)
         done = made.applied(found)
-        self._look(look_at_transform(made, done, document, self.target_connection.server_version))
+        self._look(look_at_transform(made, done, document, self.sides.target_connection.server_version))
         return done
 
     def _make_sure_of_transform(self) -> None:
@@ -859,11 +623,11 @@ class MigrationRun:
 
         A run that loads everything anew chooses anew, unless it goes on after one that did not succeed.
         """
-        document, applied = self._document, applied_transforms(self.target_connection, self.schemas.values())
+        document, applied = self._document, applied_transforms(self.sides.target_connection, self.schemas.values())
         known = next((a for a in applied if document is not None and a.digest == document.digest), None)
         if known is not None and not (self._chooses_anew and known.succeeded):
             return known.moment
-        ((now,),) = fetch(self.source_connection, "SELECT pg_catalog.now()")
+        ((now,),) = fetch(self.sides.source_connection, "SELECT pg_catalog.now()")
         assert isinstance(now, datetime)
         return now
 
@@ -873,12 +637,12 @@ class MigrationRun:
         Raises:
             ConfigurationError: they were not.
         """
-        self.connect()
+        self.sides.connect()
         ours = self._document.digest if self._document is not None else None
-        applied = {found.digest for found in applied_transforms(self.target_connection, self.schemas.values())}
+        applied = {found.digest for found in applied_transforms(self.sides.target_connection, self.schemas.values())}
         if applied == ({ours} if ours is not None else set()):
             return
-        if not applied and not has_rows(self.target_connection, self.schemas.values()):
+        if not applied and not has_rows(self.sides.target_connection, self.schemas.values()):
             return
         had = (
             "with another transform, or another key" if ours is not None else "with a transform, and this run has none"
@@ -886,37 +650,21 @@ class MigrationRun:
         if not applied:
             had = "as they are, and this run has a transform"
         raise ConfigurationError(
-            f"the rows of the target {self.target.description} were copied {had}: what is read of the source now can't "
-            f"be compared with them or added to them. Give the one that they were copied with, or copy all anew "
+            f"the rows of the target {self.sides.target.description} were copied {had}: what is read of the source now "
+            f"can't be compared with them or added to them. Give the one that they were copied with, or copy all anew "
             f"(pg_migration run)"
         )
-
-    @property
-    def _is_one_database(self) -> bool:
-        """Whether source and target are schemas of one database."""
-        alike = self.databases.source.differs_from(self.databases.target) is None
-        return alike and is_one_database(self.source_connection, self.target_connection)
 
     @cached_property
     def _surroundings(self) -> Surroundings:
         """What is in the target beside the schemas."""
         whole, versions = self.migration.is_whole, self.options.extension_versions == "source"
-        return read_surroundings(self.target_connection, whole or versions)
+        return read_surroundings(self.sides.target_connection, whole or versions)
 
     @property
     def origin(self) -> str:
         """The name by which the ledger has what this run brings: until it is swapped, not that of what is live."""
-        return of_next(self.source.place) if self.swaps else self.source.place
-
-    @property
-    def made_ledger(self) -> bool:
-        """Whether the target had no bookkeeping when this run began, and so nothing that an earlier one has left."""
-        return self._ledger is None
-
-    @property
-    def has_ledger(self) -> bool:
-        """Whether the target has our bookkeeping, in the version of this program, as far as the run knows."""
-        return self.begun or self._ledger == schema.LATEST
+        return of_next(self.sides.source.place) if self.swaps else self.sides.source.place
 
     @property
     def known_catalog(self) -> Catalog | None:
@@ -942,7 +690,7 @@ class MigrationRun:
         """What the target holds, and held."""
         outcomes, schemas = self.outcomes.ddl, self.schemas.values()
         return TargetCatalogs(
-            self.target_connection, self.catalog, self.origin, schemas, self._target_in_reach, outcomes
+            self.sides.target_connection, self.catalog, self.origin, schemas, self._target_in_reach, outcomes
         )
 
     def _target_in_reach(self) -> Catalog:
@@ -955,7 +703,7 @@ class MigrationRun:
     def _discovered(self) -> dict[str, Any]:
         """What discovery is told of owners and privileges."""
         options = self.options
-        reach = self.reach if options.owners == "best_effort" else None
+        reach = self.sides.reach if options.owners == "best_effort" else None
         return {
             "ownership": bool(options.owners),
             "privileges": options.privileges,
@@ -966,7 +714,7 @@ class MigrationRun:
 
     def _is_in(self, source: Catalog) -> bool:
         """Whether the source names the role of the target."""
-        return self.reach.role in source.roles
+        return self.sides.reach.role in source.roles
 
     def target_catalog_of(
         self, names: Mapping[str, str], own_grants: bool = True, origin: str | None = None
@@ -977,13 +725,13 @@ class MigrationRun:
             own_grants: as for `discover`.
             origin: by which name the ledger has what was brought; by default that of the source.
         """
-        with _said_of(self.target):
+        with _said_of(self.sides.target):
             return discover(
-                self.target_connection,
+                self.sides.target_connection,
                 names,
                 **self._discovered,
                 own_grants=own_grants,
-                brought_from=origin or self.source.place,
+                brought_from=origin or self.sides.source.place,
                 readable=False,
                 may_lack_schemas=True,
             )
@@ -1042,15 +790,15 @@ class MigrationRun:
     def complete_in_ledger(self, tables: Sequence[Table]) -> Mapping[TableName, tuple[LoadedRange, ...]]:
         """Of some tables, those whose every range the ledger shows as loaded; by source name, with those ranges."""
         planner = self.planner()
-        loaded = chunks.all_loaded_ranges(self.target_connection, [self.place(table) for table in tables])
+        loaded = chunks.all_loaded_ranges(self.sides.target_connection, [self.place(table) for table in tables])
         ranges = {table.key: loaded.get(self.place(table), ()) for table in tables}
         return {t.key: ranges[t.key] for t in tables if is_complete(ranges[t.key], planner.key_column(t))}
 
     def planner(self) -> Planner:
         """Plans loads from the source to the target."""
-        encoding = raw_encoding(self.source_connection, self.target_connection)
+        encoding = raw_encoding(self.sides.source_connection, self.sides.target_connection)
         application = application_path(self.catalog.settings, {})
-        return Planner(self.source_connection, self.options, encoding, application)
+        return Planner(self.sides.source_connection, self.options, encoding, application)
 
     def plan(self, tables: Sequence[Table]) -> tuple[TablePlan, ...]:
         """How whole tables are copied, the largest first; a table is planned once in a run."""
@@ -1073,8 +821,8 @@ class MigrationRun:
 
     def _free_at_first(self) -> list[int]:
         """What each server had left when the run had one connection there."""
-        self.connect()
-        return list(self._free.values())
+        self.sides.connect()
+        return list(self.sides.free.values())
 
     def note_worker_left(self, event: WorkerLeft) -> None:
         """Note for the summary that a worker had no connection any more."""
@@ -1103,16 +851,16 @@ class MigrationRun:
 
     def load_context(self, workers: int) -> LoadContext:
         """What the workers of a load need; only after `begin`."""
-        assert self._snapshot is not None, "begin() takes the snapshot"
-        assert self._lock is not None, "begin() takes the lock"
+        assert self.sides.snapshot is not None, "begin() takes the snapshot"
+        assert self.sides.lock is not None, "begin() takes the lock"
         self._make_sure_of_transform()
         self.workload.workers = workers
         return LoadContext(
             self.connections,
-            self.source,
-            self.target,
-            self._snapshot,
-            self._lock,
+            self.sides.source,
+            self.sides.target,
+            self.sides.snapshot,
+            self.sides.lock,
             self.owner or self.run_id,
             self.schemas,
             self.options.use_unlogged_tables,
@@ -1120,11 +868,11 @@ class MigrationRun:
             self.catalog.settings,
             self.run_id if self.owner else None,
             self.catalog.calls,
-            observer=self.target_connection,
+            observer=self.sides.target_connection,
             workload=self.workload,
             compared=0.0 if self.owner else 1.0 if self.options.check_content else COUNTING,
             question=self.hashing if self.options.check_content else count_as_digest,
-            same_encoding=self.same_encoding,
+            same_encoding=self.sides.same_encoding,
             carries_statistics=self.carries_statistics,
             statistics_objects=self.statistics_objects,
         )
@@ -1133,12 +881,12 @@ class MigrationRun:
     def carries_statistics(self) -> bool:
         """Whether the target is given the statistics of the source: they hold values as those are there."""
         wanted = self.options.statistics == "carry" and self._document is None
-        return wanted and self.target_connection.server_version >= RESTORED_SINCE
+        return wanted and self.sides.target_connection.server_version >= RESTORED_SINCE
 
     @property
     def statistics_objects(self) -> Mapping[str, str] | None:
         """The schemas of statistics objects whose data the target takes, with their names there, where it does."""
-        return self.schemas if self.target_connection.server_version >= extended.RESTORED_SINCE else None
+        return self.schemas if self.sides.target_connection.server_version >= extended.RESTORED_SINCE else None
 
     @property
     def asks_ledger(self) -> bool:
@@ -1146,23 +894,17 @@ class MigrationRun:
 
         Every use case takes the option, as all are configured alike.
         """
-        return self.options.against == "ledger" and self._snapshot is None
-
-    @property
-    def same_encoding(self) -> bool:
-        """Whether both databases store text in one encoding."""
-        ends = (self.source_connection, self.target_connection)
-        return len({end.info.parameter_status("server_encoding") for end in ends}) == 1
+        return self.options.against == "ledger" and self.sides.snapshot is None
 
     def record_digests(self) -> None:
         """Write the source's digests of the tables that were hashed since the last time into the ledger."""
         hashed, self.unrecorded = self.unrecorded, []
         if not self.options.check_content:
             return
-        hashing, same_encoding = self.hashing, self.same_encoding
+        hashing, same_encoding = self.hashing, self.sides.same_encoding
         tables = ((found.plan.table, found.source) for found in hashed)
         record_digests(
-            self.target_connection,
+            self.sides.target_connection,
             [HashedChunks(self.place(t), hashing.form(t, same_encoding), source) for t, source in tables],
         )
 
@@ -1184,20 +926,7 @@ class MigrationRun:
         try:
             return self.connections.run(work)
         except psycopg2.Error as error:
-            raise self._whose_fault(error) from error
-
-    def _whose_fault(self, error: psycopg2.Error) -> MigrationError:
-        """What a server said, after the names of the ends whose connection is gone."""
-        ends = ((self.source, "source_connection"), (self.target, "target_connection"))
-        lost = [
-            f"the connection to the {end.side.value} database {end.description} was lost: "
-            for end, name in ends
-            if name in self.__dict__ and self.__dict__[name].closed
-        ]
-        message = "".join(lost) + server_message(error)
-        if isinstance(error, psycopg2.errors.LockNotAvailable):
-            message += "".join(f"; {told}" for side in Side if (told := self._watch.latest(side)))
-        return ConnectionFailed(message) if lost else MigrationError(message)
+            raise self.sides.whose_fault(error) from error
 
     def close(self) -> None:
         """Record how the run ended, and end every statement and connection.
@@ -1208,37 +937,22 @@ class MigrationRun:
         outcomes = self.outcomes
         succeeded = not outcomes.failures and (outcomes.at_the_end or not self._covers_everything)
         try:
-            if self.holds_event_triggers and not self.target_connection.closed:
-                self.return_event_triggers()
-            if self.begun and self.owner is None and not self.target_connection.closed:
+            if self.sides.holds_event_triggers and not self.sides.target_connection.closed:
+                self.sides.return_event_triggers()
+            if self.begun and self.owner is None and not self.sides.target_connection.closed:
                 if "target_catalogs" in self.__dict__:
                     self.target_catalogs.note_the_rest()
                 self._record_counts()
-                with gathered(self.target_connection):
-                    execute(self.target_connection, "SET LOCAL synchronous_commit = on")
-                    plans.forget_plans(self.target_connection, self._places(self.outcomes.differing))
-                    runs_.close_run(self.target_connection, self.run_id, succeeded)
+                with gathered(self.sides.target_connection):
+                    execute(self.sides.target_connection, "SET LOCAL synchronous_commit = on")
+                    plans.forget_plans(self.sides.target_connection, self._places(self.outcomes.differing))
+                    runs_.close_run(self.sides.target_connection, self.run_id, succeeded)
         except psycopg2.Error:
             pass  # the target is gone; the ledger shows a run that never finished
         finally:
-            self._watch.stop()
+            self.sides.stop_watching()
             self.connections.close()
-            if self._made_replication and (self.replication is None or self.replication.phase in BEFORE_FOLLOWING):
-                self._undo_replication()
-
-    def _undo_replication(self) -> None:
-        """Take away what this run has made in the source: only when its own sessions have no locks there any more.
-
-        Whoever has the target's lock by then does it in its place; where a server is away, the next run or look does.
-        """
-        failures = self.outcomes.failures
-        reason = failures[0] if failures else "the run ended before the target followed"
-        with Connections(runs_.session_name(self.run_id)) as connections, suppress(MigrationError, psycopg2.Error):
-            lock = TargetLock(connections, self.target, self.run_id)
-            lock.acquire()
-            source, target = connections.open(self.source), connections.open(self.target)
-            ends = Identity.of(source, self.source), Identity.of(target, self.target)
-            clear_dead(source, target, ends, reason, whole=False)
+            self.live.close(outcomes.failures)
 
     def _log_waits(self) -> None:
         """Log for whom the run waits, in the thread that made this: only that one may use the log."""
@@ -1250,7 +964,7 @@ class MigrationRun:
         names = self._places({*self.outcomes.loaded, *self.outcomes.failed})
         session = runs_.session_name(self.run_id)
         with suppress(psycopg2.Error):  # the next run then says less of what others wrote
-            own_rows.record_counts(self.target_connection, names, session, self.connections.processes())
+            own_rows.record_counts(self.sides.target_connection, names, session, self.connections.processes())
 
 
 @contextmanager

@@ -16,7 +16,7 @@ def suggest_masks(run: MigrationRun) -> str:
         MigrationError: a side can't be asked.
     """
     run.migration.check()
-    catalog, source = run.catalog, run.source_connection
+    catalog, source = run.catalog, run.sides.source_connection
     tables = [table for table in catalog.tables if not table.is_partition]
     suspicions = [
         *named_personal(tables),

@@ -221,7 +221,7 @@ def _make_everything(run: MigrationRun) -> None:
     _compare_state(run)
     if run.swaps and not run.outcomes.failures:
         swap(run)
-    if run.follows and not run.outcomes.failures:
+    if run.live.follows and not run.outcomes.failures:
         start_replication(run)
 
 
@@ -235,7 +235,7 @@ def _compare_rows(run: MigrationRun, checks: set[str]) -> bool:
 def _compare_state(run: MigrationRun) -> None:
     """Compare everything but rows; what is not the same is in the run's failures, or in its notes where it may be."""
     found = compare_structure(run)
-    grave = grave_differences(found, made_here=run.snapshot is not None)
+    grave = grave_differences(found, made_here=run.sides.snapshot is not None)
     for difference in grave:
         run.fail(str(difference))
     run.outcomes.notes += [str(difference) for difference in found if not difference.stays and difference not in grave]

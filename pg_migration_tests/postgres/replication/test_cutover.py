@@ -234,7 +234,7 @@ def test_writers_go_on_when_the_time_is_over(made: Shop, monkeypatch: pytest.Mon
 
     def slow(run: MigrationRun, tables: Sequence[Table], every: bool) -> None:
         real(run, tables, every)
-        fetch(run.target_connection, "SELECT pg_sleep(60)")
+        fetch(run.sides.target_connection, "SELECT pg_sleep(60)")
 
     monkeypatch.setattr(cutover_module, "set_sequences", slow)
     result = made.cutover(max_pause_seconds=3)

@@ -19,7 +19,7 @@ from pg_migration.postgres.migration import (
     validate,
 )
 from pg_migration.postgres.migration.live.watch import watch
-from pg_migration.postgres.migration.run import MigrationRun
+from pg_migration.postgres.migration.state.sides import Sides
 from pg_migration.postgres.replication.state import Phase
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.replication.harness import Two, two
@@ -258,13 +258,13 @@ def test_what_waits_for_the_copy_does_not_make_it_worthless(
     pair: Two, monkeypatch: pytest.MonkeyPatch, statement: str, ends_with: list[tuple[int, ...]]
 ) -> None:
     """It goes on when the tables are let go, and before the target asks for them. It is told, and can be mended."""
-    let_go = MigrationRun.let_tables_go
+    let_go = Sides.let_tables_go
 
-    def let_tables_go(self: MigrationRun) -> None:
+    def let_tables_go(self: Sides) -> None:
         let_go(self)
         pair.in_source(statement)
 
-    monkeypatch.setattr(MigrationRun, "let_tables_go", let_tables_go)
+    monkeypatch.setattr(Sides, "let_tables_go", let_tables_go)
     assert migrate(migration(pair, follow=True)).failures == ()
     pair.in_source('INSERT INTO "Sh.op".base VALUES (7000, NULL)')
     deadline = time.monotonic() + 60

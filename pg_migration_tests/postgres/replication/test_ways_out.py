@@ -227,12 +227,12 @@ def test_others_are_refused_and_told_how_to_go_on(pair: Two) -> None:
 
 KILLED = """
 import os, signal, sys
-from pg_migration.postgres.migration import Migration, Options, migrate, run, use_cases
-from pg_migration.postgres.migration.live import begin, follow
+from pg_migration.postgres.migration import Migration, Options, migrate, use_cases
+from pg_migration.postgres.migration.live import begin, follow, of_run
 from pg_migration.postgres.snapshot import snapshot
 step, before = sys.argv[3], sys.argv[4] == "before"
 owner = {"subscribe": follow, "start_replication": use_cases, "of_slot": snapshot.Snapshot,
-         "begin_replication": run}.get(step, begin)
+         "begin_replication": of_run}.get(step, begin)
 real = getattr(owner, step)
 def killed(*a, **k):
     if not before:

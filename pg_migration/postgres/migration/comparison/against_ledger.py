@@ -35,7 +35,7 @@ def copied_tables(run: MigrationRun) -> Mapping[TableName, CopiedRows]:
         MigrationError: the target can't be asked.
     """
     run.migration.check()
-    target, where = run.target_connection, f"the target {run.target.description}"
+    target, where = run.sides.target_connection, f"the target {run.sides.target.description}"
     if not run.call(lambda: has_digests(target)):
         migrated = run.call(lambda: has(target, "chunk"))
         reason = "the version that migrated to it kept no digests" if migrated else "nothing was migrated to it"
@@ -83,7 +83,7 @@ def _compared(run: MigrationRun, names: Sequence[TableName]) -> Iterator[tuple[T
     catalog = _target_catalog(run, {schema_name for schema_name, _ in names})
     tables = {table.key: table for table in catalog.tables}
     comparable: list[Table] = []
-    planner = Planner(run.target_connection, run.options, None)
+    planner = Planner(run.sides.target_connection, run.options, None)
     for name in names:
         if (reason := _not_comparable(known.get(name), tables.get(name), planner)) is not None:
             yield name, [Verdict(name, check, False, reason) for check in (ROW_COUNT, CONTENT)]
@@ -103,7 +103,7 @@ def _compared(run: MigrationRun, names: Sequence[TableName]) -> Iterator[tuple[T
 
 
 def _target_catalog(run: MigrationRun, schemas: Collection[str]) -> Catalog:
-    target = run.target_connection
+    target = run.sides.target_connection
     present = "SELECT nspname FROM pg_namespace WHERE nspname = ANY (%s)"
     there = run.call(lambda: fetch(target, present, (list(schemas),)))
     return run.call(lambda: discover(target, {name: name for (name,) in there}, readable=False))
@@ -133,11 +133,11 @@ def _answers(
     known: Mapping[TableName, CopiedRows],
 ) -> Iterator[Answers[Digest]]:
     """The digests of the ledger, as those of the source, beside those of the target."""
-    target = run.target_connection
+    target = run.sides.target_connection
     slicings = run.call(lambda: _slicings(planner, tables, known))
     hashing = run.hashing_of(slicings)
     workers = run.call(lambda: affordable_workers(run.options.workers, [free_connections(target)]))
-    snapshot = run.call(lambda: Snapshot.take(run.connections, run.target))
+    snapshot = run.call(lambda: Snapshot.take(run.connections, run.sides.target))
     names = {schema_name: schema_name for schema_name, _ in known}
     try:
         for same_encoding in (True, False):

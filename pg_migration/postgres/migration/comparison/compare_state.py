@@ -65,10 +65,10 @@ class StateCheck:
 
 def _sequences(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Observation]]:
     names = [sequence.key for sequence in run.catalog.sequences]
-    later = run.snapshot is None
+    later = run.sides.snapshot is None
     settings, masked = run.catalog.settings, run.masked_sequences
     found = compare_sequences(source, target, names, run.schemas, later, settings, masked)
-    if run.followed is not None:  # they are not replicated, and set at the cutover
+    if run.live.followed is not None:  # they are not replicated, and set at the cutover
         found = [replace(observation, wrong=False) for observation in found]
     return counted(len(names), "sequence"), found
 
@@ -85,7 +85,7 @@ def _constraints(run: MigrationRun, source: Connection, target: Connection) -> t
 
 def _leftovers(run: MigrationRun, source: Connection, target: Connection) -> tuple[str, list[Observation]]:
     tables = {table.key for table in run.catalog.tables}
-    held = [event_triggers.KIND] if run.holds_event_triggers else []
+    held = [event_triggers.KIND] if run.sides.holds_event_triggers else []
     return counted(len(tables), "table"), find_leftovers(source, target, run.schemas, tables, held)
 
 
@@ -163,7 +163,7 @@ def _examine(
 ) -> list[tuple[str, list[Observation]]]:
     """What each check sees; most of what they ask is asked together."""
     ours, theirs = (_questions(run, names) for names in ({name: name for name in run.schemas}, run.schemas))
-    if run.has_ledger:
+    if run.sides.has_ledger:
         theirs += [(TABLES, None), (POSITIONS, None), (SUSPENDED, None)]
     with both_asked((source, ours), (target, theirs)):
         return [check.examine(run, source, target) for check in checks]

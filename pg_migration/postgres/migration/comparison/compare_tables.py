@@ -53,7 +53,7 @@ def compare_tables(run: MigrationRun, wanted: Mapping[TableName, set[str]]) -> I
         run.migration.check()
         tables = run.call(lambda: run.loadable(list(wanted)))
         gone = wanted.keys() - run.call(run.names_in_source)
-        comparison = Comparison(run, wanted, run.call(lambda: run.followed))
+        comparison = Comparison(run, wanted, run.call(lambda: run.live.followed))
         for verdict in comparison.verdicts(tables):
             answered.add((verdict.table, verdict.check))
             yield verdict
@@ -178,13 +178,15 @@ class Comparison:
                 names[table] = run.place(table)
         plans = run.plan(there)
         whole = [Slicing.whole(plan.table, plan.rows) for plan in plans]
-        if run.moves and not by_key:
+        if run.live.moves and not by_key:
             # Writers wait: an index that has all rows is read in half the time, and in parallel, but not in stretches.
             return [
                 *whole,
                 *(Slicing.whole(table, max(0, round(table.reltuples))) for table in sorted(names, key=_size)),
             ]
-        sliced = run.call(lambda: slice_tables(run.planner(), run.target_connection, names, by_key)) if names else []
+        sliced = (
+            run.call(lambda: slice_tables(run.planner(), run.sides.target_connection, names, by_key)) if names else []
+        )
         return [*whole, *sliced]
 
     def _digested(self, found: Answers[Digest], hashing: Hashing) -> Iterator[Verdict]:
@@ -243,7 +245,7 @@ class Comparison:
     def _why(self, found: Answers[Any], rows: Sequence[RowDifference], hashing: Hashing | None = None) -> _Why:
         """Why rows differ, in a run that compares with the source as it is now."""
         run = self._run
-        if run.snapshot is not None or run.moves or found.error is not None:
+        if run.sides.snapshot is not None or run.live.moves or found.error is not None:
             return _Why()
         name = run.target_name(found.table)
         told = run.call(lambda: self._by_ledger(found, hashing)) if hashing is not None else None
@@ -251,7 +253,9 @@ class Comparison:
             return told
         try:
             drift = run.call(
-                lambda: drift_of(self._sides, run.target_connection, found.table, name, rows, hashing or Hashing())
+                lambda: drift_of(
+                    self._sides, run.sides.target_connection, found.table, name, rows, hashing or Hashing()
+                )
             )
         except MigrationError as error:
             return told or _Why(f"; whether the source changed can't be told: {error}")
@@ -267,7 +271,7 @@ class Comparison:
         if table.kind != "r" or table.through_root:
             return None
         ours, theirs, copied = found.source, found.target, self._copied.get(run.place(table))
-        if copied is None or copied.form != hashing.form(table, run.same_encoding) or not copied.same_relation:
+        if copied is None or copied.form != hashing.form(table, run.sides.same_encoding) or not copied.same_relation:
             return None
         try:
             whole = copied.is_whole(run.planner().key_column(table))
@@ -287,7 +291,7 @@ class Comparison:
     @cached_property
     def _copied(self) -> Mapping[TableName, CopiedRows]:
         """What the ledger knows of what was copied."""
-        target = self._run.target_connection
+        target = self._run.sides.target_connection
         return copied_rows(target, self._run.schemas.values()) if has_digests(target) else {}
 
     def _row_count(self, found: Answers[Any], source: int | Unanswered, target: int | Unanswered, why: _Why) -> Verdict:
@@ -318,7 +322,7 @@ class Comparison:
         # Where the rows are the same, what the target computes is not.
         computed = any(verdict.check == CONTENT and verdict.source == verdict.target for verdict in failed)
         remedy = "make that the same, then copy the table again" if computed else _remedy(found.table)
-        if self._replication is not None or self._run.moves:
+        if self._replication is not None or self._run.live.moves:
             remedy = (
                 "mend these rows in the target by hand, or give the replication up (pg_migration abandon) and follow "
                 "anew"

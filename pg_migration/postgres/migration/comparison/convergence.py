@@ -49,7 +49,7 @@ class Convergence:
     @cached_property
     def _ends(self) -> tuple[Connection, Connection]:
         run = self._run
-        return run.connections.open(run.source), run.connections.open(run.target)
+        return run.connections.open(run.sides.source), run.connections.open(run.sides.target)
 
     def _catch_up(self) -> None:
         source, target = self._ends
@@ -61,4 +61,4 @@ class Convergence:
 def note_validation(run: MigrationRun, replication: Replication | None) -> None:
     """Write down that all rows were shown to be the same."""
     if replication is not None:
-        record_validation(run.target_connection, replication.name)
+        record_validation(run.sides.target_connection, replication.name)

@@ -31,20 +31,22 @@ def both_sides(run: MigrationRun, readers: int | None = None) -> Iterator[BothSi
     Raises:
         MigrationError: when a side can't be reached.
     """
-    if run.snapshot is None:
+    if run.sides.snapshot is None:
         run.call(run.demand_same_transform)
-    held = run.snapshot or run.held_snapshot
+    held = run.sides.snapshot or run.held_snapshot
     source = held or run.call(lambda: run.protected_snapshot(readers or run.workers()))
-    snapshots = _Snapshots(source, lambda: Snapshot.take(run.connections, run.target, shared=readers != 1))
+    snapshots = _Snapshots(source, lambda: Snapshot.take(run.connections, run.sides.target, shared=readers != 1))
     try:
         progress = ComparisonProgress(run.workload, run.tell)
-        yield BothSides(run.connections, run.schemas, snapshots, run.catalog.settings, run.same_encoding, progress)
+        yield BothSides(
+            run.connections, run.schemas, snapshots, run.catalog.settings, run.sides.same_encoding, progress
+        )
     finally:
         snapshots.release_target()
         if held is None:
             source.release()
             with suppress(psycopg2.Error):  # a lost connection says so at its next use
-                execute(run.source_connection, "ROLLBACK")
+                execute(run.sides.source_connection, "ROLLBACK")
 
 
 class _Snapshots(Mapping[Side, Snapshot]):

@@ -25,9 +25,9 @@ def known_digests(run: MigrationRun, tables: Sequence[Table]) -> Known[Digest]:
     hashed, sampled = {**run.outcomes.hashed, **run.outcomes.carried}, run.options.content_sample_percent < 100
     names = {table.key: run.target_name(table) for table in tables if run.target_name(table) in hashed}
     ours, sessions = run.connections.processes(), (session_name(run.owner or run.run_id), WATCH)
-    counted = names and not may_be_written(run.target_connection, ours, sessions)
+    counted = names and not may_be_written(run.sides.target_connection, ours, sessions)
     places = {table.key: run.place(table) for table in tables}
-    counts = read_counts(run.target_connection, [places[key] for key in names]) if counted else {}
+    counts = read_counts(run.sides.target_connection, [places[key] for key in names]) if counted else {}
     known: dict[TableName, Mapping[Side, Sequence[Digest]]] = {}
     for key, name in names.items():
         found, sides = hashed[name], dict[Side, Sequence[Digest]]()
@@ -51,14 +51,14 @@ def known_digests(run: MigrationRun, tables: Sequence[Table]) -> Known[Digest]:
 
 def _of_the_snapshot(run: MigrationRun, tables: Sequence[Table]) -> Iterator[tuple[Table, Sequence[Digest]]]:
     """The source's digests of tables that are all of the run's snapshot, by the ledger."""
-    hashing, snapshot = run.hashing_of([]), run.snapshot
+    hashing, snapshot = run.hashing_of([]), run.sides.snapshot
     if snapshot is None or not tables or run.options.content_sample_percent < 100 or not run.options.check_content:
         return
-    copied, planner = copied_rows(run.target_connection, list(run.schemas.values())), run.planner()
+    copied, planner = copied_rows(run.sides.target_connection, list(run.schemas.values())), run.planner()
     for table in tables:
         found = copied.get(run.place(table))
         if found is None or found.snapshots != {snapshot.name}:
             continue
         whole = found.same_relation and found.is_whole(planner.key_column(table))
-        if whole and found.form == hashing.form(table, run.same_encoding):
+        if whole and found.form == hashing.form(table, run.sides.same_encoding):
             yield table, [found.digest]

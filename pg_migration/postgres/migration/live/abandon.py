@@ -42,10 +42,12 @@ def _by_name(run: MigrationRun, name: str) -> list[str]:
     if re.fullmatch(PATTERN, name) is None:
         raise ConfigurationError(f"{name!r} is not the name of a slot of ours, such as pg_migration_0123456789ab")
     with Connections(session_name(run.run_id)) as connections:
-        source = connections.open(run.source)
+        source = connections.open(run.sides.source)
         found = next((one for one in ours(source) if one.name == name), None)
         if found is None:
-            raise ConfigurationError(f"the source {run.source.description} has neither a slot nor a publication {name}")
+            raise ConfigurationError(
+                f"the source {run.sides.source.description} has neither a slot nor a publication {name}"
+            )
         freed = found.fence is not None and let_write(source, name, even_decided=True)
         return [*(["what a cutover had begun"] if freed else []), *undo_in_source(source, name, found.identities)]
 
@@ -53,21 +55,21 @@ def _by_name(run: MigrationRun, name: str) -> list[str]:
 def _all(run: MigrationRun) -> list[str]:
     with Connections(session_name(run.run_id)) as connections:
         try:
-            source = connections.open(run.source)
+            source = connections.open(run.sides.source)
         except ConnectionFailed as refusal:
             raise MigrationError(f"{refusal}. {_without_source(run, connections)}") from None
         try:
-            target = connections.open(run.target)
+            target = connections.open(run.sides.target)
         except ConnectionFailed as refusal:
-            place = place_in(run.target.description)
+            place = place_in(run.sides.target.description)
             mine = [found for found in ours(source) if found.target is not None and place in found.target.places]
             done = [what for found in mine for what in undo_in_source(source, found.name, found.identities)]
             raise MigrationError(
                 f"{refusal}. In the source was taken away: {listed(done) or 'nothing'}. When the target answers again, "
                 f"run pg_migration abandon once more"
             ) from None
-        TargetLock(connections, run.target, run.run_id).acquire()
-        ends = Identity.of(source, run.source), Identity.of(target, run.target)
+        TargetLock(connections, run.sides.target, run.run_id).acquire()
+        ends = Identity.of(source, run.sides.source), Identity.of(target, run.sides.target)
         last = _to_be_given_up(target, ends[1])
         done = []
         if last is not None and last.phase is Phase.FENCED:  # of a cutover that is dead, as it had the lock
@@ -101,9 +103,9 @@ def _without_source(run: MigrationRun, connections: Connections) -> str:
 
     Whatever comes to the source when it is back sees by the ledger that nothing there has a use any more.
     """
-    target = connections.open(run.target)
-    TargetLock(connections, run.target, run.run_id).acquire()
-    last = _to_be_given_up(target, Identity.of(target, run.target))
+    target = connections.open(run.sides.target)
+    TargetLock(connections, run.sides.target, run.run_id).acquire()
+    last = _to_be_given_up(target, Identity.of(target, run.sides.target))
     if last is None or last.phase not in UNDER_WAY:
         return "In the target there is nothing to give up"
     record(target, last.ended(Phase.ABANDONED, BY_A_PERSON))
@@ -116,7 +118,7 @@ def _without_source(run: MigrationRun, connections: Connections) -> str:
 
 def _unknown(run: MigrationRun, connections: Connections, ends: tuple[Identity, Identity]) -> list[str]:
     """What follows into this target and its ledger does not know, as that was lost."""
-    source, target = connections.open(run.source), connections.open(run.target)
+    source, target = connections.open(run.sides.source), connections.open(run.sides.target)
     done = []
     for found in ours(source):
         if found.target is None or found.target.differs_from(ends[1]) is not None:

@@ -55,12 +55,12 @@ def adopt_new(run: MigrationRun) -> Sequence[str]:
         MigrationError: nothing is followed, or a side refused.
     """
     run.migration.check()
-    run.moves = True
+    run.live.moves = True
     with both_ends(run) as ends:
         replication = run.call(lambda: undo_fence(ends.source, ends.target, followed(run, ends)))
         if replication.phase is not Stage.FOLLOWING:
             raise ConfigurationError(
-                f"nothing follows into the target {run.target.description} now: the last replication is "
+                f"nothing follows into the target {run.sides.target.description} now: the last replication is "
                 f"{replication.phase.value}"
             )
         found = run.call(lambda: _found(run, ends, replication))
@@ -122,7 +122,7 @@ def _adopted(run: MigrationRun, ends: Ends, replication: Replication, found: _Fo
         run.call(lambda: record(ends.target, now))
     run.call(lambda: _publish(ends, now, [*found.new, *found.unpublished]))
     if run.call(lambda: _is_behind(ends, now)):
-        url = run.call(lambda: connection_string(run.source, ends.source, run.migration.replication_url))
+        url = run.call(lambda: connection_string(run.sides.source, ends.source, run.migration.replication_url))
         run.call(lambda: take_in_new_tables(ends.target, now.name, url))
         _wait(run, ends, now)
     return [".".join(table.name) for table in every]

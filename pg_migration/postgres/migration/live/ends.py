@@ -42,11 +42,11 @@ def both_ends(run: MigrationRun) -> Iterator[Ends]:
         ConnectionFailed: one can't be reached.
         AnotherRunActive: the target is being written.
     """
-    run.call(run.connect)
+    run.call(run.sides.connect)
     with Connections(session_name(run.run_id)) as connections:
-        source = run.call(lambda: connections.open(run.source))
-        target = run.call(lambda: connections.open(run.target))
-        lock = run.call(lambda: TargetLock(connections, run.target, run.run_id))
+        source = run.call(lambda: connections.open(run.sides.source))
+        target = run.call(lambda: connections.open(run.sides.target))
+        lock = run.call(lambda: TargetLock(connections, run.sides.target, run.run_id))
         for connection in (source, target):
             write_anyway(connection)
             execute(connection, f"SET lock_timeout = '{LOCK_SECONDS}s'")
@@ -63,11 +63,11 @@ def followed(run: MigrationRun, ends: Ends) -> Replication:
     found = last_replication(ends.target)
     if found is None:
         raise ConfigurationError(
-            f"nothing has followed into the target {run.target.description}: begin with pg_migration follow"
+            f"nothing has followed into the target {run.sides.target.description}: begin with pg_migration follow"
         )
-    if (difference := Identity.of(ends.source, run.source).differs_from(found.source)) is not None:
+    if (difference := Identity.of(ends.source, run.sides.source).differs_from(found.source)) is not None:
         raise ConfigurationError(
-            f"the target {run.target.description} followed another database than the source that is configured, which "
-            f"is {difference}"
+            f"the target {run.sides.target.description} followed another database than the source that is configured, "
+            f"which is {difference}"
         )
     return found

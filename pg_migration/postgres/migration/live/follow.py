@@ -35,18 +35,18 @@ def start_replication(run: MigrationRun) -> Lag:
 
 
 def _replication(run: MigrationRun) -> Replication:
-    if run.replication is None:
+    if run.live.replication is None:
         raise MigrationError("nothing is to be followed: this run did not begin with a replication slot")
-    return run.replication
+    return run.live.replication
 
 
 def _start(run: MigrationRun) -> Lag:
-    replication, source, target = _replication(run), run.source_connection, run.target_connection
+    replication, source, target = _replication(run), run.sides.source_connection, run.sides.target_connection
     if replication.phase is Phase.FOLLOWING:
         return lag(source, target, replication)
-    run.check_held()
+    run.sides.check_held()
     # The target asks the source for the published tables, which waits for whoever waits for the locks of this run.
-    run.let_tables_go()
+    run.sides.let_tables_go()
     slot = slot_state(source, replication.name)
     if slot.wal_status in (None, LOST):
         raise MigrationError(f"replication slot {replication.name} of the source is gone or lost: start again")
@@ -54,7 +54,7 @@ def _start(run: MigrationRun) -> Lag:
     following = replace(replication, phase=Phase.FOLLOWING, validated_at=_validated(run))
     record(target, following)
     try:
-        url = connection_string(run.source, source, run.migration.replication_url)
+        url = connection_string(run.sides.source, source, run.migration.replication_url)
         subscribe(target, replication, url, source.server_version, slot.failover)
         found = _begun(run, replication)
     except BaseException:
@@ -62,7 +62,7 @@ def _start(run: MigrationRun) -> Lag:
             unsubscribe(target, replication.name)
             record(target, replication)
         raise
-    run.replication = following
+    run.live.replication = following
     return found
 
 
@@ -70,7 +70,7 @@ def _validated(run: MigrationRun) -> datetime | None:
     """When all rows were compared, as every check has passed: just now, where this run compares all of them."""
     if not run.options.check_content or run.options.content_sample_percent < 100:
         return None
-    ((now,),) = fetch(run.target_connection, "SELECT pg_catalog.clock_timestamp()")
+    ((now,),) = fetch(run.sides.target_connection, "SELECT pg_catalog.clock_timestamp()")
     assert isinstance(now, datetime)
     return now
 
@@ -81,7 +81,7 @@ def _make_new_partitions(run: MigrationRun, replication: Replication) -> None:
     What was written to a partition since it is one comes by replication.
     """
     roots = {table.root for table in replication.tables if table.root != table.name}
-    changes = changed_tables(run.source_connection, replication, run.options.exclude_tables)
+    changes = changed_tables(run.sides.source_connection, replication, run.options.exclude_tables)
     new = [c for c in changes if c.change is Change.NEW and c.now is not None and c.now.table.root in roots]
     if new:
         run.read_anew()
@@ -100,7 +100,7 @@ def _begun(run: MigrationRun, replication: Replication) -> Lag:
     """
     deadline, stopped = time.monotonic() + START_SECONDS, run.connections.stopped()
     while True:
-        found = lag(run.source_connection, run.target_connection, replication)
+        found = lag(run.sides.source_connection, run.sides.target_connection, replication)
         state = found.subscription
         if found.slot_active or (state is not None and not state.enabled):
             return found

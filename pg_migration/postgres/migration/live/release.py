@@ -48,14 +48,14 @@ def allow_runs(run: MigrationRun, database: str) -> None:
     """
     run.migration.check()
     with Connections(session_name(run.run_id)) as connections:
-        target = run.call(lambda: connections.open(run.target))
+        target = run.call(lambda: connections.open(run.sides.target))
         write_anyway(target)
         ((name,),) = run.call(lambda: fetch(target, "SELECT pg_catalog.current_database()::text"))
         if database != name:
             raise ConfigurationError(
                 f"the database of the target is called {name}, not {database}: nothing was changed"
             )
-        lock = run.call(lambda: TargetLock(connections, run.target, run.run_id))
+        lock = run.call(lambda: TargetLock(connections, run.sides.target, run.run_id))
         run.call(lock.acquire)
         last = run.call(lambda: last_replication(target))
         if last is None or last.phase not in TAKEN_OVER | {Phase.BACK}:

@@ -46,7 +46,7 @@ def copy_tables(run: MigrationRun) -> Iterator[Event]:
     context = run.load_context(run.call(run.workers))
     found = run.call(lambda: continue_tables(run, context, plans))
     objects = run.call(lambda: make_room(run, found, Mode.RELOAD))
-    run.call(lambda: found.write(run.target_connection, context))
+    run.call(lambda: found.write(run.sides.target_connection, context))
     yield from follow(run, Load(context, found.plans, objects, Mode.RELOAD, found.continued).events())
     run.call(lambda: set_sequences(run, tables, every=True))
 
@@ -56,12 +56,14 @@ def continue_tables(run: MigrationRun, context: LoadContext, plans: tuple[TableP
 
     Why others are loaded anew goes to the outcomes.
     """
-    found = resume(context, run.source_connection, run.target_connection, plans, run.options)
+    found = resume(context, run.sides.source_connection, run.sides.target_connection, plans, run.options)
     names = {plan.name: run.target_name(plan.table) for plan in plans}
     run.outcomes.reloaded.update({names[name]: reason for name, reason in found.reloaded.items()})
     if not (run.swaps and run.options.reuse_unchanged):
         return found
-    carried = carry_unchanged(context, run.source_connection, run.target_connection, found, run.live_schemas)
+    carried = carry_unchanged(
+        context, run.sides.source_connection, run.sides.target_connection, found, run.live_schemas
+    )
     run.outcomes.carried.update({names[name]: hashed for name, hashed in carried.hashed.items()})
     run.outcomes.not_carried.update({names[name]: reason for name, reason in carried.loaded.items()})
     if altered := sorted(".".join(names[name]) for name, reason in carried.loaded.items() if reason == ALTERED):
@@ -76,7 +78,7 @@ def make_room(run: MigrationRun, found: Resumption, mode: Mode) -> Sequence[Sche
     """
     filled = {name for name, continued in found.continued.items() if continued.is_complete}
     names = [run.place(plan.table) for plan in found.plans if plan.name not in filled]
-    suspended = suspend.suspend(run.target_connection, names, keys=mode is Mode.RELOAD)
+    suspended = suspend.suspend(run.sides.target_connection, names, keys=mode is Mode.RELOAD)
     if suspended.taken:
         run.target_catalogs.changed()
     run.outcomes.notes.extend(f"kept in place during the load: {what}" for what in suspended.stayed)
@@ -91,7 +93,7 @@ def check_present(run: MigrationRun, tables: Sequence[Table]) -> None:
         StructureConflict: it lacks one.
     """
     names = [run.place(table) for table in tables]
-    present = suspend.existing(run.target_connection, names)
+    present = suspend.existing(run.sides.target_connection, names)
     if missing := sorted(".".join(name) for name in names if name not in present):
         raise StructureConflict(
             f"the target does not have {listed(missing)}. Materialize target_ddl in the same run, which makes what is "
@@ -102,7 +104,7 @@ def check_present(run: MigrationRun, tables: Sequence[Table]) -> None:
 def restore(run: MigrationRun, tables: Sequence[Table]) -> list[str]:
     """Bring back what was set aside of some tables; what could not be."""
     names = [run.place(table) for table in tables]
-    done = suspend.restore(run.target_connection, suspend.EVERYTHING, names)
+    done = suspend.restore(run.sides.target_connection, suspend.EVERYTHING, names)
     run.target_catalogs.changed()
     return [str(failure) for failure in done.failures]
 
@@ -118,7 +120,7 @@ def follow(run: MigrationRun, events: Iterable[Event]) -> Iterator[Event]:
         _record(run, event)
         if isinstance(event, Progress) and time.monotonic() >= due:
             due = time.monotonic() + CHECK_SECONDS
-            run.call(run.check_held)
+            run.call(run.sides.check_held)
             run.call(run.record_digests)
         run.tell(event)
         yield event

@@ -55,7 +55,7 @@ def find_damage(run: MigrationRun, sides: BothSides, tables: Sequence[Table]) ->
 
 def _slices(run: MigrationRun, names: Mapping[Table, TableName]) -> tuple[list[Slicing], list[Slicing]]:
     """Tables cut into the ranges that the ledger knows of them, and those that have none there."""
-    planner, target = run.planner(), run.target_connection
+    planner, target = run.planner(), run.sides.target_connection
     loaded = chunks.all_loaded_ranges(target, list(names.values()))
     by_range = [s for t, name in names.items() if (s := _by_range(planner, t, loaded.get(name, ()))) is not None]
     cut = {slicing.table for slicing in by_range}
@@ -120,7 +120,7 @@ def repair_tables(
     if damages:
         yield from follow(run, _reload(run, damages))
         run.call(lambda: set_sequences(run, [damage.table for damage in damages], every=False))
-    done = run.call(lambda: suspend.restore(run.target_connection, suspend.EVERYTHING))
+    done = run.call(lambda: suspend.restore(run.sides.target_connection, suspend.EVERYTHING))
     run.target_catalogs.changed()
     for failure in done.failures:
         run.fail(str(failure))
@@ -150,7 +150,7 @@ def reload_tables(run: MigrationRun, tables: Sequence[Table]) -> None:
     """
     for _ in follow(run, _reload(run, [Damage(table, (ALL,)) for table in tables])):
         pass
-    done = run.call(lambda: suspend.restore(run.target_connection, suspend.EVERYTHING))
+    done = run.call(lambda: suspend.restore(run.sides.target_connection, suspend.EVERYTHING))
     run.target_catalogs.changed()
     for failure in done.failures:
         run.fail(str(failure))
@@ -163,7 +163,7 @@ def _reload(run: MigrationRun, damages: Sequence[Damage]) -> Iterator[Event]:
     modes[Mode.REPLACE_RANGES] = [d for d in damages if d.keys != (ALL,)]
     for mode, chosen in modes.items():
         names = [run.target_name(damage.table) for damage in chosen]
-        run.call(partial(suspend.suspend, run.target_connection, names, keys=mode is Mode.RELOAD))
+        run.call(partial(suspend.suspend, run.sides.target_connection, names, keys=mode is Mode.RELOAD))
     run.target_catalogs.changed()
     objects = run.call(lambda: missing_objects(run, Phase.KEYS))
     for mode, chosen in modes.items():

@@ -45,12 +45,14 @@ def copy_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
     found = run.catalog.large_objects
     if found is None:
         return None
-    assert run.snapshot is not None, "begin() takes the snapshot"
+    assert run.sides.snapshot is not None, "begin() takes the snapshot"
     workers = run.call(run.workers)
-    at_once = run.call(lambda: _objects_at_once(run.target_connection, workers))
-    may_exist = bool(run.call(lambda: fetch(run.target_connection, "SELECT FROM pg_largeobject_metadata LIMIT 1")))
-    both = _both(run, found, run.snapshot.readers, run.lock, run.options.check_content, may_exist)
-    source, columns = run.source_connection, found.columns
+    at_once = run.call(lambda: _objects_at_once(run.sides.target_connection, workers))
+    may_exist = bool(
+        run.call(lambda: fetch(run.sides.target_connection, "SELECT FROM pg_largeobject_metadata LIMIT 1"))
+    )
+    both = _both(run, found, run.sides.snapshot.readers, run.sides.lock, run.options.check_content, may_exist)
+    source, columns = run.sides.source_connection, found.columns
     every = pages(lambda after: run.call(lambda: read_batches(source, columns, at_once, after)))
     done = LargeObjectsFound(dropped=dropped, hashed=run.options.check_content)
     _count(run, done, found.objects, (copying.copy(both, page, workers) for page in every))
@@ -59,14 +61,14 @@ def copy_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
     for problem in done.problems:
         run.fail(problem)
     if not done.problems:
-        run.call(lambda: record_large_objects(run.target_connection, run.run_id))
+        run.call(lambda: record_large_objects(run.sides.target_connection, run.run_id))
     return done
 
 
 def drop_lost_large_objects(run: MigrationRun) -> int:
     """Drop what migrations from this source brought, and the source does not have any more; how many that were."""
-    source, target = run.source_connection, run.target_connection
-    runs = run.call(lambda: owned.our_runs(target, run.databases))
+    source, target = run.sides.source_connection, run.sides.target_connection
+    runs = run.call(lambda: owned.our_runs(target, run.sides.databases))
     lost = run.call(lambda: owned.lost(source, target, runs))
     if lost:
         run.call(lambda: owned.drop(target, lost, _objects_at_once(target, 1)))
@@ -76,8 +78,8 @@ def drop_lost_large_objects(run: MigrationRun) -> int:
 
 def take_back_large_objects(run: MigrationRun) -> None:
     """Drop what migrations from this source brought before a transform was applied, which no mask has reached."""
-    target = run.target_connection
-    found = run.call(lambda: owned.brought(target, owned.our_runs(target, run.databases)))
+    target = run.sides.target_connection
+    found = run.call(lambda: owned.brought(target, owned.our_runs(target, run.sides.databases)))
     if found:
         run.call(lambda: owned.drop(target, found, _objects_at_once(target, 1)))
         run.outcomes.notes.append(
@@ -96,16 +98,16 @@ def compare_large_objects(run: MigrationRun) -> LargeObjectsFound | None:
         return _compare_with_ledger(run)
     found = LargeObjectsFound(hashed=True)
     try:
-        if run.call(lambda: run.followed) is not None:
+        if run.call(lambda: run.live.followed) is not None:
             run.outcomes.notes.append("large objects are not replicated, and copied at the cutover: not compared now")
             return None
         run.migration.check()
         of_source = run.call(lambda: run.catalog.large_objects)
-        runs = run.call(lambda: owned.our_runs(run.target_connection, run.databases))
+        runs = run.call(lambda: owned.our_runs(run.sides.target_connection, run.sides.databases))
         if of_source is None and not runs:
             return None
         with both_sides(run) as sides:
-            target = run.target_connection
+            target = run.sides.target_connection
             found.gone = run.call(lambda: sides.on([Side.SOURCE], lambda ends: owned.lost(ends[0], target, runs)))
             if of_source is not None:
                 both = _both(run, of_source, sides.snapshots[Side.SOURCE].readers, None, True, True)
@@ -128,12 +130,14 @@ def _compare_with_ledger(run: MigrationRun) -> LargeObjectsFound | None:
     """Compare the target's large objects with what was copied; None where nothing was."""
     found = LargeObjectsFound(hashed=True, by_ledger=True)
     try:
-        if not run.call(lambda: owned.has_brought_large_objects(run.target_connection)):
+        if not run.call(lambda: owned.has_brought_large_objects(run.sides.target_connection)):
             return None
         none = LargeObjects(0, None, ())
-        workers = run.call(lambda: affordable_workers(run.options.workers, [free_connections(run.target_connection)]))
+        workers = run.call(
+            lambda: affordable_workers(run.options.workers, [free_connections(run.sides.target_connection)])
+        )
         both = _both(run, none, None, None, True, True)
-        every = pages(lambda after: run.call(lambda: owned.recorded_batches(run.target_connection, after)))
+        every = pages(lambda after: run.call(lambda: owned.recorded_batches(run.sides.target_connection, after)))
         _count(run, found, None, (copying.compare_with_ledger(both, page, workers) for page in every))
     except MigrationError as error:
         found.failures.append(str(error))
@@ -146,12 +150,12 @@ def _both(
     run: MigrationRun, found: LargeObjects, readers: Readers | None, lock: Lock | None, hashed: bool, may_exist: bool
 ) -> Both:
     options = run.options
-    owners, role = bool(options.owners), run.reach.role
-    reach = run.reach if options.owners == "best_effort" else None
+    owners, role = bool(options.owners), run.sides.reach.role
+    reach = run.sides.reach if options.owners == "best_effort" else None
     unlabelled = run.call(lambda: _missing_providers(run)) if readers is not None else frozenset[str]()
     return Both(
         run.connections,
-        run.target,
+        run.sides.target,
         readers,
         lock,
         run.owner or run.run_id,
@@ -165,11 +169,11 @@ def _both(
 def _missing_providers(run: MigrationRun) -> frozenset[str]:
     """The providers of security labels that the source's large objects have, and that the target has not loaded."""
     rows = fetch(
-        run.source_connection,
+        run.sides.source_connection,
         "SELECT DISTINCT l.provider FROM pg_seclabel l WHERE l.classoid = 'pg_largeobject'::regclass",
     )
     names = {name for (name,) in rows}
-    missing = names - loaded_providers(run.target_connection, names) if names else frozenset[str]()
+    missing = names - loaded_providers(run.sides.target_connection, names) if names else frozenset[str]()
     run.outcomes.notes += [
         f"security labels of large objects: the target has not loaded the provider {name}, which sets labels (see LOAD)"
         for name in sorted(missing)
@@ -195,7 +199,7 @@ def _count(
             run.log.info(f"large objects: {into.objects:,}{of_all}, {size(into.bytes)}")
         if run.begun and time.monotonic() >= due + CHECK_SECONDS:
             due = time.monotonic()
-            run.call(run.check_held)
+            run.call(run.sides.check_held)
     into.seconds = time.monotonic() - started
 
 

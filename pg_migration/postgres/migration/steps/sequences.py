@@ -23,13 +23,13 @@ def set_sequences(run: MigrationRun, tables: Sequence[Table], every: bool) -> No
     ]
     if not sequences:
         return
-    with savepoint(run.source_connection):
-        positions = read_positions(run.source_connection, [s.key for s in sequences])
+    with savepoint(run.sides.source_connection):
+        positions = read_positions(run.sides.source_connection, [s.key for s in sequences])
     wanted = {(run.schemas[schema], name): position for (schema, name), position in positions.items()}
     wanted |= _beyond_masked(run, wanted)
-    with gathered(run.target_connection):
-        set_positions(run.target_connection, wanted)
-        record_positions(run.target_connection, wanted)
+    with gathered(run.sides.target_connection):
+        set_positions(run.sides.target_connection, wanted)
+        record_positions(run.sides.target_connection, wanted)
 
 
 def _beyond_masked(run: MigrationRun, positions: Mapping[SequenceName, Position]) -> Mapping[SequenceName, Position]:
@@ -38,7 +38,7 @@ def _beyond_masked(run: MigrationRun, positions: Mapping[SequenceName, Position]
     wanted = [name for name in masked if name in positions]
     if not wanted:
         return {}
-    states = read_states(run.target_connection, wanted, application_path(run.catalog.settings, run.schemas))
+    states = read_states(run.sides.target_connection, wanted, application_path(run.catalog.settings, run.schemas))
     outermost = {
         name: (max if state.increment > 0 else min)(positions[name].last_value, state.outermost)
         for name, state in states.items()

@@ -86,13 +86,13 @@ def make(run: MigrationRun, objects: Sequence[SchemaObject]) -> list[str]:
     if not objects:
         return []
     settings, alone = run.catalog.settings, _taking_long(run.catalog, objects)
-    done = apply(run.target_connection, objects, run.outcomes.ddl, settings, run.schemas, alone)
+    done = apply(run.sides.target_connection, objects, run.outcomes.ddl, settings, run.schemas, alone)
     run.outcomes.ddl += done
     run.outcomes.notes += [f"{outcome.object.identity}: {outcome.note}" for outcome in done if outcome.note]
     made = [outcome.object for outcome in done if outcome.made]
     _restore_statistics(run, [item for item in made if item.kind in ("materialized view", MATERIALIZED_ROWS)])
     new = [item for item in made if item.kind != "settings"]
-    note_brought(run.target_connection, run.origin, run.catalog, new)
+    note_brought(run.sides.target_connection, run.origin, run.catalog, new)
     run.target_catalogs.changed({item.phase for item in objects})
     run.target_catalogs.made(made)
     run.target_catalogs.settle()
@@ -112,7 +112,7 @@ def _restore_statistics(run: MigrationRun, made: Sequence[SchemaObject]) -> None
         for first in range(0, len(views), VIEWS_AT_ONCE):
             some = views[first : first + VIEWS_AT_ONCE]
             oids = {item.address.objid for item in some}
-            known = read_statistics(run.source_connection, oids, run.statistics_objects)
+            known = read_statistics(run.sides.source_connection, oids, run.statistics_objects)
             if _refusal(run, schema, list(known.values())) is None:
                 continue
             for view in some:  # which of them it is
@@ -124,9 +124,9 @@ def _restore_statistics(run: MigrationRun, made: Sequence[SchemaObject]) -> None
 def _refusal(run: MigrationRun, schema: str, known: Sequence[TableStatistics]) -> str | None:
     """Why the target does not take statistics; None where it has taken them."""
     try:
-        taken = restore(run.target_connection, run.schemas[schema], known)
+        taken = restore(run.sides.target_connection, run.schemas[schema], known)
     except psycopg2.Error as error:
-        if run.target_connection.closed:
+        if run.sides.target_connection.closed:
             raise
         return server_message(error)
     return None if taken else NOT_ALL_TAKEN
@@ -191,7 +191,7 @@ def make_target(run: MigrationRun) -> TargetMade:
 def make_post_data(run: MigrationRun) -> TargetMade:
     """Bring back what was set aside, and make what comes after the rows: views, triggers, policies, privileges."""
     # First: a trigger that is still set aside looks like one that differs from the source's.
-    done = run.call(lambda: suspend.restore(run.target_connection, suspend.EVERYTHING))
+    done = run.call(lambda: suspend.restore(run.sides.target_connection, suspend.EVERYTHING))
     if (back := _as_before(run, done.returned)) is None:
         run.target_catalogs.changed()
     lacking = [i for i in run.call(lambda: missing_objects(run, Phase.POST_DATA)) if i.address not in (back or ())]
@@ -204,7 +204,7 @@ def make_post_data(run: MigrationRun) -> TargetMade:
     if run.dropped and not run.options.drop_existing_tables:
         run.outcomes.notes += run.call(lambda: _return_other_objects(run))
     if not run.swaps:  # which alters schemas, and what others have built on them
-        run.call(run.return_event_triggers)
+        run.call(run.sides.return_event_triggers)
     for failure in done.failures:
         run.fail(str(failure))
     return TargetMade(statements, 0, len(wanted), 0, 0)
@@ -229,7 +229,7 @@ def _as_before(run: MigrationRun, returned: Sequence[suspend.Suspended]) -> set[
 
 def return_everything(run: MigrationRun) -> None:
     """After a failure: bring back what was dropped and did not come again."""
-    bring_back(run.target_connection, run.target_catalogs.now(), run.dropped, run.catalog.settings)
+    bring_back(run.sides.target_connection, run.target_catalogs.now(), run.dropped, run.catalog.settings)
     run.target_catalogs.changed()
 
 
@@ -269,10 +269,10 @@ def _drop(run: MigrationRun, plan: Reconciliation) -> list[str]:
 
     That is all or nothing, unless it takes more locks than the target has room for.
     """
-    connection = run.target_connection
+    connection = run.sides.target_connection
     present = {(item.schema, item.name) for item in plan.surplus.target.objects}
     names = present.intersection(run.place(table) for table in run.catalog.tables)
-    if not run.made_ledger:
+    if not run.sides.made_ledger:
         _forget_of_source(connection, run.catalog, plan.surplus.target)
     if names and suspend.suspend(connection, sorted(names), keys=False, unchecked=False).taken:
         run.target_catalogs.changed()
@@ -333,9 +333,9 @@ def copy_rows_of_extensions(run: MigrationRun) -> Iterator[ExtensionRows | Exten
     failed = {o.object.name for o in run.outcomes.ddl if not o.made and o.object.kind == "extension"}
     wanted = [table for table in run.catalog.configurations if table.extension not in failed]
     overwrite = run.options.overwrite_existing_rows
-    yield from copy_extension_rows(run.source_connection, run.target_connection, wanted, overwrite)
+    yield from copy_extension_rows(run.sides.source_connection, run.sides.target_connection, wanted, overwrite)
     left_behind = run.transformation.left_behind if run.transformation is not None else ()
-    for found in take_back_extension_rows(run.target_connection, left_behind):
+    for found in take_back_extension_rows(run.sides.target_connection, left_behind):
         if isinstance(found, ExtensionFailed):
             yield found
         else:
@@ -374,9 +374,9 @@ def _dropped_schemas(run: MigrationRun, target: Catalog) -> list[str]:
     if not others:
         return []
     query = "SELECT nspname FROM pg_catalog.pg_namespace"
-    gone = others - {name for (name,) in fetch(run.source_connection, query)}
+    gone = others - {name for (name,) in fetch(run.sides.source_connection, query)}
     held = {literal_eval(key)[1] for key, schema in target.brought.items() if schema in gone}
-    return sorted(held & {name for (name,) in fetch(run.target_connection, query)})
+    return sorted(held & {name for (name,) in fetch(run.sides.target_connection, query)})
 
 
 def _return_other_objects(run: MigrationRun) -> list[str]:
@@ -384,7 +384,7 @@ def _return_other_objects(run: MigrationRun) -> list[str]:
     known = by_identity(run.catalog)
     now = run.target_catalogs.now()
     own = [item for item in run.dropped if identity_of(now, item) not in known]
-    done = bring_back(run.target_connection, now, own, run.catalog.settings)
+    done = bring_back(run.sides.target_connection, now, own, run.catalog.settings)
     if done:
         run.target_catalogs.changed()
     return [f"could not be brought back in the target: {o.object.identity}: {o.error}" for o in done if not o.made]

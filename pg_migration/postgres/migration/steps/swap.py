@@ -57,30 +57,30 @@ def _unproved(run: MigrationRun) -> Iterator[str]:
 
 
 def _swap(run: MigrationRun) -> Swap:
-    options, connection, live = run.options, run.target_connection, list(run.live_schemas.values())
-    run.check_held()
+    options, connection, live = run.options, run.sides.target_connection, list(run.live_schemas.values())
+    run.sides.check_held()
     source = _as_live(run)
     target = run.target_catalog_of({next_name(name): name for name in live})
     waited = wait_for_old_snapshots(
         connection, run.connections.processes(), options.swap_wait_seconds, options.swap_anyway, run.log.warning
     )
-    before = run.target_catalog_of({name: name for name in live}, origin=run.source.place)
+    before = run.target_catalog_of({name: name for name in live}, origin=run.sides.source.place)
     _refuse_what_came(run, before)
     incoming = Incoming(
-        origin=run.source.place,
+        origin=run.sides.source.place,
         source_schemas=list(run.live_schemas),
         catalogs=(source, target),
         everything=not options.privileges,
         owners=options.owners is False,
-        of_source=[role for (role,) in fetch(run.source_connection, _ROLES)],
+        of_source=[role for (role,) in fetch(run.sides.source_connection, _ROLES)],
         published=_published(source, before),
         withdrawn=_withdrawn(source, before),
     )
-    run.check_held()
+    run.sides.check_held()
     done = swap_in(connection, live, incoming, options.swap_wait_seconds)
     run.swapped(source)
     _make_publications(run)
-    run.return_event_triggers()
+    run.sides.return_event_triggers()
     if not options.keep_previous:
         shadows.drop(connection, list(done.previous))
     return Swap(done, waited)
@@ -99,7 +99,7 @@ def _make_publications(run: MigrationRun) -> None:
         lacking = missing(run.catalog, run.target_catalogs.now(), Phase.POST_DATA)
         make(run, [item for item in lacking if item.address[:2] in wanted])
         published = _published(run.catalog, run.target_catalogs.now())
-        note_brought(run.target_connection, run.source.place, run.catalog, published)
+        note_brought(run.sides.target_connection, run.sides.source.place, run.catalog, published)
 
 
 def _published(source: Catalog, target: Catalog) -> list[SchemaObject]:
@@ -145,20 +145,20 @@ def go_back(run: MigrationRun) -> Swap:
 
 
 def _go_back(run: MigrationRun) -> Swap:
-    connection, live = run.target_connection, list(run.live_schemas.values())
-    lock = TargetLock(run.connections, run.target, run.run_id)
+    connection, live = run.sides.target_connection, list(run.live_schemas.values())
+    lock = TargetLock(run.connections, run.sides.target, run.run_id)
     lock.acquire()
-    run.demand_no_replication()
-    incoming = Incoming(run.source.place, list(run.live_schemas), everything=True)
+    run.live.demand_none()
+    incoming = Incoming(run.sides.source.place, list(run.live_schemas), everything=True)
     if not has(connection, "shadow"):
         return Swap(swap_back(connection, live, incoming, run.options.swap_wait_seconds), NOBODY)
     runs.end_orphans(connection, run.run_id)
-    run.set_event_triggers_aside()
+    run.sides.set_event_triggers_aside()
     try:
         done = swap_back(connection, live, incoming, run.options.swap_wait_seconds)
     finally:
         if not connection.closed:
-            run.return_event_triggers()
+            run.sides.return_event_triggers()
     return Swap(done, NOBODY)
 
 

@@ -62,20 +62,20 @@ def return_to_source(run: MigrationRun, chosen: CutoverOptions) -> Moved | None:
     """
     chosen.demand_sense()
     run.migration.check()
-    run.moves = True
+    run.live.moves = True
     with both_ends(run) as ends:
         replication = run.call(lambda: undo_fence(ends.source, ends.target, followed(run, ends)))
         if replication.phase is Phase.BACK:
-            run.call(lambda: finish(ends, replication, run.target, run.migration.way_back_url))
+            run.call(lambda: finish(ends, replication, run.sides.target, run.migration.way_back_url))
             run.outcomes.notes.append("the source had taken over again already")
             return None
         if replication.phase is not Phase.MOVED or replication.way_back is None:
             raise ConfigurationError(
-                f"there is no way back from {run.target.description}: only a cutover with a way back makes one, and it "
-                f"lasts until pg_migration end-way-back"
+                f"there is no way back from {run.sides.target.description}: only a cutover with a way back makes one, "
+                f"and it lasts until pg_migration end-way-back"
             )
         # What the cutover may have left to do.
-        run.call(lambda: finish(ends, replication, run.target, run.migration.way_back_url))
+        run.call(lambda: finish(ends, replication, run.sides.target, run.migration.way_back_url))
         moved = _Return(run, ends, replication, chosen).done()
         run.outcomes.cutover = moved
         run.outcomes.notes.append(str(moved))
@@ -104,7 +104,9 @@ class _Return:
                 run.fail(problem)
             raise MigrationError("no way back was begun, and nobody had to wait")
         run.call(lambda: caught_up(run, ends.target, ends.source, self._back, CATCH_UP_SECONDS))
-        fence = run.call(lambda: Fence(ends.connections, run.target, self._tables, self._chosen.max_pause_seconds))
+        fence = run.call(
+            lambda: Fence(ends.connections, run.sides.target, self._tables, self._chosen.max_pause_seconds)
+        )
         try:
             ended = self._until_it_moves(fence)
         except MigrationError as failure:
@@ -167,7 +169,7 @@ class _Return:
         brought = run.catalog.large_objects
         if brought is None:
             return False
-        ends, columns = (run.source_connection, run.target_connection), brought.columns
+        ends, columns = (run.sides.source_connection, run.sides.target_connection), brought.columns
         for page in pages(lambda after: read_batches(ends[0], columns, MAX_BATCH_OBJECTS, after)):
             for batch in page:
                 ours, theirs = (read_states(end, batch.oids, hashed=True) for end in ends)
@@ -280,16 +282,16 @@ def end_the_way_back(run: MigrationRun) -> None:
     """
     run.migration.check()
     with Connections(session_name(run.run_id)) as connections:
-        target = run.call(lambda: connections.open(run.target))
+        target = run.call(lambda: connections.open(run.sides.target))
         write_anyway(target)
-        lock = run.call(lambda: TargetLock(connections, run.target, run.run_id))
+        lock = run.call(lambda: TargetLock(connections, run.sides.target, run.run_id))
         run.call(lock.acquire)
         replication = run.call(lambda: last_replication(target))
         if replication is not None and replication.phase is Phase.RETURNING:  # of a way back that is dead
             returning = replication
             replication = run.call(lambda: undo_return(target, returning))
         if replication is None or replication.way_back is None or replication.phase not in (Phase.MOVED, Phase.ENDED):
-            raise ConfigurationError(f"there is no way back from {run.target.description} that could be ended")
+            raise ConfigurationError(f"there is no way back from {run.sides.target.description} that could be ended")
         name = replication.way_back
         run.call(lambda: record(target, replace(replication, phase=Phase.ENDED)))
         run.call(lambda: _end_in_source(run, connections, name))
@@ -303,7 +305,7 @@ def _end_in_source(run: MigrationRun, connections: Connections, name: str) -> No
     source: Connection | None = None
     problem: str | None = None
     with suppress(ConnectionFailed):
-        source = connections.open(run.source)
+        source = connections.open(run.sides.source)
     if source is None:
         problem = "it can't be reached"
     else:

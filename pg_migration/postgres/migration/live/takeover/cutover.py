@@ -94,7 +94,7 @@ def cut_over(run: MigrationRun, chosen: CutoverOptions) -> Moved | None:
     with both_ends(run) as ends:
         replication = run.call(lambda: followed(run, ends))
         if replication.phase in TAKEN_OVER - {Phase.RETURNING}:
-            run.call(lambda: finish(ends, replication, run.target, run.migration.way_back_url))
+            run.call(lambda: finish(ends, replication, run.sides.target, run.migration.way_back_url))
             run.outcomes.notes.append("the target had taken over already")
             return None
         replication, prepared = _prepared(run, ends, chosen)
@@ -113,11 +113,11 @@ def cut_over(run: MigrationRun, chosen: CutoverOptions) -> Moved | None:
 def _prepared(run: MigrationRun, ends: Ends, chosen: CutoverOptions) -> tuple[Replication, Prepared]:
     chosen.demand_sense()
     run.migration.check()
-    run.moves = True
+    run.live.moves = True
     replication = run.call(lambda: undo_fence(ends.source, ends.target, followed(run, ends)))
     if replication.phase is not Phase.FOLLOWING:
         raise ConfigurationError(
-            f"nothing follows into the target {run.target.description} now: the last replication is "
+            f"nothing follows into the target {run.sides.target.description} now: the last replication is "
             f"{replication.phase.value}{f' ({replication.reason})' if replication.reason else ''}"
         )
     # What an attempt that failed has set aside of tables that are copied anew.
@@ -136,7 +136,7 @@ class _Cutover:
         self._run, self._ends, self._replication = run, ends, replication
         self._prepared, self._chosen = prepared, chosen
         key, seconds = fence_key(replication.name), chosen.max_pause_seconds
-        self._fence = run.call(lambda: Fence(ends.connections, run.source, prepared.tables, seconds, key))
+        self._fence = run.call(lambda: Fence(ends.connections, run.sides.source, prepared.tables, seconds, key))
         self._part = Stopwatch()
         self._locked: Protected | None = None
         self._at: tuple[str, int] = ("", 0)
@@ -162,7 +162,7 @@ class _Cutover:
             self._fence.release()
         pause = self._fence.waited
         # What comes needs locks that those who have read and compared the tables would not let it have.
-        self._run.call(self._run.let_tables_go)
+        self._run.call(self._run.sides.let_tables_go)
         for problem in self._at_leisure():
             self._left(problem)
         return Moved(
@@ -276,7 +276,7 @@ class _Cutover:
             lambda: undo_in_source(ends.source, now.name, now.identities, moved=True),
         ]
         if now.way_back is not None:
-            steps.append(lambda: follow_back(ends, now, run.target, run.migration.way_back_url))
+            steps.append(lambda: follow_back(ends, now, run.sides.target, run.migration.way_back_url))
         else:
             steps.append(lambda: undo_identities(ends.target, now.identities, by_name=True))
         return run.call(lambda: [tried(step) for step in steps])
@@ -329,7 +329,7 @@ class _Cutover:
     def _demand_same_structure(self) -> None:
         """Only if nobody has altered anything since both sides were compared; else they are compared again."""
         run = self._run
-        ends = run.source_connection, run.target_connection
+        ends = run.sides.source_connection, run.sides.target_connection
         if run.call(lambda: tuple(map(state_of, ends))) == self._states:
             return
         names = set(run.catalog.tables_by_name)
@@ -369,7 +369,7 @@ class _Cutover:
         make_publication(ends.target, name, list(dict.fromkeys(names)), note)
         # It begins when the transactions of the target that write have ended; a limit for locks is one for that. The
         # session is one of the run's: somebody may stop it.
-        waiting = self._run.connections.open(self._run.target)
+        waiting = self._run.connections.open(self._run.sides.target)
         with writing(waiting, max(1.0, min(SLOT_SECONDS, self._fence.left))):
             fetch(waiting, _SLOT, (name,))
         waiting.close()

@@ -232,7 +232,7 @@ def _no_way_back(run: MigrationRun, ends: Ends, replication: Replication, reload
         yield f"a way back is not possible, as tables of the target have no replica identity: {listed(lacking)}"
     for right in lacking_rights(ends.target, there, Side.TARGET):
         yield f"for a way back, {right}"
-    url = connection_string(run.target, ends.target, run.migration.way_back_url, WAY_BACK_URL)
+    url = connection_string(run.sides.target, ends.target, run.migration.way_back_url, WAY_BACK_URL)
     try:
         try_subscription(ends.source, url, Side.SOURCE, WAY_BACK_URL)
     except MigrationError as refusal:
@@ -290,7 +290,7 @@ def caught_up(
 
 def _refresh_seconds(run: MigrationRun, views: Sequence[SchemaObject], limit: float) -> float:
     """How long the queries of materialized views take on the target now; the limit where they take longer."""
-    connection, began = run.target_connection, time.monotonic()
+    connection, began = run.sides.target_connection, time.monotonic()
     for view in views:
         assert view.kind == MATERIALIZED_ROWS, "what is refreshed"
         left = limit - (time.monotonic() - began)
@@ -320,7 +320,7 @@ def _reading_seconds(run: MigrationRun, check: Check) -> float:
     names = {table: run.place(table) for table in tables}
     with both_sides(run) as sides:
         hashes = check == "content"
-        slicings = run.call(lambda: slice_tables(run.planner(), run.target_connection, names, hashes))
+        slicings = run.call(lambda: slice_tables(run.planner(), run.sides.target_connection, names, hashes))
         probes = list(_probes(slicings, PROBED_BYTES[check], cut_all=hashes))
         chosen, workers = [probe.slicing for probe in probes], run.call(run.workers)
         began = time.monotonic()
