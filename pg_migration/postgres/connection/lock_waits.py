@@ -78,7 +78,7 @@ def who_is_ahead(
     asked = {"tables": list(tables), "modes": list(wanted.value), "ours": list(ours), "granted": granted}
     found = fetch(connection, sql_file("connection/lock_holders.sql"), asked)
     told = [
-        f"{_holder(pid, role, program, gid)}, on {listed(names)}: {shown_statement(query)}"
+        f"{_holder(pid, role, program, gid)}, on {listed(names)}{f': {shown_statement(query)}' if query else ''}"
         for pid, role, program, gid, query, names in found
     ]
     return "; ".join(told) or "a session that is gone by now"

@@ -77,6 +77,7 @@ class Fence:
         self._pid = self._holder.info.backend_pid
         self._began: float | None = None
         self._ended: float | None = None
+        self._longest = 0.0
         self._timer: threading.Timer | None = None
         self._expired = threading.Event()
 
@@ -87,8 +88,8 @@ class Fence:
 
     @property
     def waited(self) -> float:
-        """How long writers have been waiting."""
-        return 0.0 if self._began is None else (self._ended or time.monotonic()) - self._began
+        """How long writers have been waiting; at most, where the locks were not to be had."""
+        return self._longest if self._began is None else (self._ended or time.monotonic()) - self._began
 
     @property
     def left(self) -> float:
@@ -119,6 +120,7 @@ class Fence:
             seconds, pause = attempts.pop(0)
             self._began = time.monotonic()
             if (refusal := self._try(seconds, stopped)) is not None:
+                self._longest = max(self._longest, self.waited if seconds else 0.0)
                 self._began, in_the_way = None, "" if stopped.is_set() else self._in_the_way()
                 execute(self._holder, "ROLLBACK")
                 if seconds:

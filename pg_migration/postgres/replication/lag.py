@@ -9,12 +9,15 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import MigrationError
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.replication.slot import FAILOVER_SINCE
 from pg_migration.postgres.replication.state import Replication
 from pg_migration.postgres.replication.subscription import READY, SubscriptionState, subscription_state
 from pg_migration.postgres.sql_files import sql_file
 
 POLL_SECONDS = 0.01
+# Whoever stops a wait because the time is over does it about when that is.
+STOPPED_SECONDS = 0.5
 LOST = "lost"
 WAL_STATUS_SINCE = 130000
 INACTIVE_SINCE = 170000
@@ -30,6 +33,11 @@ ARRAY(SELECT x.name
        ORDER BY 1)
 """
 
+_AWAITED = """
+SELECT a.pid, coalesce(a.usename::pg_catalog.text, '?'), a.application_name
+  FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(%s)) AS b (pid)
+  JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) b.pid
+"""
 # Behind this message is everything that was written before it; it is on disk when the statement ends.
 _MESSAGE = """
 SELECT pg_catalog.set_config('synchronous_commit', 'on', true),
@@ -194,10 +202,18 @@ def wait_until_applied(
         query = "SELECT coalesce(%s::pg_catalog.pg_lsn > %s::pg_catalog.pg_lsn, false)"
         if state.received is not None and fetch(target, query, (state.received, position)) == [(True,)]:
             return
-        if time.monotonic() > deadline:
+        halted = stopped.wait(POLL_SECONDS)
+        if time.monotonic() > deadline - (STOPPED_SECONDS if halted else 0.0):
             raise MigrationError(
                 f"the target has not applied the source's changes up to {position} in time; it has received them up to "
-                f"{state.received or 'an unknown position, as no worker runs'}"
+                f"{state.received or 'an unknown position, as no worker runs'}{_awaited(target, state.pid)}"
             )
-        if stopped.wait(POLL_SECONDS):
+        if halted:
             raise MigrationError("the wait for the target was stopped")
+
+
+def _awaited(target: Connection, worker: int | None) -> str:
+    """Who has a lock that a worker waits for, for people."""
+    rows = fetch(target, _AWAITED, (worker,)) if worker is not None else []
+    told = [f"pid {pid} (role {role}, {program or 'no application name'})" for pid, role, program in rows]
+    return f", and waits for a lock of {listed(told)}" if told else ""

@@ -117,6 +117,25 @@ def test_what_is_on_its_way_is_waited_for(made: Shop, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.longer
+def test_who_keeps_the_target_from_catching_up_is_named(made: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, writer = cutover_module.record, Writer(made.two.urls, 1)
+    with made.two.session(Side.TARGET, autocommit=False) as session, session.cursor() as cursor:
+
+        def recorded(target: Connection, replication: Replication) -> None:
+            real(target, replication)
+            if replication.phase is Phase.FENCED:
+                cursor.execute('SET application_name = \'report\'; LOCK TABLE "Sh.op"."or%ders"')
+
+        monkeypatch.setattr(cutover_module, "record", recorded)
+        result = made.cutover(max_pause_seconds=2)
+        told = f"waits for a lock of pid {session.info.backend_pid} (role postgres, report)"
+    writer.stop()
+    assert told in result.failures[-1]
+    assert writer.longest < 6
+    assert (made.state().phase, made.source_is_read_only(), writer.errors) == (Phase.FOLLOWING, False, [])
+
+
+@pytest.mark.longer
 @pytest.mark.parametrize(
     ("altered", "told", "read_again"),
     [
@@ -224,6 +243,7 @@ def test_who_keeps_the_tables_is_named_and_nobody_waits_for_long(made: Shop, mon
     assert "billing" in result.failures[-1]
     assert "Sh.op" in result.failures[-1]
     assert "a secret" not in result.failures[-1]
+    assert "writers waited for 0.0 s" not in result.failures[-1]
     assert (made.state().phase, made.source_is_read_only(), writer.errors) == (Phase.FOLLOWING, False, [])
 
 
