@@ -7,17 +7,20 @@ from dataclasses import dataclass, field
 
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import execute, fetch
 from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.replication.slot import FAILOVER_SINCE
 from pg_migration.postgres.replication.state import Replication
-from pg_migration.postgres.replication.subscription import READY, SubscriptionState, subscription_state
+from pg_migration.postgres.replication.subscription import READY, SubscriptionState, disabled, subscription_state
 from pg_migration.postgres.sql_files import sql_file
 
 POLL_SECONDS = 0.01
 # Whoever stops a wait because the time is over does it about when that is.
 STOPPED_SECONDS = 0.5
+# Who is farther behind has to catch up before a cutover or a way back, as writers would wait for that.
+MAX_LAG_SECONDS = 10.0
 LOST = "lost"
 WAL_STATUS_SINCE = 130000
 INACTIVE_SINCE = 170000
@@ -177,43 +180,47 @@ def position(source: Connection) -> str:
 
 
 def wait_until_applied(
-    target: Connection, replication: Replication, position: str, deadline: float, stopped: threading.Event
+    follower: Connection,
+    replication: Replication,
+    position: str,
+    deadline: float,
+    stopped: threading.Event,
+    side: Side = Side.TARGET,
 ) -> None:
-    """Wait until the target has applied all that was committed in the source before a `position`.
+    """Wait until the follower has applied all that was committed on the other side before a `position`.
 
     What is received is applied in that order, and a commit may end exactly at the position: so only what was sent from
     behind it tells that everything before is applied.
 
     Args:
         deadline: of time.monotonic().
+        side: the one that follows: the source, on a way back.
 
     Raises:
         MigrationError: not until then, or it can't any more, or somebody stopped it.
     """
     while True:
-        state = subscription_state(target, replication.name)
+        state = subscription_state(follower, replication.name)
         if state is None:
-            raise MigrationError(f"the target has no subscription {replication.name} any more")
+            raise MigrationError(f"the {side.value} has no subscription {replication.name} any more")
         if not state.enabled:
-            raise MigrationError(
-                f"subscription {replication.name} of the target is disabled: an error has stopped it. The "
-                f"target's log says which"
-            )
+            raise MigrationError(disabled(state, replication.name, side))
         query = "SELECT coalesce(%s::pg_catalog.pg_lsn > %s::pg_catalog.pg_lsn, false)"
-        if state.received is not None and fetch(target, query, (state.received, position)) == [(True,)]:
+        if state.received is not None and fetch(follower, query, (state.received, position)) == [(True,)]:
             return
         halted = stopped.wait(POLL_SECONDS)
         if time.monotonic() > deadline - (STOPPED_SECONDS if halted else 0.0):
             raise MigrationError(
-                f"the target has not applied the source's changes up to {position} in time; it has received them up to "
-                f"{state.received or 'an unknown position, as no worker runs'}{_awaited(target, state.pid)}"
+                f"the {side.value} has not applied the other side's changes up to {position} in time; it has received "
+                f"them up to {state.received or 'an unknown position, as no worker runs'}"
+                f"{_awaited(follower, state.pid)}"
             )
         if halted:
-            raise MigrationError("the wait for the target was stopped")
+            raise MigrationError(f"the wait for the {side.value} was stopped")
 
 
-def _awaited(target: Connection, worker: int | None) -> str:
+def _awaited(follower: Connection, worker: int | None) -> str:
     """Who has a lock that a worker waits for, for people."""
-    rows = fetch(target, _AWAITED, (worker,)) if worker is not None else []
+    rows = fetch(follower, _AWAITED, (worker,)) if worker is not None else []
     told = [f"pid {pid} (role {role}, {program or 'no application name'})" for pid, role, program in rows]
     return f", and waits for a lock of {listed(told)}" if told else ""

@@ -8,12 +8,22 @@ import pytest
 
 from pg_migration.devtools import servers
 from pg_migration.postgres.errors import ConnectionFailed
-from pg_migration.postgres.migration import Migration, Options, abandon, migrate
+from pg_migration.postgres.migration import (
+    CutoverOptions,
+    Migration,
+    Options,
+    abandon,
+    cutover,
+    end_way_back,
+    go_back,
+    migrate,
+)
 from pg_migration.postgres.migration.live.watch import Watched, watch
 from pg_migration.postgres.replication.slot import SlotSnapshot
 from pg_migration.postgres.replication.state import Phase
 from pg_migration_tests.conftest import SETTINGS, SETTINGS_18, PostgresServer
 from pg_migration_tests.postgres.replication.harness import Two, two
+from pg_migration_tests.postgres.replication.live import end_all
 from pg_migration_tests.postgres.replication.writers import asked
 from pg_migration_tests.standbys import standby_of
 
@@ -131,6 +141,51 @@ def test_wal_that_the_source_has_removed_is_told(pair: Two) -> None:
     assert pair.left_in_source() == ""
     assert migrate(migration(pair)).failures == ()
     assert abandon(migration(pair)).failures == ()
+
+
+def test_a_way_back_ends_before_it_fills_the_disk_of_the_new_server(pair: Two) -> None:
+    """The old server may be gone for good, with nobody who says so."""
+    limited = migration(pair)  # by what the source may keep
+    assert migrate(limited).failures == ()
+    assert cutover(limited, CutoverOptions(way_back=True, check="content")).failures == ()
+    pair.in_target("INSERT INTO t VALUES (5000)")
+    until(lambda: followed(pair))
+    pair.source.server.stop("immediate")
+    told = "the target keeps .* of WAL for the way back", "its slot was dropped, and there is no way back any more"
+    for expected in told:
+        pair.in_target("SET synchronous_commit = on; SELECT pg_logical_emit_message(true, '', repeat('x', 12000000))")
+        with pytest.raises(ConnectionFailed, match=expected):
+            watch(limited)
+    assert pair.in_target("SELECT count(*) FROM pg_replication_slots WHERE database = current_database()") == "0"
+    assert end_way_back(limited).failures == ()
+    pair.source.server.start()
+    end_all(pair.urls[0])  # as the run has told
+
+
+def test_what_stops_a_way_back_is_told(pair: Two) -> None:
+    assert migrate(migration(pair)).failures == ()
+    assert cutover(migration(pair), CutoverOptions(way_back=True, check="content")).failures == ()
+    assert watch(migration(pair)).problems == ()
+    pair.in_source("SET default_transaction_read_only = off; INSERT INTO t VALUES (5000)")
+    pair.in_target("INSERT INTO t VALUES (5000)")
+
+    def told(expected: str) -> bool:
+        return expected in " ".join(watch(migration(pair)).problems)
+
+    until(lambda: told("of the source is disabled"))
+    assert "of the source is disabled" in " ".join(go_back(migration(pair), CutoverOptions()).failures)
+    pair.in_source("SET default_transaction_read_only = off; DELETE FROM t WHERE a = 5000")
+    name = pair.in_source("SELECT subname FROM pg_subscription")
+    pair.in_source(f"SET default_transaction_read_only = off; ALTER SUBSCRIPTION {name} ENABLE")
+    until(lambda: followed(pair))
+    assert watch(migration(pair)).problems == ()
+    for change in ("DISABLE", "SET (slot_name = NONE)"):
+        pair.in_source(f"SET default_transaction_read_only = off; ALTER SUBSCRIPTION {name} {change}")
+    pair.in_source(f"SET default_transaction_read_only = off; DROP SUBSCRIPTION {name}")
+    assert told("the source has no subscription, so that nothing is written back")
+    assert cutover(migration(pair), CutoverOptions()).failures == ()
+    assert watch(migration(pair)).problems == ()
+    assert go_back(migration(pair), CutoverOptions()).failures == ()
 
 
 def test_a_failover_to_a_standby_that_has_the_slot(servers_folder: Path, postgres18: PostgresServer) -> None:

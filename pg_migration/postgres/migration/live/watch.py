@@ -7,7 +7,7 @@ can be asked or not, and takes away what runs have left that are dead.
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
@@ -24,12 +24,13 @@ from pg_migration.postgres.migration.live.begin import half_of_limit, over_limit
 from pg_migration.postgres.migration.live.takeover.recovery import (
     WRITERS_GO_ON,
     let_go_on_alone,
+    tried,
     undo_fence,
     undo_return,
 )
 from pg_migration.postgres.migration.live.undo import BEFORE_FOLLOWING, DIED, OVER, clear_dead, end, made_for, remains
 from pg_migration.postgres.migration.schemas import map_schemas
-from pg_migration.postgres.replication.lag import Lag, lag, slot_state
+from pg_migration.postgres.replication.lag import MAX_LAG_SECONDS, Lag, lag, slot_state
 from pg_migration.postgres.replication.record import forget_validation, last_replication, record_resumption
 from pg_migration.postgres.replication.source_objects import Found, drop_slot, end_note, ours
 from pg_migration.postgres.replication.state import TAKEN_OVER, Phase, Replication
@@ -99,6 +100,7 @@ def watch(migration: Migration, drops: bool = True) -> Watched:
             raise ConnectionFailed("; ".join([str(target), *told]), target.transient, target.full)
         if isinstance(source, ConnectionFailed):
             told = _end_return(migration, connections, target) if drops else []
+            told += _guard_way_back(migration, target, drops)
             raise ConnectionFailed("; ".join([str(source), *told]), source.transient, source.full)
         try:
             return _Watch(migration, connections, source, target, drops).look()
@@ -146,6 +148,20 @@ def _end_return(migration: Migration, connections: Connections, target: Connecti
     except (MigrationError, psycopg2.Error) as error:
         return [str(error)]
     return []
+
+
+def _guard_way_back(migration: Migration, target: Connection, drops: bool) -> list[str]:
+    """End a way back that keeps too much for a source that can't be asked; what was found, for people."""
+    look = _Look()
+    try:
+        last = last_replication(target)
+        if last is None or last.way_back is None or last.phase not in TAKEN_OVER:
+            return []
+        if last.target.differs_from(Identity.of(target, migration.target)) is None:
+            _judge_kept(look, target, last, last.way_back, drops)
+    except (MigrationError, psycopg2.Error) as error:
+        look.problems.append(str(error))
+    return [*look.problems, *look.warnings]
 
 
 def _guarded(source: Connection, found: Found, drops: bool) -> str:
@@ -405,19 +421,39 @@ class _Watch:
         return list(map_schemas(migration.source_schemas, migration.target_schemas, whole))
 
     def _look_at_way_back(self, last: Replication, name: str) -> None:
-        """The target keeps WAL for the old server, which may be gone: the way back ends before a disk is full."""
-        slot = slot_state(self._target, name)
-        self._resumed(last, name, self._target, self._source, subscription_state(self._source, name))
-        kept, limit = slot.retained or 0, last.max_retained_wal
-        if kept >= limit and self._drops:
-            self._tried(lambda: [f"slot {name} of the target"] if drop_slot(self._target, name) else [])
-            self._look.problems.append(
-                f"the target kept {size(kept)} of WAL for the way back, and max_retained_wal is {size(limit)}: its "
-                f"slot was dropped, and there is no way back any more (pg_migration end-way-back)"
-            )
-        elif kept >= limit / 2:
-            self._look.warnings.append(
-                f"the target keeps {size(kept)} of WAL for the way back; at {size(limit)} it ends"
-            )
-        if slot.wal_status is None and last.phase is not Phase.ENDED:
-            self._look.problems.append("the slot of the way back is gone: there is no way back any more")
+        _judge_kept(self._look, self._target, last, name, self._drops)
+        if last.phase is not Phase.MOVED:
+            return
+        state = subscription_state(self._source, name)
+        if state is None:
+            with self._lock() as free:
+                if free:  # else the cutover is about to make it
+                    self._look.problems.append(
+                        "the source has no subscription, so that nothing is written back: start the cutover again, "
+                        "which makes one, or give the way back up (pg_migration end-way-back)"
+                    )
+            return
+        if not state.enabled and not self._resumed(last, name, self._target, self._source, state):
+            self._look.problems.append(disabled(state, name, Side.SOURCE))
+        behind = lag(self._target, self._source, replace(last, name=name)).lag_seconds
+        if behind is not None and behind > MAX_LAG_SECONDS:
+            self._look.warnings.append(f"on the way back, the source is {behind:.0f} s behind the target")
+
+
+def _judge_kept(look: _Look, target: Connection, last: Replication, name: str, drops: bool) -> None:
+    """The target keeps WAL for the old server, which may be gone: the way back ends before a disk is full."""
+    slot = slot_state(target, name)
+    kept, limit = slot.retained or 0, last.max_retained_wal
+    if kept >= limit and drops:
+        if problem := tried(lambda: drop_slot(target, name)):
+            look.problems.append(problem)
+            return
+        look.done.append(f"slot {name} of the target")
+        look.problems.append(
+            f"the target kept {size(kept)} of WAL for the way back, and max_retained_wal is {size(limit)}: its slot "
+            f"was dropped, and there is no way back any more (pg_migration end-way-back)"
+        )
+    elif kept >= limit / 2:
+        look.warnings.append(f"the target keeps {size(kept)} of WAL for the way back; at {size(limit)} it ends")
+    if slot.wal_status is None and last.phase is not Phase.ENDED:
+        look.problems.append("the slot of the way back is gone: there is no way back any more")

@@ -103,7 +103,7 @@ class _Return:
             for problem in problems:
                 run.fail(problem)
             raise MigrationError("no way back was begun, and nobody had to wait")
-        run.call(lambda: caught_up(run, ends.target, ends.source, self._back, CATCH_UP_SECONDS))
+        run.call(lambda: caught_up(run, ends, Side.SOURCE, self._back, CATCH_UP_SECONDS))
         fence = run.call(
             lambda: Fence(ends.connections, run.sides.target, self._tables, self._chosen.max_pause_seconds)
         )
@@ -186,7 +186,7 @@ class _Return:
             run.call(lambda: fence.lock(run.connections.stopped(), run.connections.cancel, _nothing, _nothing))
             run.call(lambda: make_read_only(ends.target))
         with part("wait for the source"):
-            run.call(lambda: caught_up(run, ends.target, ends.source, self._back, fence.left))
+            run.call(lambda: caught_up(run, ends, Side.SOURCE, self._back, fence.left))
         with part("sequences"):
             run.call(self._set_sequences)
         with part(self._chosen.check):

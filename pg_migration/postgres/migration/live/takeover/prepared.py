@@ -27,7 +27,7 @@ from pg_migration.postgres.migration.steps.structure import refreshes
 from pg_migration.postgres.planning.forecast import ASSUMED_BYTES_PER_SECOND, usual_speed
 from pg_migration.postgres.replication.fence import clients, lacking_rights
 from pg_migration.postgres.replication.identities import identities
-from pg_migration.postgres.replication.lag import Lag, lag, position, wait_until_applied
+from pg_migration.postgres.replication.lag import MAX_LAG_SECONDS, Lag, lag, position, wait_until_applied
 from pg_migration.postgres.replication.read_only import overriding_roles
 from pg_migration.postgres.replication.slot import can_decode
 from pg_migration.postgres.replication.source_objects import ours
@@ -36,8 +36,6 @@ from pg_migration.postgres.replication.structure import FoundTable, structure_ch
 from pg_migration.postgres.replication.subscription import astray, connection_string, disabled, try_subscription
 from pg_migration.postgres.verification.slices import Slicing, slice_tables
 
-# A target that is farther behind has to catch up first, as writers would wait for that.
-MAX_LAG_SECONDS = 10.0
 # How long all rows count as compared.
 VALIDATED_HOURS = 24
 # So much is read to learn how fast that is.
@@ -276,15 +274,14 @@ def catch_up(run: MigrationRun, ends: Ends, replication: Replication, seconds: f
     Raises:
         MigrationError: it has not within so many seconds.
     """
-    return caught_up(run, ends.source, ends.target, replication, seconds)
+    return caught_up(run, ends, Side.TARGET, replication, seconds)
 
 
-def caught_up(
-    run: MigrationRun, written: Connection, follower: Connection, replication: Replication, seconds: float
-) -> str:
-    """The same, whichever side is written to and which one follows."""
+def caught_up(run: MigrationRun, ends: Ends, follower: Side, replication: Replication, seconds: float) -> str:
+    """The same, whichever side follows the other one."""
+    written, follows = (ends.source, ends.target) if follower is Side.TARGET else (ends.target, ends.source)
     at, stopped = position(written), run.connections.stopped()
-    wait_until_applied(follower, replication, at, time.monotonic() + seconds, stopped)
+    wait_until_applied(follows, replication, at, time.monotonic() + seconds, stopped, follower)
     return at
 
 
