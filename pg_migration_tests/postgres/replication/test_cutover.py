@@ -398,7 +398,12 @@ REFUSALS = {
     "a new index": ('CREATE INDEX added ON "Sh.op".audit (of)', "added", {}),
     "a way back without a key": (
         "SELECT",
-        "with tables that are not replicated: Sh.op.log, Sh.op.scratch",
+        "with tables that are not replicated: Sh.op.log. Give each a primary key",
+        {"way_back": True},
+    ),
+    "a way back without WAL": (
+        "SELECT",
+        "with UNLOGGED tables, whose rows are in no WAL: Sh.op.scratch. ALTER TABLE ... SET LOGGED in the source",
         {"way_back": True},
     ),
 }
@@ -416,6 +421,7 @@ def test_each_refusal(made: Shop) -> None:
         "a lost key": 'ALTER TABLE "Sh.op".audit ADD PRIMARY KEY (id)',
         "a new index": 'DROP INDEX "Sh.op".added',
         "a way back without a key": "SELECT",
+        "a way back without WAL": "SELECT",
     }
     for case in [*undo, *(case for case in REFUSALS if case not in undo)]:
         statement, told, chosen = REFUSALS[case]

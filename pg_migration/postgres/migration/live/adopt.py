@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from pg_migration.postgres.catalog import Address, Phase, TableName
 from pg_migration.postgres.catalog.ordering.graph import reachable
-from pg_migration.postgres.errors import ConfigurationError, MigrationError
+from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import listed
-from pg_migration.postgres.migration.live.ends import Ends, both_ends, followed
+from pg_migration.postgres.migration.live.ends import Ends, both_ends, followed, not_following
 from pg_migration.postgres.migration.live.takeover.recovery import undo_fence
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.migration.steps.structure import make, missing_objects
@@ -59,10 +59,7 @@ def adopt_new(run: MigrationRun) -> Sequence[str]:
     with both_ends(run) as ends:
         replication = run.call(lambda: undo_fence(ends.source, ends.target, followed(run, ends)))
         if replication.phase is not Stage.FOLLOWING:
-            raise ConfigurationError(
-                f"nothing follows into the target {run.sides.target.description} now: the last replication is "
-                f"{replication.phase.value}"
-            )
+            raise not_following(run, replication)
         found = run.call(lambda: _found(run, ends, replication))
         for refusal in found.refused:
             run.fail(refusal)

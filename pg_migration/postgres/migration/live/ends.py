@@ -15,7 +15,7 @@ from pg_migration.postgres.ledger.source_identity import Identity
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.replication.read_only import write_anyway
 from pg_migration.postgres.replication.record import last_replication
-from pg_migration.postgres.replication.state import Replication
+from pg_migration.postgres.replication.state import TAKEN_OVER, Phase, Replication
 
 # How long a step may wait for somebody: nothing that these sessions do is stopped otherwise.
 LOCK_SECONDS = 30
@@ -71,3 +71,15 @@ def followed(run: MigrationRun, ends: Ends) -> Replication:
             f"which is {difference}"
         )
     return found
+
+
+def not_following(run: MigrationRun, replication: Replication) -> ConfigurationError:
+    """That nothing follows any more that could be gone on with."""
+    if replication.phase in TAKEN_OVER:
+        why = "it has taken over from the source already"
+    elif replication.phase is Phase.BACK:
+        why = "the source has taken over again (pg_migration release allows the next pg_migration follow)"
+    else:
+        reason = f" ({replication.reason})" if replication.reason else ""
+        why = f"the last replication is {replication.phase.value}{reason}; pg_migration follow begins another"
+    return ConfigurationError(f"nothing follows into the target {run.sides.target.description} now: {why}")

@@ -157,7 +157,7 @@ class _Return:
         if overriding := overriding_roles(ends.target):
             yield (
                 f"sessions of {listed(overriding)} write to the target also where it is read only by default: "
-                f"ALTER ROLE ... RESET default_transaction_read_only"
+                f"ALTER ROLE ... RESET default_transaction_read_only there, also IN DATABASE"
             )
 
     def _written(self) -> bool:

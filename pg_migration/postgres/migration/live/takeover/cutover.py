@@ -17,12 +17,12 @@ from pg_migration.postgres.catalog import Table
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import execute, fetch, undone_on_errors
 from pg_migration.postgres.ddl.changes import suspend
-from pg_migration.postgres.errors import ConfigurationError, MigrationError
+from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.migration.comparison.compare_state import CONSTRAINTS, SEQUENCES, STATE_CHECKS, examine
 from pg_migration.postgres.migration.comparison.compare_tables import compare_tables
 from pg_migration.postgres.migration.comparison.verdict import CONTENT, ROW_COUNT
-from pg_migration.postgres.migration.live.ends import Ends, both_ends, followed
+from pg_migration.postgres.migration.live.ends import Ends, both_ends, followed, not_following
 from pg_migration.postgres.migration.live.moved import Check, CutoverOptions, Moved, Rehearsal
 from pg_migration.postgres.migration.live.takeover.command import run_command
 from pg_migration.postgres.migration.live.takeover.prepared import (
@@ -116,10 +116,7 @@ def _prepared(run: MigrationRun, ends: Ends, chosen: CutoverOptions) -> tuple[Re
     run.live.moves = True
     replication = run.call(lambda: undo_fence(ends.source, ends.target, followed(run, ends)))
     if replication.phase is not Phase.FOLLOWING:
-        raise ConfigurationError(
-            f"nothing follows into the target {run.sides.target.description} now: the last replication is "
-            f"{replication.phase.value}{f' ({replication.reason})' if replication.reason else ''}"
-        )
+        raise not_following(run, replication)
     # What an attempt that failed has set aside of tables that are copied anew.
     done = run.call(lambda: suspend.restore(ends.target, suspend.EVERYTHING))
     if done.failures:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
-from pg_migration.postgres.catalog import MATERIALIZED_ROWS, SchemaObject, Table
+from pg_migration.postgres.catalog import MATERIALIZED_ROWS, SchemaObject, Table, TableName
 from pg_migration.postgres.catalog.reading.catalog_state import CatalogState, catalog_state
 from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.connection.statements import execute, fetch
@@ -102,7 +102,8 @@ def prepare(run: MigrationRun, ends: Ends, replication: Replication, chosen: Cut
     reloaded = [t for t in run.catalog.tables if t.kind == "r" and t.key not in published]
     problems += run.call(lambda: lacking_rights(ends.source, tables))
     if chosen.way_back:
-        problems += run.call(lambda: _no_way_back(run, ends, replication, reloaded))
+        unlogged = {found.table.name for found in tables if found.unlogged}
+        problems += run.call(lambda: _no_way_back(run, ends, replication, reloaded, unlogged))
     parts: Mapping[str, float] = {}
     if not problems:
         # What a catalog costs to read counts only where others alter it all the time, so that it is read again.
@@ -143,7 +144,8 @@ def unsound(found: Lag, replication: Replication, follower: Side = Side.TARGET) 
             "the replication slot of the source is lost: changes are missing in the target. Abandon it, follow anew"
         ]
     if state is None:
-        return [f"the {there} has no subscription any more"]
+        rest = "follow anew (pg_migration abandon, then follow)" if follower is Side.TARGET else "end the way back"
+        return [f"the {there} has no subscription any more: {rest}"]
     problems = astray(state, replication, there)
     if not state.enabled:
         return [*problems, disabled(state, replication.name, follower)]
@@ -203,13 +205,23 @@ def _soundness(
     return problems, warnings
 
 
-def _no_way_back(run: MigrationRun, ends: Ends, replication: Replication, reloaded: Sequence[Table]) -> Iterator[str]:
-    """Why what is written to the target could not be replicated to the source."""
-    if reloaded:
-        names = listed(".".join(table.key) for table in reloaded)
+def _no_way_back(
+    run: MigrationRun, ends: Ends, replication: Replication, reloaded: Sequence[Table], unlogged: Set[TableName]
+) -> Iterator[str]:
+    """Why what is written to the target could not be replicated to the source.
+
+    Args:
+        reloaded: tables that are not replicated, ``unlogged`` ones among them.
+    """
+    if without_wal := [".".join(table.key) for table in reloaded if table.key in unlogged]:
         yield (
-            f"a way back is not possible with tables that are not replicated: {names}. Give them a primary key or "
-            f"another replica identity, and follow anew; or leave the way back out"
+            f"a way back is not possible with UNLOGGED tables, whose rows are in no WAL: {listed(without_wal)}. ALTER "
+            f"TABLE ... SET LOGGED in the source, and follow anew; or leave the way back out"
+        )
+    if without_key := [".".join(table.key) for table in reloaded if table.key not in unlogged]:
+        yield (
+            f"a way back is not possible with tables that are not replicated: {listed(without_key)}. Give each a "
+            f"primary key or another replica identity in the source, and follow anew; or leave the way back out"
         )
     ((level, free),) = fetch(ends.target, _TARGET)
     if not can_decode(ends.target, level):
@@ -218,7 +230,10 @@ def _no_way_back(run: MigrationRun, ends: Ends, replication: Replication, reload
             f"parameters of their own for it)"
         )
     elif not free:
-        yield "a way back needs a replication slot on the target, and none is free (max_replication_slots)"
+        yield (
+            "a way back needs a replication slot on the target, and none is free: drop one that nobody needs, or raise "
+            "max_replication_slots there (a restart)"
+        )
     names_there = {
         run.target_name(run.catalog.tables_by_name[t.name])
         for t in replication.tables
@@ -227,7 +242,10 @@ def _no_way_back(run: MigrationRun, ends: Ends, replication: Replication, reload
     there = [found for found in tables_of(ends.target, run.schemas.values()) if found.table.name in names_there]
     found_identities = identities(ends.target, [found.table.oid for found in there])
     if lacking := [".".join(one.name) for one in found_identities if not one.serves]:
-        yield f"a way back is not possible, as tables of the target have no replica identity: {listed(lacking)}"
+        yield (
+            f"a way back is not possible, as tables of the target have no replica identity: {listed(lacking)}. Give "
+            f"each that of the source there: ALTER TABLE ... REPLICA IDENTITY"
+        )
     for right in lacking_rights(ends.target, there, Side.TARGET):
         yield f"for a way back, {right}"
     url = connection_string(run.sides.target, ends.target, run.migration.way_back_url, WAY_BACK_URL)
