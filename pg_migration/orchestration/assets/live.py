@@ -54,7 +54,7 @@ def build_live(relations: Relations, after: Sequence[dg.AssetKey]) -> dg.AssetsD
                 watched = _follow(migration)
             asset = relations.key(REPLICATION)
             yield dg.AssetMaterialization(asset, metadata=replication_figures(watched))
-            for judgement in of_watched(watched, migration.options.max_lag_seconds):
+            for judgement in of_watched(watched):
                 yield judgement.evaluation(asset)
             migration.outcomes.failures += watched.problems
             fail_if(watched.problems, "the target does not follow the source")

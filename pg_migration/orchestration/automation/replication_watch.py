@@ -127,7 +127,7 @@ def _told(
         return _quiet(now)
     follows = replication.phase in UNDER_WAY or _goes_back(replication)
     taken_over = replication.phase in TAKEN_OVER
-    judgements = [*of_watched(watched, pair.options.max_lag_seconds)]
+    judgements = [*of_watched(watched)]
     if taken_over:
         judgements += _old_source(migration, watched)
     events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = []

@@ -87,7 +87,7 @@ def build_replication_checks(relations: Relations) -> dg.AssetChecksDefinition:
         wanted = {key.name for key in context.selected_asset_check_keys}
         with as_step_failure(run, context):
             watched = watch(run.migration)
-            found = [*of_watched(watched, run.options.max_lag_seconds)]
+            found = [*of_watched(watched)]
             if SILENT in wanted:
                 found.append(of_old_source(watched.replication, lambda: still_written(run.migration)))
         for judgement in found:
@@ -97,7 +97,7 @@ def build_replication_checks(relations: Relations) -> dg.AssetChecksDefinition:
     return replication_checks
 
 
-def of_watched(watched: Watched, max_lag_seconds: int) -> Iterator[Judgement]:
+def of_watched(watched: Watched) -> Iterator[Judgement]:
     """Whether it is sound, and near enough."""
     replication, lag = watched.replication, watched.lag
     if replication is None:
@@ -124,7 +124,8 @@ def of_watched(watched: Watched, max_lag_seconds: int) -> Iterator[Judgement]:
         yield Judgement(LAG, False, "nobody can tell how far the target is behind", dg.AssetCheckSeverity.WARN)
     else:
         behind = f"{duration(lag.lag_seconds)} and {size(lag.lag_bytes)} behind the source"
-        yield Judgement(LAG, lag.lag_seconds <= max_lag_seconds, behind, dg.AssetCheckSeverity.WARN, figures(watched))
+        near = lag.lag_seconds <= replication.max_lag_seconds
+        yield Judgement(LAG, near, behind, dg.AssetCheckSeverity.WARN, figures(watched))
 
 
 def of_old_source(replication: Replication | None, look: Callable[[], Sequence[str]]) -> Judgement:

@@ -13,16 +13,17 @@ from pg_migration.postgres.ledger.source_identity import Identity
 from pg_migration.postgres.replication.state import ChangedIdentity, Phase, PublishedTable, Replication
 
 _COLUMNS = (
-    "name, phase, run_id, source, target, tables, reloaded, max_retained_wal, identities, consistent_point, fence, "
-    "fence_transaction, validated_at, read_only_before, target_read_only_before, "
+    "name, phase, run_id, source, target, tables, reloaded, max_retained_wal, max_lag_seconds, identities, "
+    "consistent_point, fence, fence_transaction, validated_at, read_only_before, target_read_only_before, "
     "way_back, reason, begun_at, changed_at"
 )
 _LAST = f"SELECT {_COLUMNS} FROM _pg_migration.replication ORDER BY begun_at DESC, name LIMIT 1"
 _INSERT = """
 INSERT INTO _pg_migration.replication
-       (name, phase, run_id, source, target, tables, reloaded, max_retained_wal, identities, consistent_point, fence,
-        fence_transaction, validated_at, read_only_before, target_read_only_before, way_back, reason)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+       (name, phase, run_id, source, target, tables, reloaded, max_retained_wal, max_lag_seconds, identities,
+        consistent_point, fence, fence_transaction, validated_at, read_only_before, target_read_only_before, way_back,
+        reason)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (name) DO UPDATE
    SET phase = excluded.phase, tables = excluded.tables, reloaded = excluded.reloaded,
        identities = excluded.identities, consistent_point = excluded.consistent_point, fence = excluded.fence,
@@ -53,7 +54,7 @@ def record(connection: Connection, replication: Replication) -> None:
                 *(json.dumps(end.as_record()) for end in (replication.source, replication.target)),
                 json.dumps([asdict(table) for table in replication.tables]),
                 json.dumps(replication.reloaded),
-                replication.max_retained_wal,
+                *(replication.max_retained_wal, replication.max_lag_seconds),
                 json.dumps([asdict(changed) for changed in replication.identities]),
                 *(replication.consistent_point, replication.fence, replication.fence_transaction),
                 *(replication.validated_at, replication.read_only_before, replication.target_read_only_before),
@@ -103,6 +104,7 @@ def _recorded(
     tables: list[dict[str, Any]],
     reloaded: list[list[str]],
     max_retained_wal: int,
+    max_lag_seconds: int,
     identities: list[dict[str, Any]],
     *rest: Any,
 ) -> Replication:
@@ -118,6 +120,7 @@ def _recorded(
         ),
         tuple(map(_name, reloaded)),
         max_retained_wal,
+        max_lag_seconds,
         changed_identities(identities),
         *rest,
     )

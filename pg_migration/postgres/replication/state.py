@@ -72,6 +72,7 @@ class ChangedIdentity:
 @dataclass(frozen=True)
 class Replication:
     """One replication, as the ledger has it. ``max_retained_wal`` is in bytes; positions are as pg_lsn writes them.
+    Whoever looks after it goes by these limits, which are those of the run that has begun it.
 
     ``fence`` and ``fence_transaction`` are the position in the WAL and the next transaction (in 64 bits) of the
     source, both behind the last change that it took before the target took over. ``validated_at`` is when all rows were
@@ -87,6 +88,7 @@ class Replication:
     tables: tuple[PublishedTable, ...]
     reloaded: tuple[TableName, ...]
     max_retained_wal: int
+    max_lag_seconds: int = 60
     identities: tuple[ChangedIdentity, ...] = ()
     consistent_point: str | None = None
     fence: str | None = None

@@ -103,7 +103,9 @@ def test_the_checks_by_hand(live: Platform) -> None:
         return verdicts(live.run(job, {}))
 
     assert check() == {"replication_sound": True, "replication_lag": True}
-    assert live.migrate(follow=True, no_identity="full").success
+    assert live.migrate(follow=True, no_identity="full", max_lag_seconds=7, max_retained_wal="1GB").success
+    limits = "SELECT concat_ws(' ', max_lag_seconds, max_retained_wal) FROM _pg_migration.replication"
+    assert live.target.psql(limits) == "7 1073741824"
     assert check() == {"replication_sound": True, "replication_lag": True}
     live.source.psql("CREATE TABLE late (id int PRIMARY KEY); INSERT INTO late VALUES (1)")
     assert check() == {"replication_sound": False, "replication_lag": True}

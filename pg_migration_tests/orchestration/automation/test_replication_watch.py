@@ -246,3 +246,13 @@ def test_urls_that_can_not_be_used(sensor: Sensor, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PG_MIGRATION_TARGET_URL", "nonsense")
     assert "PG_MIGRATION_TARGET_URL" in sensor.tick()[0]
     assert sensor.asked == []
+
+
+def test_the_limits_are_those_of_the_run_that_has_begun_it(sensor: Sensor) -> None:
+    """Whatever the defaults of the pair say."""
+    for limit, near in ((1, True), (0, False)):
+        found = following()
+        sensor.found = replace(found, replication=replace(FOLLOWING, max_lag_seconds=limit))
+        _, events = sensor.tick()
+        (judged,) = [e for e in events if isinstance(e, dg.AssetCheckEvaluation) and e.check_name == "replication_lag"]
+        assert judged.passed is near

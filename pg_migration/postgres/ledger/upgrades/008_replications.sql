@@ -14,6 +14,7 @@ CREATE TABLE _pg_migration.replication (
     reloaded         json NOT NULL,             -- what is not, and is copied at the cutover: schema and name
     identities       json NOT NULL,             -- tables whose replica identity was changed, and what it was before
     max_retained_wal bigint NOT NULL,           -- bytes
+    max_lag_seconds  integer NOT NULL,          -- how far behind the target may be before somebody is warned
     fence            text,                      -- the position behind the last change that the source took
     fence_transaction bigint,                   -- the next transaction of the source then, in 64 bits
     validated_at     timestamptz,               -- when all rows were last shown to be the same on both sides

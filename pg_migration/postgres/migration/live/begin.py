@@ -38,6 +38,7 @@ class Beginning:
     databases: Databases
     coverage: Coverage
     max_retained_wal: int
+    max_lag_seconds: int
     log: Log
 
 
@@ -107,6 +108,7 @@ def begin_replication(beginning: Beginning, list_tables: ListTables, readers: in
         coverage.tables,
         coverage.reloaded,
         beginning.max_retained_wal,
+        beginning.max_lag_seconds,
         coverage.identities,
     )
     record(target, replication)

@@ -133,7 +133,8 @@ class RunsReplication:
         source, target = sides.source_connection, sides.target_connection
         beginning = Beginning(
             *(self._connections, sides.source, source, target, self._run_id, sides.databases, following.coverage),
-            *(wal_limit(source, following.max_retained_wal, data_folder(source)).bytes, self._log),
+            *(wal_limit(source, following.max_retained_wal, data_folder(source)).bytes, self._options.max_lag_seconds),
+            log=self._log,
         )
         self._made_replication = True
         self.replication, snapshot = begin_replication(beginning, list_tables, readers)
