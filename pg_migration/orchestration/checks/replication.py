@@ -103,14 +103,13 @@ def of_watched(watched: Watched) -> Iterator[Judgement]:
     if replication is None:
         yield from (Judgement(check, True, NOTHING) for check in (SOUND, LAG))
         return
-    phase = replication.phase
+    phase, told = replication.phase, [*watched.problems, *watched.warnings]
     if phase not in UNDER_WAY:
         lost = phase is Phase.LOST
         text = f"{phase.value}: {replication.reason}" if replication.reason else phase.value
-        yield Judgement(SOUND, not (lost or watched.problems), text)
+        yield Judgement(SOUND, not (lost or watched.problems), listed([text, *told], MAX_TOLD, "; "))
         yield Judgement(LAG, True, text)
         return
-    told = [*watched.problems, *watched.warnings]
     yield Judgement(
         SOUND,
         not told,

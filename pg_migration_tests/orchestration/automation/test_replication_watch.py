@@ -234,6 +234,10 @@ def test_the_way_back_is_looked_after_all_the_time(sensor: Sensor) -> None:
         assert observed.metadata["phase"].value == "moved"
     sensor.tick(8 * 86400)
     assert "watch" in sensor.asked
+    sensor.found = replace(sensor.found, problems=("the source has no subscription",))
+    _, (_, sound, *_) = sensor.tick(300)
+    assert (sound.check_name, sound.passed) == ("replication_sound", False)
+    assert sound.description == "moved; the source has no subscription"
 
 
 @pytest.mark.parametrize("cursor", ["", "nonsense", '{"of": "another version"}', "[]"])
