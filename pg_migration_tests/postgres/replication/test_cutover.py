@@ -29,6 +29,7 @@ from pg_migration.postgres.migration.live.takeover import prepared
 from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.replication import fence
 from pg_migration.postgres.replication.state import Phase, Replication
+from pg_migration.postgres.replication.structure import FoundTable
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.replication.live import SHOP, WITHOUT_RELOADS, Shop, Writer, shop
 
@@ -222,8 +223,17 @@ def test_a_way_back_that_can_not_begin_lets_writers_go_on(with_way_back: Shop, m
     assert made.cutover(way_back=True).failures == ()
 
 
-def test_a_way_back_can_be_given_up(with_way_back: Shop) -> None:
+def test_a_way_back_can_be_given_up(with_way_back: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     made = with_way_back
+    with monkeypatch.context() as patched:  # what going back will need is asked for before, and in the target
+
+        def lacking(_: Connection, tables: Sequence[FoundTable], side: Side = Side.SOURCE) -> list[str]:
+            assert {found.table.name for found in tables} == {table.name for table in made.state().tables}
+            return ["it may not"] if side is Side.TARGET else []
+
+        patched.setattr(prepared, "lacking_rights", lacking)
+        assert rehearse(made.migration(), CutoverOptions()).problems == []
+        assert rehearse(made.migration(), CutoverOptions(way_back=True)).problems == ["for a way back, it may not"]
     assert made.cutover(way_back=True).failures == ()
     assert end_way_back(made.migration()).failures == ()
     assert (made.state().phase, made.left(), made.source_is_read_only()) == (Phase.ENDED, "", True)

@@ -20,6 +20,7 @@ from pg_migration.postgres.migration import (
 )
 from pg_migration.postgres.migration.live.watch import watch
 from pg_migration.postgres.migration.state.sides import Sides
+from pg_migration.postgres.replication import source_objects
 from pg_migration.postgres.replication.state import Phase
 from pg_migration_tests.conftest import PostgresServer
 from pg_migration_tests.postgres.replication.harness import Two, two
@@ -86,6 +87,23 @@ def test_who_empties_a_table_waits_for_the_copy_and_not_for_ever(pair: Two) -> N
     emptier.join()
     same_in_the_end(pair)
     assert pair.in_target('SELECT id FROM ONLY "Sh.op".base') == "7"
+
+
+@pytest.mark.longer
+def test_identities_go_back_while_nobody_of_ours_has_the_tables(
+    postgres16: PostgresServer, postgres18: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who have read and compared the tables, in whose locks the change would wait, let go before."""
+    monkeypatch.setattr(source_objects, "PATIENCE_SECONDS", 1.0)
+    with two(postgres16, postgres18, KEYLESS) as pair:
+        wanted = migration(pair, follow=True, no_identity="index")
+        assert migrate(wanted).failures == ()
+        assert [found for _, found in asked(pair.urls[0], IDENTITIES)] == ["i", "i", "i"]
+        assert cutover(wanted, CutoverOptions(way_back=True)).failures == ()
+        assert [found for _, found in asked(pair.urls[0], IDENTITIES)] == ["d", "d", "d"]
+        assert [found for _, found in asked(pair.urls[1], IDENTITIES)] == ["i", "i", "i"]
+        assert go_back(wanted, CutoverOptions()).failures == ()
+        assert [found for _, found in asked(pair.urls[1], IDENTITIES)] == ["d", "d", "d"]
 
 
 # Each partition has a key of its own, and those that are to come have none by themselves.
