@@ -76,6 +76,11 @@ class Lag:
         """Whether changes are missing that the target has not got."""
         return self.wal_status in (None, LOST)
 
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the target has received more than the source has written, which so is another server than it was."""
+        return self.lag_bytes is not None and self.lag_bytes < 0
+
 
 @dataclass(frozen=True)
 class SlotState:

@@ -136,7 +136,7 @@ def look_at_replication(following: Following) -> Iterator[Finding]:
 def _source_server(following: Following) -> Iterator[Finding]:
     source, tables = following.ends.source, [table.oid for table in following.coverage.tables]
     query = sql_file("replication/queries/source_server.sql")
-    ((standby, level, slots, used, senders, sending, idle, role, database, creates, *of_tables),) = fetch(
+    ((standby, level, slots, used, senders, sending, idle, unordered, role, database, creates, *of_tables),) = fetch(
         source, query, {"tables": tables}
     )
     not_owned, owners, triggers, forced = of_tables
@@ -169,6 +169,14 @@ def _source_server(following: Following) -> Iterator[Finding]:
             f"copied, as nobody reads it then",
             "Set it to 0 until the cutover: ALTER SYSTEM SET idle_replication_slot_timeout = 0; "
             "SELECT pg_reload_conf();",
+        )
+    if unordered:
+        yield warning(
+            FOLLOW,
+            "standbys follow the source, and synchronized_standby_slots names none: a standby that takes over may lack "
+            "what the target has got, and both are different then",
+            "Name the slots of those standbys there that may take over; they need sync_replication_slots = on, "
+            "hot_standby_feedback = on and a dbname in primary_conninfo",
         )
     if not creates:
         yield error(

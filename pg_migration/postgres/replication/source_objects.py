@@ -50,6 +50,8 @@ SELECT c.oid::pg_catalog.int8 FROM pg_catalog.pg_class c
  WHERE (n.nspname, c.relname) IN
        (SELECT * FROM ROWS FROM (pg_catalog.unnest(%s::text[]), pg_catalog.unnest(%s::text[])))
 """
+# Each standby that takes over begins another one.
+_TIMELINE = "SELECT pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8)"
 _SLOT = """
 SELECT active_pid FROM pg_catalog.pg_replication_slots
  WHERE slot_name = %s AND database = pg_catalog.current_database()
@@ -94,6 +96,11 @@ class Found:
         return str(self.note["ended"]) if "ended" in self.note else None
 
     @property
+    def timeline(self) -> str | None:
+        """The timeline of the source when it was last looked at; None where that is not known."""
+        return str(self.note["timeline"]) if self.note.get("timeline") else None
+
+    @property
     def fence(self) -> "AnnouncedFence | None":
         """The cutover that has new sessions read only, or is about to; None where another role may have written it."""
         told = self.note.get("fence") if self.owned else None
@@ -135,7 +142,7 @@ def ours(source: Connection) -> Sequence[Found]:
     ]
 
 
-_NOTED = ("made by", "run", "target", "identities", "max_retained_wal", "ended", "fence")
+_NOTED = ("made by", "run", "target", "identities", "max_retained_wal", "ended", "fence", "timeline")
 
 
 def _note(text: str | None) -> Mapping[str, Any]:
@@ -208,9 +215,33 @@ def end_note(source: Connection, found: Found, reason: str) -> None:
     Raises:
         MigrationError: as `make_publication`.
     """
-    note = json.dumps({**found.note, "ended": reason})
+    _add_to_note(source, found, {"ended": reason})
+
+
+def note_timeline(source: Connection, found: Found, timeline: str) -> None:
+    """Write beside a publication that its database is on another timeline, so that this is told once.
+
+    Raises:
+        MigrationError: as `make_publication`.
+    """
+    _add_to_note(source, found, {"timeline": timeline})
+
+
+def _add_to_note(source: Connection, found: Found, told: Mapping[str, object]) -> None:
+    note = json.dumps({**found.note, **told})
     statement = sql.SQL("COMMENT ON PUBLICATION {} IS {}").format(sql.Identifier(found.name), sql.Literal(note))
     _insisted(source, f"publication {found.name} can't be changed", (), lambda: execute(source, statement))
+
+
+def timeline_of(source: Connection) -> str | None:
+    """The timeline that a server writes to, as the names of its WAL's files begin; None where it does not tell."""
+    try:
+        ((timeline,),) = fetch(source, _TIMELINE)
+    except psycopg2.Error:
+        if source.closed:
+            raise
+        return None
+    return str(timeline)
 
 
 def announce(source: Connection, found: Found, fence: AnnouncedFence | None) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from pg_migration.postgres.migration import (
     end_way_back,
     go_back,
     migrate,
+    preflight,
+    rehearse,
 )
 from pg_migration.postgres.migration.live.watch import Watched, watch
 from pg_migration.postgres.replication.slot import SlotSnapshot
@@ -188,46 +191,86 @@ def test_what_stops_a_way_back_is_told(pair: Two) -> None:
     assert go_back(migration(pair), CutoverOptions()).failures == ()
 
 
-def test_a_failover_to_a_standby_that_has_the_slot(servers_folder: Path, postgres18: PostgresServer) -> None:
-    source, feedback = own_server(servers_folder, 18), {**SETTINGS_18, "hot_standby_feedback": "on"}
-    with two(source, postgres18, TABLE) as pair:
+@contextmanager
+def failing_over(folder: Path, target: PostgresServer) -> Iterator[tuple[Two, PostgresServer, Callable[[], None]]]:
+    """Both sides, a standby of the source that has its slots, and what has that take over at the source's address."""
+    source = own_server(folder, 18)
+    with two(source, target, TABLE) as pair:
         pair.in_source("SELECT pg_create_physical_replication_slot('of_standby', true)")
+        with standby_of(source, folder, "of_standby", **SETTINGS_18, hot_standby_feedback="on") as standby:
+
+            def take_over() -> None:
+                source.server.stop("immediate")
+                standby.server.stop()
+                source.server.data.rename(source.server.folder / "failed")
+                standby.server.data.rename(source.server.data)
+                source.server.start()
+                with pytest.raises(ConnectionFailed, match="recovery is in progress"):
+                    watch(migration(pair))
+                pair.in_source("SELECT pg_promote()")
+
+            yield pair, standby, take_over
+    source.server.stop("immediate")
+
+
+def synced(pair: Two, standby: PostgresServer) -> bool:
+    pair.in_source("SELECT pg_log_standby_snapshot()")
+    standby.psql(standby.url(), "SELECT pg_sync_replication_slots()")
+    slots = "SELECT count(*) FROM pg_replication_slots WHERE synced AND NOT temporary"
+    return standby.psql(standby.url(), slots).strip() == "1"
+
+
+def test_a_failover_to_a_standby_that_has_the_slot(servers_folder: Path, postgres18: PostgresServer) -> None:
+    with failing_over(servers_folder, postgres18) as (pair, standby, take_over):
         pair.in_source("ALTER SYSTEM SET synchronized_standby_slots = 'of_standby'")
         pair.in_source("SELECT pg_reload_conf()")
-        with standby_of(source, servers_folder, "of_standby", **feedback) as standby:
-            assert migrate(migration(pair)).failures == ()
-            pair.in_source("UPDATE t SET a = a + 10000")
-            until(lambda: followed(pair))
-            assert watch(migration(pair)).warnings == ()
-            synced = "SELECT count(*) FROM pg_replication_slots WHERE synced AND NOT temporary"
-
-            def is_synced() -> bool:
-                pair.in_source("SELECT pg_log_standby_snapshot()")
-                standby.psql(standby.url(), "SELECT pg_sync_replication_slots()")
-                return standby.psql(standby.url(), synced).strip() == "1"
-
-            until(is_synced)
-            pair.in_source("INSERT INTO t SELECT generate_series(1, 100)")
-            until(lambda: asked(standby.url(database_of(pair)), ROWS) == asked(pair.urls[0], ROWS))
-            source.server.stop("immediate")
-            standby.server.stop()
-            # What was the standby answers at the source's address.
-            source.server.data.rename(source.server.folder / "failed")
-            standby.server.data.rename(source.server.data)
-            source.server.start()
-        with pytest.raises(ConnectionFailed, match="recovery is in progress"):
-            watch(migration(pair))
-        pair.in_source("SELECT pg_promote()")
+        assert "synchronized_standby_slots" not in str(preflight(migration(pair)))
+        assert migrate(migration(pair)).failures == ()
+        pair.in_source("UPDATE t SET a = a + 10000")
+        until(lambda: followed(pair))
+        assert watch(migration(pair)).warnings == ()
+        until(lambda: synced(pair, standby))
+        pair.in_source("INSERT INTO t SELECT generate_series(1, 100)")
+        until(lambda: asked(standby.url(database_of(pair)), ROWS) == asked(pair.urls[0], ROWS))
+        take_over()
+        until(lambda: bool(watch(migration(pair), drops=False).warnings))
+        assert "a standby of the source has taken over" in " ".join(
+            rehearse(migration(pair), CutoverOptions()).problems
+        )
+        assert "a standby of the source has taken over" in " ".join(watch(migration(pair)).warnings)
         until(lambda: (found := looked(pair)) is not None and found.problems == () and found.lag is not None)
+        assert "a standby of the source has taken over" not in " ".join(watch(migration(pair)).warnings)
         pair.in_source("INSERT INTO t SELECT generate_series(101, 200)")
         until(lambda: (found := looked(pair)) is not None and "nobody reads of_standby" in " ".join(found.warnings))
         pair.in_source("ALTER SYSTEM RESET synchronized_standby_slots")
         pair.in_source("SELECT pg_reload_conf()")
         until(lambda: looked(pair) is not None and followed(pair))
         assert pair.in_target("SELECT count(*) FROM t") == "1200"
+        assert "the rows were not compared" in " ".join(rehearse(migration(pair), CutoverOptions()).problems)
         assert abandon(migration(pair)).failures == ()
         assert pair.left_in_source() == ""
-    source.server.stop("immediate")
+
+
+def test_a_failover_to_a_standby_that_lacks_what_the_target_has(
+    servers_folder: Path, postgres18: PostgresServer
+) -> None:
+    with failing_over(servers_folder, postgres18) as (pair, standby, take_over):
+        assert "a standby that takes over may lack what the target has got" in str(preflight(migration(pair)))
+        assert migrate(migration(pair)).failures == ()
+        until(lambda: synced(pair, standby))
+        standby.server.stop()  # so that it gets no more
+        pair.in_source("INSERT INTO t SELECT generate_series(1001, 20000)")
+        until(lambda: followed(pair))
+        take_over()
+        until(lambda: (found := looked(pair)) is not None and bool(found.problems))
+        found = watch(migration(pair)).replication
+        assert found is not None
+        assert found.phase is Phase.LOST
+        assert "the target has received more than the source has written" in (found.reason or "")
+        assert pair.left_in_source() == ""
+        assert migrate(migration(pair)).failures == ()
+        assert followed(pair)
+        assert abandon(migration(pair)).failures == ()
 
 
 def database_of(pair: Two) -> str:

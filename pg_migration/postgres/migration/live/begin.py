@@ -19,7 +19,7 @@ from pg_migration.postgres.replication.identities import set_identity
 from pg_migration.postgres.replication.lag import LOST, slot_state
 from pg_migration.postgres.replication.record import last_replication, record
 from pg_migration.postgres.replication.slot import Log, make_slot
-from pg_migration.postgres.replication.source_objects import drop_slot, make_publication, note_of, publish
+from pg_migration.postgres.replication.source_objects import drop_slot, make_publication, note_of, publish, timeline_of
 from pg_migration.postgres.replication.state import TAKEN_OVER, Phase, Replication, new_name
 from pg_migration.postgres.snapshot.snapshot import ListTables, Snapshot
 
@@ -113,7 +113,8 @@ def begin_replication(beginning: Beginning, list_tables: ListTables, readers: in
     )
     record(target, replication)
     # In this order: a table that is published without an identity could not be updated any more.
-    make_publication(source, replication.name, (), note_of(replication))
+    note = {**note_of(replication), "timeline": timeline_of(source)}
+    make_publication(source, replication.name, (), note)
     for changed in coverage.identities:
         set_identity(source, changed)
     publish(source, replication.name, coverage.published)

@@ -32,7 +32,14 @@ from pg_migration.postgres.migration.live.undo import BEFORE_FOLLOWING, DIED, OV
 from pg_migration.postgres.migration.schemas import map_schemas
 from pg_migration.postgres.replication.lag import MAX_LAG_SECONDS, Lag, lag, slot_state
 from pg_migration.postgres.replication.record import forget_validation, last_replication, record_resumption
-from pg_migration.postgres.replication.source_objects import Found, drop_slot, end_note, ours
+from pg_migration.postgres.replication.source_objects import (
+    Found,
+    drop_slot,
+    end_note,
+    note_timeline,
+    ours,
+    timeline_of,
+)
 from pg_migration.postgres.replication.state import TAKEN_OVER, Phase, Replication
 from pg_migration.postgres.replication.structure import structure_changes
 from pg_migration.postgres.replication.subscription import (
@@ -47,6 +54,10 @@ from pg_migration.postgres.replication.subscription import (
 
 SESSIONS = "pg_migration replication"
 FOLLOWS = frozenset({Phase.FOLLOWING, Phase.FENCED})
+_AHEAD = (
+    "the target has received more than the source has written: a standby that had not everything yet has taken over, "
+    "or the source was set back. What is written at the positions that the target has passed is missing"
+)
 
 # A subscription that never ran may be made again: its slot is where it began.
 _NEVER_READ = """
@@ -284,6 +295,10 @@ class _Watch:
         kept, limit = found.retained_wal_bytes or 0, last.max_retained_wal
         if found.slot_is_lost:
             return self._ended(last, found, *self._why_lost(last, found))
+        if found.is_ahead:
+            return self._ended(last, found, Phase.LOST, _AHEAD)
+        if last.phase is Phase.FOLLOWING:
+            self._look_at_timeline(last)
         # While writers are kept waiting no WAL is written, and the cutover needs the slot yet.
         if kept >= limit and last.phase is Phase.FOLLOWING:
             reason = over_limit(kept, limit)
@@ -301,6 +316,26 @@ class _Watch:
             found = lag(self._source, self._target, last)
         self._judge(last, found)
         return self._watched(last, found)
+
+    def _look_at_timeline(self, last: Replication) -> None:
+        """A standby that has taken over may lack what the target has, and writes to the same positions since."""
+        now, noted = timeline_of(self._source), self._noted(last)
+        if now is None or noted is None or noted.timeline in (None, now):
+            return
+        self._look.warnings.append(
+            "a standby of the source has taken over: rows differ where it lacked something that the target has. Have "
+            "everything compared (pg_migration validate)"
+        )
+        if not self._drops:
+            return
+        with self._lock() as free:
+            if free and self._is_still(last) and (noted := self._noted(last)) is not None:
+                forget_validation(self._target, last.name)
+                if problem := tried(lambda: note_timeline(self._source, noted, now)):
+                    self._look.problems.append(problem)
+
+    def _noted(self, last: Replication) -> Found | None:
+        return next((one for one in ours(self._source) if one.name == last.name and one.note), None)
 
     def _resumed(
         self,
@@ -329,11 +364,14 @@ class _Watch:
         return True
 
     def _why_lost(self, last: Replication, found: Lag) -> tuple[Phase, str]:
-        note = next((one for one in ours(self._source) if one.name == last.name), None)
+        note = self._noted(last)
         if note is not None and note.ended is not None:
             return Phase.ABANDONED, note.ended
         if found.wal_status is None:
-            return Phase.LOST, "somebody has dropped the replication slot: what was written since is missing"
+            return Phase.LOST, (
+                "the replication slot is gone, as somebody has dropped it or a standby without it has taken over: what "
+                "was written since is missing"
+            )
         return Phase.LOST, (
             "the source has removed WAL that the slot needed (max_slot_wal_keep_size): what was written since is "
             "missing"

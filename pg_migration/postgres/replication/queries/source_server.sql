@@ -8,6 +8,8 @@ SELECT pg_catalog.pg_is_in_recovery(),
          WHERE a.backend_type = 'walsender'),
        (SELECT pg_catalog.to_number(s.setting, '9999999999')::pg_catalog.int8 * CASE s.unit WHEN 'min' THEN 60 ELSE 1 END FROM pg_catalog.pg_settings s
          WHERE s.name = 'idle_replication_slot_timeout'),
+       pg_catalog.current_setting('synchronized_standby_slots', true) = ''
+       AND EXISTS (SELECT FROM pg_catalog.pg_replication_slots p WHERE p.slot_type = 'physical'),
        current_user::text,
        pg_catalog.current_database()::text,
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),

@@ -30,7 +30,7 @@ from pg_migration.postgres.replication.identities import identities
 from pg_migration.postgres.replication.lag import MAX_LAG_SECONDS, Lag, lag, position, wait_until_applied
 from pg_migration.postgres.replication.read_only import overriding_roles
 from pg_migration.postgres.replication.slot import can_decode
-from pg_migration.postgres.replication.source_objects import ours
+from pg_migration.postgres.replication.source_objects import ours, timeline_of
 from pg_migration.postgres.replication.state import Replication
 from pg_migration.postgres.replication.structure import FoundTable, structure_changes, tables_of
 from pg_migration.postgres.replication.subscription import astray, connection_string, disabled, try_subscription
@@ -143,6 +143,10 @@ def unsound(found: Lag, replication: Replication, follower: Side = Side.TARGET) 
         return [
             "the replication slot of the source is lost: changes are missing in the target. Abandon it, follow anew"
         ]
+    if found.is_ahead:
+        other = Side.SOURCE if follower is Side.TARGET else Side.TARGET
+        why = "a standby must have taken over that had not everything yet: changes are missing"
+        return [f"the {there} has received more than the {other.value} has written; {why}"]
     if state is None:
         rest = "follow anew (pg_migration abandon, then follow)" if follower is Side.TARGET else "end the way back"
         return [f"the {there} has no subscription any more: {rest}"]
@@ -177,8 +181,13 @@ def _soundness(
             f"pg_migration validate, which can be done while the target follows, or have them compared while writers "
             f"wait (--check content)"
         )
-    elsewhere = []
+    elsewhere, timeline = [], timeline_of(ends.source)
     for one in ours(ends.source):
+        if one.name == replication.name and chosen.check == "count" and one.timeline not in (None, timeline):
+            problems.append(
+                "a standby of the source has taken over: look after it (pg_migration lag), and have everything "
+                "compared then (pg_migration validate), or while writers wait (--check content)"
+            )
         if one.name == replication.name and not one.owned:
             problems.append(
                 f"publication {one.name} of the source belongs to another role: ALTER PUBLICATION {one.name} OWNER TO "
