@@ -192,11 +192,19 @@ def test_what_stops_a_way_back_is_told(pair: Two) -> None:
 
 
 @contextmanager
-def failing_over(folder: Path, target: PostgresServer) -> Iterator[tuple[Two, PostgresServer, Callable[[], None]]]:
-    """Both sides, a standby of the source that has its slots, and what has that take over at the source's address."""
+def failing_over(
+    folder: Path, target: PostgresServer, waited_for: str = ""
+) -> Iterator[tuple[Two, PostgresServer, Callable[[], None]]]:
+    """Both sides, a standby of the source that has its slots, and what has that take over at the source's address.
+
+    Args:
+        waited_for: the slots whose standbys are to have everything before the target.
+    """
     source = own_server(folder, 18)
     with two(source, target, TABLE) as pair:
         pair.in_source("SELECT pg_create_physical_replication_slot('of_standby', true)")
+        pair.in_source(f"ALTER SYSTEM SET synchronized_standby_slots = '{waited_for}'")
+        pair.in_source("SELECT pg_reload_conf()")
         with standby_of(source, folder, "of_standby", **SETTINGS_18, hot_standby_feedback="on") as standby:
 
             def take_over() -> None:
@@ -221,9 +229,7 @@ def synced(pair: Two, standby: PostgresServer) -> bool:
 
 
 def test_a_failover_to_a_standby_that_has_the_slot(servers_folder: Path, postgres18: PostgresServer) -> None:
-    with failing_over(servers_folder, postgres18) as (pair, standby, take_over):
-        pair.in_source("ALTER SYSTEM SET synchronized_standby_slots = 'of_standby'")
-        pair.in_source("SELECT pg_reload_conf()")
+    with failing_over(servers_folder, postgres18, "of_standby") as (pair, standby, take_over):
         assert "synchronized_standby_slots" not in str(preflight(migration(pair)))
         assert migrate(migration(pair)).failures == ()
         pair.in_source("UPDATE t SET a = a + 10000")
