@@ -35,6 +35,16 @@ _BY_NAME = (
     "(SELECT * FROM ROWS FROM (pg_catalog.unnest(%s::text[]), pg_catalog.unnest(%s::text[])))"
 )
 
+_ELSEWHERE = """
+SELECT c.oid::pg_catalog.int8, pg_catalog.array_agg(p.pubname::text ORDER BY p.pubname)
+  FROM pg_catalog.pg_publication p
+  JOIN pg_catalog.pg_publication_tables t ON t.pubname = p.pubname
+  JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
+  JOIN pg_catalog.pg_class c ON c.relname = t.tablename AND c.relnamespace = n.oid
+ WHERE p.pubname <> %s AND (p.pubupdate OR p.pubdelete) AND c.oid = ANY (%s::pg_catalog.oid[])
+ GROUP BY c.oid
+"""
+
 
 @dataclass(frozen=True)
 class TableIdentity:
@@ -108,6 +118,12 @@ def set_identity(connection: Connection, changed: ChangedIdentity) -> None:
         MigrationError: somebody kept it locked all the time, or the server refused.
     """
     _alter(connection, changed.oid, changed.name, changed.becomes, changed.by_index)
+
+
+def published_elsewhere(source: Connection, tables: Sequence[int], name: str) -> Mapping[int, Sequence[str]]:
+    """Of some tables (oids) those whose updates or deletions are in other publications than the one of a name, and in
+    which."""
+    return dict(fetch(source, _ELSEWHERE, (name, list(tables)))) if tables else {}
 
 
 def undo_identities(connection: Connection, changed: Iterable[ChangedIdentity], by_name: bool = False) -> None:

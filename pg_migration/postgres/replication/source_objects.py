@@ -253,6 +253,20 @@ def announce(source: Connection, found: Found, fence: AnnouncedFence | None) -> 
     execute(source, statement.format(sql.Identifier(found.name), sql.Literal(json.dumps(note))))
 
 
+def hand_over(source: Connection, found: Found, changed: Sequence[ChangedIdentity]) -> None:
+    """Have whoever takes a replication away undo what another one has changed, which it needs as well.
+
+    Raises:
+        MigrationError: as `make_publication`.
+    """
+    known = {one.oid for one in found.identities}
+    more = [asdict(one) for one in changed if one.oid not in known]
+    if more:
+        note = json.dumps({**found.note, "identities": [*found.note["identities"], *more]})
+        statement = sql.SQL("COMMENT ON PUBLICATION {} IS {}").format(sql.Identifier(found.name), sql.Literal(note))
+        _insisted(source, f"publication {found.name} can't be changed", (), lambda: execute(source, statement))
+
+
 def drop_publication(source: Connection, name: str) -> None:
     """Drop a publication; does nothing where it is gone.
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -350,6 +351,43 @@ def test_what_other_targets_follow_is_left_alone(pair: Two) -> None:
         assert watch(migration(pair)).problems == ()
     finally:
         pair.target.drop_database(other)
+
+
+@pytest.mark.longer
+@pytest.mark.parametrize("end", ["abandon", "cutover"])
+def test_an_identity_stays_as_long_as_another_target_needs_it(pair: Two, end: str) -> None:
+    """Else the application could not update the table any more."""
+    following(pair)
+    other = pair.target.create_database()
+    elsewhere = Migration.between(pair.urls[0], other, options=migration(pair).options)
+    assert migrate(elsewhere).failures == ()
+    if end == "abandon":
+        result = abandon(migration(pair))
+        assert "all but the replica identity of public.No.key" in result.notes[-1]
+    else:
+        result = cutover(migration(pair), CutoverOptions())
+        assert "others follow this source as well" in result.notes[0]
+        assert any("read only by default" in warning for warning in watch(elsewhere).warnings)
+    assert result.failures == ()
+    pair.in_source(f"SET default_transaction_read_only = off; {UPDATE}")
+    assert watch(elsewhere).problems == ()
+    assert abandon(elsewhere).failures == ()
+    pair.in_source('SET default_transaction_read_only = off; DELETE FROM "or""ders" WHERE id = 1')
+    assert pair.left_in_source() == ""
+    pair.target.drop_database(other)
+
+
+@pytest.mark.longer
+def test_one_of_two_that_begin_to_follow_at_once_is_refused(pair: Two) -> None:
+    """Also where the target had no ledger when the other looked."""
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda _: migrate(migration(pair)), range(2)))
+    (failure,) = (failure for result in results for failure in result.failures)
+    assert "follows a source" in failure or "is being written by" in failure
+    assert len(pair.in_source("SELECT pubname FROM pg_publication").split()) == 1
+    assert watch(migration(pair)).problems == ()
+    assert abandon(migration(pair)).failures == ()
+    clean(pair)
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, pair: Two, statement: str) -> None:

@@ -1,14 +1,22 @@
 """Take away what a replication has left, on both sides; every step may be repeated, in any state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from psycopg2.extensions import connection as Connection
 
+from pg_migration.postgres.figures import listed
 from pg_migration.postgres.ledger.source_identity import Identity
-from pg_migration.postgres.replication.identities import undo_identities
+from pg_migration.postgres.replication.identities import published_elsewhere, undo_identities
 from pg_migration.postgres.replication.read_only import let_write
 from pg_migration.postgres.replication.record import last_replication, record
-from pg_migration.postgres.replication.source_objects import Found, drop_publication, drop_slot, ours, unpublish
+from pg_migration.postgres.replication.source_objects import (
+    Found,
+    drop_publication,
+    drop_slot,
+    hand_over,
+    ours,
+    unpublish,
+)
 from pg_migration.postgres.replication.state import TAKEN_OVER, ChangedIdentity, Phase, Replication
 from pg_migration.postgres.replication.subscription import subscription_state, unsubscribe
 
@@ -49,12 +57,35 @@ def undo_in_source(
     done += [f"slot {name}"] if drop_slot(source, name) else []
     if found is not None and found.publication:
         unpublish(source, name)
-    undo_identities(source, identities)
-    done += [f"the replica identity of {'.'.join(changed.name)}" for changed in identities]
+    known = {changed.oid: changed for changed in (*(found.identities if found is not None else ()), *identities)}
+    undone, kept = _own_identities(source, name, list(known.values()), there)
+    undo_identities(source, undone)
+    done += [f"the replica identity of {'.'.join(changed.name)}" for changed in undone]
+    done += kept
     if found is not None and found.publication:
         drop_publication(source, name)
         done.append(f"publication {name}")
     return done
+
+
+def _own_identities(
+    source: Connection, name: str, changed: Sequence[ChangedIdentity], there: Mapping[str, Found]
+) -> tuple[list[ChangedIdentity], list[str]]:
+    """Those that nobody else needs by now, and what is told of the others, for people.
+
+    Without its identity a table that is in another publication could not be updated any more. Where that is one of
+    ours, its end undoes it.
+    """
+    elsewhere = published_elsewhere(source, [one.oid for one in changed], name)
+    heirs = {heir for names in elsewhere.values() for heir in names if heir in there and there[heir].note}
+    for heir in heirs:
+        hand_over(source, there[heir], [one for one in changed if heir in elsewhere.get(one.oid, ())])
+    kept = [
+        f"all but the replica identity of {'.'.join(one.name)}, which publication {listed(elsewhere[one.oid])} needs"
+        for one in changed
+        if one.oid in elsewhere
+    ]
+    return [one for one in changed if one.oid not in elsewhere], kept
 
 
 def undo_in_target(target: Connection, replication: Replication) -> list[str]:

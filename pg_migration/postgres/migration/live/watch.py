@@ -31,6 +31,7 @@ from pg_migration.postgres.migration.live.takeover.recovery import (
 from pg_migration.postgres.migration.live.undo import BEFORE_FOLLOWING, DIED, OVER, clear_dead, end, made_for, remains
 from pg_migration.postgres.migration.schemas import map_schemas
 from pg_migration.postgres.replication.lag import MAX_LAG_SECONDS, Lag, lag, slot_state
+from pg_migration.postgres.replication.read_only import read_only_default
 from pg_migration.postgres.replication.record import forget_validation, last_replication, record_resumption
 from pg_migration.postgres.replication.source_objects import (
     Found,
@@ -446,6 +447,12 @@ class _Watch:
             problems.append(f"{found.tables - found.tables_ready} of {found.tables} tables are not replicated yet")
         if state is not None:
             problems += astray(state, last, Side.TARGET.value)
+        said = read_only_default(self._source) if last.phase is Phase.FOLLOWING else None
+        if said is not None and said.lower() in ("on", "true", "yes", "1"):
+            warnings.append(
+                "new sessions of the source are read only by default (default_transaction_read_only): somebody has "
+                "made it so, or it was cut over to another target"
+            )
         if found.conflicts:
             told = ", ".join(f"{count} {name}" for name, count in sorted(found.conflicts.items()))
             warnings.append(f"changes met other rows in the target than in the source: {told}")

@@ -207,6 +207,8 @@ class Sides:
             self.lock.acquire()
         else:
             self.lock.wait()
+        if self.ledger is None:  # whoever had the lock until now may have made one
+            self.ledger = schema.version(self.target_connection)
 
     def prepare_lock(self, run_id: str) -> None:
         """Connect for the lock, if that was not yet done."""

@@ -157,6 +157,8 @@ def unsound(found: Lag, replication: Replication, follower: Side = Side.TARGET) 
         problems.append(f"{found.tables - found.tables_ready} tables are not replicated yet")
     if found.lag_seconds is None or found.lag_seconds > MAX_LAG_SECONDS:
         behind = "unknown" if found.lag_seconds is None else f"{found.lag_seconds:.0f} s"
+        if state.pid is None:
+            behind += f", as no worker of the {there} runs for subscription {replication.name}: its log says why"
         problems.append(f"the {there} is too far behind ({behind}; at most {MAX_LAG_SECONDS:.0f} s)")
     return problems
 
