@@ -192,6 +192,10 @@ def test_each_right_that_is_missing_is_told_before(made: Roles) -> None:
     assert migrate(made.migration()).failures == ()
     made.run(documented(RETURNS))
     assert rehearse(made.migration(), CutoverOptions(way_back=True)).problems == []
+    made.run_one(Side.SOURCE, "GRANT app TO mover WITH SET FALSE")
+    (problem,) = rehearse(made.migration(), CutoverOptions(way_back=True)).problems
+    assert made.named(Side.SOURCE, "GRANT app TO mover WITH SET TRUE") in lines(problem)
+    made.run_one(Side.SOURCE, "GRANT app TO mover WITH SET TRUE")
     for statement, side, wanted in without_each(made, documented(RETURNS)):
         problems = rehearse(made.migration(), CutoverOptions(way_back=True)).problems
         assert wanted in lines(problems), f"{statement} of the {side.value} is not asked for: {problems}"

@@ -34,6 +34,7 @@ from pg_migration.postgres.replication.source_objects import ours, timeline_of
 from pg_migration.postgres.replication.state import Replication
 from pg_migration.postgres.replication.structure import FoundTable, structure_changes, tables_of
 from pg_migration.postgres.replication.subscription import astray, connection_string, disabled, try_subscription
+from pg_migration.postgres.roles.reach import quoted
 from pg_migration.postgres.verification.slices import Slicing, slice_tables
 
 # How long all rows count as compared.
@@ -257,6 +258,11 @@ def _no_way_back(
             f"a way back is not possible, as tables of the target have no replica identity: {listed(lacking)}. Give "
             f"each that of the source there: ALTER TABLE ... REPLICA IDENTITY"
         )
+    if owners := listed(owner for (owner,) in fetch(ends.source, _OWNERS, ([t.oid for t in replication.tables],))):
+        yield (
+            f"a way back is not possible: the source would apply changes as {owners}, which its role may not become. "
+            f"As a superuser run there: GRANT {owners} TO {quoted(ends.source.info.user)} WITH SET TRUE"
+        )
     for right in lacking_rights(ends.target, there, Side.TARGET):
         yield f"for a way back, {right}"
     url = connection_string(run.sides.target, ends.target, run.migration.way_back_url, WAY_BACK_URL)
@@ -266,6 +272,18 @@ def _no_way_back(
         yield f"a way back is not possible: {refusal}"
 
 
+# From 16 on changes are applied as the owner of the table; before, by a superuser.
+_OWNERS = """
+SELECT DISTINCT pg_catalog.quote_ident(o.rolname)
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) c.relowner
+ WHERE c.oid OPERATOR(pg_catalog.=) ANY (%s::pg_catalog.oid[])
+   AND pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 160000
+   AND NOT pg_catalog.pg_has_role(c.relowner, CASE WHEN pg_catalog.current_setting('server_version_num')
+                                                        ::pg_catalog.int4 OPERATOR(pg_catalog.>=) 160000
+                                                   THEN 'SET' ELSE 'USAGE' END)
+ ORDER BY 1
+"""
 _LARGE_OBJECTS = "SELECT pg_catalog.pg_table_size('pg_catalog.pg_largeobject'::pg_catalog.regclass)"
 _TARGET = """
 SELECT pg_catalog.current_setting('wal_level'),
