@@ -313,7 +313,9 @@ def disabled(state: SubscriptionState, name: str, side: Side) -> str:
             f"the {side.value} could not apply a change, or lost its connection again, and its log says which and why. "
             f"When that is mended"
         )
-    return f"subscription {name} of the {side.value} is disabled: {why}: ALTER SUBSCRIPTION {name} ENABLE"
+    # Only on a way back does the source follow, and its sessions are read only then.
+    first = "SET default_transaction_read_only = off; " if side is Side.SOURCE else ""
+    return f"subscription {name} of the {side.value} is disabled: {why}: {first}ALTER SUBSCRIPTION {name} ENABLE"
 
 
 def astray(state: SubscriptionState, replication: Replication, there: str) -> list[str]:

@@ -178,8 +178,11 @@ def test_what_stops_a_way_back_is_told(pair: Two) -> None:
     until(lambda: told("of the source is disabled"))
     assert "of the source is disabled" in " ".join(go_back(migration(pair), CutoverOptions()).failures)
     pair.in_source("SET default_transaction_read_only = off; DELETE FROM t WHERE a = 5000")
+    until(lambda: told("of the source is disabled"))
     name = pair.in_source("SELECT subname FROM pg_subscription")
-    pair.in_source(f"SET default_transaction_read_only = off; ALTER SUBSCRIPTION {name} ENABLE")
+    statements = f"SET default_transaction_read_only = off; ALTER SUBSCRIPTION {name} ENABLE"
+    assert told(statements)
+    pair.in_source(statements)
     until(lambda: followed(pair))
     assert watch(migration(pair)).problems == ()
     for change in ("DISABLE", "SET (slot_name = NONE)"):
