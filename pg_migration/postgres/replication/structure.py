@@ -51,6 +51,7 @@ class Change(Enum):
     MOVED = "moved"
     UNIDENTIFIED = "unidentified"
     UNPUBLISHED = "unpublished"
+    UNLOGGED = "unlogged"
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ _WORDS = {
     Change.GONE: "was dropped, or made anew",
     Change.UNIDENTIFIED: "has lost its replica identity, so that its updates and deletions are refused",
     Change.UNPUBLISHED: "is not in the publication any more, so that its changes do not arrive",
+    Change.UNLOGGED: "is UNLOGGED now, so that its changes do not arrive",
 }
 
 
@@ -183,7 +185,9 @@ def _of_known(
             yield TableChange(Change.COLUMNS, was.name, was, found)
         if not found.identified:
             yield TableChange(Change.UNIDENTIFIED, was.name, was, found)
-        if table.name not in published:
+        if found.unlogged:  # the server lets a partition be it whose root is published
+            yield TableChange(Change.UNLOGGED, was.name, was, found)
+        elif table.name not in published:
             yield TableChange(Change.UNPUBLISHED, was.name, was, found)
 
 

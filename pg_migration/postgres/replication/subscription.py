@@ -1,8 +1,8 @@
 """The subscription of the target: tried, made, looked at and taken away. PostgreSQL docs: CREATE SUBSCRIPTION."""
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psycopg2
@@ -10,6 +10,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn
 
+from pg_migration.postgres.catalog import TableName
 from pg_migration.postgres.connection.endpoint import Endpoint, Side
 from pg_migration.postgres.connection.statements import Question, execute, fetch, transaction, undone_on_errors
 from pg_migration.postgres.errors import MigrationError, collided, server_message
@@ -41,6 +42,12 @@ _OURS = """
 SELECT s.subname::text FROM pg_catalog.pg_subscription s
   JOIN pg_catalog.pg_database d ON d.oid = s.subdbid AND d.datname = pg_catalog.current_database()
  WHERE s.subname ~ %s ORDER BY 1
+"""
+_TAKEN_IN = """
+SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_subscription_rel r
+  JOIN pg_catalog.pg_subscription s ON s.oid = r.srsubid
+  JOIN pg_catalog.pg_class c ON c.oid = r.srrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE s.subname = %s
 """
 OURS: Question = (_OURS, (PATTERN,))
 # A server writes the text of a statement that fails into its log, or of every one, and so the password that is in it.
@@ -220,12 +227,35 @@ def take_in_new_tables(target: Connection, name: str, url: str) -> None:
     Raises:
         MigrationError: the target refused.
     """
+    with _taking_in(target, name, url):
+        pass
+
+
+def let_tables_go(target: Connection, name: str, url: str, tables: Sequence[TableName]) -> None:
+    """Have the target forget tables that the publication has lost, and empty them, so that they are copied as new ones.
+
+    Those that it does not forget are published after all, and keep their rows.
+
+    Raises:
+        MigrationError: the target refused.
+    """
+    with _taking_in(target, name, url):
+        kept = set(fetch(target, _TAKEN_IN, (name,)))
+        for table in tables:
+            if table not in kept:
+                execute(target, sql.SQL("TRUNCATE ONLY {}").format(sql.Identifier(*table)))
+
+
+@contextmanager
+def _taking_in(target: Connection, name: str, url: str) -> Iterator[None]:
+    """Have a subscription know what its publication has, and then do what the block says."""
     subscription = sql.Identifier(name)
     try:
         with writing(target, LOCK_SECONDS):
             _insist(target, sql.SQL("ALTER SUBSCRIPTION {} ENABLE").format(subscription))
             refresh = "ALTER SUBSCRIPTION {} REFRESH PUBLICATION WITH (copy_data = true)"
             execute(target, sql.SQL(refresh).format(subscription))
+            yield
     except psycopg2.Error as refusal:
         if target.closed:
             raise

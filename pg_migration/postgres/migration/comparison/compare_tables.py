@@ -235,7 +235,8 @@ class Comparison:
             equal, rows = settled.is_equal, settled.wrong
             verdicts = []
             if ROW_COUNT in wanted:
-                text = f"{source.rows:,} rows in the source, {target.rows:,} in the target that follows it: {settled}"
+                text = f"{source.rows:,} rows in the source, {target.rows:,} in the target that follows it"
+                text += "" if CONTENT in wanted else f": {settled}"
                 verdicts.append(Verdict(name, ROW_COUNT, equal, text, found, source.rows, target.rows))
             if CONTENT in wanted:
                 verdicts.append(Verdict(name, CONTENT, equal, str(settled), found, source, target, rows, hashing))

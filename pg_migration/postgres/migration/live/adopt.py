@@ -1,11 +1,12 @@
-"""Have the target follow tables that were made in the source since it began to follow.
+"""Have the target follow tables that were made or changed in the source since it began to follow.
 
 In this order: the table is made in the target, taken into the publication, and then copied by the subscription. A row
 that comes before the last of these is passed over, and is in the copy (PostgreSQL docs: ALTER SUBSCRIPTION, REFRESH).
+A table that the publication has lost is copied again from the start: what was written to it meanwhile is nowhere else.
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pg_migration.postgres.catalog import Address, Phase, TableName
@@ -20,9 +21,10 @@ from pg_migration.postgres.replication.record import record
 from pg_migration.postgres.replication.source_objects import publish
 from pg_migration.postgres.replication.state import Phase as Stage
 from pg_migration.postgres.replication.state import PublishedTable, Replication
-from pg_migration.postgres.replication.structure import Change, changed_tables, tables_of
+from pg_migration.postgres.replication.structure import Change, TableChange, changed_tables, tables_of
 from pg_migration.postgres.replication.subscription import (
     connection_string,
+    let_tables_go,
     subscription_state,
     take_in_new_tables,
 )
@@ -34,7 +36,8 @@ POLL_SECONDS = 0.1
 
 @dataclass
 class _Found:
-    """What can be adopted: new tables, those that are not in the publication, and those whose columns the target has.
+    """What can be adopted: new tables, those that have no WAL, those that are not in the publication, those that were
+    changed as the target's were, and those that neither side has any more.
 
     ``refused`` is the rest, with what to do.
     """
@@ -43,6 +46,7 @@ class _Found:
     unlogged: list[PublishedTable] = field(default_factory=list)
     unpublished: list[PublishedTable] = field(default_factory=list)
     altered: list[PublishedTable] = field(default_factory=list)
+    gone: list[PublishedTable] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
 
@@ -74,55 +78,87 @@ _NOTHING = "there is nothing new in the source that could be adopted"
 
 def _found(run: MigrationRun, ends: Ends, replication: Replication) -> _Found:
     changes = changed_tables(ends.source, replication, run.options.exclude_tables, run.schemas)
-    there = {t.table.name: t.table.columns for t in tables_of(ends.target, {change.name[0] for change in changes})}
+    schemas = {change.name[0] for change in changes} | {c.now.table.name[0] for c in changes if c.now is not None}
+    there = {found.table.name: found.table for found in tables_of(ends.target, schemas)}
     found, gone = _Found(), {change.name for change in changes if change.change is Change.GONE}
+    elsewhere = {c.now.table.oid for c in changes if c.change is Change.MOVED and c.now and not _is_there(c, there)}
     for change in changes:
         now = change.now.table if change.now is not None else None
-        if change.change is Change.NEW and now is not None and change.now is not None and change.name not in gone:
-            if change.now.unlogged:
-                found.unlogged.append(now)
-            elif change.now.identified:
-                found.new.append(now)
-            else:
-                found.refused.append(
-                    f"{change}. It has no replica identity: give it a primary key (ALTER TABLE ... ADD PRIMARY KEY) or "
-                    f"another one (REPLICA IDENTITY USING INDEX, or FULL), and adopt it then"
-                )
+        if change.change is Change.NEW and not (change.name in gone and change.name in there):
+            _take_new(change, found)
+        elif change.change is Change.GONE and change.was is not None and change.name not in there:
+            found.gone.append(change.was)
+        elif change.change is Change.UNLOGGED and now is not None:
+            found.unlogged.append(now)
         elif change.change is Change.UNPUBLISHED and now is not None:
-            found.unpublished.append(now)
-        elif change.change is Change.COLUMNS and now is not None and there.get(now.name) == now.columns:
-            found.altered.append(now)
+            if now.oid not in elsewhere:  # which is told, and comes first
+                found.unpublished.append(now)
+        elif change.change in (Change.COLUMNS, Change.MOVED) and now is not None and _is_there(change, there):
+            if now not in found.altered:
+                found.altered.append(now)
         else:
             found.refused.append(f"{change}. {_REMEDIES.get(change.change, _ANEW)}")
     return found
 
 
+def _is_there(change: TableChange, there: Mapping[TableName, PublishedTable]) -> bool:
+    """Whether the target's table was changed in the same way."""
+    assert change.now is not None
+    other, now = there.get(change.now.table.name), change.now.table
+    return other is not None and (other.root, other.columns) == (now.root, now.columns)
+
+
+def _take_new(change: TableChange, found: _Found) -> None:
+    assert change.now is not None
+    if change.now.unlogged:
+        found.unlogged.append(change.now.table)
+    elif change.now.identified:
+        found.new.append(change.now.table)
+    else:
+        found.refused.append(
+            f"{change}. It has no replica identity: give it a primary key (ALTER TABLE ... ADD PRIMARY KEY) or "
+            f"another one (REPLICA IDENTITY USING INDEX, or FULL), and adopt it then"
+        )
+
+
 _ANEW = "This can't be adopted: give the replication up (pg_migration abandon), and follow anew"
+_ALIKE = (
+    "Make the same change in the target, and adopt it again: what was written meanwhile waits for that, or is "
+    "compared by the next validate"
+)
 _REMEDIES = {
-    Change.COLUMNS: (
-        "Make the same change in the target, and adopt it again: what was written meanwhile waits for that, or is "
-        "compared by the next validate"
+    Change.COLUMNS: _ALIKE,
+    Change.MOVED: _ALIKE,
+    Change.GONE: (
+        "Drop it in the target as well, when that has caught up with what was written before (pg_migration lag), and "
+        "adopt that"
     ),
+    Change.NEW: "The target has the old one of that name still",
     Change.UNIDENTIFIED: "Give it a primary key, or another replica identity (ALTER TABLE ... REPLICA IDENTITY)",
 }
 
 
 def _adopted(run: MigrationRun, ends: Ends, replication: Replication, found: _Found) -> Sequence[str]:
     """Adopt it; the names of the tables."""
-    every = [*found.new, *found.unlogged, *found.unpublished, *found.altered]
+    every = [*found.new, *found.unlogged, *found.unpublished, *found.altered, *found.gone]
     make_tables(run, {table.name for table in (*found.new, *found.unlogged)})
-    gone = {table.oid for table in found.altered}
-    known = (*(table for table in replication.tables if table.oid not in gone), *found.altered, *found.new)
+    other = {table.oid for table in (*found.altered, *found.gone, *found.unlogged)}
+    unlogged = {table.oid for table in found.unlogged}
+    altered = (table for table in found.altered if table.oid not in unlogged)
+    known = (*(table for table in replication.tables if table.oid not in other), *altered, *found.new)
     reloaded = (*replication.reloaded, *(table.name for table in found.unlogged))
     now = replace(replication, tables=known, reloaded=reloaded, validated_at=None)
     if every:
         run.call(lambda: record(ends.target, now))
+    url = run.call(lambda: connection_string(run.sides.source, ends.source, run.migration.replication_url))
+    if found.unpublished:
+        names = [table.name for table in found.unpublished]
+        run.call(lambda: let_tables_go(ends.target, now.name, url, names))
     run.call(lambda: _publish(ends, now, [*found.new, *found.unpublished]))
-    if run.call(lambda: _is_behind(ends, now)):
-        url = run.call(lambda: connection_string(run.sides.source, ends.source, run.migration.replication_url))
+    if run.call(lambda: _is_behind(ends, now)) or found.altered or found.gone:
         run.call(lambda: take_in_new_tables(ends.target, now.name, url))
         _wait(run, ends, now)
-    return [".".join(table.name) for table in every]
+    return sorted({".".join(table.name) for table in every})
 
 
 def make_tables(run: MigrationRun, names: Collection[TableName]) -> None:
@@ -152,7 +188,11 @@ def _make_needed(run: MigrationRun, needed: Collection[Address]) -> None:
         make(run, lacking)
         run.target_catalogs.changed()
         if len(run.outcomes.failures) > failures:
-            raise MigrationError("new tables could not be made in the target, and were not adopted")
+            raise MigrationError(
+                "new tables could not be made in the target, and were not adopted. Where rows of a default partition "
+                "stand in the way that the source has moved: ALTER SUBSCRIPTION ... ENABLE, and adopt again when the "
+                "target has caught up"
+            )
 
 
 def _publish(ends: Ends, replication: Replication, tables: Sequence[PublishedTable]) -> None:
