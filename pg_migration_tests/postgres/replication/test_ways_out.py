@@ -195,7 +195,7 @@ def test_a_slot_that_somebody_dropped_is_lost(pair: Two) -> None:
     found = watch(migration(pair))
     assert found.replication is not None
     assert found.replication.phase is Phase.LOST
-    assert "dropped the replication slot" in found.problems[0]
+    assert "somebody has dropped it" in found.problems[0]
     clean(pair)
 
 
