@@ -13,7 +13,13 @@ from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.figures import listed
 from pg_migration.postgres.replication.slot import FAILOVER_SINCE
 from pg_migration.postgres.replication.state import Replication
-from pg_migration.postgres.replication.subscription import READY, SubscriptionState, disabled, subscription_state
+from pg_migration.postgres.replication.subscription import (
+    DISABLED_ON_ERROR_SINCE,
+    READY,
+    SubscriptionState,
+    disabled,
+    subscription_state,
+)
 from pg_migration.postgres.sql_files import sql_file
 
 POLL_SECONDS = 0.01
@@ -218,10 +224,17 @@ def wait_until_applied(
             raise MigrationError(
                 f"the {side.value} has not applied the other side's changes up to {position} in time; it has received "
                 f"them up to {state.received or 'an unknown position, as no worker runs'}"
-                f"{_awaited(follower, state.pid)}"
+                f"{_awaited(follower, state.pid)}{_tries_again(follower)}"
             )
         if halted:
             raise MigrationError(f"the wait for the {side.value} was stopped")
+
+
+def _tries_again(follower: Connection) -> str:
+    """What no state tells, for people: before 15 no error disables a subscription."""
+    if follower.server_version >= DISABLED_ON_ERROR_SINCE:
+        return ""
+    return ". Its version tries a change that fails again and again: the log of its server says whether one does"
 
 
 def _awaited(follower: Connection, worker: int | None) -> str:

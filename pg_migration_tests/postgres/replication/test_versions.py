@@ -1,5 +1,6 @@
 """Following from and to other versions of PostgreSQL, each with what only some of them have."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from pg_migration.devtools import servers
+from pg_migration.postgres.errors import MigrationError
 from pg_migration.postgres.migration import Migration, Options, abandon, migrate, preflight
 from pg_migration.postgres.migration.live.watch import watch
 from pg_migration.postgres.preflight import Severity
+from pg_migration.postgres.replication.lag import position, wait_until_applied
+from pg_migration.postgres.replication.record import last_replication
 from pg_migration.postgres.replication.state import Phase
 from pg_migration_tests.conftest import POSTGRES_19, SETTINGS, SETTINGS_18, PostgresServer, is_there
 from pg_migration_tests.postgres.replication.harness import Two, two
@@ -80,6 +84,29 @@ def test_what_an_application_writes_meanwhile_is_there_once(pair: Two) -> None:
     assert ('"Sh.op".visits_1' in roots) is (pair.source.version < 13)
     assert abandon(migration(pair)).failures == ()
     assert pair.left_in_source() == '"Sh.op".journal f'
+
+
+def test_what_an_older_target_tries_again_and_again_is_told(
+    postgres18: PostgresServer, postgres14: PostgresServer
+) -> None:
+    with two(postgres18, postgres14, SHOP) as pair:
+        assert migrate(migration(pair)).failures == ()
+        pair.in_target('INSERT INTO "Sh.op".base VALUES (777777)')
+        pair.in_source('INSERT INTO "Sh.op".base VALUES (777777)')
+        with pair.sessions() as (source, target, _):
+            followed = last_replication(target)
+            assert followed is not None
+
+            def wait(seconds: float) -> None:
+                until = time.monotonic() + seconds
+                wait_until_applied(target, followed, position(source), until, threading.Event())
+
+            with pytest.raises(MigrationError, match="the log of its server says whether one does"):
+                wait(2)
+            pair.in_target('DELETE FROM "Sh.op".base WHERE id = 777777')
+            wait(60)
+        same_in_the_end(pair)
+        assert abandon(migration(pair)).failures == ()
 
 
 def test_a_slot_goes_on_at_a_standby_from_17_on(postgres18: PostgresServer) -> None:
