@@ -26,6 +26,7 @@ from pg_migration.postgres.replication.source_objects import (
     publish,
 )
 from pg_migration.postgres.replication.state import new_name
+from pg_migration.postgres.replication.structure import tables_of
 from pg_migration.postgres.replication.subscription import (
     connection_string,
     subscribe,
@@ -277,3 +278,31 @@ def test_a_subscription_goes_that_its_worker_disables_at_that_moment(pair: Two) 
         threading.Timer(0.5, other.commit).start()
         assert unsubscribe(target, replication.name)
         assert subscription_state(target, replication.name) is None
+
+
+# Whether a server takes an update of a published table, as it was altered.
+IDENTIFIED = {
+    "ALTER TABLE t ADD PRIMARY KEY (id)": (True, True),
+    "ALTER TABLE t ADD PRIMARY KEY (id) DEFERRABLE": (False, False),
+    "ALTER TABLE t REPLICA IDENTITY FULL": (True, True),
+    "ALTER TABLE t ADD g integer GENERATED ALWAYS AS (1) STORED, REPLICA IDENTITY FULL": (True, False),
+    "ALTER TABLE t ADD PRIMARY KEY (id), REPLICA IDENTITY NOTHING": (False, False),
+}
+
+
+def test_a_table_is_identified_where_its_server_takes_updates(pair: Two) -> None:
+    made = "CREATE SCHEMA s; SET search_path = s; CREATE TABLE t (id integer NOT NULL); {}"
+    for statement, expected in IDENTIFIED.items():
+        for side, run in ((Side.SOURCE, pair.in_source), (Side.TARGET, pair.in_target)):
+            run(made.format(statement))
+            with pair.sessions() as (source, target, _):
+                (found,) = tables_of(source if side is Side.SOURCE else target, ["s"])
+            run("CREATE PUBLICATION looked_at FOR TABLE s.t; INSERT INTO s.t VALUES (1)")
+            with pair.session(side) as session, session.cursor() as cursor:
+                try:
+                    cursor.execute("UPDATE s.t SET id = 2")
+                    taken = True
+                except psycopg2.Error:
+                    taken = False
+            run("DROP SCHEMA s CASCADE; DROP PUBLICATION looked_at")
+            assert (found.identified, taken) == (expected[side is Side.TARGET],) * 2, statement

@@ -8,7 +8,12 @@ SELECT c.oid::pg_catalog.int8,
        r.relname::pg_catalog.text,
        c.relpersistence OPERATOR(pg_catalog.=) 'u' AS unlogged,
        CASE c.relreplident
-            WHEN 'f' THEN true
+            -- From 18 on a server refuses updates of whole rows with columns that are not published, as generated ones.
+            WHEN 'f' THEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.<) 180000
+                          OR NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                                          WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND NOT a.attisdropped
+                                            AND a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2
+                                            AND a.attgenerated OPERATOR(pg_catalog.<>) ''::pg_catalog."char")
             WHEN 'n' THEN false
             WHEN 'i' THEN EXISTS (SELECT FROM pg_catalog.pg_index i
                                    WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisreplident AND i.indisvalid)
