@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pg_migration.postgres.migration import CutoverOptions, Migration, Options, cutover, go_back
+from pg_migration.postgres.migration import CutoverOptions, Migration, Options, cutover, end_way_back, go_back
 from pg_migration.postgres.migration.live.takeover import back as back_module
 from pg_migration.postgres.migration.live.takeover import cutover as cutover_module
 
@@ -35,11 +35,15 @@ def killing(function: Callable[..., Any], when: str, calls: int) -> Callable[...
 
 def main(source: str, target: str, schemas: str, step: str, direction: str) -> None:
     name, when, calls = step.split(":")
-    module = back_module if direction == "back" else cutover_module
+    module = back_module if direction in ("back", "end") else cutover_module
     setattr(module, name, killing(getattr(module, name), when, int(calls)))
     migration = Migration.between(source, target, schemas=schemas, options=Options.model_validate({"workers": 2}))
     chosen = CutoverOptions(way_back=direction == "with way back", command="true")
-    sys.stderr.write(str((go_back if direction == "back" else cutover)(migration, chosen).failures))
+    if direction == "end":
+        result = end_way_back(migration)
+    else:
+        result = (go_back if direction == "back" else cutover)(migration, chosen)
+    sys.stderr.write(str(result.failures))
     sys.exit(NOT_KILLED)
 
 

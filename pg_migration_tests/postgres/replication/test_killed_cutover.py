@@ -240,3 +240,52 @@ def test_a_cutover_that_dies_later_is_brought_to_an_end(made: Shop, step: str) -
     found = made.written_by(1, target=False)
     assert set(found) >= set(writer.acknowledged)
     assert len(found) == len(set(found))
+
+
+BACK_BEFORE = (
+    "record:before:1",
+    "record:after:1",
+    "make_read_only:after:1",
+    "caught_up:after:2",
+    "compare_tables:before:1",
+    "end_clients:after:1",
+    "record:before:2",
+)
+BACK_AFTER = ("record:after:2", "unsubscribe:after:1", "run_command:before:1", "undo_in_source:before:1")
+
+
+@pytest.mark.longer
+@pytest.mark.parametrize("after", BACK_AFTER)
+def test_a_way_back_that_dies_at_any_step_has_not_happened_or_is_brought_to_an_end(made: Shop, after: str) -> None:
+    writer = Writer(made.two.urls, 1)
+    assert made.cutover(way_back=True).failures == ()
+    for step in BACK_BEFORE if after == BACK_AFTER[0] else ():
+        die(made, step, "back")
+        deadline = time.monotonic() + 20
+        while (state := watch(made.migration()).replication) is not None and state.phase is Phase.RETURNING:
+            assert time.monotonic() < deadline, step
+            time.sleep(0.1)
+        assert (made.state().phase, made.two.in_target("SHOW default_transaction_read_only")) == (Phase.MOVED, "off")
+        goes_on(writer)
+    die(made, after, "back")
+    assert made.two.in_target("SHOW default_transaction_read_only") == "on"
+    assert made.go_back().failures == ()
+    assert (made.state().phase, made.left(), made.source_is_read_only()) == (Phase.BACK, "", False)
+    goes_on(writer)
+    writer.stop()
+    found = made.written_by(1, target=False)
+    assert set(found) >= set(writer.acknowledged)
+    assert len(found) == len(set(found))
+
+
+@pytest.mark.longer
+@pytest.mark.parametrize(
+    "step", ["record:after:1", "_end_in_source:after:1", "undo_in_source:after:1", "undo_identities:after:1"]
+)
+def test_the_end_of_a_way_back_that_dies_is_gone_on_with(made: Shop, step: str) -> None:
+    assert made.cutover(way_back=True).failures == ()
+    die(made, step, "end")
+    assert made.state().phase is Phase.ENDED
+    watch(made.migration())
+    assert end_way_back(made.migration()).failures == ()
+    assert (made.state().phase, made.left(), made.source_is_read_only()) == (Phase.ENDED, "", True)
