@@ -25,8 +25,10 @@ from pg_migration.postgres.replication.record import changed_identities
 from pg_migration.postgres.replication.state import PATTERN, ChangedIdentity, Replication
 from pg_migration.postgres.sql_files import sql_file
 
-# Who waits for a lock keeps those waiting who come later: so each wait is short, and there are several.
-LOCK_SECONDS = 1.0
+# Who waits for a lock keeps those waiting who come later and need one that conflicts: so each wait is short where that
+# is everybody, and there are several. A publication keeps no rows from being read or written, and the server ends an
+# autovacuum only for who has waited for longer than deadlock_timeout.
+LOCK_SECONDS, LOCK_SECONDS_OF_PUBLICATIONS = 1.0, 10.0
 STATEMENT_SECONDS = 60.0
 PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 0.5
@@ -167,20 +169,22 @@ def make_publication(source: Connection, name: str, tables: Sequence[TableName],
     Raises:
         MigrationError: the source refused, or somebody kept a table locked all the time.
     """
+    what = f"publication {name} can't be made"
+    insist_on_tables(source, what, tables, lambda: create_publication(source, name, tables, note))
 
-    def make() -> None:
-        if fetch(source, _PUBLICATION, (name,)):
-            return
-        options = ["publish = 'insert, update, delete, truncate'"]
-        if source.server_version >= ROOTS_SINCE:
-            options.append("publish_via_partition_root = false")
-        members = sql.SQL(" FOR TABLE {}").format(_tables(tables)) if tables else sql.SQL("")
-        statement = sql.SQL("CREATE PUBLICATION {}{} WITH ({})")
-        execute(source, statement.format(sql.Identifier(name), members, sql.SQL(", ".join(options))))
-        comment = sql.SQL("COMMENT ON PUBLICATION {} IS {}")
-        execute(source, comment.format(sql.Identifier(name), sql.Literal(json.dumps(note))))
 
-    _insisted(source, f"publication {name} can't be made", tables, make)
+def create_publication(source: Connection, name: str, tables: Sequence[TableName], note: Mapping[str, object]) -> None:
+    """Do once what `make_publication` insists on; nothing where it is there."""
+    if fetch(source, _PUBLICATION, (name,)):
+        return
+    options = ["publish = 'insert, update, delete, truncate'"]
+    if source.server_version >= ROOTS_SINCE:
+        options.append("publish_via_partition_root = false")
+    members = sql.SQL(" FOR TABLE {}").format(_tables(tables)) if tables else sql.SQL("")
+    statement = sql.SQL("CREATE PUBLICATION {}{} WITH ({})")
+    execute(source, statement.format(sql.Identifier(name), members, sql.SQL(", ".join(options))))
+    comment = sql.SQL("COMMENT ON PUBLICATION {} IS {}")
+    execute(source, comment.format(sql.Identifier(name), sql.Literal(json.dumps(note))))
 
 
 def publish(source: Connection, name: str, tables: Sequence[TableName]) -> None:
@@ -191,7 +195,8 @@ def publish(source: Connection, name: str, tables: Sequence[TableName]) -> None:
     """
     if tables:
         statement = sql.SQL("ALTER PUBLICATION {} ADD TABLE {}").format(sql.Identifier(name), _tables(tables))
-        _insisted(source, f"publication {name} can't be made", tables, lambda: execute(source, statement))
+        what = f"publication {name} can't be made"
+        insist_on_tables(source, what, tables, lambda: execute(source, statement))
 
 
 def unpublish(source: Connection, name: str) -> None:
@@ -206,7 +211,7 @@ def unpublish(source: Connection, name: str) -> None:
             statement = sql.SQL("ALTER PUBLICATION {} DROP TABLE {}")
             execute(source, statement.format(sql.Identifier(name), _tables([(s, t) for s, t in members])))
 
-    _insisted(source, f"publication {name} can't be dropped", (), take_out)
+    insist_on_tables(source, f"publication {name} can't be dropped", (), take_out)
 
 
 def end_note(source: Connection, found: Found, reason: str) -> None:
@@ -230,7 +235,7 @@ def note_timeline(source: Connection, found: Found, timeline: str) -> None:
 def _add_to_note(source: Connection, found: Found, told: Mapping[str, object]) -> None:
     note = json.dumps({**found.note, **told})
     statement = sql.SQL("COMMENT ON PUBLICATION {} IS {}").format(sql.Identifier(found.name), sql.Literal(note))
-    _insisted(source, f"publication {found.name} can't be changed", (), lambda: execute(source, statement))
+    insist_on_tables(source, f"publication {found.name} can't be changed", (), lambda: execute(source, statement))
 
 
 def timeline_of(source: Connection) -> str | None:
@@ -264,7 +269,7 @@ def hand_over(source: Connection, found: Found, changed: Sequence[ChangedIdentit
     if more:
         note = json.dumps({**found.note, "identities": [*found.note["identities"], *more]})
         statement = sql.SQL("COMMENT ON PUBLICATION {} IS {}").format(sql.Identifier(found.name), sql.Literal(note))
-        _insisted(source, f"publication {found.name} can't be changed", (), lambda: execute(source, statement))
+        insist_on_tables(source, f"publication {found.name} can't be changed", (), lambda: execute(source, statement))
 
 
 def drop_publication(source: Connection, name: str) -> None:
@@ -274,7 +279,7 @@ def drop_publication(source: Connection, name: str) -> None:
         MigrationError: as `make_publication`.
     """
     statement = sql.SQL("DROP PUBLICATION IF EXISTS {}").format(sql.Identifier(name))
-    _insisted(source, f"publication {name} can't be dropped", (), lambda: execute(source, statement))
+    insist_on_tables(source, f"publication {name} can't be dropped", (), lambda: execute(source, statement))
 
 
 def drop_slot(source: Connection, name: str) -> bool:
@@ -348,7 +353,7 @@ def insist(
         MigrationError: the locks were not to be had, or the server refused.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
-    with writing(connection):
+    with writing(connection, LOCK_SECONDS if exclusive else LOCK_SECONDS_OF_PUBLICATIONS):
         while (refusal := _tried(connection, work)) is not None:
             if isinstance(refusal, MigrationError):
                 raise MigrationError(f"{what}: {refusal}")
@@ -375,7 +380,8 @@ def _tried(connection: Connection, work: Callable[[], object]) -> Exception | No
     return None
 
 
-def _insisted(source: Connection, what: str, tables: Sequence[TableName], work: Callable[[], object]) -> None:
+def insist_on_tables(source: Connection, what: str, tables: Sequence[TableName], work: Callable[[], object]) -> None:
+    """`insist` on what locks these tables against who changes them otherwise than by rows."""
     oids = fetch(source, _OIDS, ([schema for schema, _ in tables], [name for _, name in tables])) if tables else []
     insist(source, what, [oid for (oid,) in oids], work)
 

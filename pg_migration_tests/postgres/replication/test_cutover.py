@@ -218,6 +218,7 @@ def test_a_way_back_that_can_not_begin_lets_writers_go_on(with_way_back: Shop, m
         cursor.execute("SELECT txid_current()")  # the slot would begin when this has ended
         result = made.cutover(way_back=True)
         assert "lock timeout" in result.failures[-1]
+        assert "writers waited for 0.0 s" in result.failures[-1]
     assert (made.state().phase, made.source_is_read_only()) == (Phase.FOLLOWING, False)
     assert made.two.in_target("SELECT slot_name FROM pg_replication_slots WHERE database = current_database()") == ""
     assert made.cutover(way_back=True).failures == ()

@@ -48,6 +48,7 @@ from pg_migration.postgres.migration.steps.sequences import set_sequences
 from pg_migration.postgres.migration.steps.structure import copy_rows_of_extensions, make, refreshes
 from pg_migration.postgres.replication.fence import Ended, Fence, end_clients
 from pg_migration.postgres.replication.identities import undo_identities
+from pg_migration.postgres.replication.lag import position
 from pg_migration.postgres.replication.read_only import (
     announce_decision,
     announce_fence,
@@ -57,7 +58,12 @@ from pg_migration.postgres.replication.read_only import (
     read_only_default,
 )
 from pg_migration.postgres.replication.record import last_replication, record
-from pg_migration.postgres.replication.source_objects import make_publication, note_of, writing
+from pg_migration.postgres.replication.source_objects import (
+    create_publication,
+    insist_on_tables,
+    note_of,
+    writing,
+)
 from pg_migration.postgres.replication.state import TAKEN_OVER, Phase, Replication, new_name
 from pg_migration.postgres.replication.structure import structure_changes
 from pg_migration.postgres.replication.subscription import unsubscribe
@@ -70,6 +76,10 @@ SLOT_SECONDS = 10.0
 
 _NEXT_TRANSACTION = "SELECT pg_catalog.txid_snapshot_xmax(pg_catalog.txid_current_snapshot())"
 _SLOT = "SELECT pg_catalog.pg_create_logical_replication_slot(%s, 'pgoutput')"
+_ADVANCE = """
+SELECT end_lsn OPERATOR(pg_catalog.>=) %s::pg_catalog.pg_lsn
+  FROM pg_catalog.pg_replication_slot_advance(%s, %s::pg_catalog.pg_lsn)
+"""
 
 _AGAIN = "Start the cutover again, which does what is left."
 _BY_HAND = "Run it by hand."
@@ -177,6 +187,8 @@ class _Cutover:
         before = run.call(lambda: read_only_default(ends.source))
         back = new_name() if chosen.way_back else None
         self._now(Phase.FENCED, read_only_before=before, way_back=back)
+        if back is not None:
+            run.call(lambda: self._make_way_back(back))
         run.call(lambda: self._announce(before))
         with part("locks"):
             run.call(self._lock)
@@ -189,7 +201,7 @@ class _Cutover:
         self._prove()
         with part("way back"):
             if back is not None:
-                run.call(lambda: self._make_way_back(back))
+                run.call(lambda: self._begin_way_back(back))
         with part("end of sessions"):
             ended = run.call(lambda: end_clients(ends.source, self._ours))
             self._demand_all_ended(ended)
@@ -358,18 +370,43 @@ class _Cutover:
             )
 
     def _make_way_back(self, name: str) -> None:
-        """Have the target keep what is written to it from now on."""
+        """Have the target keep what is written to it from now on, before anybody has to wait.
+
+        An autovacuum or whatever else alters tables keeps a publication from being made, and a transaction that writes
+        keeps a slot; both may take their time.
+        """
         ends, replication = self._ends, self._replication
-        note = {**note_of(replication), "target": replication.source.as_record(), "identities": []}
         replicated = {table.name for table in replication.tables}
-        names = [found.published for found in self._prepared.tables if found.table.name in replicated]
-        make_publication(ends.target, name, list(dict.fromkeys(names)), note)
-        # It begins when the transactions of the target that write have ended; a limit for locks is one for that. The
-        # session is one of the run's: somebody may stop it.
+        published = [found.published for found in self._prepared.tables if found.table.name in replicated]
+        names = list(dict.fromkeys(published))
+        note = {**note_of(replication), "target": replication.source.as_record(), "identities": []}
+
+        def publish() -> None:
+            """It is no change of the structure that was compared; what others do meanwhile is."""
+            known = self._states
+            execute(ends.target, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            same = state_of(ends.target) == known[1]
+            create_publication(ends.target, name, names, note)
+            self._states = (known[0], state_of(ends.target) if same else known[1])
+
+        insist_on_tables(ends.target, f"publication {name} of the target can't be made", names, publish)
+        # A limit for locks is one for the transactions that a slot waits for. The session is one of the run's: somebody
+        # may stop it.
         waiting = self._run.connections.open(self._run.sides.target)
-        with writing(waiting, max(1.0, min(SLOT_SECONDS, self._fence.left))):
+        with writing(waiting, SLOT_SECONDS):
             fetch(waiting, _SLOT, (name,))
         waiting.close()
+
+    def _begin_way_back(self, name: str) -> None:
+        """Have it leave out what has come from the source, which is all that was written until now.
+
+        Raises:
+            MigrationError: it would go back.
+        """
+        at = position(self._ends.target)
+        ((reached,),) = fetch(self._ends.target, _ADVANCE, (at, name, at))
+        if not reached:
+            raise MigrationError(f"replication slot {name} of the target did not come to {at}")
 
     @property
     def _ours(self) -> list[int]:
