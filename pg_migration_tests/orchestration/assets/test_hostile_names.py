@@ -81,6 +81,7 @@ FILLED = {
     "status": "s.wal_status",
     "inactive": "NULL::pg_catalog.float8",
     "failover": "false",
+    "awaited": "NULL::pg_catalog.text[]",
     "statistics": "pg_catalog.to_jsonb(t)",
     "joined": "LEFT JOIN pg_catalog.pg_stat_subscription_stats t ON t.subid = s.oid",
     "chosen": "true",

@@ -9,7 +9,8 @@ SELECT c.oid::pg_catalog.int8,
        c.relpersistence OPERATOR(pg_catalog.=) 'u' AS unlogged,
        CASE c.relreplident
             -- From 18 on a server refuses updates of whole rows with columns that are not published, as generated ones.
-            WHEN 'f' THEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.<) 180000
+            WHEN 'f' THEN pg_catalog.to_number(pg_catalog.current_setting('server_version_num'), '999999')
+                          OPERATOR(pg_catalog.<) 180000::pg_catalog.numeric
                           OR NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
                                           WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND NOT a.attisdropped
                                             AND a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2
