@@ -143,6 +143,7 @@ def test_a_stream_that_can_not_be_written(differing: Copied, redirection: str, t
     assert shell(terminal, f"pg_migration compare {redirection}").status == 1
 
 
+@pytest.mark.longer
 def test_neither_a_home_nor_reports_can_be_written(terminal: Terminal) -> None:
     """Dagster would count in the home how its commands are used, unless told otherwise."""
     (terminal.home / "dagster.yaml").unlink()

@@ -311,7 +311,11 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("cases", REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.parametrize(
+    "cases",
+    [pytest.param(cases, marks=[pytest.mark.longer] if n else []) for n, cases in enumerate(REFUSED.values())],
+    ids=REFUSED,
+)
 def test_what_can_not_be_given_is_refused_or_left_out_by_name(cloud: Cloud, cases: dict[str, Refused]) -> None:
     target = cloud.platform.target
     for schema, case in cases.items():

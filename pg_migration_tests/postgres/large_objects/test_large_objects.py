@@ -163,6 +163,7 @@ def test_everything_of_them_arrives_and_later_runs_bring_what_changed(pair: Pair
     assert pair.in_target("SELECT count(*) FROM pg_largeobject_metadata") == "0"
 
 
+@pytest.mark.longer
 def test_a_batch_is_tried_again_and_a_run_goes_on_after_one_that_failed(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +189,7 @@ def test_a_batch_is_tried_again_and_a_run_goes_on_after_one_that_failed(
     assert pair.are_equal()
 
 
+@pytest.mark.longer
 @pytest.mark.usefixtures("small_pages")
 def test_objects_of_others_with_the_same_oids_are_in_the_way(pair: Pair) -> None:
     pair.in_target("SELECT lo_from_bytea(100001, 'theirs'), lo_from_bytea(1, 'theirs too')")

@@ -250,7 +250,8 @@ def test_a_way_that_does_not_lead_to_the_source_is_found_before(pair: Two, chang
 
 def test_a_table_that_stays_locked_is_told(pair: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also by who vacuums it, or only reads it where it is to be locked altogether."""
-    monkeypatch.setattr("pg_migration.postgres.replication.source_objects.PATIENCE_SECONDS", 0.2)
+    for name in ("PATIENCE_SECONDS", "LOCK_SECONDS_OF_PUBLICATIONS"):
+        monkeypatch.setattr(f"pg_migration.postgres.replication.source_objects.{name}", 0.2)
     with pair.session(autocommit=False) as other, pair.sessions() as (source, target, _):
         told = f"pid {other.info.backend_pid} .*visits"
         with other.cursor() as cursor:

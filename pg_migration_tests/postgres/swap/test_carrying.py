@@ -135,6 +135,7 @@ def test_what_may_have_changed_is_read_anew(shop: Shop, name: str) -> None:
     assert reason in reasons(result)["Sh.op.later"]
 
 
+@pytest.mark.longer
 @pytest.mark.parametrize(
     "statement",
     [

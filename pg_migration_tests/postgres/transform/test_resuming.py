@@ -121,6 +121,7 @@ def test_what_may_be_other_rows_is_copied_anew(
     assert shop.in_target("SELECT count(*), sum(id) FROM visit") == shop.in_source(expected)
 
 
+@pytest.mark.longer
 def test_a_copy_that_is_swapped_in_is_chosen_and_masked_as_well(shop: Shop) -> None:
     masked = transform("id <= 100")
     for _ in range(2):

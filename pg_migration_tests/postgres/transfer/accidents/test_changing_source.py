@@ -286,7 +286,8 @@ def test_a_table_that_is_never_free(pair: Pair, monkeypatch: pytest.MonkeyPatch)
     assert pair.target.hashes() == {}
 
 
-@pytest.mark.parametrize("lost", [pytest.param(1, marks=pytest.mark.longer), 2])
+@pytest.mark.longer
+@pytest.mark.parametrize("lost", [1, 2])
 def test_a_reader_that_is_lost_behind_a_waiting_command(pair: Pair, monkeypatch: pytest.MonkeyPatch, lost: int) -> None:
     """A new one can't get past it. Another worker does its share; where there is none, it is told who waits."""
     pair.source.psql(BANK)

@@ -141,6 +141,7 @@ def test_gives_up_after_a_bounded_number(pair: Pair) -> None:
     assert pair.target.rows("SELECT count(*) FROM big") == [(0,)]
 
 
+@pytest.mark.longer
 def test_range_that_is_replaced(pair: Pair) -> None:
     plan = pair.load_all(CHUNKED).plans["big"]
     pair.source.psql("UPDATE big SET v = repeat('y', 800) WHERE id % 10 = 0")
