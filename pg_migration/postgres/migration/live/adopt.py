@@ -116,8 +116,9 @@ def _take_new(change: TableChange, found: _Found) -> None:
         found.new.append(change.now.table)
     else:
         found.refused.append(
-            f"{change}. It has no replica identity: give it a primary key (ALTER TABLE ... ADD PRIMARY KEY) or "
-            f"another one (REPLICA IDENTITY USING INDEX, or FULL), and adopt it then"
+            f"{change}. It has no replica identity (a key that is DEFERRABLE or has generated columns is none): give "
+            f"it a primary key (ALTER TABLE ... ADD PRIMARY KEY) or another one (REPLICA IDENTITY USING INDEX, or "
+            f"FULL), and adopt it then"
         )
 
 

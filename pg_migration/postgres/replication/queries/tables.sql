@@ -1,6 +1,8 @@
 -- The tables of some schemas that hold rows, but for those of extensions and temporary ones: what of them a replication
 -- rests on. A table's root is the uppermost one that it is a partition of, else the table itself. Its rows are identified
--- where an UPDATE can be published; those of partitions to come are where the root has a key. With search_path pg_catalog types come out with their schemas.
+-- where an UPDATE can be published; those of partitions to come are where the root has a key. Generated columns are not
+-- published, and a key with one is none: before 18 the target stops at an update, from 18 on the source refuses it.
+-- With search_path pg_catalog types come out with their schemas.
 SELECT c.oid::pg_catalog.int8,
        n.nspname::pg_catalog.text,
        c.relname::pg_catalog.text,
@@ -16,14 +18,22 @@ SELECT c.oid::pg_catalog.int8,
                                             AND a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2
                                             AND a.attgenerated OPERATOR(pg_catalog.<>) ''::pg_catalog."char")
             WHEN 'n' THEN false
-            WHEN 'i' THEN EXISTS (SELECT FROM pg_catalog.pg_index i
-                                   WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisreplident AND i.indisvalid)
             ELSE EXISTS (SELECT FROM pg_catalog.pg_index i
-                          WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisprimary AND i.indisvalid
-                            AND i.indimmediate)
+                          WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisvalid AND i.indimmediate
+                            AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END
+                            AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                                             WHERE a.attrelid OPERATOR(pg_catalog.=) i.indrelid
+                                               AND a.attgenerated OPERATOR(pg_catalog.<>) ''::pg_catalog."char"
+                                               AND a.attnum OPERATOR(pg_catalog.=) ANY ((i.indkey::pg_catalog.int2[])
+                                                   [0:i.indnkeyatts OPERATOR(pg_catalog.-) 1::pg_catalog.int2])))
        END AS identified,
        EXISTS (SELECT FROM pg_catalog.pg_index i
-                WHERE i.indrelid OPERATOR(pg_catalog.=) r.oid AND i.indisprimary AND i.indisvalid AND i.indimmediate),
+                WHERE i.indrelid OPERATOR(pg_catalog.=) r.oid AND i.indisprimary AND i.indisvalid AND i.indimmediate
+                  AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                                   WHERE a.attrelid OPERATOR(pg_catalog.=) i.indrelid
+                                     AND a.attgenerated OPERATOR(pg_catalog.<>) ''::pg_catalog."char"
+                                     AND a.attnum OPERATOR(pg_catalog.=) ANY ((i.indkey::pg_catalog.int2[])
+                                         [0:i.indnkeyatts OPERATOR(pg_catalog.-) 1::pg_catalog.int2]))),
        coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
                             a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)
                    FROM pg_catalog.pg_attribute a
