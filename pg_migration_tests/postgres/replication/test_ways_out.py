@@ -11,6 +11,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from pg_migration.postgres.connection.endpoint import Side
 from pg_migration.postgres.errors import ConnectionFailed, MigrationError
 from pg_migration.postgres.migration import (
     CutoverOptions,
@@ -118,7 +119,9 @@ def test_a_look_tells_how_it_stands(pair: Two) -> None:
     pair.in_target('ALTER TABLE "No.key" ADD c integer')
     pair.in_target(f"ALTER SUBSCRIPTION {name} ENABLE")
     until(pair, lambda _: asked(pair.urls[1], ROWS) == asked(pair.urls[0], ROWS))
-    assert abandon(migration(pair)).failures == ()
+    given_up = abandon(migration(pair))
+    assert given_up.failures == ()
+    assert set(given_up.outcomes.servers) == {Side.SOURCE, Side.TARGET}  # the report names them
     clean(pair)
 
 

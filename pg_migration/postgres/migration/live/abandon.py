@@ -42,7 +42,7 @@ def _by_name(run: MigrationRun, name: str) -> list[str]:
     if re.fullmatch(PATTERN, name) is None:
         raise ConfigurationError(f"{name!r} is not the name of a slot of ours, such as pg_migration_0123456789ab")
     with Connections(session_name(run.run_id)) as connections:
-        source = connections.open(run.sides.source)
+        source = run.sides.open_beside(connections, run.sides.source)
         found = next((one for one in ours(source) if one.name == name), None)
         if found is None:
             raise ConfigurationError(
@@ -55,11 +55,11 @@ def _by_name(run: MigrationRun, name: str) -> list[str]:
 def _all(run: MigrationRun) -> list[str]:
     with Connections(session_name(run.run_id)) as connections:
         try:
-            source = connections.open(run.sides.source)
+            source = run.sides.open_beside(connections, run.sides.source)
         except ConnectionFailed as refusal:
             raise MigrationError(f"{refusal}. {_without_source(run, connections)}") from None
         try:
-            target = connections.open(run.sides.target)
+            target = run.sides.open_beside(connections, run.sides.target)
         except ConnectionFailed as refusal:
             place = place_in(run.sides.target.description)
             mine = [found for found in ours(source) if found.target is not None and place in found.target.places]
@@ -103,7 +103,7 @@ def _without_source(run: MigrationRun, connections: Connections) -> str:
 
     Whatever comes to the source when it is back sees by the ledger that nothing there has a use any more.
     """
-    target = connections.open(run.sides.target)
+    target = run.sides.open_beside(connections, run.sides.target)
     TargetLock(connections, run.sides.target, run.run_id).acquire()
     last = _to_be_given_up(target, Identity.of(target, run.sides.target))
     if last is None or last.phase not in UNDER_WAY:
@@ -118,7 +118,10 @@ def _without_source(run: MigrationRun, connections: Connections) -> str:
 
 def _unknown(run: MigrationRun, connections: Connections, ends: tuple[Identity, Identity]) -> list[str]:
     """What follows into this target and its ledger does not know, as that was lost."""
-    source, target = connections.open(run.sides.source), connections.open(run.sides.target)
+    source, target = (
+        run.sides.open_beside(connections, run.sides.source),
+        run.sides.open_beside(connections, run.sides.target),
+    )
     done = []
     for found in ours(source):
         if found.target is None or found.target.differs_from(ends[1]) is not None:

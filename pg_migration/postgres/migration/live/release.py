@@ -48,7 +48,7 @@ def allow_runs(run: MigrationRun, database: str) -> None:
     """
     run.migration.check()
     with Connections(session_name(run.run_id)) as connections:
-        target = run.call(lambda: connections.open(run.sides.target))
+        target = run.call(lambda: run.sides.open_beside(connections, run.sides.target))
         write_anyway(target)
         ((name,),) = run.call(lambda: fetch(target, "SELECT pg_catalog.current_database()::text"))
         if database != name:

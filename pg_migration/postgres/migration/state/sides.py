@@ -129,9 +129,22 @@ class Sides:
         if self.free[end.side] > MIN_CONNECTIONS:  # others need the last ones more
             self._watched.append(end)
             self._watch.start()
+        self._note(end, connection)
+        return connection
+
+    def open_beside(self, connections: Connections, end: Endpoint) -> Connection:
+        """A session that is not among the run's: what stops the run leaves it alone.
+
+        Raises:
+            ConnectionFailed: the end can't be reached.
+        """
+        connection = connections.open(end)
+        self._note(end, connection)
+        return connection
+
+    def _note(self, end: Endpoint, connection: Connection) -> None:
         self._outcomes.servers[end.side] = str(connection.get_parameter_status("server_version"))
         self._outcomes.addresses[end.side] = end.reached(connection)
-        return connection
 
     def keep_a_writer(self) -> None:
         """Connect for the first worker while others connect anyway; where that fails, it is told when it matters."""
