@@ -28,6 +28,7 @@ from pg_migration.postgres.planning.forecast import ASSUMED_BYTES_PER_SECOND, us
 from pg_migration.postgres.replication.fence import clients, lacking_rights
 from pg_migration.postgres.replication.identities import identities
 from pg_migration.postgres.replication.lag import MAX_LAG_SECONDS, Lag, lag, position, wait_until_applied
+from pg_migration.postgres.replication.prerequisites import APPLIES_AS_OWNER_SINCE
 from pg_migration.postgres.replication.read_only import overriding_roles
 from pg_migration.postgres.replication.slot import can_decode
 from pg_migration.postgres.replication.source_objects import ours, timeline_of
@@ -258,7 +259,9 @@ def _no_way_back(
             f"a way back is not possible, as tables of the target have no replica identity: {listed(lacking)}. Give "
             f"each that of the source there: ALTER TABLE ... REPLICA IDENTITY"
         )
-    if owners := listed(owner for (owner,) in fetch(ends.source, _OWNERS, ([t.oid for t in replication.tables],))):
+    applies_as_owner = ends.source.server_version >= APPLIES_AS_OWNER_SINCE
+    rows = fetch(ends.source, _OWNERS, ([t.oid for t in replication.tables],)) if applies_as_owner else []
+    if owners := listed(owner for (owner,) in rows):
         yield (
             f"a way back is not possible: the source would apply changes as {owners}, which its role may not become. "
             f"As a superuser run there: GRANT {owners} TO {quoted(ends.source.info.user)} WITH SET TRUE"
@@ -272,22 +275,18 @@ def _no_way_back(
         yield f"a way back is not possible: {refusal}"
 
 
-# From 16 on changes are applied as the owner of the table; before, by a superuser.
 _OWNERS = """
 SELECT DISTINCT pg_catalog.quote_ident(o.rolname)
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) c.relowner
  WHERE c.oid OPERATOR(pg_catalog.=) ANY (%s::pg_catalog.oid[])
-   AND pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 160000
-   AND NOT pg_catalog.pg_has_role(c.relowner, CASE WHEN pg_catalog.current_setting('server_version_num')
-                                                        ::pg_catalog.int4 OPERATOR(pg_catalog.>=) 160000
-                                                   THEN 'SET' ELSE 'USAGE' END)
+   AND NOT pg_catalog.pg_has_role(c.relowner, 'SET')
  ORDER BY 1
 """
 _LARGE_OBJECTS = "SELECT pg_catalog.pg_table_size('pg_catalog.pg_largeobject'::pg_catalog.regclass)"
 _TARGET = """
 SELECT pg_catalog.current_setting('wal_level'),
-       pg_catalog.current_setting('max_replication_slots')::pg_catalog.int8 OPERATOR(pg_catalog.>)
+       pg_catalog.to_number(pg_catalog.current_setting('max_replication_slots'), '999999') OPERATOR(pg_catalog.>)
        (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots)
 """
 
