@@ -21,7 +21,15 @@ from psycopg2.extensions import connection as Connection
 
 from pg_migration.postgres.connection.statements import execute, fetch, transaction, undone_on_errors
 from pg_migration.postgres.errors import MigrationError, server_message
-from pg_migration.postgres.replication.source_objects import AnnouncedFence, Found, announce, note_of, ours, writing
+from pg_migration.postgres.replication.source_objects import (
+    AnnouncedFence,
+    Found,
+    announce,
+    by_name,
+    note_of,
+    ours,
+    writing,
+)
 from pg_migration.postgres.replication.state import Replication
 
 _DEFAULT = """
@@ -175,7 +183,7 @@ def _let_write(source: Connection, name: str, even_decided: bool) -> bool | None
         execute(source, "SET LOCAL idle_in_transaction_session_timeout = '10s'")
         if fetch(source, "SELECT pg_catalog.pg_try_advisory_xact_lock(%s)", (fence_key(name),)) != [(True,)]:
             return None
-        found = next((one for one in ours(source) if one.name == name), None)
+        found = by_name(source, name)
         if found is None or found.fence is None or (found.fence.decided and not even_decided):
             return False
         _set(source, found.fence.before)
@@ -187,7 +195,7 @@ def _as_announced(source: Connection, name: str, by: str, step: Callable[[Found]
     execute(source, "BEGIN READ WRITE")
     with undone_on_errors(source):
         fetch(source, "SELECT pg_catalog.pg_advisory_xact_lock_shared(%s)", (fence_key(name),))
-        found = _published(next((one for one in ours(source) if one.name == name), None), name)
+        found = _published(by_name(source, name), name)
         if found.fence is None or found.fence.by != by:
             raise MigrationError("somebody has let the source's writers go on, as the target did not answer")
         step(found)

@@ -144,6 +144,11 @@ def ours(source: Connection) -> Sequence[Found]:
     ]
 
 
+def by_name(source: Connection, name: str) -> Found | None:
+    """What is there by one of our names; None where nothing is."""
+    return next((found for found in ours(source) if found.name == name), None)
+
+
 _NOTED = ("made by", "run", "target", "identities", "max_retained_wal", "ended", "fence", "timeline")
 
 
@@ -183,6 +188,10 @@ def create_publication(source: Connection, name: str, tables: Sequence[TableName
     members = sql.SQL(" FOR TABLE {}").format(_tables(tables)) if tables else sql.SQL("")
     statement = sql.SQL("CREATE PUBLICATION {}{} WITH ({})")
     execute(source, statement.format(sql.Identifier(name), members, sql.SQL(", ".join(options))))
+    _note_beside(source, name, note)
+
+
+def _note_beside(source: Connection, name: str, note: Mapping[str, object]) -> None:
     comment = sql.SQL("COMMENT ON PUBLICATION {} IS {}")
     execute(source, comment.format(sql.Identifier(name), sql.Literal(json.dumps(note))))
 
@@ -233,9 +242,8 @@ def note_timeline(source: Connection, found: Found, timeline: str) -> None:
 
 
 def _add_to_note(source: Connection, found: Found, told: Mapping[str, object]) -> None:
-    note = json.dumps({**found.note, **told})
-    statement = sql.SQL("COMMENT ON PUBLICATION {} IS {}").format(sql.Identifier(found.name), sql.Literal(note))
-    insist_on_tables(source, f"publication {found.name} can't be changed", (), lambda: execute(source, statement))
+    note, what = {**found.note, **told}, f"publication {found.name} can't be changed"
+    insist_on_tables(source, what, (), lambda: _note_beside(source, found.name, note))
 
 
 def timeline_of(source: Connection) -> str | None:
@@ -254,8 +262,7 @@ def announce(source: Connection, found: Found, fence: AnnouncedFence | None) -> 
     note = {name: told for name, told in found.note.items() if name != "fence"}
     if fence is not None:
         note["fence"] = asdict(fence)
-    statement = sql.SQL("COMMENT ON PUBLICATION {} IS {}")
-    execute(source, statement.format(sql.Identifier(found.name), sql.Literal(json.dumps(note))))
+    _note_beside(source, found.name, note)
 
 
 def hand_over(source: Connection, found: Found, changed: Sequence[ChangedIdentity]) -> None:
@@ -267,9 +274,7 @@ def hand_over(source: Connection, found: Found, changed: Sequence[ChangedIdentit
     known = {one.oid for one in found.identities}
     more = [asdict(one) for one in changed if one.oid not in known]
     if more:
-        note = json.dumps({**found.note, "identities": [*found.note["identities"], *more]})
-        statement = sql.SQL("COMMENT ON PUBLICATION {} IS {}").format(sql.Identifier(found.name), sql.Literal(note))
-        insist_on_tables(source, f"publication {found.name} can't be changed", (), lambda: execute(source, statement))
+        _add_to_note(source, found, {"identities": [*found.note["identities"], *more]})
 
 
 def drop_publication(source: Connection, name: str) -> None:

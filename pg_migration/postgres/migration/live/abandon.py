@@ -16,7 +16,7 @@ from pg_migration.postgres.migration.run import MigrationRun
 from pg_migration.postgres.replication.identities import undo_identities
 from pg_migration.postgres.replication.read_only import let_write
 from pg_migration.postgres.replication.record import last_replication, record
-from pg_migration.postgres.replication.source_objects import ours
+from pg_migration.postgres.replication.source_objects import by_name, ours
 from pg_migration.postgres.replication.state import PATTERN, TAKEN_OVER, UNDER_WAY, Phase, Replication
 from pg_migration.postgres.replication.subscription import unsubscribe
 
@@ -43,7 +43,7 @@ def _by_name(run: MigrationRun, name: str) -> list[str]:
         raise ConfigurationError(f"{name!r} is not the name of a slot of ours, such as pg_migration_0123456789ab")
     with Connections(session_name(run.run_id)) as connections:
         source = run.sides.open_beside(connections, run.sides.source)
-        found = next((one for one in ours(source) if one.name == name), None)
+        found = by_name(source, name)
         if found is None:
             raise ConfigurationError(
                 f"the source {run.sides.source.description} has neither a slot nor a publication {name}"
@@ -118,10 +118,8 @@ def _without_source(run: MigrationRun, connections: Connections) -> str:
 
 def _unknown(run: MigrationRun, connections: Connections, ends: tuple[Identity, Identity]) -> list[str]:
     """What follows into this target and its ledger does not know, as that was lost."""
-    source, target = (
-        run.sides.open_beside(connections, run.sides.source),
-        run.sides.open_beside(connections, run.sides.target),
-    )
+    sides = run.sides
+    source, target = sides.open_beside(connections, sides.source), sides.open_beside(connections, sides.target)
     done = []
     for found in ours(source):
         if found.target is None or found.target.differs_from(ends[1]) is not None:

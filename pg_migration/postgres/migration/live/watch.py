@@ -35,6 +35,7 @@ from pg_migration.postgres.replication.read_only import read_only_default
 from pg_migration.postgres.replication.record import forget_validation, last_replication, record_resumption
 from pg_migration.postgres.replication.source_objects import (
     Found,
+    by_name,
     drop_slot,
     end_note,
     note_timeline,
@@ -336,7 +337,8 @@ class _Watch:
                     self._look.problems.append(problem)
 
     def _noted(self, last: Replication) -> Found | None:
-        return next((one for one in ours(self._source) if one.name == last.name and one.note), None)
+        found = by_name(self._source, last.name)
+        return found if found is not None and found.note else None
 
     def _resumed(
         self,

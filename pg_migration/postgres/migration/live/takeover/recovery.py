@@ -16,7 +16,7 @@ from pg_migration.postgres.migration.live.undo import UNDECIDED, undo_in_source
 from pg_migration.postgres.replication.identities import undo_identities
 from pg_migration.postgres.replication.read_only import let_write, undo_read_only, write_anyway
 from pg_migration.postgres.replication.record import record
-from pg_migration.postgres.replication.source_objects import Found, ours
+from pg_migration.postgres.replication.source_objects import Found, by_name
 from pg_migration.postgres.replication.state import Phase, Replication
 from pg_migration.postgres.replication.subscription import connection_string, subscribe, unsubscribe
 
@@ -82,7 +82,7 @@ def let_writers_go_on(source: Connection, replication: Replication) -> None:
     Raises:
         MigrationError: the source refused.
     """
-    found = next((one for one in ours(source) if one.name == replication.name), None)
+    found = by_name(source, replication.name)
     if found is not None and found.note and found.owned:
         let_write(source, replication.name, even_decided=True)
     else:  # somebody has taken away or altered what would tell what was set
